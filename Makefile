@@ -1,0 +1,36 @@
+# Everything runs in .venv, which the first command makes from pyproject.toml and constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv
+
+.PHONY: demo install test check fix clean bench-%
+
+demo: .venv/installed
+	$(BIN)/acclimate demo
+
+install: .venv/installed
+
+test: .venv/installed
+	$(BIN)/pytest $(ARGS)
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench-%: .venv/installed
+	$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --group bench
+	$(BIN)/python benchmarks/$*.py $(ARGS)
+
+clean:
+	rm -rf .venv demo
+
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(UV) || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --constraint constraints.txt uv; }
+	$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable . --group dev
+	touch $@

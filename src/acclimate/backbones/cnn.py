@@ -1,0 +1,34 @@
+"""A small convolutional net for small images: what ``auto`` takes for them."""
+
+import torch
+from torch import nn
+
+from acclimate.backbones.base import Built, Shape
+from acclimate.nn import Classifier, Normalize
+
+
+def build(shape: Shape, n_classes: int, *, width: int = 32, d: int = 128, dropout: float = 0.0) -> Built:
+    """Two convolutions and a dense layer to ``d`` features, each with batch norm; a linear head.
+
+    Args:
+        shape: Images of any size from 16 on.
+        n_classes: Classes to tell apart.
+        width: Channels of the first convolution; the second has twice as many.
+        d: Features.
+        dropout: Share of features left out in training.
+    """
+    maps = nn.Sequential(
+        nn.Conv2d(3, width, 5), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(width, 2 * width, 5), nn.BatchNorm2d(2 * width), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(),
+    )  # fmt: skip
+    flat = maps(torch.zeros(2, 3, shape.size, shape.size)).shape[1]
+    backbone = nn.Sequential(*maps, nn.Linear(flat, d), nn.BatchNorm1d(d), nn.ReLU(), nn.Dropout(dropout))
+    classifier = Classifier(
+        backbone,
+        nn.Linear(d, n_classes),
+        n_features=d,
+        n_classes=n_classes,
+        normalize=Normalize(shape.mean, shape.std),
+    )
+    return Built(classifier, {"optimizer": "adamw", "lr": 1e-3, "schedule": "cosine", "weight_decay": 1e-3})

@@ -1,0 +1,27 @@
+"""Dense layers, for vectors, tables and sparse rows of words."""
+
+from torch import nn
+
+from acclimate.backbones.base import Built, Shape
+from acclimate.nn import Classifier, SparseLinear
+
+
+def build(shape: Shape, n_classes: int, *, hidden: int = 50, depth: int = 1, dropout: float = 0.0) -> Built:
+    """``depth`` dense layers with ReLU to ``hidden`` features; a linear head.
+
+    Sparse rows are multiplied as they are: the first layer never makes them dense.
+
+    Args:
+        shape: Vectors.
+        n_classes: Classes to tell apart.
+        hidden: Features, and width of each layer; 50 or 100 in the DANN paper's Amazon experiments.
+        depth: Layers.
+        dropout: Share of features left out in training.
+    """
+    first = SparseLinear if shape.sparse else nn.Linear
+    layers: list[nn.Module] = [first(shape.n_features, hidden), nn.ReLU()]
+    for _ in range(depth - 1):
+        layers += [nn.Linear(hidden, hidden), nn.ReLU()]
+    backbone = nn.Sequential(*layers, nn.Dropout(dropout))
+    classifier = Classifier(backbone, nn.Linear(hidden, n_classes), n_features=hidden, n_classes=n_classes)
+    return Built(classifier, {"optimizer": "adamw", "lr": 1e-3, "schedule": "cosine", "weight_decay": 1e-2})

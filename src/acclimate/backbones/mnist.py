@@ -1,0 +1,31 @@
+"""The DANN paper's net for MNIST and its like."""
+
+import torch
+from torch import nn
+
+from acclimate.backbones.base import PAPER_TRAINING, Built, Shape, paper_normalisation
+from acclimate.nn import Classifier, mlp
+
+
+def build(shape: Shape, n_classes: int, *, norm: bool = False) -> Built:
+    """Two convolutions to the features, three dense layers behind them (Ganin et al., JMLR 2016, figure 4).
+
+    Args:
+        shape: Images of any size from 16 on; 28 in the paper.
+        n_classes: Classes to tell apart.
+        norm: Batch norm behind each convolution, which the paper has not.
+    """
+    backbone = nn.Sequential(
+        nn.Conv2d(3, 32, 5), *([nn.BatchNorm2d(32)] if norm else []), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 48, 5), *([nn.BatchNorm2d(48)] if norm else []), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(),
+    )  # fmt: skip
+    d = backbone(torch.zeros(2, 3, shape.size, shape.size)).shape[1]
+    classifier = Classifier(
+        backbone,
+        mlp(d, 100, 100, n_classes),
+        n_features=d,
+        n_classes=n_classes,
+        normalize=paper_normalisation(shape),
+    )
+    return Built(classifier, PAPER_TRAINING)

@@ -1,0 +1,99 @@
+"""Any model of timm, its weights from the hub or from a local file."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from acclimate.backbones.base import Built, Shape
+from acclimate.errors import BadInput, did_you_mean
+from acclimate.nn import Classifier, Normalize
+
+
+def build(
+    shape: Shape,
+    n_classes: int,
+    *,
+    model: str = "resnet18",
+    pretrained: bool = True,
+    weights: str | None = None,
+) -> Built:
+    """Timm's ``model`` without its classifier, a linear head, the model's own normalisation.
+
+    Args:
+        shape: Images.
+        n_classes: Classes to tell apart.
+        model: timm's name; ``--backbone timm:resnet18`` sets it.
+        pretrained: Take the hub's weights; with ``weights`` the file's.
+        weights: A local ``.safetensors`` or ``.pth`` state dict; nothing in it is unpickled but tensors.
+
+    Raises:
+        BadInput: No such model, weights that cannot be had, or that do not fit.
+    """
+    import timm
+
+    if not timm.is_model(model):
+        raise BadInput(f"backbone timm:{model}: timm has no such model; {_near(model, timm.list_models())}")
+    try:
+        net = timm.create_model(model, pretrained=pretrained and not weights, num_classes=0)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise BadInput(
+            f"backbone timm:{model}: its weights cannot be had from the hub ({type(error).__name__}); "
+            "give a file with --weights, or --set backbone.pretrained=false to start from nothing"
+        ) from error
+    if weights:
+        load_weights(net, Path(weights))
+    config: dict[str, Any] = net.pretrained_cfg
+    scale = [255.0 * v for v in config["mean"]], [255.0 * v for v in config["std"]]
+    from_weights = pretrained or weights
+    classifier = Classifier(
+        net,
+        nn.Linear(net.num_features, n_classes),
+        n_features=net.num_features,
+        n_classes=n_classes,
+        normalize=Normalize(*(scale if from_weights else (shape.mean, shape.std))),
+    )
+    lr = 1e-4 if from_weights else 1e-3
+    return Built(classifier, {"optimizer": "adamw", "lr": lr, "schedule": "cosine", "weight_decay": 1e-2})
+
+
+def load_weights(net: nn.Module, path: Path) -> None:
+    """Put the weights in a file into ``net``; weights of a classifier that it has not are left aside.
+
+    Raises:
+        BadInput: The file is missing, no safe state dict, or of another architecture.
+    """
+    state = _read(path)
+    own = net.state_dict()
+    fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+    if missing := sorted(own.keys() - fits.keys()):
+        raise BadInput(f"{path}: lacks {len(missing)} of the model's {len(own)} tensors, first {missing[0]!r}; is it the right model?")  # fmt: skip
+    net.load_state_dict(fits)
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file of weights")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            loaded: Any = load_file(path)
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # each format fails in its own ways on a damaged or hostile file
+        raise BadInput(
+            f"{path}: refused, not a plain state dict ({type(error).__name__}); save tensors only, best as .safetensors"
+        ) from error
+    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else loaded
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise BadInput(f"{path}: holds no state dict of tensors; save `model.state_dict()`")
+    return state
+
+
+def _near(model: str, known: list[str]) -> str:
+    return did_you_mean(model, known).partition("?")[0] + "?" if did_you_mean(model, known).startswith("did") else "see timm.list_models()"  # fmt: skip

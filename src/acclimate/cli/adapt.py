@@ -1,0 +1,71 @@
+"""``acclimate adapt``."""
+
+from typing import Annotated, Any
+
+import typer
+
+from acclimate.cli.output import Json, columns, speak_on_stderr, tell
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(adapt)
+
+
+def adapt(
+    source: Annotated[str, typer.Argument(help="Labelled domain: PATH or PATH#part.")],
+    target: Annotated[str, typer.Argument(help="Domain the model must work on; labels in it are set aside.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="Folder for the Run.")],
+    method: Annotated[str, typer.Option(help="auto, or one of `acclimate methods`.")] = "auto",
+    backbone: Annotated[
+        str, typer.Option(help="auto, mnist, svhn, gtsrb, cnn, mlp, or timm:MODEL.")
+    ] = "auto",
+    weights: Annotated[str | None, typer.Option(help="Local .safetensors or .pth for the backbone.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Pixels a side that images are brought to.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
+    seeds: Annotated[int, typer.Option(help="How many seeds to train.")] = 1,
+    label: Annotated[str | None, typer.Option(help="Column with the classes of a table.")] = None,
+    text: Annotated[str | None, typer.Option(help="Column with the text to classify.")] = None,
+    drop: Annotated[str | None, typer.Option(help="Columns of a table to leave out, by commas.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value: an option of the method, train.… or backbone.…"),
+    ] = None,  # fmt: skip
+    score: Annotated[
+        str | None, typer.Option(help="Labelled target, read after training, for scores alone.")
+    ] = None,
+    target_labels: Annotated[
+        str | None, typer.Option(help="Labelled target to train on; for `supervised` alone.")
+    ] = None,  # fmt: skip
+    precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed, 16-mixed …")] = None,
+    devices: Annotated[int, typer.Option(help="Processes, or GPUs.")] = 1,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the Run in -o, if there is one.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Train on SOURCE, adapt to TARGET, leave a Run with a model, predictions and a report."""
+    speak_on_stderr()
+    from acclimate.adapt import adapt as adapt_
+
+    run = adapt_(
+        source, target, output, method=method, backbone=backbone, weights=weights, image_size=image_size,
+        steps=steps, seeds=seeds, label=label, text=text, drop=columns(drop), settings=_pairs(set_ or []),
+        score=score, target_labels=target_labels, precision=precision, devices=devices, resume=resume, show=True,
+    )  # fmt: skip
+    tell(_summary(run), {"run": str(run.path), **run.scores}, as_json=json)
+
+
+def _pairs(texts: list[str]) -> dict[str, Any]:
+    from acclimate.errors import BadInput
+
+    for text in texts:
+        if "=" not in text:
+            raise BadInput(f"--set {text}: write it as key=value, e.g. --set weight=0.5")
+    return {key.strip(): value for key, _, value in (text.partition("=") for text in texts)}
+
+
+def _summary(run: Any) -> str:
+    from acclimate.evaluate.finding import finding
+
+    return f"{finding(run)}\nReport: {run.path / 'report.html'}"

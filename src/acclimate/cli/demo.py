@@ -1,0 +1,36 @@
+"""``acclimate demo``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from acclimate.cli.output import Json, speak_on_stderr
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(demo)
+
+
+def demo(
+    folder: Annotated[str, typer.Option(help="Where to write the example and its Run.")] = "demo",
+    seeds: Annotated[int, typer.Option(help="How many seeds to train.")] = 1,
+    json: Json = False,
+) -> None:
+    """Adapt from digits drawn with fonts to handwritten ones: the main job on a real example."""
+    speak_on_stderr()
+    import shutil
+    import sys
+
+    from acclimate.cli.adapt import adapt
+    from acclimate.data.fonts import write_folders
+
+    place = Path(folder)
+    for old in "source", "target", "run":
+        shutil.rmtree(place / old, ignore_errors=True)
+    source, target = (str(path) for path in write_folders(place))
+    run = str(place / "run")
+    more = f" --seeds {seeds}" if seeds > 1 else ""
+    sys.stderr.write(f"$ acclimate adapt {source} {target} -o {run} --score {target}{more}\n")
+    adapt(source, target, run, score=target, seeds=seeds, json=json)

@@ -1,0 +1,26 @@
+"""``acclimate report``."""
+
+from typing import Annotated
+
+import typer
+
+from acclimate.cli.output import Json, speak_on_stderr, tell
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(report)
+
+
+def report(
+    run: Annotated[str, typer.Argument(help="A finished Run.")],
+    json: Json = False,
+) -> None:
+    """Draw a Run's report.html anew."""
+    speak_on_stderr()
+    from acclimate.report import write_report
+    from acclimate.run import RunFolder
+
+    folder = RunFolder.open(run)
+    path = write_report(folder)
+    tell(f"Report: {path}", {"report": str(path)}, as_json=json)

@@ -1,0 +1,68 @@
+"""The embedded example: digits drawn from matplotlib's fonts, and scikit-learn's handwritten digits."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+SIZE = 32
+"""Pixels a side of every image written."""
+VARIANTS = 6
+"""Pictures of each digit in each font, each with another size, slant and place."""
+
+
+def fonts_with_digits() -> list[Path]:
+    """Matplotlib's TrueType fonts that draw ten different digits."""
+    import matplotlib
+
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    return [path for path in sorted(folder.glob("*.ttf")) if _has_digits(path)]
+
+
+def _has_digits(path: Path) -> bool:
+    font = ImageFont.truetype(path, 24)
+    drawn = [_draw(font, str(d)).tobytes() for d in range(10)]
+    missing = _draw(font, "\U000f1234").tobytes()
+    return len(set(drawn)) == 10 and missing not in drawn
+
+
+def _draw(font: ImageFont.FreeTypeFont, text: str) -> Image.Image:
+    canvas = Image.new("L", (2 * SIZE, 2 * SIZE))
+    ImageDraw.Draw(canvas).text((SIZE, SIZE), text, font=font, fill=255, anchor="mm")
+    return canvas
+
+
+def font_digits(*, seed: int = 0) -> Iterator[tuple[str, int, Image.Image]]:
+    """Name, digit and picture ``(SIZE, SIZE)``, white on black, filling most of it."""
+    rng = np.random.default_rng(seed)
+    for path in fonts_with_digits():
+        for digit in range(10):
+            for variant in range(VARIANTS):
+                font = ImageFont.truetype(path, int(rng.integers(26, 34)))
+                drawn = _draw(font, str(digit)).rotate(float(rng.uniform(-12, 12)), Image.Resampling.BILINEAR)
+                x, y = (int(v) for v in rng.integers(-2, 3, size=2))
+                half = SIZE // 2
+                box = (half + x, half + y, half + x + SIZE, half + y + SIZE)
+                yield f"{path.stem}-{variant}", digit, drawn.crop(box)
+
+
+def handwritten_digits() -> Iterator[tuple[str, int, Image.Image]]:
+    """scikit-learn's 1 797 digits (UCI, 8 × 8, written by 43 people), enlarged to ``SIZE``."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    pixels: NDArray[np.uint8] = (digits.images * (255 / 16)).round().astype(np.uint8)
+    for i, (image, label) in enumerate(zip(pixels, digits.target, strict=True)):
+        yield f"{i:04d}", int(label), Image.fromarray(image).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+
+
+def write_folders(folder: Path) -> tuple[Path, Path]:
+    """Write both domains as folders of classes, ``source`` and ``target``, below ``folder``."""
+    for name, pictures in (("source", font_digits()), ("target", handwritten_digits())):
+        for stem, digit, picture in pictures:
+            place = folder / name / str(digit)
+            place.mkdir(parents=True, exist_ok=True)
+            picture.save(place / f"{stem}.png")
+    return folder / "source", folder / "target"

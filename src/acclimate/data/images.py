@@ -1,0 +1,242 @@
+"""Folders and zips of images, read one at a time."""
+
+import io
+import threading
+import warnings
+import zipfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from acclimate.data.domain import Domain
+from acclimate.errors import BadInput, did_you_mean
+
+ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+LARGEST_MEMBER = 512 * 2**20
+"""Bytes that one member of a zip may unpack to."""
+LARGEST_RATIO = 500
+"""How much smaller than itself a member of a zip may be; more is a bomb, no picture packs so well."""
+
+
+def from_folder(folder: Path, part: str | None, *, name: str) -> Domain:
+    """A domain of the images below ``folder`` (or its sub-folder ``part``)."""
+    root = folder / part.strip("/") if part else folder
+    if not root.is_dir():
+        parts = [p.name for p in folder.iterdir() if p.is_dir()]
+        raise BadInput(f"{folder}: has no sub-folder {part!r}; {did_you_mean(str(part), parts)}")
+    files = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
+    return _domain(name, files, lambda chosen: FolderImages(root, chosen))
+
+
+def from_zip(path: Path, part: str | None, *, name: str) -> Domain:
+    """A domain of the images in a zip (or its folder ``part``), never unpacked to disk."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [m for m in archive.infolist() if not m.is_dir()]
+    except zipfile.BadZipFile as error:
+        raise BadInput(f"{path}: not a readable zip ({error}); make it again") from error
+    for member in members:
+        _refuse_dangerous(path, member)
+    files = sorted(m.filename for m in members if not m.filename.startswith("__MACOSX/"))
+    prefix = f"{part.strip('/')}/" if part else ""
+    if prefix and not any(_below(f, prefix) for f in files):
+        tops = {f.split("/", 1)[0] for f in files if "/" in f}
+        raise BadInput(f"{path}: has no folder {part!r}; {did_you_mean(str(part), tops)}")
+    prefix = _look_through(files, prefix)
+    inner = [f[len(p) :] for f in files if (p := _below(f, prefix)) is not None]
+    return _domain(name, inner, lambda chosen: ZipImages(path, prefix, chosen))
+
+
+def _below(file: str, prefix: str) -> str | None:
+    return prefix if file.startswith(prefix) else None
+
+
+def _look_through(files: Sequence[str], prefix: str) -> str:
+    """``prefix`` grown by the folder that alone wraps everything below it, if that holds folders itself."""
+    inner = [f[len(prefix) :] for f in files if f.startswith(prefix) and _is_image(f)]
+    tops = {f.split("/", 1)[0] for f in inner}
+    wrapped = len(tops) == 1 and all("/" in f for f in inner)
+    return f"{prefix}{tops.pop()}/" if wrapped else prefix
+
+
+def _refuse_dangerous(path: Path, member: zipfile.ZipInfo) -> None:
+    inside = PurePosixPath(member.filename.replace("\\", "/"))
+    if inside.is_absolute() or ".." in inside.parts:
+        raise BadInput(
+            f"{path}: member {member.filename!r} points outside the zip; make the zip again without it"
+        )
+    if member.flag_bits & 1:
+        raise BadInput(
+            f"{path}: member {member.filename!r} is encrypted; make the zip again without a password"
+        )
+    ratio = member.file_size / max(member.compress_size, 1)
+    if member.file_size > LARGEST_MEMBER or (member.file_size > 2**20 and ratio > LARGEST_RATIO):
+        raise BadInput(
+            f"{path}: member {member.filename!r} unpacks to {member.file_size:,} bytes, like a zip bomb; leave it out"
+        )
+
+
+def _is_image(file: str) -> bool:
+    path = PurePosixPath(file)
+    return path.suffix.lower() in ENDINGS and not any(p.startswith(".") for p in path.parts)
+
+
+def _domain(name: str, files: Iterable[str], images: Any) -> Domain:
+    chosen = [f for f in files if _is_image(f)]
+    if not chosen:
+        raise BadInput(f"{name}: no images in it; images end in {', '.join(sorted(ENDINGS))}")
+    in_folders = ["/" in f for f in chosen]
+    if any(in_folders) and not all(in_folders):
+        loose = chosen[in_folders.index(False)]
+        raise BadInput(
+            f"{name}: has class folders and loose images ({loose}); move the loose ones into a folder"
+        )
+    labels = np.array([f.split("/", 1)[0] for f in chosen]) if all(in_folders) else None
+    return Domain(name, "images", images(chosen), chosen, labels)
+
+
+class FolderImages:
+    """Images below a folder, opened when they are asked for."""
+
+    def __init__(self, root: Path, files: Sequence[str]):
+        self.root, self.files = root, list(files)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def read(self, i: int, size: int | None = None) -> NDArray[np.uint8]:
+        """Picture ``i`` as uint8 ``(h, w, 3)``."""
+        path = self.root / self.files[i]
+        return decode(path, str(path), size)
+
+    def shape(self, i: int) -> tuple[int, int]:
+        """Height and width of picture ``i``."""
+        path = self.root / self.files[i]
+        return measure(path, str(path))
+
+    def take_rows(self, index: NDArray[np.int64]) -> "FolderImages":
+        """Some of the images."""
+        return FolderImages(self.root, [self.files[i] for i in index])
+
+
+class ZipImages:
+    """Images in a zip, opened when they are asked for; one handle for each thread and process."""
+
+    def __init__(self, path: Path, prefix: str, files: Sequence[str]):
+        self.path, self.prefix, self.files = path, prefix, list(files)
+        self._local = threading.local()
+
+    def __getstate__(self) -> tuple[Path, str, list[str]]:
+        return self.path, self.prefix, self.files
+
+    def __setstate__(self, state: tuple[Path, str, list[str]]) -> None:
+        self.path, self.prefix, self.files = state
+        self._local = threading.local()
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def read(self, i: int, size: int | None = None) -> NDArray[np.uint8]:
+        """Picture ``i`` as uint8 ``(h, w, 3)``."""
+        return decode(self._open(i), f"{self.path}: {self.prefix}{self.files[i]}", size)
+
+    def shape(self, i: int) -> tuple[int, int]:
+        """Height and width of picture ``i``."""
+        return measure(self._open(i), f"{self.path}: {self.prefix}{self.files[i]}")
+
+    def take_rows(self, index: NDArray[np.int64]) -> "ZipImages":
+        """Some of the images."""
+        return ZipImages(self.path, self.prefix, [self.files[i] for i in index])
+
+    def _open(self, i: int) -> io.BytesIO:
+        archive = getattr(self._local, "archive", None)
+        if archive is None:
+            archive = self._local.archive = zipfile.ZipFile(self.path)
+        try:
+            return io.BytesIO(archive.read(self.prefix + self.files[i]))
+        except (zipfile.BadZipFile, OSError, ValueError) as error:
+            raise BadInput(f"{self.path}: member {self.files[i]!r} cannot be unpacked ({error})") from error
+
+
+class ArrayImages:
+    """Images that lie in one uint8 array ``(n, h, w)`` or ``(n, h, w, 3)``."""
+
+    def __init__(self, array: NDArray[np.uint8]):
+        self.array = array
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def read(self, i: int, size: int | None = None) -> NDArray[np.uint8]:
+        """Picture ``i`` as uint8 ``(h, w, 3)`` or ``(h, w, 1)``."""
+        image = self.array[i]
+        return image[:, :, None] if image.ndim == 2 else image
+
+    def shape(self, i: int) -> tuple[int, int]:
+        """Height and width, the same for all."""
+        return int(self.array.shape[1]), int(self.array.shape[2])
+
+    def take_rows(self, index: NDArray[np.int64]) -> "ArrayImages":
+        """Some of the images."""
+        return ArrayImages(self.array[index])
+
+
+def decode(file: Path | io.BytesIO, where: str, size: int | None = None) -> NDArray[np.uint8]:
+    """An image file as uint8 ``(h, w, 3)``: EXIF rotation applied, 16 bits scaled to 8, transparency over white.
+
+    Args:
+        file: What to open.
+        where: How messages name it.
+        size: If given, a JPEG may be decoded smaller, but not below this many pixels a side.
+
+    Raises:
+        BadInput: Empty, truncated, too large, or no image at all.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.filterwarnings("ignore", category=UserWarning)
+            with Image.open(file) as image:
+                if size:
+                    image.draft("RGB", (size, size))
+                return np.asarray(_as_rgb(ImageOps.exif_transpose(image)))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise BadInput(f"{where}: far too many pixels for an image; leave it out or scale it down") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
+        raise BadInput(
+            f"{where}: not a readable image ({_why(error)}); remove it or save it again"
+        ) from error
+
+
+def measure(file: Path | io.BytesIO, where: str) -> tuple[int, int]:
+    """Height and width from the header alone, before any EXIF rotation."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(file) as image:
+                return image.height, image.width
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+        raise BadInput(
+            f"{where}: not a readable image ({_why(error)}); remove it or save it again"
+        ) from error
+
+
+def _why(error: Exception) -> str:
+    return "unknown format or damaged" if isinstance(error, UnidentifiedImageError) else str(error)
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
+        values = np.asarray(image, dtype=np.float32)
+        scaled = values * 255 if image.mode == "F" and values.max(initial=0) <= 1 else values
+        scaled = scaled if image.mode == "F" else scaled / 257
+        return Image.fromarray(scaled.clip(0, 255).astype(np.uint8)).convert("RGB")
+    if "A" in image.getbands() or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,174 @@
+"""Examples ready for a model, by index: what samplers choose from."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Protocol
+
+import numpy as np
+import scipy.sparse
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from acclimate.data.domain import Images
+from acclimate.errors import BadInput
+from acclimate.nn import csr_rows
+
+Index = NDArray[np.int64]
+
+
+class Inputs(Protocol):
+    """Rows by index, as tensors on the CPU."""
+
+    in_memory: bool
+    """Whether a batch costs next to nothing, so that fetching ahead is not worth a thread."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, index: Index) -> Tensor:
+        """The rows at ``index``, in that order."""
+
+
+class DenseInputs:
+    """Vectors ``(n, d)`` in memory."""
+
+    in_memory = True
+
+    def __init__(self, x: NDArray[np.float32]):
+        self.x = torch.from_numpy(np.ascontiguousarray(x))
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def batch(self, index: Index) -> Tensor:
+        """``(len(index), d)``."""
+        return self.x.index_select(0, torch.from_numpy(index))
+
+
+class SparseInputs:
+    """Rows ``(n, d)`` that are mostly zero, in memory; batches stay compressed."""
+
+    in_memory = True
+
+    def __init__(self, x: scipy.sparse.csr_array):
+        self.x = x
+        x.sort_indices()
+
+    def __len__(self) -> int:
+        return int(self.x.shape[0])
+
+    def batch(self, index: Index) -> Tensor:
+        """``(len(index), d)`` in torch's CSR layout."""
+        start, stop = self.x.indptr[index], self.x.indptr[index + 1]
+        crow = np.zeros(len(index) + 1, dtype=self.x.indptr.dtype)
+        np.cumsum(stop - start, out=crow[1:])
+        where = np.arange(crow[-1]) + np.repeat(start - crow[:-1], stop - start)
+        col, values = self.x.indices[where], self.x.data[where]
+        return csr_rows(*map(torch.from_numpy, (crow, col, values)), self.x.shape[1])
+
+
+class ArrayImageInputs:
+    """Images of one uint8 array ``(n, h, w)`` or ``(n, h, w, 3)``, brought to size once."""
+
+    in_memory = True
+
+    def __init__(self, array: NDArray[np.uint8], size: int):
+        self.x = torch.from_numpy(np.ascontiguousarray(array if array.ndim == 4 else array[..., None]))
+        if array.shape[1:3] != (size, size):
+            self.x = torch.cat([_resize_batch(part, size) for part in self.x.split(1024)])
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def batch(self, index: Index) -> Tensor:
+        """uint8 ``(len(index), 3, size, size)``, channels last in memory."""
+        picked = self.x.index_select(0, torch.from_numpy(index))
+        return picked.expand(-1, -1, -1, 3).permute(0, 3, 1, 2)
+
+
+class ImageInputs:
+    """Images read when they are asked for; as many as fit into ``cache_bytes`` are kept, brought to size.
+
+    Reading is shared among threads: decoding lets go of Python's lock.
+    """
+
+    in_memory = False
+
+    def __init__(self, images: Images, size: int, *, cache_bytes: int = 2**30):
+        self.images, self.size = images, size
+        self.room = cache_bytes // (3 * size * size)
+        self.kept: dict[int, NDArray[np.uint8]] = {}
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, index: Index) -> Tensor:
+        """uint8 ``(len(index), 3, size, size)``, channels last in memory.
+
+        Raises:
+            BadInput: An image cannot be read.
+        """
+        rows = list(_readers().map(self.row, index.tolist()))
+        return torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2)
+
+    def row(self, i: int) -> NDArray[np.uint8]:
+        """One image, uint8 ``(size, size, 3)``."""
+        if (kept := self.kept.get(i)) is not None:
+            return kept
+        image = Image.fromarray(self.images.read(i, self.size).squeeze())
+        row = np.asarray(image.convert("RGB").resize((self.size, self.size), Image.Resampling.BILINEAR))
+        if len(self.kept) < self.room:
+            self.kept[i] = row
+        return row
+
+
+class ReadableInputs:
+    """The rows of others that could be read; ``broken`` says of each other row why it could not."""
+
+    in_memory = True
+
+    def __init__(self, inputs: Inputs):
+        self.inputs, self.broken = inputs, _broken(inputs)
+        self.readable = np.array([i for i in range(len(inputs)) if i not in self.broken], dtype=np.int64)
+        self.in_memory = inputs.in_memory
+
+    def __len__(self) -> int:
+        return len(self.readable)
+
+    def batch(self, index: Index) -> Tensor:
+        """The readable rows at ``index``."""
+        return self.inputs.batch(self.readable[index])
+
+
+def _broken(inputs: Inputs) -> dict[int, str]:
+    if not isinstance(inputs, ImageInputs):
+        return {}
+
+    def why(i: int) -> str:
+        try:
+            inputs.row(i)
+        except BadInput as error:
+            return str(error)
+        return ""
+
+    reasons = _readers().map(why, range(len(inputs)))
+    return {i: reason for i, reason in enumerate(reasons) if reason}
+
+
+@cache
+def _readers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1), thread_name_prefix="read")
+
+
+def _resize_batch(x: Tensor, size: int) -> Tensor:
+    nchw = x.permute(0, 3, 1, 2).float()
+    resized = torch.nn.functional.interpolate(nchw, size=(size, size), mode="bilinear", antialias=True)
+    return resized.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def rows_of(inputs: Inputs, size: int) -> Sequence[Index]:
+    """All rows in order, in batches of ``size``."""
+    return [np.arange(i, min(i + size, len(inputs))) for i in range(0, len(inputs), size)]

@@ -1,0 +1,97 @@
+"""Which rows come next: batches as a function of the seed and the step alone."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from acclimate.data.inputs import Index, Inputs
+
+
+class Sampler:
+    """An endless stream of shuffled passes over ``n`` rows, cut into batches; batch ``i`` depends on nothing before.
+
+    A domain smaller than a batch comes several times in it; none is dropped to fit the other. With several
+    processes each takes its part of the same batch.
+
+    Args:
+        n: Rows to choose from.
+        batch_size: Rows of a batch, over all processes.
+        seed: With ``stream``, all that the order depends on.
+        stream: Tells apart domains that share a seed.
+        rank: Which process this is.
+        world: How many there are; divides ``batch_size``.
+    """
+
+    def __init__(self, n: int, batch_size: int, *, seed: int, stream: int = 0, rank: int = 0, world: int = 1):
+        self.n, self.batch_size = n, batch_size
+        self.seed, self.stream = seed, stream
+        self.rank, self.world = rank, world
+        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
+
+    def indices(self, step: int) -> Index:
+        """The rows of this process in batch ``step``."""
+        start, left = step * self.batch_size, self.batch_size
+        parts: list[Index] = []
+        while left:
+            epoch, offset = divmod(start, self.n)
+            parts.append(self.order(epoch)[offset : offset + left])
+            start, left = start + len(parts[-1]), left - len(parts[-1])
+        whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return whole[self.rank :: self.world]
+
+    def order(self, epoch: int) -> Index:
+        """The order of all rows in one pass."""
+        if epoch != self._epoch:
+            rng = np.random.default_rng([self.seed, self.stream, epoch])
+            self._epoch, self._order = epoch, rng.permutation(self.n)
+        return self._order
+
+
+class Loader:
+    """Batches of one domain from any step on, fetched ahead where that takes time.
+
+    Args:
+        inputs: The domain's rows.
+        sampler: Which of them, in which order.
+        labels: Classes of the rows, if they go along.
+        ahead: Batches fetched ahead.
+        pinned: Put them into memory that a GPU copies from by itself.
+    """
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        sampler: Sampler,
+        labels: NDArray[np.int64] | None = None,
+        *,
+        ahead: int = 2,
+        pinned: bool = False,
+    ):
+        self.inputs, self.sampler, self.ahead, self.pinned = inputs, sampler, ahead, pinned
+        self.labels = None if labels is None else torch.from_numpy(labels)
+
+    def start(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs and labels (an empty tensor if there are none) of batch ``step`` and all after it."""
+        if self.inputs.in_memory and not self.pinned:
+            while True:
+                yield self._fetch(step)
+                step += 1
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="fetch") as thread:
+            waiting: list[Future[tuple[Tensor, Tensor]]] = []
+            while True:
+                while len(waiting) <= self.ahead:
+                    waiting.append(thread.submit(self._fetch, step))
+                    step += 1
+                yield waiting.pop(0).result()
+
+    def _fetch(self, step: int) -> tuple[Tensor, Tensor]:
+        index = self.sampler.indices(step)
+        labels = torch.empty(0) if self.labels is None else self.labels[torch.from_numpy(index)]
+        batch = self.inputs.batch(index)
+        if self.pinned and batch.layout == torch.strided:
+            return batch.pin_memory(), labels.pin_memory()
+        return batch, labels

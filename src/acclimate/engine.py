@@ -1,0 +1,153 @@
+"""The one training loop. It knows nothing of any method, and no method knows of it."""
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Any, NamedTuple
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from acclimate.data.loaders import Loader
+from acclimate.errors import BadInput
+from acclimate.methods.base import Method
+from acclimate.recipe import Training
+from acclimate.types import Labeled, Turn, Unlabeled
+
+Rate = Callable[[float], float]
+"""What the learning rate is multiplied with at a progress in [0, 1]."""
+
+RATES: dict[str, Rate] = {
+    "constant": lambda progress: 1.0,
+    "cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
+    # Ganin et al., JMLR 2016, section 5.2.2: μ₀ / (1 + 10 p)^0.75
+    "dann": lambda progress: (1 + 10 * progress) ** -0.75,
+}
+
+
+class Diverged(BadInput):
+    """A loss that is no number any more."""
+
+
+class Step(NamedTuple):
+    """What one step gave: how many are done with it, and its losses."""
+
+    done: int
+    losses: dict[str, float]
+
+
+def fit(
+    fabric: Fabric,
+    method: Method,
+    optimizer: Optimizer,
+    source: Loader,
+    target: Loader,
+    *,
+    steps: int,
+    start: int = 0,
+    rate: Rate = RATES["constant"],
+    read_every: int = 1,
+    compiled: bool = False,
+) -> Iterator[Step]:
+    """Train from step ``start`` to ``steps``, yielding the losses of each.
+
+    A generator: who wants a progress bar, a checkpoint, a log or an early stop writes it around this loop,
+    not into it. All state is in ``method``, ``optimizer`` and the number of steps done.
+
+    Args:
+        fabric: Devices, processes, precision.
+        method: What is minimised, on its device.
+        optimizer: What moves its parameters.
+        source: Batches with labels; an empty batch stands for a domain the method does not need.
+        target: Batches without.
+        steps: When progress is 1.
+        start: Steps already done.
+        rate: The schedule of the learning rate.
+        read_every: Steps between readings of the losses, which make a GPU wait; they come late, but all come.
+        compiled: Have torch compile the method.
+
+    Raises:
+        Diverged: A loss is not finite.
+    """
+    turns = _turns(method)
+    forward, optimizer = fabric.setup(torch.compile(method) if compiled else method, optimizer)
+    batches = zip(_batches(fabric, source, start), _batches(fabric, target, start), strict=True)
+    unread: list[tuple[int, dict[str, Tensor]]] = []
+    for step, ((inputs, labels), (others, _)) in zip(range(start, steps), batches, strict=False):
+        here, there, progress = Labeled(inputs, labels), Unlabeled(others), step / steps
+        _set_rate(optimizer, rate(progress))
+        losses: dict[str, Tensor] = {}
+        for turn, still in turns:
+            for _ in range(turn.repeat):
+                now = forward(here, there, progress, turn.name)
+                fabric.backward(sum(now.values(), torch.zeros((), device=fabric.device)))
+                for parameter in still:
+                    parameter.grad = None
+                optimizer.step()
+                optimizer.zero_grad()
+            prefix = f"{turn.name} " if len(turns) > 1 else ""
+            losses |= {prefix + name: loss.detach() for name, loss in now.items()}
+        unread.append((step + 1, losses))
+        if len(unread) >= read_every or step + 1 == steps:
+            yield from _read(unread)
+            unread = []
+
+
+def make_optimizer(method: Method, training: Training) -> Optimizer:
+    """The optimizer that ``training`` asks for, in one fused call a step; the backbone and the rest as two groups."""
+    of_backbone = {id(p) for p in method.model.backbone.parameters()}
+    trained = [p for p in method.parameters() if p.requires_grad]
+    lr, decay = training.lr or 1e-3, training.weight_decay or 0.0
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in trained if id(p) in of_backbone], "lr": lr, "base": lr},
+        {
+            "params": [p for p in trained if id(p) not in of_backbone],
+            "lr": lr * training.head_lr,
+            "base": lr * training.head_lr,
+        },  # fmt: skip
+    ]
+    if training.head_lr == 1.0:
+        groups = [{"params": trained, "lr": lr, "base": lr}]
+    if training.optimizer == "sgd":
+        return SGD(groups, lr=lr, momentum=training.momentum, weight_decay=decay, fused=True)
+    return {"adam": Adam, "adamw": AdamW}[training.optimizer or "adamw"](
+        groups, lr=lr, weight_decay=decay, fused=True
+    )
+
+
+def _turns(method: Method) -> list[tuple[Turn, list[Tensor]]]:
+    """Each turn with the parameters that stand still in it."""
+    if not method.turns:
+        return [(Turn("", (), 1), [])]
+    return [(turn, _still(method, turn)) for turn in method.turns]
+
+
+def _still(method: Method, turn: Turn) -> list[Tensor]:
+    moving = {id(p) for p in chain.from_iterable(method.get_submodule(m).parameters() for m in turn.moves)}
+    return [p for p in method.parameters() if id(p) not in moving]
+
+
+def _batches(fabric: Fabric, loader: Loader, start: int) -> Iterator[tuple[Tensor, Tensor]]:
+    for inputs, labels in loader.start(start):
+        if fabric.device.type == "cpu":
+            yield inputs, labels
+        else:  # pinned by the loader, so that the copy runs beside the step before
+            yield (inputs.to(fabric.device, non_blocking=True), labels.to(fabric.device, non_blocking=True))
+
+
+def _set_rate(optimizer: Optimizer, factor: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = group["base"] * factor
+
+
+def _read(unread: list[tuple[int, dict[str, Tensor]]]) -> Iterator[Step]:
+    for done, losses in unread:
+        values = {name: loss.item() for name, loss in losses.items()}
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise Diverged(
+                    f"loss {name!r} is {value} at step {done}; lower the rate with --set train.lr=…"
+                )
+        yield Step(done, values)

@@ -1,0 +1,1 @@
+"""What a model says of a domain, and how right it is."""

@@ -1,0 +1,182 @@
+"""A finished Run that predicts: it reads the Run's folder and nothing else."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import nn
+
+from acclimate import backbones, data
+from acclimate.data import Domain, preprocess
+from acclimate.data.arrays import from_arrays
+from acclimate.data.inputs import Inputs, ReadableInputs, rows_of
+from acclimate.data.preprocess import (
+    ImagePreprocess,
+    Preprocess,
+    TablePreprocess,
+    TextPreprocess,
+    VectorPreprocess,
+)
+from acclimate.errors import BadInput
+from acclimate.evaluate.metrics import confusion, recalls, scores
+from acclimate.nn import Classifier
+from acclimate.recipe import Recipe
+from acclimate.run import RunFolder
+
+BATCH = 256
+
+
+class Said(NamedTuple):
+    """What a model said of a domain: ``probabilities (n, k)`` and ``features (n, d)``."""
+
+    probabilities: NDArray[np.float64]
+    features: NDArray[np.float32]
+
+
+def shape_of(fitted: Preprocess) -> backbones.Shape:
+    """What comes out of the preprocessing, as a backbone wants to know it."""
+    if isinstance(fitted, ImagePreprocess):
+        return backbones.Shape(images=True, size=fitted.size, mean=fitted.mean, std=fitted.std)
+    assert isinstance(fitted, VectorPreprocess | TablePreprocess | TextPreprocess)
+    sparse = isinstance(fitted, TextPreprocess) or (isinstance(fitted, VectorPreprocess) and fitted.sparse)
+    return backbones.Shape(images=False, n_features=fitted.n_features, sparse=sparse)
+
+
+def separates_batch_norm(recipe: Recipe, phase: str) -> bool:
+    """Whether the model of this phase keeps statistics for each domain."""
+    one_domain = phase == "source_only" or recipe.method in {"source_only", "supervised"}
+    return not one_domain and recipe.train.batch_norm != "concat"
+
+
+def load_model(run: RunFolder, seed: int, phase: str) -> Classifier:
+    """A trained classifier of a Run, in evaluation mode on the CPU.
+
+    Raises:
+        BadInput: Its weights cannot be read or are another architecture's.
+    """
+    recipe, path = run.recipe, run.weights(seed, phase)
+    shape = shape_of(preprocess.load(run.file("preprocess")))
+    model = backbones.rebuild(recipe.backbone, shape, len(recipe.classes), recipe.backbone_options)
+    if separates_batch_norm(recipe, phase):
+        model.separate_batch_norm(shared=recipe.train.batch_norm == "separate")
+    try:
+        model.load_state_dict(load_file(path))
+    except Exception as error:  # a damaged or foreign file fails in many ways
+        raise BadInput(f"{path}: not the weights of this Run ({str(error).splitlines()[0]})") from error
+    return model.eval()
+
+
+@torch.no_grad()
+def say(model: nn.Module, inputs: Inputs, domain: str) -> Said:
+    """Run the model over all rows of a domain."""
+    device = next(model.parameters()).device
+    probabilities, features = [], []
+    for rows in rows_of(inputs, BATCH):
+        out = model(inputs.batch(rows).to(device), domain)
+        probabilities.append(out.logits.double().softmax(1).cpu().numpy())
+        features.append(out.features.float().cpu().numpy())
+    return Said(np.concatenate(probabilities), np.concatenate(features))
+
+
+class Run(RunFolder):
+    """A finished Run, with the model that was kept.
+
+    Example:
+        ``Run.open("demo/run").predict("new_photos/")``
+    """
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Run":
+        """A finished Run; see `RunFolder.open`."""
+        return cls(RunFolder.open(path).path)
+
+    @property
+    def kept(self) -> str:
+        """``adapted`` or ``source_only``: which model predicts."""
+        return str(self.scores["kept"])
+
+    def predict(self, examples: Any) -> pl.DataFrame:
+        """Class and probability of every class for each example, in the order of the input.
+
+        Args:
+            examples: A path, a `Domain`, or an array as in an ``.npz``.
+
+        Returns:
+            A row for each: ``name``, ``class``, a ``p_…`` for each class, ``error`` for what could not be read.
+
+        Raises:
+            BadInput: The input is of another kind or shape than what the Run was trained on.
+        """
+        domain = self.domain(examples)
+        inputs = ReadableInputs(self.preprocess.inputs(domain))
+        readable = inputs.readable
+        classes = self.recipe.classes
+        probabilities = np.full((len(domain), len(classes)), np.nan)
+        if len(readable):
+            probabilities[readable] = say(self.model(self.kept), inputs, "target").probabilities
+        chosen: list[str | None] = [None] * len(domain)
+        for i in readable:
+            chosen[i] = classes[int(probabilities[i].argmax())]
+        frame = pl.DataFrame({"name": list(domain.names), "class": pl.Series(chosen, dtype=pl.String)})
+        return frame.with_columns(
+            *[pl.Series(f"p_{c}", probabilities[:, j]).fill_nan(None) for j, c in enumerate(classes)],
+            pl.Series("error", [inputs.broken.get(i) for i in range(len(domain))], dtype=pl.String),
+        )
+
+    def evaluate(self, labelled: Any) -> dict[str, Any]:
+        """Scores on labelled examples of the kept model and, beside it, of both.
+
+        Raises:
+            BadInput: They have no labels, or other classes.
+        """
+        domain = self.domain(labelled)
+        labels = domain.codes(self.recipe.classes)
+        inputs = self.preprocess.inputs(domain)
+        said = {phase: say(self.model(phase), inputs, "target") for phase in self.phases()}
+        kept = said[self.kept].probabilities
+        return {
+            "n": len(domain),
+            "kept": self.kept,
+            **scores(kept, labels),
+            "recall": dict(zip(self.recipe.classes, _numbers(recalls(kept, labels)), strict=True)),
+            "confusion": confusion(kept, labels).tolist(),
+            **{phase: scores(s.probabilities, labels) for phase, s in said.items()},
+        }
+
+    def domain(self, examples: Any) -> Domain:
+        """``examples`` read the way the Run's target was."""
+        if isinstance(examples, Domain):
+            return examples
+        if isinstance(examples, str | Path):
+            place = self.recipe.source
+            return data.load(examples, label=place.label, text=place.text, drop=place.drop)
+        return from_arrays(examples, name="examples")
+
+    def model(self, phase: str) -> Classifier:
+        """The first seed's model of a phase."""
+        if phase not in self._models:
+            self._models[phase] = load_model(self, self.recipe.seeds[0], phase)
+        return self._models[phase]
+
+    @cached_property
+    def preprocess(self) -> Preprocess:
+        """What was fitted on source and target before training."""
+        return preprocess.load(self.file("preprocess"))
+
+    @cached_property
+    def _models(self) -> dict[str, Classifier]:
+        return {}
+
+    def phases(self) -> Sequence[str]:
+        """The models there are: ``source_only`` and, unless that is the method itself, ``adapted``."""
+        return [p for p in ("source_only", "adapted") if self.weights(self.recipe.seeds[0], p).exists()]
+
+
+def _numbers(values: NDArray[np.float64]) -> list[float | None]:
+    return [None if np.isnan(v) else round(float(v), 6) for v in values]

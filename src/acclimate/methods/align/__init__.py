@@ -1,0 +1,1 @@
+"""Methods that align the two domains."""

@@ -1,0 +1,50 @@
+"""Domain-adversarial neural network."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from acclimate.methods.base import Method
+from acclimate.nn import Classifier, mlp, reverse_grad
+from acclimate.types import Losses, Outputs
+
+
+class DANN(Method):
+    r"""Learn features from which a discriminator cannot tell the domain.
+
+    .. math::
+        \min_{f, c} \max_{d} \; \mathrm{CE}(c(f(x_s)), y_s)
+            - \lambda \, [\mathrm{BCE}(d(f(x_s)), 1) + \mathrm{BCE}(d(f(x_t)), 0)]
+
+    The min-max is one backward pass: `reverse_grad` stands between features and discriminator.
+    It opens slowly, :math:`\lambda = \text{weight} \cdot (2 / (1 + e^{-\gamma p}) - 1)`, with the
+    progress :math:`p \in [0, 1]`, since a discriminator that knows nothing yet teaches only noise.
+
+    Shapes: features ``(n_s, d)`` and ``(n_t, d)``; ``n_s`` need not equal ``n_t``.
+
+    Args:
+        weight: What :math:`\lambda` grows to.
+        gamma: How fast it grows; 10 in the paper.
+        width: Hidden units in each of the discriminator's two hidden layers.
+
+    Reference:
+        Ganin et al., Domain-Adversarial Training of Neural Networks, JMLR 2016. arXiv:1505.07818
+    """
+
+    def __init__(self, model: Classifier, *, weight: float = 1.0, gamma: float = 10.0, width: int = 1024):
+        super().__init__(model)
+        self.weight, self.gamma = weight, gamma
+        self.discriminator = mlp(model.n_features, width, width, 1)
+
+    def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
+        """Class loss and domain loss."""
+        scale = self.weight * (2 / (1 + math.exp(-self.gamma * progress)) - 1)
+        is_source = self.discriminator(reverse_grad(source.features, scale))
+        is_target = self.discriminator(reverse_grad(target.features, scale))
+        return {
+            "class": cross_entropy(source.logits, labels),
+            "domain": binary_cross_entropy_with_logits(is_source, torch.ones_like(is_source))
+            + binary_cross_entropy_with_logits(is_target, torch.zeros_like(is_target)),
+        }

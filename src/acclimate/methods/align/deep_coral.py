@@ -1,0 +1,50 @@
+"""Deep correlation alignment."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from acclimate.distances import coral
+from acclimate.methods.base import Method
+from acclimate.nn import Classifier
+from acclimate.types import Losses, Outputs
+
+
+class DeepCORAL(Method):
+    r"""Learn layers whose covariance is the same in both domains.
+
+    .. math::
+        \min_{f, c} \; \mathrm{CE}(c(f(x_s)), y_s)
+            + \sum_l \frac{w_l}{4 d_l^2} \lVert \mathrm{cov}(h_l(x_s)) - \mathrm{cov}(h_l(x_t)) \rVert_F^2
+
+    Means are left free: only second moments are aligned, at the paper's scale. The covariance is of the batch,
+    so small batches (``n < d``) make it noisy, and with several processes each aligns its own part of the batch.
+
+    Shapes: layers ``(n_s, d_l)`` and ``(n_t, d_l)`` with ``n_s, n_t ≥ 2``; ``n_s`` need not equal ``n_t``.
+
+    Args:
+        layers: Which layers, each with its weight :math:`w_l`: ``features``, ``logits``, or any named part of
+            the backbone (pooled over space). The paper takes the logits, with a weight for which the class
+            loss and this one end about equal.
+        weight: Multiplies all of them.
+
+    Reference:
+        Sun & Saenko, Deep CORAL: Correlation Alignment for Deep Domain Adaptation, ECCV 2016 Workshops.
+        arXiv:1607.01719
+    """
+
+    def __init__(self, model: Classifier, *, layers: Mapping[str, float] | None = None, weight: float = 1.0):
+        super().__init__(model)
+        self.layers = dict(layers or {"features": 1.0})
+        self.weight = weight
+        model.layers = tuple(name for name in self.layers if name not in {"features", "logits"})
+
+    def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
+        """Class loss and one CORAL loss for each layer."""
+        here = {**source.layers, "features": source.features, "logits": source.logits}
+        there = {**target.layers, "features": target.features, "logits": target.logits}
+        return {"class": cross_entropy(source.logits, labels)} | {
+            f"coral {name}": self.weight * w * coral(here[name], there[name])
+            for name, w in self.layers.items()
+        }

@@ -1,0 +1,72 @@
+"""Maximum classifier discrepancy."""
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from acclimate.methods.base import Method
+from acclimate.nn import Classifier, fresh_copy
+from acclimate.types import Labeled, Losses, Turn, Unlabeled
+
+
+class MCD(Method):
+    r"""Two heads find the target examples far from the source by disagreeing; the backbone learns to end that.
+
+    Each step goes round three turns, with
+    :math:`L = \mathrm{CE}(c_1(f(x_s)), y_s) + \mathrm{CE}(c_2(f(x_s)), y_s)` and
+    :math:`D = \frac{1}{n k} \sum_{i, j} | p_1(j \mid x_i) - p_2(j \mid x_i) |` on the target:
+
+    .. math::
+        \text{classify:} \; \min_{f, c_1, c_2} L \qquad
+        \text{disagree:} \; \min_{c_1, c_2} L - \text{weight} \cdot D \qquad
+        \text{agree:} \; \min_{f} \text{weight} \cdot D \;\; (\text{repeat times})
+
+    The first head is the one that predicts afterwards.
+
+    Shapes: features ``(n_s, d)``, ``(n_t, d)``; ``n_s`` need not equal ``n_t``.
+
+    Args:
+        weight: How much the discrepancy counts.
+        repeat: How many times in a row the backbone moves; 4 in the paper's digits.
+
+    Reference:
+        Saito et al., Maximum Classifier Discrepancy for Unsupervised Domain Adaptation, CVPR 2018.
+        arXiv:1712.02560
+    """
+
+    def __init__(self, model: Classifier, *, weight: float = 1.0, repeat: int = 4):
+        super().__init__(model)
+        self.weight = weight
+        self.second_head = fresh_copy(model.head)
+        heads = ("model.head", "second_head")
+        self.turns = (
+            Turn("classify", ("model.backbone", *heads)),
+            Turn("disagree", heads),
+            Turn("agree", ("model.backbone",), repeat),
+        )
+
+    def forward(
+        self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "classify"
+    ) -> Losses:
+        """Losses of one turn."""
+        if turn == "agree":
+            return {
+                "discrepancy": self.weight * self.discrepancy(self.model(target.inputs, "target").features)
+            }
+        if turn == "classify":
+            return {"class": self.class_loss(self.model(source.inputs, "source").features, source.labels)}
+        here, there = self.model.both(source.inputs, target.inputs)
+        return {
+            "class": self.class_loss(here.features, source.labels),
+            "discrepancy": -self.weight * self.discrepancy(there.features),
+        }
+
+    def class_loss(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Cross entropy of both heads, added."""
+        return cross_entropy(self.model.head(features), labels) + cross_entropy(
+            self.second_head(features), labels
+        )
+
+    def discrepancy(self, features: Tensor) -> Tensor:
+        """Mean absolute difference of the two heads' probabilities."""
+        first, second = self.model.head(features).softmax(1), self.second_head(features).softmax(1)
+        return (first - second).abs().mean()

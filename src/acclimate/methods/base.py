@@ -1,0 +1,37 @@
+"""What every method is."""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from acclimate.nn import Classifier
+from acclimate.types import Labeled, Losses, Outputs, Turn, Unlabeled
+
+
+class Method(nn.Module):
+    """A way to learn from a labelled source and an unlabelled target: a module whose forward is its loss.
+
+    A method owns the model it trains and whatever else it learns (a discriminator, a teacher), so one
+    ``state_dict`` resumes it and one ``fabric.setup`` distributes it. A subclass writes `losses`, a pure
+    function of tensors; it overrides `forward` only where it needs more than one pass of the model.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"source", "target"})
+    """The domains it learns from: ``source``, ``target``, or ``target_labels``, an explicitly labelled target
+    that stands in the place of the source. Of a domain that is not named it gets an empty batch."""
+
+    turns: tuple[Turn, ...] = ()
+    """The alternating steps of one training step, in order; none means that all parts move at once."""
+
+    def __init__(self, model: Classifier):
+        super().__init__()
+        self.model = model
+
+    def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
+        """Losses of one step, or of one ``turn`` of it. ``progress`` in [0, 1] is how much of the training is done."""
+        out_source, out_target = self.model.both(source.inputs, target.inputs)
+        return self.losses(out_source, source.labels, out_target, progress)
+
+    def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
+        """Named scalars whose sum is minimised; ``labels`` are the source's."""
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""What every adaptation is measured against: no adaptation, and training with the labels of the target."""

@@ -1,0 +1,40 @@
+"""No adaptation."""
+
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from acclimate.methods.base import Method
+from acclimate.nn import Classifier
+from acclimate.types import Labeled, Losses, Unlabeled
+
+
+class SourceOnly(Method):
+    r"""Learn from the source alone: the baseline that every adaptation must beat.
+
+    .. math::
+        \min_{f, c} \; \mathrm{CE}(c(f(x_s)), y_s)
+
+    The target is not looked at; batch norm keeps the statistics of the source.
+
+    Shapes: logits ``(n_s, k)``, labels ``(n_s,)``.
+
+    Args:
+        label_smoothing: Share of the label's weight spread over all classes.
+
+    Reference:
+        Empirical risk minimisation; label smoothing after Szegedy et al., Rethinking the Inception
+        Architecture for Computer Vision, CVPR 2016. arXiv:1512.00567
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"source"})
+
+    def __init__(self, model: Classifier, *, label_smoothing: float = 0.0):
+        super().__init__(model)
+        self.label_smoothing = label_smoothing
+
+    def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
+        """The class loss on the source."""
+        logits: Tensor = self.model(source.inputs, "source").logits
+        return {"class": cross_entropy(logits, source.labels, label_smoothing=self.label_smoothing)}

@@ -1,0 +1,267 @@
+"""Small parts that several methods and backbones share."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any
+
+import scipy.sparse
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from acclimate.types import Outputs
+
+Domain = str
+"""``"source"`` or ``"target"``: whose statistics batch norm uses."""
+
+
+class _ReverseGrad(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, scale: float) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
+        ctx.scale = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return -ctx.scale * grads[0], None
+
+
+def reverse_grad(x: Tensor, scale: float = 1.0) -> Tensor:
+    r"""Identity forward; multiplies the gradient by ``−scale`` backward (the GRL of DANN).
+
+    Args:
+        x: Any tensor.
+        scale: :math:`\lambda`, what the reversed gradient is multiplied with.
+
+    Reference:
+        Ganin et al., Domain-Adversarial Training of Neural Networks, JMLR 2016. arXiv:1505.07818
+
+    Example:
+        >>> x = torch.ones(2, requires_grad=True)
+        >>> reverse_grad(x, 0.5).sum().backward()
+        >>> x.grad
+        tensor([-0.5000, -0.5000])
+    """
+    reversed_: Tensor = _ReverseGrad.apply(x, scale)
+    return reversed_
+
+
+def mlp(*widths: int) -> nn.Sequential:
+    """Linear layers of the given widths with ReLU between: ``mlp(256, 1024, 1)``."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in pairwise(widths):
+        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def fresh_copy(module: nn.Module) -> nn.Module:
+    """The same architecture with weights drawn anew, e.g. a second head."""
+    twin = copy.deepcopy(module)
+    for part in twin.modules():
+        reset = getattr(part, "reset_parameters", None)
+        if callable(reset):
+            reset()
+    return twin
+
+
+class Normalize(nn.Module):
+    """``(x − mean) / std`` per channel, of uint8 or float images ``(n, c, h, w)``; grey becomes ``c = len(mean)``.
+
+    It is part of the model, so that whoever has the weights has the normalisation, and uint8 is what travels.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: list[float], std: list[float]):
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised float images, in the memory layout they came in."""
+        return (x.to(self.mean.dtype) - self.mean).div_(self.std)
+
+
+class _RowsTimesMatrix(torch.autograd.Function):
+    """SciPy's compressed rows times a dense matrix, on the CPU: twice as fast as torch's own."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, weight: Tensor) -> Tensor:
+        parts = rows.values().numpy(), rows.col_indices().numpy(), rows.crow_indices().numpy()
+        ctx.rows = scipy.sparse.csr_array(parts, shape=tuple(rows.shape))
+        return torch.from_numpy(ctx.rows @ weight.numpy())
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
+        return None, torch.from_numpy(ctx.rows.T @ grads[0].contiguous().numpy())
+
+
+class SparseLinear(nn.Module):
+    """A linear layer for rows that are mostly zero: ``x W + b`` with ``x (n, d_in)`` in torch's CSR layout or dense.
+
+    ``weight`` is ``(d_in, d_out)``, the transpose of `torch.nn.Linear`'s, so that a row's non-zeros pick whole rows.
+    """
+
+    def __init__(self, n_in: int, n_out: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(n_in, n_out))
+        self.bias = nn.Parameter(torch.empty(n_out))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the weights as `torch.nn.Linear` does."""
+        bound = self.weight.shape[0] ** -0.5
+        nn.init.uniform_(self.weight, -bound, bound)
+        nn.init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(n, d_out)``, dense."""
+        on_cpu = x.layout == torch.sparse_csr and x.device.type == "cpu" and x.dtype == self.weight.dtype
+        if not on_cpu:
+            return x @ self.weight + self.bias
+        product: Tensor = _RowsTimesMatrix.apply(x, self.weight)
+        return product + self.bias
+
+
+def csr_rows(crow: Tensor, col: Tensor, values: Tensor, n_columns: int) -> Tensor:
+    """Compressed rows as a tensor; trusts that the parts fit together."""
+    with torch.sparse.check_sparse_tensor_invariants(False):
+        return torch.sparse_csr_tensor(crow, col, values, (len(crow) - 1, n_columns))
+
+
+def join(a: Tensor, b: Tensor) -> Tensor:
+    """The rows of both, one under the other; dense or CSR."""
+    if a.layout != torch.sparse_csr:
+        return torch.cat([a, b])
+    crow = torch.cat([a.crow_indices(), b.crow_indices()[1:] + a.crow_indices()[-1]])
+    col, values = torch.cat([a.col_indices(), b.col_indices()]), torch.cat([a.values(), b.values()])
+    return csr_rows(crow, col, values, a.shape[1])
+
+
+class DomainNorm(nn.Module):
+    """Batch norm that keeps running statistics for each domain.
+
+    In training a batch is normalised by its own statistics, as ever; in evaluation by those of its domain.
+
+    Args:
+        norm: The batch norm it takes the place of, whose statistics both domains start from.
+        shared: Whether both domains share the affine parameters; if not this is domain-specific batch norm.
+
+    Reference:
+        Chang et al., Domain-Specific Batch Normalization for Unsupervised Domain Adaptation, CVPR 2019.
+        arXiv:1906.03950
+    """
+
+    def __init__(self, norm: _BatchNorm, *, shared: bool):
+        super().__init__()
+        self.eps, self.momentum, self.shared = norm.eps, norm.momentum, shared
+        self.domain: Domain = "target"
+        domains = ["both"] if shared else ["source", "target"]
+        for name in domains if norm.affine else []:
+            self.register_parameter(f"weight_{name}", nn.Parameter(norm.weight.detach().clone()))
+            self.register_parameter(f"bias_{name}", nn.Parameter(norm.bias.detach().clone()))
+        for name in "source", "target":
+            mean = torch.zeros(norm.num_features) if norm.running_mean is None else norm.running_mean
+            var = torch.ones(norm.num_features) if norm.running_var is None else norm.running_var
+            self.register_buffer(f"mean_{name}", mean.detach().clone())
+            self.register_buffer(f"var_{name}", var.detach().clone())
+        # timm's batch norms carry the activation behind them
+        self.behind = nn.Sequential(
+            *[m for n in ("drop", "act") if isinstance(m := getattr(norm, n, None), nn.Module)]
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised ``x (n, d, …)``."""
+        which = "both" if self.shared else self.domain
+        weight, bias = getattr(self, f"weight_{which}", None), getattr(self, f"bias_{which}", None)
+        mean, var = getattr(self, f"mean_{self.domain}"), getattr(self, f"var_{self.domain}")
+        momentum = 0.1 if self.momentum is None else self.momentum
+        y = nn.functional.batch_norm(x, mean, var, weight, bias, self.training, momentum, self.eps)
+        behind: Tensor = self.behind(y)
+        return behind
+
+
+class Classifier(nn.Module):
+    """A backbone and a head: inputs → features ``(n, d)`` → logits ``(n, k)``.
+
+    Args:
+        backbone: Inputs to features ``(n, n_features)``.
+        head: Features to logits ``(n, n_classes)``.
+        n_features: ``d``.
+        n_classes: ``k``.
+        normalize: What stands before the backbone.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: nn.Module,
+        *,
+        n_features: int,
+        n_classes: int,
+        normalize: nn.Module | None = None,
+    ):
+        super().__init__()
+        self.normalize = normalize or nn.Identity()
+        self.backbone, self.head = backbone, head
+        self.n_features, self.n_classes = n_features, n_classes
+        self.layers: tuple[str, ...] = ()
+        self.one_pass = True
+
+    def forward(self, inputs: Tensor, domain: Domain = "target") -> Outputs:
+        """Outputs of a batch of one domain."""
+        for module in () if self.one_pass else self.modules():
+            if isinstance(module, DomainNorm):
+                module.domain = domain
+        with _tap(self.backbone, self.layers) as layers:
+            features = self.backbone(self.normalize(inputs))
+        return Outputs(features, self.head(features), layers)
+
+    def both(self, source: Tensor, target: Tensor) -> tuple[Outputs, Outputs]:
+        """Outputs of both domains, in one pass where that gives the same or is asked for."""
+        if not self.one_pass:
+            return self(source, "source"), self(target, "target")
+        n = len(source)
+        out = self(join(source, target))
+        return (
+            Outputs(out.features[:n], out.logits[:n], {k: v[:n] for k, v in out.layers.items()}),
+            Outputs(out.features[n:], out.logits[n:], {k: v[n:] for k, v in out.layers.items()}),
+        )
+
+    def separate_batch_norm(self, *, shared: bool) -> None:
+        """Give every batch norm its own statistics for each domain; in place, before the optimizer is made."""
+        norms = [(name, m) for name, m in self.named_modules() if isinstance(m, _BatchNorm)]
+        for name, norm in norms:
+            parent, _, leaf = name.rpartition(".")
+            setattr(self.get_submodule(parent), leaf, DomainNorm(norm, shared=shared))
+        self.one_pass = not norms
+
+
+@contextmanager
+def _tap(module: nn.Module, names: tuple[str, ...]) -> Iterator[dict[str, Tensor]]:
+    """Collect the outputs of the named sub-modules while it is open, maps and tokens pooled to ``(n, d)``."""
+    seen: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Any:
+        return lambda _module, _inputs, output: seen.__setitem__(name, _pool(output))
+
+    hooks = [module.get_submodule(name).register_forward_hook(keep(name)) for name in names]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _pool(x: Tensor) -> Tensor:
+    if x.ndim == 4:
+        return x.mean((2, 3))
+    return x.mean(1) if x.ndim == 3 else x

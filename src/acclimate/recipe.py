@@ -1,0 +1,153 @@
+"""A recipe: all that decides a training, as data; YAML on disk, dotted keys on the command line."""
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from acclimate.errors import BadInput, did_you_mean
+
+Options = dict[str, Any]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Training(_Part):
+    """How the weights are moved; what is none is chosen by the backbone."""
+
+    steps: int = Field(2000, ge=1, description="optimizer steps")
+    batch_size: int = Field(64, ge=1, description="examples of each domain in a step, over all processes")
+    optimizer: Literal["sgd", "adam", "adamw"] | None = Field(
+        None, description="fused where the device allows it"
+    )
+    lr: float | None = Field(None, gt=0, description="learning rate at the start")
+    head_lr: float = Field(1.0, gt=0, description="how many times faster all but the backbone learns")
+    schedule: Literal["dann", "cosine", "constant"] | None = Field(
+        None, description="of the rate over progress"
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    weight_decay: float | None = Field(None, ge=0)
+    batch_norm: Literal["separate", "concat", "domain"] = Field(
+        "separate",
+        description="statistics of each domain apart; of both mixed; or apart with affine parameters apart too",
+    )
+    validation: float = Field(0.1, gt=0, lt=1, description="share of the source kept for validation")
+    validate_every: int = Field(200, ge=1, description="steps between looks at the source's validation split")
+    patience: int | None = Field(None, ge=1, description="looks without a better loss before it stops early")
+    save_every: int = Field(200, ge=1, description="steps between checkpoints")
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"] = "32-true"
+    compile: bool = Field(False, description="torch.compile the method")
+
+
+class Place(_Part):
+    """Where a domain came from and how it was read."""
+
+    path: str
+    label: str | None = None
+    text: str | None = None
+    drop: tuple[str, ...] = ()
+
+
+class Recipe(_Part):
+    """All that decides a training; with the same software it gives the same weights."""
+
+    source: Place
+    target: Place
+    method: str
+    options: Options = {}
+    backbone: str
+    backbone_options: Options = {}
+    train: Training = Training()
+    image_size: int | None = Field(None, ge=8)
+    seeds: tuple[int, ...] = (0,)
+    classes: tuple[str, ...] = ()
+
+    def save(self, path: Path) -> None:
+        """Write it as YAML."""
+        path.write_text(
+            yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True), "utf-8"
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read it back.
+
+        Raises:
+            BadInput: It is no recipe.
+        """
+        try:
+            return cls.model_validate(yaml.safe_load(path.read_text("utf-8")))
+        except (OSError, yaml.YAMLError, ValidationError) as error:
+            raise BadInput(f"{path}: not a recipe ({str(error).splitlines()[0]})") from error
+
+
+class Settings(BaseModel):
+    """What ``--set key=value`` says, sorted by whom it is for."""
+
+    options: Options = {}
+    backbone: Options = {}
+    train: Options = {}
+
+
+def parse_settings(texts: Mapping[str, Any]) -> Settings:
+    """Sort dotted keys: ``train.lr`` and ``backbone.norm`` go to those, all others are options of the method.
+
+    Args:
+        texts: Keys with values that are YAML texts (from a command line) or Python's own.
+    """
+    settings = Settings()
+    for key, text in texts.items():
+        value = yaml.safe_load(text) if isinstance(text, str) else text
+        first, _, rest = key.partition(".")
+        if rest and first in {"train", "backbone"}:
+            getattr(settings, first)[rest] = value
+        elif rest:
+            settings.options.setdefault(first, {})[rest] = value
+        else:
+            settings.options[key] = value
+    return settings
+
+
+def check_training(given: Mapping[str, Any]) -> Training:
+    """Training settings from ``given``, defaults for the rest.
+
+    Raises:
+        BadInput: A key is unknown or a value does not fit.
+    """
+    for key in given:
+        if key not in Training.model_fields:
+            raise BadInput(f"train has no setting {key!r}; {did_you_mean(key, Training.model_fields)}")
+    try:
+        return Training.model_validate(given)
+    except ValidationError as error:
+        raise BadInput(_first(error, "train.")) from error
+
+
+def check_options(owner: str, given: Mapping[str, Any], known: Mapping[str, inspect.Parameter]) -> Options:
+    """The options ``given`` to ``owner``, each brought to the type in its signature.
+
+    Raises:
+        BadInput: A name is unknown, or a value does not fit.
+    """
+    checked: Options = {}
+    for key, value in given.items():
+        if key not in known:
+            raise BadInput(f"{owner} has no option {key!r}; {did_you_mean(key, known)}")
+        try:
+            checked[key] = TypeAdapter(known[key].annotation).validate_python(value)
+        except ValidationError as error:
+            raise BadInput(
+                f"{owner}: option {key}={value!r} does not fit; {error.errors()[0]['msg']}"
+            ) from error
+    return checked
+
+
+def _first(error: ValidationError, prefix: str) -> str:
+    problem = error.errors()[0]
+    key = ".".join(str(p) for p in problem["loc"])
+    return f"{prefix}{key}={problem['input']!r} does not fit; {problem['msg']}"

@@ -1,0 +1,156 @@
+"""A run's folder: the only place that knows its file names. Everything is written beside and renamed."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from acclimate.errors import BadInput
+from acclimate.recipe import Recipe
+
+FORMAT = 1
+"""Grows when a Run is written that older software cannot read."""
+
+
+class RunFolder:
+    """The files of one Run.
+
+    Attributes:
+        path: The folder.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> "RunFolder":
+        """A finished Run.
+
+        Raises:
+            BadInput: There is none, it is not finished, or newer software wrote it.
+        """
+        run = cls(path)
+        if not run.path.exists():
+            raise BadInput(f"{path}: no such Run")
+        if not run.file("recipe.yaml").is_file():
+            raise BadInput(
+                f"{path}: not a Run (it has no recipe.yaml); give the folder that `adapt -o` wrote"
+            )
+        run.check_format()
+        if not run.file("scores.json").is_file():
+            raise BadInput(
+                f"{path}: this Run is not finished; go on with `acclimate adapt … -o {path} --resume`"
+            )
+        return run
+
+    def check_format(self) -> None:
+        """Refuse a Run that newer software wrote.
+
+        Raises:
+            BadInput: Its format is newer than this software.
+        """
+        form = self.environment.get("format", 0)
+        if not isinstance(form, int) or form > FORMAT:
+            raise BadInput(
+                f"{self.path}: a Run of format {form}, newer than this Acclimate reads ({FORMAT}); upgrade"
+            )
+
+    def file(self, name: str) -> Path:
+        """Where ``name`` lies."""
+        return self.path / name
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """What it was trained by."""
+        return Recipe.load(self.file("recipe.yaml"))
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """``scores.json``."""
+        return self._json("scores.json")
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """``environment.json``: versions, devices, times, the format."""
+        return self._json("environment.json")
+
+    def weights(self, seed: int, phase: str) -> Path:
+        """The weights of one seed, ``adapted`` or ``source_only``."""
+        return self.file(f"models/{phase}-{seed}.safetensors")
+
+    def checkpoint(self, seed: int, phase: str) -> Path:
+        """Where a training that is under way can go on."""
+        return self.file(f"checkpoints/{phase}-{seed}.ckpt")
+
+    def outputs(self, seed: int, phase: str, domain: str) -> Path:
+        """What a model said of a domain: a Parquet of predictions, probabilities, features."""
+        return self.file(f"outputs/{domain}-{phase}-{seed}.parquet")
+
+    def losses(self) -> Iterator[dict[str, Any]]:
+        """Every line of ``losses.jsonl``."""
+        with self.file("losses.jsonl").open(encoding="utf-8") as lines:
+            for line in lines:
+                yield json.loads(line)
+
+    def write(self, name: str, write: Callable[[Path], Any]) -> Path:
+        """Have ``write`` make a file at a temporary name, then rename it: nobody ever sees half of it.
+
+        Raises:
+            BadInput: It cannot be written, e.g. the disk is full.
+        """
+        target = self.file(name)
+        with self.saying_why(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+            try:
+                write(partial)
+                os.replace(partial, target)
+            finally:
+                partial.unlink(missing_ok=True)
+        return target
+
+    def write_json(self, name: str, value: Any) -> Path:
+        """Write ``value`` as JSON."""
+        text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+        return self.write(name, lambda path: path.write_text(text + "\n", "utf-8"))
+
+    def write_folder(self, name: str, write: Callable[[Path], Any]) -> Path:
+        """Have ``write`` fill a folder at a temporary name, then rename it."""
+        target = self.file(name)
+        with self.saying_why(target):
+            partial = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".partial", dir=self.path))
+            try:
+                write(partial)
+                shutil.rmtree(target, ignore_errors=True)
+                os.replace(partial, target)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+        return target
+
+    @staticmethod
+    @contextmanager
+    def saying_why(path: Path) -> Iterator[None]:
+        """Turn a failure of the disk into a line that a person can act on."""
+        try:
+            yield
+        except OSError as error:
+            raise BadInput(
+                f"{path}: cannot be written ({error.strerror or error}); free space or choose -o"
+            ) from error
+
+    def _json(self, name: str) -> dict[str, Any]:
+        path = self.file(name)
+        try:
+            value = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise BadInput(
+                f"{path}: not a readable part of a Run ({error}); was it changed by hand?"
+            ) from error
+        if not isinstance(value, dict):
+            raise BadInput(f"{path}: not a readable part of a Run; was it changed by hand?")
+        return value

@@ -1,0 +1,343 @@
+"""One training, in one process or several: what stands around the engine's loop."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
+
+from acclimate.data.inputs import DenseInputs, Inputs, rows_of
+from acclimate.data.loaders import Loader, Sampler
+from acclimate.engine import RATES, Diverged, Step, fit, make_optimizer
+from acclimate.errors import BadInput
+from acclimate.methods.base import Method
+from acclimate.nn import Classifier, Domain, DomainNorm
+from acclimate.recipe import Training
+from acclimate.run import RunFolder
+
+STATISTICS_ROWS = 10_000
+"""Rows of a domain that batch norm's statistics are taken from after training."""
+EVALUATION_BATCH = 256
+"""Rows of a batch where nothing is learnt."""
+
+
+@dataclass
+class Job:
+    """One training of one method with one seed; can be sent to other processes.
+
+    Attributes:
+        run: Whose folder takes checkpoints, losses and weights.
+        phase: ``adapted`` or ``source_only``.
+        seed: Decides the order of batches and all random numbers; ``method`` has its initial weights already.
+        method: What is trained.
+        training: How.
+        source: Rows to learn from, with ``labels (n,)``.
+        target: Rows without labels.
+        validation: Rows of the source kept from training, with ``validation_labels``.
+        devices: Processes, or GPUs.
+        show: Draw a progress bar.
+    """
+
+    run: RunFolder
+    phase: str
+    seed: int
+    method: Method
+    training: Training
+    source: Inputs
+    labels: NDArray[np.int64]
+    target: Inputs
+    validation: Inputs
+    validation_labels: NDArray[np.int64]
+    devices: int = 1
+    show: bool = True
+
+
+def train(job: Job) -> None:
+    """Run the job from where its checkpoint is, or from the start, and leave its weights in the Run.
+
+    Raises:
+        Diverged: A loss is not finite; the last checkpoint is kept.
+        BadInput: An example cannot be read, or the batch cannot be shared among the processes.
+    """
+    launched = "LOCAL_RANK" in os.environ and "WORLD_SIZE" in os.environ  # by torchrun
+    world = int(os.environ["WORLD_SIZE"]) if launched else job.devices
+    if job.training.batch_size % world:
+        raise BadInput(
+            f"a batch of {job.training.batch_size} cannot be shared among {world} processes; "
+            f"use --set train.batch_size={world * max(1, job.training.batch_size // world)}"
+        )
+    several = DDPStrategy(
+        start_method="popen" if launched else "spawn", find_unused_parameters=bool(job.method.turns)
+    )
+    fabric = Fabric(
+        accelerator="cuda" if torch.cuda.is_available() else "cpu",
+        devices=job.devices,
+        strategy=several if world > 1 else "auto",
+        precision=job.training.precision,
+    )
+    fabric.launch(_train, job)
+
+
+def _train(fabric: Fabric, job: Job) -> None:
+    training, checkpoint = job.training, _Checkpoint(fabric, job)
+    torch.manual_seed(job.seed)
+    method = job.method.to(fabric.device)
+    if any(p.ndim == 4 for p in method.parameters()):
+        method = method.to(memory_format=torch.channels_last)
+    optimizer = make_optimizer(method, training)
+    start, looks = checkpoint.load(method, optimizer)
+    log = _Log(job, start) if fabric.is_global_zero else None
+    steps = fit(
+        fabric,
+        method,
+        optimizer,
+        _loader(fabric, job, {"source", "target_labels"}),
+        _loader(fabric, job, {"target"}),
+        steps=training.steps,
+        start=start,
+        rate=RATES[training.schedule or "constant"],
+        read_every=1
+        if fabric.device.type == "cpu"
+        else math.gcd(training.validate_every, training.save_every, 10),
+        compiled=training.compile,
+    )
+    try:
+        for step in _show(steps, job, fabric, start) if job.show and fabric.is_global_zero else steps:
+            last = step.done == training.steps
+            look: dict[str, float] = {}
+            if (not last and (training.patience and step.done % training.validate_every == 0)) or last:
+                look = validate(method.model, job.validation, job.validation_labels, fabric.device)
+                looks.append(look["source_val_loss"])
+                checkpoint.keep_if_best(method.model, looks)
+            if log:
+                log.add(step, look)
+            if training.patience and len(looks) - 1 - int(np.argmin(looks or [0])) >= training.patience:
+                break
+            if not last and step.done % training.save_every == 0:
+                if log:
+                    log.flush()
+                checkpoint.save(method, optimizer, step.done, looks)
+    except Diverged as error:
+        raise Diverged(f"{job.phase}, seed {job.seed}: {error}; {checkpoint.last_good()}") from error
+    finally:
+        if log:
+            log.flush()
+    checkpoint.take_best(method.model)
+    if fabric.is_global_zero:
+        _finish(fabric, job, method.model)
+    fabric.barrier()
+
+
+def validate(
+    model: Classifier, inputs: Inputs, labels: NDArray[np.int64], device: torch.device
+) -> dict[str, float]:
+    """Loss and accuracy on the source's validation split, as training sees it."""
+    logits = torch.cat([out for out in _logits(model, inputs, device)])
+    truth = torch.from_numpy(labels)
+    right = (logits.argmax(1) == truth).float().mean()
+    return {
+        "source_val_loss": cross_entropy(logits, truth).item(),
+        "source_val_accuracy": right.item(),
+    }
+
+
+@torch.no_grad()
+def _logits(model: Classifier, inputs: Inputs, device: torch.device) -> Iterator[Tensor]:
+    model.eval()
+    try:
+        for rows in rows_of(inputs, EVALUATION_BATCH):
+            yield model(inputs.batch(rows).to(device), "source").logits.float().cpu()
+    finally:
+        model.train()
+
+
+@torch.no_grad()
+def estimate_statistics(model: Classifier, inputs: Inputs, domain: Domain) -> None:
+    """Take batch norm's statistics of a domain anew, as the mean over its batches (AdaBN, arXiv:1603.04779).
+
+    During training they ran behind weights that moved; and a share of the domain had not been seen yet.
+    """
+    norms = [m for m in model.modules() if isinstance(m, DomainNorm)]
+    if not norms:
+        return
+    device = next(model.parameters()).device
+    spread = np.linspace(0, len(inputs) - 1, min(len(inputs), STATISTICS_ROWS)).astype(np.int64)
+    usual = [norm.momentum for norm in norms]
+    model.eval()
+    for i, rows in enumerate(np.array_split(spread, math.ceil(len(spread) / EVALUATION_BATCH))):
+        for norm in norms:
+            norm.train()
+            norm.momentum = 1 / (i + 1)
+        model(inputs.batch(rows).to(device), domain)
+    for norm, momentum in zip(norms, usual, strict=True):
+        norm.momentum = momentum
+    model.eval()
+
+
+def _finish(fabric: Fabric, job: Job, model: Classifier) -> None:
+    if "source" in job.method.needs:
+        estimate_statistics(model, job.source, "source")
+    if "target" in job.method.needs:
+        estimate_statistics(model, job.target, "target")
+    state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    job.run.write(f"models/{job.run.weights(job.seed, job.phase).name}", lambda path: save_file(state, path))
+    for left in job.run.file("checkpoints").glob(f"{job.run.checkpoint(job.seed, job.phase).stem}.*"):
+        left.unlink()
+
+
+def _loader(fabric: Fabric, job: Job, roles: set[str]) -> Loader:
+    labelled, training = "source" in roles, job.training
+    inputs, labels = (job.source, job.labels) if labelled else (job.target, None)
+    if not roles & job.method.needs:
+        inputs, labels = DenseInputs(np.empty((1, 0), dtype=np.float32)), None
+    sampler = Sampler(
+        len(inputs),
+        training.batch_size,
+        seed=job.seed,
+        stream=int(labelled),
+        rank=fabric.global_rank,
+        world=fabric.world_size,
+    )
+    return Loader(inputs, sampler, labels, pinned=fabric.device.type == "cuda")
+
+
+class _Checkpoint:
+    """Where a training that is cut off goes on: written beside and renamed, read without unpickling objects."""
+
+    def __init__(self, fabric: Fabric, job: Job):
+        self.fabric, self.job = fabric, job
+        self.path = job.run.checkpoint(job.seed, job.phase)
+        self.best = self.path.with_suffix(".safetensors")
+
+    def save(self, method: Method, optimizer: Optimizer, done: int, looks: list[float]) -> None:
+        """Write all that decides what comes next."""
+        state = {
+            "method": method.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "done": done,
+            "looks": looks,
+            "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+        if self.fabric.is_global_zero:
+            self.job.run.write(f"checkpoints/{self.path.name}", lambda path: torch.save(state, path))
+        self.fabric.barrier()
+
+    def load(self, method: Method, optimizer: Optimizer) -> tuple[int, list[float]]:
+        """Steps done and validation losses seen, from the checkpoint if there is one."""
+        if not self.path.exists():
+            return 0, []
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged file fails in many ways
+            raise BadInput(
+                f"{self.path}: not a readable checkpoint; remove it to start this training anew"
+            ) from error
+        method.load_state_dict(state["method"])
+        optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["rng"])
+        if state["cuda_rng"]:
+            torch.cuda.set_rng_state_all(state["cuda_rng"])
+        return state["done"], state["looks"]
+
+    def keep_if_best(self, model: Classifier, looks: list[float]) -> None:
+        """Keep the weights of the best look, if training may stop early."""
+        if self.job.training.patience and looks[-1] == min(looks) and self.fabric.is_global_zero:
+            state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+            self.job.run.write(f"checkpoints/{self.best.name}", lambda path: save_file(state, path))
+
+    def take_best(self, model: Classifier) -> None:
+        """Go back to the weights of the best look, if any were kept."""
+        self.fabric.barrier()
+        if self.job.training.patience and self.best.exists():
+            model.load_state_dict(load_file(self.best))
+
+    def last_good(self) -> str:
+        """Where one can look for weights that were still sound."""
+        return f"last good checkpoint: {self.path}" if self.path.exists() else "there is no checkpoint yet"
+
+
+class _Log:
+    """``losses.jsonl``: whole lines at a time, so that a kill tears none."""
+
+    def __init__(self, job: Job, start: int):
+        self.path, self.who = job.run.file("losses.jsonl"), {"seed": job.seed, "phase": job.phase}
+        self.lines: list[str] = []
+        self.flushed = time.monotonic()
+        self._forget_after(job.run, start)
+
+    def add(self, step: Step, look: dict[str, float]) -> None:
+        """Note one step."""
+        losses = {name: float(f"{value:.6g}") for name, value in (step.losses | look).items()}
+        self.lines.append(json.dumps({**self.who, "step": step.done, **losses}) + "\n")
+        if time.monotonic() - self.flushed > 2:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was noted, in one call of the system."""
+        if self.lines:
+            with RunFolder.saying_why(self.path):
+                file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+                try:
+                    os.write(file, "".join(self.lines).encode())
+                finally:
+                    os.close(file)
+        self.lines, self.flushed = [], time.monotonic()
+
+    def _forget_after(self, run: RunFolder, start: int) -> None:
+        """Drop what this training noted after the checkpoint it goes on from."""
+        if not self.path.exists():
+            return
+
+        def stays(line: dict[str, Any]) -> bool:
+            return line["step"] <= start or {k: line[k] for k in self.who} != self.who
+
+        kept = "".join(json.dumps(line) + "\n" for line in run.losses() if stays(line))
+        run.write(self.path.name, lambda path: path.write_text(kept, "utf-8"))
+
+
+def _show(steps: Iterator[Step], job: Job, fabric: Fabric, start: int) -> Iterator[Step]:
+    """A bar with losses, examples a second and the time left, drawn a few times a second at the most."""
+    console = Console(stderr=True)
+    domains = len(job.method.needs)
+    columns = (
+        TextColumn(f"{job.phase} [dim]seed {job.seed}[/]"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.completed}/{task.total}"),
+        TextColumn("{task.fields[losses]}"),
+        TextColumn("{task.fields[speed]}", style="dim"),
+        TimeRemainingColumn(),
+    )
+    bar = Progress(*columns, console=console, auto_refresh=False)
+    with bar if console.is_terminal else nullcontext():
+        task = bar.add_task("", total=job.training.steps, completed=start, losses="", speed="")
+        drawn, since = time.monotonic(), start
+        for step in steps:
+            now = time.monotonic()
+            if console.is_terminal and (now - drawn > 0.2 or step.done == job.training.steps):
+                speed = (step.done - since) * job.training.batch_size * domains / max(now - drawn, 1e-9)
+                losses = "  ".join(f"{name} {value:.3f}" for name, value in step.losses.items())
+                bar.update(task, completed=step.done, losses=losses, speed=f"{speed:,.0f}/s", refresh=True)
+                drawn, since = now, step.done
+            yield step
+
+
+def checkpoint_files(run: RunFolder) -> list[Path]:
+    """What is left of trainings that were cut off."""
+    return sorted(run.file("checkpoints").glob("*"))

@@ -1,0 +1,45 @@
+"""What travels through the house: batches in, outputs through, losses out."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Labeled(NamedTuple):
+    """A batch of examples with their classes, ``labels (n,)``."""
+
+    inputs: Tensor
+    labels: Tensor
+
+
+class Unlabeled(NamedTuple):
+    """A batch of examples. It has no field for labels, so none can leak."""
+
+    inputs: Tensor
+
+
+class Outputs(NamedTuple):
+    """What a model says of a batch: ``features (n, d)``, ``logits (n, k)``.
+
+    ``layers`` has the intermediate layers that were asked for, by name, each pooled to ``(n, d_layer)``.
+    """
+
+    features: Tensor
+    logits: Tensor
+    layers: Mapping[str, Tensor] = {}
+
+
+class Turn(NamedTuple):
+    """One of the alternating steps of a method: which of its parts move, and how often in a row.
+
+    ``moves`` names sub-modules of the method (``"model.head"``); what is not named stands still.
+    """
+
+    name: str
+    moves: tuple[str, ...]
+    repeat: int = 1
+
+
+Losses = dict[str, Tensor]
+"""Named scalars. Their sum is minimised; each is plotted."""
