@@ -8,16 +8,15 @@ works there, with a report.
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
-
-__version__ = version("acclimate")
 
 if TYPE_CHECKING:
     from acclimate.adapt import adapt
     from acclimate.data import Domain, load
     from acclimate.errors import BadInput
     from acclimate.evaluate.predictor import Run
+
+    __version__: str
 
 __all__ = ["BadInput", "Domain", "Run", "__version__", "adapt", "load"]
 
@@ -32,6 +31,8 @@ _HOME = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for, so that importing Acclimate costs nothing."""
+    if name == "__version__":
+        return import_module("importlib.metadata").version("acclimate")
     if name not in _HOME:
         raise AttributeError(f"module 'acclimate' has no attribute {name!r}")
     value = getattr(import_module(_HOME[name]), name)

@@ -131,7 +131,7 @@ def adapt(
         _train_all(folder, fitted, domains, devices, show)
         _score(folder, fitted, domains)
         _note_time(folder, time.monotonic() - began)
-        write_report(folder, domains.source, domains.target, domains.scored)
+        write_report(Run(folder.path))
     except Diverged:
         raise
     except BadInput:
@@ -200,9 +200,7 @@ def _recipe(
     more = {**backbone_options, **({"weights": weights} if weights else {})}
     checked = check_options(f"backbone {name}", more, backbones.options(name))
     built = backbones.build(name, shape, len(domains.source.classes), checked)
-    resolved = training.model_copy(
-        update={k: v for k, v in built.training.items() if getattr(training, k) is None}
-    )
+    resolved = training.model_copy(update={k: v for k, v in built.training.items() if getattr(training, k) is None})
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     if not chosen:
         raise BadInput("seeds: at least one is needed")
@@ -244,9 +242,7 @@ def _open(output: str | Path | None, recipe: Recipe, resume: bool) -> tuple[RunF
     if path.exists() and any(path.iterdir()):
         folder.check_format()
         if differing := [k for k, v in recipe if v != getattr(folder.recipe, k)]:
-            raise BadInput(
-                f"{path}: was made with another {differing[0]}; ask for the same, or choose another -o"
-            )
+            raise BadInput(f"{path}: was made with another {differing[0]}; ask for the same, or choose another -o")
         return folder, False
     with folder.saying_why(path):
         path.mkdir(parents=True, exist_ok=True)
@@ -350,9 +346,7 @@ def _score(folder: RunFolder, fitted: Preprocess, domains: _Domains) -> None:
                     if phase == "adapted" and seed == recipe.seeds[0]:
                         before = of_phase["source_only"]["source_val"]["accuracy"]
                         of_phase["why"] = {
-                            "collapsed": collapsed(
-                                parts["source_val"][0]["accuracy"], before, there.probabilities
-                            )
+                            "collapsed": collapsed(parts["source_val"][0]["accuracy"], before, there.probabilities)
                         }
                 elif domain.labels is not None:
                     parts["target"].append(metrics.scores(there.probabilities, domain.codes(recipe.classes)))
@@ -393,9 +387,7 @@ def _write_scores(folder: RunFolder, recipe: Recipe, of_phase: Mapping[str, dict
         },
     )
     kept = "adapted" if adapted and not why else "source_only"
-    folder.write(
-        "model.safetensors", lambda path: shutil.copyfile(folder.weights(recipe.seeds[0], kept), path)
-    )
+    folder.write("model.safetensors", lambda path: shutil.copyfile(folder.weights(recipe.seeds[0], kept), path))
 
 
 def _write_outputs(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from acclimate.data.loaders import Loader
@@ -72,7 +72,10 @@ def fit(
         Diverged: A loss is not finite.
     """
     turns = _turns(method)
-    forward, optimizer = fabric.setup(torch.compile(method) if compiled else method, optimizer)
+    module: nn.Module = method
+    if compiled:
+        module.compile()
+    forward, optimizer = fabric.setup(module, optimizer)
     batches = zip(_batches(fabric, source, start), _batches(fabric, target, start), strict=True)
     unread: list[tuple[int, dict[str, Tensor]]] = []
     for step, ((inputs, labels), (others, _)) in zip(range(start, steps), batches, strict=False):
@@ -106,15 +109,14 @@ def make_optimizer(method: Method, training: Training) -> Optimizer:
             "params": [p for p in trained if id(p) not in of_backbone],
             "lr": lr * training.head_lr,
             "base": lr * training.head_lr,
-        },  # fmt: skip
+        },
     ]
     if training.head_lr == 1.0:
         groups = [{"params": trained, "lr": lr, "base": lr}]
     if training.optimizer == "sgd":
         return SGD(groups, lr=lr, momentum=training.momentum, weight_decay=decay, fused=True)
-    return {"adam": Adam, "adamw": AdamW}[training.optimizer or "adamw"](
-        groups, lr=lr, weight_decay=decay, fused=True
-    )
+    kind = Adam if training.optimizer == "adam" else AdamW
+    return kind(groups, lr=lr, weight_decay=decay, fused=True)
 
 
 def _turns(method: Method) -> list[tuple[Turn, list[Tensor]]]:
@@ -147,7 +149,5 @@ def _read(unread: list[tuple[int, dict[str, Tensor]]]) -> Iterator[Step]:
         values = {name: loss.item() for name, loss in losses.items()}
         for name, value in values.items():
             if not math.isfinite(value):
-                raise Diverged(
-                    f"loss {name!r} is {value} at step {done}; lower the rate with --set train.lr=…"
-                )
+                raise Diverged(f"loss {name!r} is {value} at step {done}; lower the rate with --set train.lr=…")
         yield Step(done, values)

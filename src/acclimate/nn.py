@@ -133,8 +133,8 @@ class SparseLinear(nn.Module):
 
 def csr_rows(crow: Tensor, col: Tensor, values: Tensor, n_columns: int) -> Tensor:
     """Compressed rows as a tensor; trusts that the parts fit together."""
-    with torch.sparse.check_sparse_tensor_invariants(False):
-        return torch.sparse_csr_tensor(crow, col, values, (len(crow) - 1, n_columns))
+    shape = (len(crow) - 1, n_columns)
+    return torch.sparse_csr_tensor(crow, col, values, shape, check_invariants=False)
 
 
 def join(a: Tensor, b: Tensor) -> Tensor:
@@ -174,9 +174,7 @@ class DomainNorm(nn.Module):
             self.register_buffer(f"mean_{name}", mean.detach().clone())
             self.register_buffer(f"var_{name}", var.detach().clone())
         # timm's batch norms carry the activation behind them
-        self.behind = nn.Sequential(
-            *[m for n in ("drop", "act") if isinstance(m := getattr(norm, n, None), nn.Module)]
-        )
+        self.behind = nn.Sequential(*[m for n in ("drop", "act") if isinstance(m := getattr(norm, n, None), nn.Module)])
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised ``x (n, d, …)``."""

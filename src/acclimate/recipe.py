@@ -22,14 +22,10 @@ class Training(_Part):
 
     steps: int = Field(2000, ge=1, description="optimizer steps")
     batch_size: int = Field(64, ge=1, description="examples of each domain in a step, over all processes")
-    optimizer: Literal["sgd", "adam", "adamw"] | None = Field(
-        None, description="fused where the device allows it"
-    )
+    optimizer: Literal["sgd", "adam", "adamw"] | None = Field(None, description="fused where the device allows it")
     lr: float | None = Field(None, gt=0, description="learning rate at the start")
     head_lr: float = Field(1.0, gt=0, description="how many times faster all but the backbone learns")
-    schedule: Literal["dann", "cosine", "constant"] | None = Field(
-        None, description="of the rate over progress"
-    )
+    schedule: Literal["dann", "cosine", "constant"] | None = Field(None, description="of the rate over progress")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     weight_decay: float | None = Field(None, ge=0)
     batch_norm: Literal["separate", "concat", "domain"] = Field(
@@ -69,9 +65,7 @@ class Recipe(_Part):
 
     def save(self, path: Path) -> None:
         """Write it as YAML."""
-        path.write_text(
-            yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True), "utf-8"
-        )
+        path.write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True), "utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -141,9 +135,7 @@ def check_options(owner: str, given: Mapping[str, Any], known: Mapping[str, insp
         try:
             checked[key] = TypeAdapter(known[key].annotation).validate_python(value)
         except ValidationError as error:
-            raise BadInput(
-                f"{owner}: option {key}={value!r} does not fit; {error.errors()[0]['msg']}"
-            ) from error
+            raise BadInput(f"{owner}: option {key}={value!r} does not fit; {error.errors()[0]['msg']}") from error
     return checked
 
 

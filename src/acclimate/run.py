@@ -38,14 +38,10 @@ class RunFolder:
         if not run.path.exists():
             raise BadInput(f"{path}: no such Run")
         if not run.file("recipe.yaml").is_file():
-            raise BadInput(
-                f"{path}: not a Run (it has no recipe.yaml); give the folder that `adapt -o` wrote"
-            )
+            raise BadInput(f"{path}: not a Run (it has no recipe.yaml); give the folder that `adapt -o` wrote")
         run.check_format()
         if not run.file("scores.json").is_file():
-            raise BadInput(
-                f"{path}: this Run is not finished; go on with `acclimate adapt … -o {path} --resume`"
-            )
+            raise BadInput(f"{path}: this Run is not finished; go on with `acclimate adapt … -o {path} --resume`")
         return run
 
     def check_format(self) -> None:
@@ -56,9 +52,7 @@ class RunFolder:
         """
         form = self.environment.get("format", 0)
         if not isinstance(form, int) or form > FORMAT:
-            raise BadInput(
-                f"{self.path}: a Run of format {form}, newer than this Acclimate reads ({FORMAT}); upgrade"
-            )
+            raise BadInput(f"{self.path}: a Run of format {form}, newer than this Acclimate reads ({FORMAT}); upgrade")
 
     def file(self, name: str) -> Path:
         """Where ``name`` lies."""
@@ -109,7 +103,7 @@ class RunFolder:
             partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
             try:
                 write(partial)
-                os.replace(partial, target)
+                partial.replace(target)
             finally:
                 partial.unlink(missing_ok=True)
         return target
@@ -127,7 +121,7 @@ class RunFolder:
             try:
                 write(partial)
                 shutil.rmtree(target, ignore_errors=True)
-                os.replace(partial, target)
+                partial.replace(target)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
         return target
@@ -139,18 +133,14 @@ class RunFolder:
         try:
             yield
         except OSError as error:
-            raise BadInput(
-                f"{path}: cannot be written ({error.strerror or error}); free space or choose -o"
-            ) from error
+            raise BadInput(f"{path}: cannot be written ({error.strerror or error}); free space or choose -o") from error
 
     def _json(self, name: str) -> dict[str, Any]:
         path = self.file(name)
         try:
             value = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as error:
-            raise BadInput(
-                f"{path}: not a readable part of a Run ({error}); was it changed by hand?"
-            ) from error
+            raise BadInput(f"{path}: not a readable part of a Run ({error}); was it changed by hand?") from error
         if not isinstance(value, dict):
             raise BadInput(f"{path}: not a readable part of a Run; was it changed by hand?")
         return value

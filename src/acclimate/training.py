@@ -7,13 +7,14 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.strategies.ddp import DDPStrategy
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -82,16 +83,14 @@ def train(job: Job) -> None:
             f"a batch of {job.training.batch_size} cannot be shared among {world} processes; "
             f"use --set train.batch_size={world * max(1, job.training.batch_size // world)}"
         )
-    several = DDPStrategy(
-        start_method="popen" if launched else "spawn", find_unused_parameters=bool(job.method.turns)
-    )
+    several = DDPStrategy(start_method="popen" if launched else "spawn", find_unused_parameters=bool(job.method.turns))
     fabric = Fabric(
         accelerator="cuda" if torch.cuda.is_available() else "cpu",
         devices=job.devices,
         strategy=several if world > 1 else "auto",
         precision=job.training.precision,
     )
-    fabric.launch(_train, job)
+    fabric.launch(partial(_train, job=job))
 
 
 def _train(fabric: Fabric, job: Job) -> None:
@@ -112,9 +111,7 @@ def _train(fabric: Fabric, job: Job) -> None:
         steps=training.steps,
         start=start,
         rate=RATES[training.schedule or "constant"],
-        read_every=1
-        if fabric.device.type == "cpu"
-        else math.gcd(training.validate_every, training.save_every, 10),
+        read_every=1 if fabric.device.type == "cpu" else math.gcd(training.validate_every, training.save_every, 10),
         compiled=training.compile,
     )
     try:
@@ -144,9 +141,7 @@ def _train(fabric: Fabric, job: Job) -> None:
     fabric.barrier()
 
 
-def validate(
-    model: Classifier, inputs: Inputs, labels: NDArray[np.int64], device: torch.device
-) -> dict[str, float]:
+def validate(model: Classifier, inputs: Inputs, labels: NDArray[np.int64], device: torch.device) -> dict[str, float]:
     """Loss and accuracy on the source's validation split, as training sees it."""
     logits = torch.cat([out for out in _logits(model, inputs, device)])
     truth = torch.from_numpy(labels)
@@ -246,9 +241,7 @@ class _Checkpoint:
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged file fails in many ways
-            raise BadInput(
-                f"{self.path}: not a readable checkpoint; remove it to start this training anew"
-            ) from error
+            raise BadInput(f"{self.path}: not a readable checkpoint; remove it to start this training anew") from error
         method.load_state_dict(state["method"])
         optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["rng"])

@@ -43,10 +43,8 @@ def build(name: str, shape: Shape, n_classes: int, options: Mapping[str, Any]) -
     """
     if shape.images == (name == "mlp"):
         is_for = "vectors, tables and text" if name == "mlp" else "images"
-        raise BadInput(
-            f"backbone {name}: is for {is_for}, and these are not; leave --backbone out to have one chosen"
-        )
-    module, _, model = name.partition(":")
+        raise BadInput(f"backbone {name}: is for {is_for}, and these are not; leave --backbone out to have one chosen")
+    model = name.partition(":")[2]
     more = {"model": model} if model else {}
     built: Built = _module(name).build(shape, n_classes, **more, **options)
     return built

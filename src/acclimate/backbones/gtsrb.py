@@ -19,9 +19,7 @@ def build(shape: Shape, n_classes: int) -> Built:
         BadInput: The images are too small for it.
     """
     if shape.size < 32:
-        raise BadInput(
-            f"backbone gtsrb: images of {shape.size} pixels are too small for it; use --image-size 40"
-        )
+        raise BadInput(f"backbone gtsrb: images of {shape.size} pixels are too small for it; use --image-size 40")
     backbone = nn.Sequential(
         nn.Conv2d(3, 96, 5), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(96, 144, 3), nn.ReLU(), nn.MaxPool2d(2),

@@ -27,7 +27,5 @@ def build(shape: Shape, n_classes: int, *, dropout: float = 0.5) -> Built:
         nn.Linear(3072, 2048), nn.ReLU(), nn.Dropout(dropout),
         nn.Linear(2048, n_classes),
     )  # fmt: skip
-    classifier = Classifier(
-        backbone, head, n_features=d, n_classes=n_classes, normalize=paper_normalisation(shape)
-    )
+    classifier = Classifier(backbone, head, n_features=d, n_classes=n_classes, normalize=paper_normalisation(shape))
     return Built(classifier, PAPER_TRAINING)

@@ -1,6 +1,7 @@
 """Any model of timm, its weights from the hub or from a local file."""
 
 import warnings
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 from acclimate.backbones.base import Built, Shape
-from acclimate.errors import BadInput, did_you_mean
+from acclimate.errors import BadInput
 from acclimate.nn import Classifier, Normalize
 
 
@@ -33,11 +34,12 @@ def build(
         BadInput: No such model, weights that cannot be had, or that do not fit.
     """
     import timm
+    from timm.data.config import resolve_model_data_config
 
     if not timm.is_model(model):
         raise BadInput(f"backbone timm:{model}: timm has no such model; {_near(model, timm.list_models())}")
     try:
-        net = timm.create_model(model, pretrained=pretrained and not weights, num_classes=0)
+        net: Any = timm.create_model(model, pretrained=pretrained and not weights, num_classes=0)
     except (OSError, RuntimeError, ValueError) as error:
         raise BadInput(
             f"backbone timm:{model}: its weights cannot be had from the hub ({type(error).__name__}); "
@@ -45,13 +47,14 @@ def build(
         ) from error
     if weights:
         load_weights(net, Path(weights))
-    config: dict[str, Any] = net.pretrained_cfg
+    config: dict[str, Any] = resolve_model_data_config(net)
+    d = int(net.num_features)
     scale = [255.0 * v for v in config["mean"]], [255.0 * v for v in config["std"]]
     from_weights = pretrained or weights
     classifier = Classifier(
         net,
-        nn.Linear(net.num_features, n_classes),
-        n_features=net.num_features,
+        nn.Linear(d, n_classes),
+        n_features=d,
         n_classes=n_classes,
         normalize=Normalize(*(scale if from_weights else (shape.mean, shape.std))),
     )
@@ -69,7 +72,10 @@ def load_weights(net: nn.Module, path: Path) -> None:
     own = net.state_dict()
     fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     if missing := sorted(own.keys() - fits.keys()):
-        raise BadInput(f"{path}: lacks {len(missing)} of the model's {len(own)} tensors, first {missing[0]!r}; is it the right model?")  # fmt: skip
+        raise BadInput(
+            f"{path}: lacks {len(missing)} of the model's {len(own)} tensors, first {missing[0]!r}; "
+            "is it the right model?"
+        )
     net.load_state_dict(fits)
 
 
@@ -96,4 +102,5 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _near(model: str, known: list[str]) -> str:
-    return did_you_mean(model, known).partition("?")[0] + "?" if did_you_mean(model, known).startswith("did") else "see timm.list_models()"  # fmt: skip
+    near = get_close_matches(model, known, n=1)
+    return f"did you mean {near[0]}?" if near else "see timm.list_models()"

@@ -17,9 +17,7 @@ def adapt(
     target: Annotated[str, typer.Argument(help="Domain the model must work on; labels in it are set aside.")],
     output: Annotated[str, typer.Option("--output", "-o", help="Folder for the Run.")],
     method: Annotated[str, typer.Option(help="auto, or one of `acclimate methods`.")] = "auto",
-    backbone: Annotated[
-        str, typer.Option(help="auto, mnist, svhn, gtsrb, cnn, mlp, or timm:MODEL.")
-    ] = "auto",
+    backbone: Annotated[str, typer.Option(help="auto, mnist, svhn, gtsrb, cnn, mlp, or timm:MODEL.")] = "auto",
     weights: Annotated[str | None, typer.Option(help="Local .safetensors or .pth for the backbone.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Pixels a side that images are brought to.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
@@ -30,18 +28,14 @@ def adapt(
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="key=value: an option of the method, train.… or backbone.…"),
-    ] = None,  # fmt: skip
-    score: Annotated[
-        str | None, typer.Option(help="Labelled target, read after training, for scores alone.")
     ] = None,
+    score: Annotated[str | None, typer.Option(help="Labelled target, read after training, for scores alone.")] = None,
     target_labels: Annotated[
         str | None, typer.Option(help="Labelled target to train on; for `supervised` alone.")
-    ] = None,  # fmt: skip
+    ] = None,
     precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed, 16-mixed …")] = None,
     devices: Annotated[int, typer.Option(help="Processes, or GPUs.")] = 1,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the Run in -o, if there is one.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the Run in -o, if there is one.")] = False,
     json: Json = False,
 ) -> None:
     """Train on SOURCE, adapt to TARGET, leave a Run with a model, predictions and a report."""

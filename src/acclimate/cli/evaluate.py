@@ -23,8 +23,7 @@ def evaluate(
 
     result = Run.open(run).evaluate(labelled)
     recalls = "\n".join(
-        f"  {name}: {'not there' if value is None else f'{value:.3f}'}"
-        for name, value in result["recall"].items()
+        f"  {name}: {'not there' if value is None else f'{value:.3f}'}" for name, value in result["recall"].items()
     )
     before = result["source_only"]["accuracy"]
     text = (

@@ -32,7 +32,5 @@ def predict(
     RunFolder(path.parent).write(path.name, frame.write_csv if path.suffix == ".csv" else frame.write_parquet)
     unread = frame["error"].count()
     counts = {str(c): int(n) for c, n in frame["class"].drop_nulls().value_counts(sort=True).iter_rows()}
-    text = f"{frame.height} rows to {path}" + (
-        f"; {unread} could not be read, see column error" if unread else ""
-    )
+    text = f"{frame.height} rows to {path}" + (f"; {unread} could not be read, see column error" if unread else "")
     tell(text, {"output": str(path), "rows": frame.height, "unread": unread, "classes": counts}, as_json=json)

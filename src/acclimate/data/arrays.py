@@ -14,7 +14,7 @@ from acclimate.errors import BadInput, did_you_mean
 
 
 def from_npz(path: Path, part: str | None, *, name: str) -> Domain:
-    """A domain of ``x`` and ``y`` (or ``x_part`` and ``y_part``) in an ``.npz``, or of a sparse matrix saved by SciPy."""
+    """A domain of ``x`` and ``y`` (or ``x_part``, ``y_part``) in an ``.npz``, or of SciPy's sparse rows."""
     x_key, y_key = (f"x_{part}", f"y_{part}") if part else ("x", "y")
     try:
         with np.load(path, allow_pickle=False) as stored:
@@ -24,13 +24,11 @@ def from_npz(path: Path, part: str | None, *, name: str) -> Domain:
                 x = stored[x_key]
             else:
                 raise BadInput(_no_such_part(path, part, list(stored)))
-            y = stored[y_key] if y_key in stored else None
+            y = stored.get(y_key)
     except (ValueError, zipfile.BadZipFile, EOFError, KeyError, NotImplementedError) as error:
         if isinstance(error, BadInput):
             raise
-        raise BadInput(
-            f"{path}: not a readable .npz ({_first_line(error)}); save plain arrays, no objects"
-        ) from error
+        raise BadInput(f"{path}: not a readable .npz ({_first_line(error)}); save plain arrays, no objects") from error
     return from_arrays(x, y, name=name)
 
 
@@ -62,16 +60,12 @@ def _kind(x: Any, sparse: bool, name: str) -> Kind:
         return "vectors"
     if x.dtype == np.uint8 and (x.ndim == 3 or (x.ndim == 4 and x.shape[3] == 3)):
         return "images"
-    raise BadInput(
-        f"{name}: x is {x.dtype} {x.shape}; give uint8 images (n, h, w) or (n, h, w, 3), or numbers (n, d)"
-    )
+    raise BadInput(f"{name}: x is {x.dtype} {x.shape}; give uint8 images (n, h, w) or (n, h, w, 3), or numbers (n, d)")
 
 
 def _labels(y: NDArray[Any], n: int, name: str) -> NDArray[np.str_]:
     if y.shape != (n,):
-        raise BadInput(
-            f"{name}: y has shape {y.shape}, x has {n} rows; give one label a row, y of shape ({n},)"
-        )
+        raise BadInput(f"{name}: y has shape {y.shape}, x has {n} rows; give one label a row, y of shape ({n},)")
     if np.issubdtype(y.dtype, np.floating):
         if not np.isfinite(y).all():
             raise BadInput(f"{name}: y has missing values, first in row {int(np.argmin(np.isfinite(y)))}")
@@ -85,9 +79,7 @@ def _refuse_non_finite(values: NDArray[Any], name: str) -> None:
     if not finite.all():
         place = tuple(int(i) for i in np.argwhere(~finite)[0])
         where = f"first at row {place[0]}, column {place[1]}" if len(place) == 2 else "in a stored value"
-        raise BadInput(
-            f"{name}: {int((~finite).sum())} values are NaN or infinite, {where}; fill or remove them"
-        )
+        raise BadInput(f"{name}: {int((~finite).sum())} values are NaN or infinite, {where}; fill or remove them")
 
 
 def _no_such_part(path: Path, part: str | None, keys: list[str]) -> str:

@@ -87,13 +87,9 @@ class Domain:
             BadInput: No labels, fewer than two classes, or about as many classes as examples.
         """
         if self.labels is None:
-            raise BadInput(
-                f"{self.name}: the source has no labels; give class folders, `y`, or --label COLUMN"
-            )
+            raise BadInput(f"{self.name}: the source has no labels; give class folders, `y`, or --label COLUMN")
         if len(self.classes) < 2:
-            raise BadInput(
-                f"{self.name}: only one class ({self.classes[0]!r}); a classifier needs at least two"
-            )
+            raise BadInput(f"{self.name}: only one class ({self.classes[0]!r}); a classifier needs at least two")
         if len(self.classes) > max(10, len(self) // 2):
             raise BadInput(
                 f"{self.name}: {len(self.classes)} classes in {len(self)} examples; "

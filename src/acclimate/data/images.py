@@ -66,13 +66,9 @@ def _look_through(files: Sequence[str], prefix: str) -> str:
 def _refuse_dangerous(path: Path, member: zipfile.ZipInfo) -> None:
     inside = PurePosixPath(member.filename.replace("\\", "/"))
     if inside.is_absolute() or ".." in inside.parts:
-        raise BadInput(
-            f"{path}: member {member.filename!r} points outside the zip; make the zip again without it"
-        )
+        raise BadInput(f"{path}: member {member.filename!r} points outside the zip; make the zip again without it")
     if member.flag_bits & 1:
-        raise BadInput(
-            f"{path}: member {member.filename!r} is encrypted; make the zip again without a password"
-        )
+        raise BadInput(f"{path}: member {member.filename!r} is encrypted; make the zip again without a password")
     ratio = member.file_size / max(member.compress_size, 1)
     if member.file_size > LARGEST_MEMBER or (member.file_size > 2**20 and ratio > LARGEST_RATIO):
         raise BadInput(
@@ -92,9 +88,7 @@ def _domain(name: str, files: Iterable[str], images: Any) -> Domain:
     in_folders = ["/" in f for f in chosen]
     if any(in_folders) and not all(in_folders):
         loose = chosen[in_folders.index(False)]
-        raise BadInput(
-            f"{name}: has class folders and loose images ({loose}); move the loose ones into a folder"
-        )
+        raise BadInput(f"{name}: has class folders and loose images ({loose}); move the loose ones into a folder")
     labels = np.array([f.split("/", 1)[0] for f in chosen]) if all(in_folders) else None
     return Domain(name, "images", images(chosen), chosen, labels)
 
@@ -173,7 +167,7 @@ class ArrayImages:
 
     def read(self, i: int, size: int | None = None) -> NDArray[np.uint8]:
         """Picture ``i`` as uint8 ``(h, w, 3)`` or ``(h, w, 1)``."""
-        image = self.array[i]
+        image: NDArray[np.uint8] = self.array[i]
         return image[:, :, None] if image.ndim == 2 else image
 
     def shape(self, i: int) -> tuple[int, int]:
@@ -207,9 +201,7 @@ def decode(file: Path | io.BytesIO, where: str, size: int | None = None) -> NDAr
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadInput(f"{where}: far too many pixels for an image; leave it out or scale it down") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
-        raise BadInput(
-            f"{where}: not a readable image ({_why(error)}); remove it or save it again"
-        ) from error
+        raise BadInput(f"{where}: not a readable image ({_why(error)}); remove it or save it again") from error
 
 
 def measure(file: Path | io.BytesIO, where: str) -> tuple[int, int]:
@@ -220,9 +212,7 @@ def measure(file: Path | io.BytesIO, where: str) -> tuple[int, int]:
             with Image.open(file) as image:
                 return image.height, image.width
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        raise BadInput(
-            f"{where}: not a readable image ({_why(error)}); remove it or save it again"
-        ) from error
+        raise BadInput(f"{where}: not a readable image ({_why(error)}); remove it or save it again") from error
 
 
 def _why(error: Exception) -> str:
@@ -232,8 +222,8 @@ def _why(error: Exception) -> str:
 def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
         values = np.asarray(image, dtype=np.float32)
-        scaled = values * 255 if image.mode == "F" and values.max(initial=0) <= 1 else values
-        scaled = scaled if image.mode == "F" else scaled / 257
+        scale = 1 / 257 if image.mode != "F" else 255 if values.max(initial=0) <= 1 else 1
+        scaled = values * scale
         return Image.fromarray(scaled.clip(0, 255).astype(np.uint8)).convert("RGB")
     if "A" in image.getbands() or "transparency" in image.info:
         rgba = image.convert("RGBA")

@@ -67,7 +67,7 @@ class SparseInputs:
         np.cumsum(stop - start, out=crow[1:])
         where = np.arange(crow[-1]) + np.repeat(start - crow[:-1], stop - start)
         col, values = self.x.indices[where], self.x.data[where]
-        return csr_rows(*map(torch.from_numpy, (crow, col, values)), self.x.shape[1])
+        return csr_rows(torch.from_numpy(crow), torch.from_numpy(col), torch.from_numpy(values), self.x.shape[1])
 
 
 class ArrayImageInputs:
@@ -78,7 +78,7 @@ class ArrayImageInputs:
     def __init__(self, array: NDArray[np.uint8], size: int):
         self.x = torch.from_numpy(np.ascontiguousarray(array if array.ndim == 4 else array[..., None]))
         if array.shape[1:3] != (size, size):
-            self.x = torch.cat([_resize_batch(part, size) for part in self.x.split(1024)])
+            self.x = torch.cat([_resize_batch(part, size) for part in torch.split(self.x, 1024)])
 
     def __len__(self) -> int:
         return len(self.x)

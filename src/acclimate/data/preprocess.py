@@ -33,9 +33,7 @@ class Preprocess:
             BadInput: The domain is of another kind or shape than those this was fitted on.
         """
         if domain.kind != self.kind:
-            raise BadInput(
-                f"{domain.name}: has {domain.kind}, and the source has {self.kind}; give the same kind"
-            )
+            raise BadInput(f"{domain.name}: has {domain.kind}, and the source has {self.kind}; give the same kind")
         return self._inputs(domain)
 
     def _inputs(self, domain: Domain) -> Inputs:
@@ -110,9 +108,7 @@ class TablePreprocess(Preprocess):
                 f"{did_you_mean(more[0], self.columns)}; rename it or leave it out with --drop {more[0]}"
             )
         if less := [c for c in self.columns if c not in frame.columns]:
-            raise BadInput(
-                f"{domain.name}: lacks the source's column {less[0]!r}; add it or --drop {less[0]}"
-            )
+            raise BadInput(f"{domain.name}: lacks the source's column {less[0]!r}; add it or --drop {less[0]}")
         return frame.select(self.columns)
 
     def save(self, folder: Path) -> None:
@@ -165,9 +161,7 @@ def fit(source: Domain, target: Domain, *, size: int | None = None) -> Preproces
         BadInput: The two domains are of different kinds or shapes.
     """
     if source.kind != target.kind:
-        raise BadInput(
-            f"{target.name}: has {target.kind}, and the source has {source.kind}; give the same kind"
-        )
+        raise BadInput(f"{target.name}: has {target.kind}, and the source has {source.kind}; give the same kind")
     if source.kind == "images":
         return _fit_images(source, target, size)
     return {"vectors": _fit_vectors, "table": _fit_table, "text": _fit_text}[source.kind](source, target)
@@ -206,9 +200,7 @@ def _usual_size(source: Domain, target: Domain) -> int:
 def _fit_vectors(source: Domain, target: Domain) -> Preprocess:
     a, b = source.examples, target.examples
     if a.shape[1] != b.shape[1]:
-        raise BadInput(
-            f"{target.name}: has {b.shape[1]} columns, the source has {a.shape[1]}; give the same columns"
-        )
+        raise BadInput(f"{target.name}: has {b.shape[1]} columns, the source has {a.shape[1]}; give the same columns")
     if scipy.sparse.issparse(a) and scipy.sparse.issparse(b):
         return VectorPreprocess(a.shape[1], True, [], [])
     both = np.concatenate([x.toarray() if scipy.sparse.issparse(x) else x for x in (a, b)]).astype(np.float64)
@@ -225,12 +217,8 @@ def _fit_table(source: Domain, target: Domain) -> Preprocess:
     from skrub import TableVectorizer
 
     columns = source.examples.columns
-    frame = pl.concat(
-        [source.examples, TablePreprocess(columns, None, 0).select(target)], how="vertical_relaxed"
-    )
-    pipeline = make_pipeline(
-        TableVectorizer(), SimpleImputer(strategy="median", add_indicator=True), StandardScaler()
-    )
+    frame = pl.concat([source.examples, TablePreprocess(columns, None, 0).select(target)], how="vertical_relaxed")
+    pipeline = make_pipeline(TableVectorizer(), SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
     pipeline.fit(frame)
     width = _transform(pipeline, frame.head(1), source.name).shape[1]
     return TablePreprocess(columns, pipeline, width)
@@ -239,15 +227,11 @@ def _fit_table(source: Domain, target: Domain) -> Preprocess:
 def _fit_text(source: Domain, target: Domain) -> Preprocess:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    vectorizer = TfidfVectorizer(
-        ngram_range=(1, 2), min_df=2, max_features=30_000, sublinear_tf=True, dtype=np.float32
-    )
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, max_features=30_000, sublinear_tf=True, dtype=np.float32)
     try:
         vectorizer.fit([*source.examples, *target.examples])
     except ValueError as error:
-        raise BadInput(
-            f"{source.name}: no word occurs twice in its text; is the column the right one?"
-        ) from error
+        raise BadInput(f"{source.name}: no word occurs twice in its text; is the column the right one?") from error
     return TextPreprocess(vectorizer, len(vectorizer.vocabulary_))
 
 
@@ -256,9 +240,7 @@ def _transform(pipeline: Any, frame: Any, name: str) -> NDArray[np.float32]:
         return np.asarray(pipeline.transform(frame), dtype=np.float32)
     except (ValueError, TypeError) as error:
         why = (str(error).splitlines() or [""])[0]
-        raise BadInput(
-            f"{name}: its columns do not fit the source's ({why}); make their types alike"
-        ) from error
+        raise BadInput(f"{name}: its columns do not fit the source's ({why}); make their types alike") from error
 
 
 def _dump(fitted: Any, path: Path) -> None:

@@ -7,9 +7,7 @@ LOST = 0.1
 """Accuracy on the source's validation split that an adaptation may cost."""
 
 
-def collapsed(
-    source_val: float, source_val_before: float, target: NDArray[np.float64], *, lost: float = LOST
-) -> str:
+def collapsed(source_val: float, source_val_before: float, target: NDArray[np.float64], *, lost: float = LOST) -> str:
     """Why the adapted model is not to be kept; empty if nothing speaks against it.
 
     Two signs are read without labels of the target: the accuracy on the source's own validation split fell

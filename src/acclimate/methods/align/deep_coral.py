@@ -45,6 +45,5 @@ class DeepCORAL(Method):
         here = {**source.layers, "features": source.features, "logits": source.logits}
         there = {**target.layers, "features": target.features, "logits": target.logits}
         return {"class": cross_entropy(source.logits, labels)} | {
-            f"coral {name}": self.weight * w * coral(here[name], there[name])
-            for name, w in self.layers.items()
+            f"coral {name}": self.weight * w * coral(here[name], there[name]) for name, w in self.layers.items()
         }

@@ -44,14 +44,10 @@ class MCD(Method):
             Turn("agree", ("model.backbone",), repeat),
         )
 
-    def forward(
-        self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "classify"
-    ) -> Losses:
+    def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "classify") -> Losses:
         """Losses of one turn."""
         if turn == "agree":
-            return {
-                "discrepancy": self.weight * self.discrepancy(self.model(target.inputs, "target").features)
-            }
+            return {"discrepancy": self.weight * self.discrepancy(self.model(target.inputs, "target").features)}
         if turn == "classify":
             return {"class": self.class_loss(self.model(source.inputs, "source").features, source.labels)}
         here, there = self.model.both(source.inputs, target.inputs)
@@ -62,11 +58,10 @@ class MCD(Method):
 
     def class_loss(self, features: Tensor, labels: Tensor) -> Tensor:
         """Cross entropy of both heads, added."""
-        return cross_entropy(self.model.head(features), labels) + cross_entropy(
-            self.second_head(features), labels
-        )
+        return cross_entropy(self.model.head(features), labels) + cross_entropy(self.second_head(features), labels)
 
     def discrepancy(self, features: Tensor) -> Tensor:
         """Mean absolute difference of the two heads' probabilities."""
-        first, second = self.model.head(features).softmax(1), self.second_head(features).softmax(1)
+        first: Tensor = self.model.head(features).softmax(1)
+        second: Tensor = self.second_head(features).softmax(1)
         return (first - second).abs().mean()
