@@ -5,7 +5,7 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -22,7 +22,7 @@ from acclimate.data.arrays import from_arrays
 from acclimate.data.inputs import Inputs
 from acclimate.data.preprocess import Preprocess
 from acclimate.engine import Diverged
-from acclimate.errors import BadInput, did_you_mean
+from acclimate.errors import BadInput, did_you_mean, first_line
 from acclimate.evaluate import metrics
 from acclimate.evaluate.predictor import Run, Said, load_model, say, separates_batch_norm, shape_of
 from acclimate.recipe import Place, Recipe, Training, check_options, check_training, parse_settings
@@ -102,6 +102,7 @@ def adapt(
         BadInput: Something only the caller can mend; nothing is left behind.
     """
     began = time.monotonic()
+    _check_asked(output, seeds, image_size, devices, resume)
     chosen = AUTO_METHOD if method == "auto" else method
     parsed = parse_settings(settings or {})
     options = check_options(f"method {chosen}", parsed.options, methods.options(chosen))
@@ -124,7 +125,7 @@ def adapt(
         image_size,
         reading,
     )
-    folder, fresh = _open(output, recipe, resume)
+    folder, made = _open(output, recipe, resume)
     try:
         if not folder.file("environment.json").exists():
             _prepare(folder, recipe, fitted)
@@ -135,10 +136,30 @@ def adapt(
     except Diverged:
         raise
     except BadInput:
-        if fresh:
-            shutil.rmtree(folder.path, ignore_errors=True)
+        if made:
+            shutil.rmtree(made, ignore_errors=True)
         raise
     return Run.open(folder.path)
+
+
+def _check_asked(
+    output: str | Path | None, seeds: int | Sequence[int], image_size: int | None, devices: int, resume: bool
+) -> None:
+    """Refuse what needs no look at the data, before any of it is read."""
+    if output == "":
+        raise BadInput("-o: an empty text is no folder; give one for the Run")
+    if output and Path(output).exists() and not resume:
+        raise BadInput(f"{output}: exists already; go on with it by --resume, or choose another -o")
+    if output and Path(output).exists() and not Path(output).is_dir():
+        raise BadInput(f"{output}: is a file, and a Run is a folder; choose another -o")
+    if isinstance(seeds, int) and seeds < 1:
+        raise BadInput(f"seeds: {seeds} is too few; at least one is needed")
+    if not isinstance(seeds, int) and (not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds)):
+        raise BadInput(f"seeds: {tuple(seeds)} will not do; give different whole numbers from 0 on")
+    if image_size is not None and image_size < 16:
+        raise BadInput(f"image size {image_size}: too small for any backbone here; use --image-size 16 or more")
+    if devices < 1:
+        raise BadInput(f"devices: {devices} is too few; at least one is needed")
 
 
 def _read(
@@ -202,8 +223,6 @@ def _recipe(
     built = backbones.build(name, shape, len(domains.source.classes), checked)
     resolved = training.model_copy(update={k: v for k, v in built.training.items() if getattr(training, k) is None})
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
-    if not chosen:
-        raise BadInput("seeds: at least one is needed")
     recipe = Recipe(
         source=Place(path=domains.source.name, **reading),
         target=Place(path=domains.target.name, **reading),
@@ -216,8 +235,24 @@ def _recipe(
         seeds=chosen,
         classes=domains.source.classes,
     )
+    _check_size(name, built.classifier, shape)
     _check_layers(recipe, built.classifier)
     return recipe
+
+
+@torch.no_grad()
+def _check_size(backbone: str, model: Any, shape: backbones.Shape) -> None:
+    """Have the model see one empty image, so that a size it cannot take is told before training."""
+    if not shape.images:
+        return
+    try:
+        model.eval()(torch.zeros(1, 3, shape.size, shape.size, dtype=torch.uint8), "source")
+    except (RuntimeError, ValueError, AssertionError) as error:
+        why = first_line(error)
+        raise BadInput(
+            f"backbone {backbone}: cannot take images of {shape.size} pixels ({why}); choose another --image-size"
+        ) from error
+    model.train()
 
 
 def _check_layers(recipe: Recipe, model: Any) -> None:
@@ -233,20 +268,29 @@ def _check_layers(recipe: Recipe, model: Any) -> None:
             raise BadInput(f"backbone {recipe.backbone} has no layer {layer!r}; {did_you_mean(layer, names)}")
 
 
-def _open(output: str | Path | None, recipe: Recipe, resume: bool) -> tuple[RunFolder, bool]:
-    """The Run's folder, and whether it is new."""
+def _open(output: str | Path | None, recipe: Recipe, resume: bool) -> tuple[RunFolder, Path | None]:
+    """The Run's folder, and the uppermost folder that was made for it, if any was."""
     path = Path(output) if output else Path(tempfile.mkdtemp(prefix="acclimate-")) / "run"
     folder = RunFolder(path)
-    if path.exists() and not resume:
-        raise BadInput(f"{path}: exists already; go on with it by --resume, or choose another -o")
     if path.exists() and any(path.iterdir()):
-        folder.check_format()
-        if differing := [k for k, v in recipe if v != getattr(folder.recipe, k)]:
-            raise BadInput(f"{path}: was made with another {differing[0]}; ask for the same, or choose another -o")
-        return folder, False
+        _check_resumable(folder, recipe)
+        return folder, None
+    made = next((p for p in (*reversed(path.parents), path) if not p.exists()), None)
     with folder.saying_why(path):
         path.mkdir(parents=True, exist_ok=True)
-    return folder, True
+    return folder, made
+
+
+def _check_resumable(folder: RunFolder, recipe: Recipe) -> None:
+    """Refuse to go on with what is no Run, or another one; one that was cut off at its very start begins anew."""
+    begun = {p.name for p in folder.path.iterdir() if not p.name.endswith(".partial")}
+    if not folder.file("environment.json").exists():
+        if strange := sorted(begun - {"recipe.yaml", "preprocess"}):
+            raise BadInput(f"{folder.path}: is no Run to go on with (it has {strange[0]}); choose another -o")
+        return
+    folder.check_format()
+    if differing := [k for k, v in recipe if v != getattr(folder.recipe, k)]:
+        raise BadInput(f"{folder.path}: was made with another {differing[0]}; ask for the same, or choose another -o")
 
 
 def _prepare(folder: RunFolder, recipe: Recipe, fitted: Preprocess) -> None:
@@ -291,20 +335,28 @@ def split(labels: NDArray[np.int64], share: float, seed: int) -> tuple[NDArray[n
     return np.setdiff1d(np.arange(len(labels)), validation), validation
 
 
+def _reader(fitted: Preprocess, domains: _Domains, training: Training) -> Callable[[Domain], Inputs]:
+    """Makes inputs that together keep no more decoded images than ``training`` allows."""
+    there = (domains.source, domains.target, domains.scored, domains.target_labels)
+    bytes_a_row = training.cache_mb * 2**20 / sum(len(domain) for domain in there if domain is not None)
+    return lambda domain: fitted.inputs(domain, cache_bytes=int(bytes_a_row * len(domain)))
+
+
 def _train_all(folder: RunFolder, fitted: Preprocess, domains: _Domains, devices: int, show: bool) -> None:
     recipe = folder.recipe
     labels = domains.source.codes(recipe.classes)
-    target = fitted.inputs(domains.target)
+    read = _reader(fitted, domains, recipe.train)
+    target = read(domains.target)
     shape = shape_of(fitted)
     for seed in recipe.seeds:
         rows, held = split(labels, recipe.train.validation, seed)
-        here, validation = fitted.inputs(domains.source.take(rows)), fitted.inputs(domains.source.take(held))
+        here, validation = read(domains.source.take(rows)), read(domains.source.take(held))
         for phase in phases(recipe):
             if folder.weights(seed, phase).exists():
                 continue
             source, truth = here, labels[rows]
             if phase == "adapted" and domains.target_labels is not None:
-                source = fitted.inputs(domains.target_labels)
+                source = read(domains.target_labels)
                 truth = domains.target_labels.codes(recipe.classes)
             torch.manual_seed(seed)
             built = backbones.build(recipe.backbone, shape, len(recipe.classes), recipe.backbone_options)
@@ -326,7 +378,8 @@ def _score(folder: RunFolder, fitted: Preprocess, domains: _Domains) -> None:
     places: dict[str, tuple[Domain, str]] = {"target": (domains.target, "target")}
     if domains.scored is not None:
         places["scored"] = (domains.scored, "target")
-    inputs: dict[str, Inputs] = {name: fitted.inputs(domain) for name, (domain, _) in places.items()}
+    read = _reader(fitted, domains, recipe.train)
+    inputs: dict[str, Inputs] = {name: read(domain) for name, (domain, _) in places.items()}
     of_phase: dict[str, dict[str, Any]] = {}
     for phase in phases(recipe):
         parts: dict[str, list[dict[str, float]]] = {"source_val": [], "estimate": [], "target": []}
@@ -334,7 +387,7 @@ def _score(folder: RunFolder, fitted: Preprocess, domains: _Domains) -> None:
             model = load_model(folder, seed, phase)
             _, held = split(labels, recipe.train.validation, seed)
             validation = domains.source.take(held)
-            said = say(model, fitted.inputs(validation), "source")
+            said = say(model, read(validation), "source")
             _write_outputs(folder, seed, phase, "source_val", validation, said, recipe.classes)
             parts["source_val"].append(metrics.scores(said.probabilities, labels[held]))
             for name, (domain, statistics) in places.items():

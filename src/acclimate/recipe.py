@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from acclimate.errors import BadInput, did_you_mean
+from acclimate.errors import BadInput, did_you_mean, first_line
 
 Options = dict[str, Any]
 
@@ -36,6 +36,7 @@ class Training(_Part):
     validate_every: int = Field(200, ge=1, description="steps between looks at the source's validation split")
     patience: int | None = Field(None, ge=1, description="looks without a better loss before it stops early")
     save_every: int = Field(200, ge=1, description="steps between checkpoints")
+    cache_mb: int = Field(1024, ge=0, description="memory for decoded images, over both domains, of each process")
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"] = "32-true"
     compile: bool = Field(False, description="torch.compile the method")
 
@@ -76,8 +77,10 @@ class Recipe(_Part):
         """
         try:
             return cls.model_validate(yaml.safe_load(path.read_text("utf-8")))
-        except (OSError, yaml.YAMLError, ValidationError) as error:
-            raise BadInput(f"{path}: not a recipe ({str(error).splitlines()[0]})") from error
+        except ValidationError as error:
+            raise BadInput(f"{path}: not a recipe ({_first(error, '')}); was it changed by hand?") from error
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise BadInput(f"{path}: not a recipe ({first_line(error)}); was it changed by hand?") from error
 
 
 class Settings(BaseModel):
@@ -93,18 +96,31 @@ def parse_settings(texts: Mapping[str, Any]) -> Settings:
 
     Args:
         texts: Keys with values that are YAML texts (from a command line) or Python's own.
+
+    Raises:
+        BadInput: A value is no YAML.
     """
     settings = Settings()
     for key, text in texts.items():
-        value = yaml.safe_load(text) if isinstance(text, str) else text
+        value = _value(key, text) if isinstance(text, str) else text
         first, _, rest = key.partition(".")
         if rest and first in {"train", "backbone"}:
             getattr(settings, first)[rest] = value
         elif rest:
-            settings.options.setdefault(first, {})[rest] = value
+            inner = settings.options.setdefault(first, {})
+            if not isinstance(inner, dict):
+                raise BadInput(f"--set {key}: {first} is set to {inner!r} already; give one of the two")
+            inner[rest] = value
         else:
             settings.options[key] = value
     return settings
+
+
+def _value(key: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadInput(f"--set {key}={text}: the value cannot be read; quote it if it is text") from error
 
 
 def check_training(given: Mapping[str, Any]) -> Training:
@@ -135,11 +151,11 @@ def check_options(owner: str, given: Mapping[str, Any], known: Mapping[str, insp
         try:
             checked[key] = TypeAdapter(known[key].annotation).validate_python(value)
         except ValidationError as error:
-            raise BadInput(f"{owner}: option {key}={value!r} does not fit; {error.errors()[0]['msg']}") from error
+            raise BadInput(f"{owner}: option {key}={value!r:.80} does not fit; {error.errors()[0]['msg']}") from error
     return checked
 
 
 def _first(error: ValidationError, prefix: str) -> str:
     problem = error.errors()[0]
-    key = ".".join(str(p) for p in problem["loc"])
-    return f"{prefix}{key}={problem['input']!r} does not fit; {problem['msg']}"
+    key = prefix + ".".join(str(p) for p in problem["loc"])
+    return f"{key or 'it'}={problem['input']!r:.80} does not fit; {problem['msg']}"

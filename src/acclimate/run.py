@@ -17,6 +17,10 @@ FORMAT = 1
 """Grows when a Run is written that older software cannot read."""
 
 
+DISK_WORDS = ("os error", "I/O error", "No space left", "File too large", "PytorchStreamWriter", "inline_container")
+"""What safetensors, torch and polars say when the disk fails, in errors that are no `OSError`."""
+
+
 class RunFolder:
     """The files of one Run.
 
@@ -108,6 +112,17 @@ class RunFolder:
                 partial.unlink(missing_ok=True)
         return target
 
+    def append(self, name: str, lines: str) -> None:
+        """Add whole lines to a file in one call of the system, so that a kill tears none."""
+        target = self.file(name)
+        with self.saying_why(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file = os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                os.write(file, lines.encode())
+            finally:
+                os.close(file)
+
     def write_json(self, name: str, value: Any) -> Path:
         """Write ``value`` as JSON."""
         text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
@@ -132,15 +147,20 @@ class RunFolder:
         """Turn a failure of the disk into a line that a person can act on."""
         try:
             yield
-        except OSError as error:
-            raise BadInput(f"{path}: cannot be written ({error.strerror or error}); free space or choose -o") from error
+        except Exception as error:
+            if not isinstance(error, OSError) and not any(words in str(error) for words in DISK_WORDS):
+                raise
+            why = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
+            raise BadInput(f"{path}: cannot be written ({why}); free space, or choose another -o") from error
 
     def _json(self, name: str) -> dict[str, Any]:
         path = self.file(name)
         try:
             value = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as error:
-            raise BadInput(f"{path}: not a readable part of a Run ({error}); was it changed by hand?") from error
+            raise BadInput(
+                f"{path}: not a readable part of a Run ({error}); was it changed by hand or cut off?"
+            ) from error
         if not isinstance(value, dict):
-            raise BadInput(f"{path}: not a readable part of a Run; was it changed by hand?")
+            raise BadInput(f"{path}: not a readable part of a Run; was it changed by hand or cut off?")
         return value

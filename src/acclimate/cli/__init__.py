@@ -3,30 +3,65 @@
 import importlib
 import pkgutil
 import sys
+from typing import Any, cast
 
 import typer
 
-app = typer.Typer(
-    name="acclimate",
-    help="Domain adaptation that says honestly how well it works.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+from acclimate.errors import BadInput, Stopped, did_you_mean
+
+_UsageError = cast("type[Exception]", typer.BadParameter.__base__)  # typer has it under no name of its own
 
 
 def main() -> None:
     """Run the command line; bad input is one line on stderr and exit code 2."""
-    from acclimate.errors import BadInput
-
-    for module in pkgutil.iter_modules(__path__):
-        if module.name != "output":
-            importlib.import_module(f"{__name__}.{module.name}").register(app)
+    app = _app()
     try:
-        app()
+        code = app(args=sys.argv[1:] or ["--help"], prog_name="acclimate", standalone_mode=False)
     except BadInput as error:
-        sys.stderr.write(f"acclimate: {' '.join(str(error).split())}\n")
-        sys.exit(2)
+        _leave(str(error), 2)
+    except _UsageError as error:
+        _leave(_usage(error), 2)
+    except Stopped as stopped:
+        _leave(str(stopped), 130)
+    except (KeyboardInterrupt, typer.Abort):
+        _leave("stopped", 130)
     except BrokenPipeError:
         sys.exit(1)
+    if code == 130:
+        _leave("stopped", 130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _app() -> typer.Typer:
+    app = typer.Typer(
+        name="acclimate",
+        help="Domain adaptation that says honestly how well it works.",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    for name in _commands():
+        importlib.import_module(f"{__name__}.{name}").register(app)
+    return app
+
+
+def _commands() -> list[str]:
+    return [m.name for m in pkgutil.iter_modules(__path__) if m.name != "output"]
+
+
+def _leave(message: str, code: int) -> None:
+    sys.stderr.write(f"acclimate: {' '.join(message.split())}\n")
+    sys.exit(code)
+
+
+def _usage(error: Any) -> str:
+    """A mistake in the command line itself, as one line that names the nearest right word."""
+    command = " ".join(["acclimate", *([error.ctx.info_name] if error.ctx and error.ctx.parent else [])])
+    wrong = str(error.format_message()).rstrip(".")
+    if wrong.startswith("No such command"):
+        word = wrong.split("'")[1]
+        return f"no command {word!r}; {did_you_mean(word, _commands())}"
+    if option := getattr(error, "option_name", None) if wrong.startswith("No such option") else None:
+        known = [o for parameter in error.ctx.command.params for o in parameter.opts if o.startswith("-")]
+        return f"{command} has no option {option}; {did_you_mean(option, known)}"
+    return f"{wrong[0].lower()}{wrong[1:]}; see {command} --help"

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from acclimate.cli.output import Json, columns, speak_on_stderr, tell
+from acclimate.errors import BadInput, Stopped
 
 
 def register(app: typer.Typer) -> None:
@@ -42,19 +43,20 @@ def adapt(
     speak_on_stderr()
     from acclimate.adapt import adapt as adapt_
 
-    run = adapt_(
-        source, target, output, method=method, backbone=backbone, weights=weights, image_size=image_size,
-        steps=steps, seeds=seeds, label=label, text=text, drop=columns(drop), settings=_pairs(set_ or []),
-        score=score, target_labels=target_labels, precision=precision, devices=devices, resume=resume, show=True,
-    )  # fmt: skip
+    try:
+        run = adapt_(
+            source, target, output, method=method, backbone=backbone, weights=weights, image_size=image_size,
+            steps=steps, seeds=seeds, label=label, text=text, drop=columns(drop), settings=_pairs(set_ or []),
+            score=score, target_labels=target_labels, precision=precision, devices=devices, resume=resume, show=True,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        raise Stopped(f"stopped; the same command with --resume goes on with {output}") from None
     tell(_summary(run), {"run": str(run.path), **run.scores}, as_json=json)
 
 
 def _pairs(texts: list[str]) -> dict[str, Any]:
-    from acclimate.errors import BadInput
-
     for text in texts:
-        if "=" not in text:
+        if not text.partition("=")[0].strip() or "=" not in text:
             raise BadInput(f"--set {text}: write it as key=value, e.g. --set weight=0.5")
     return {key.strip(): value for key, _, value in (text.partition("=") for text in texts)}
 

@@ -16,14 +16,21 @@ def tell(text: str, value: Mapping[str, Any], *, as_json: bool) -> None:
     sys.stdout.write((json.dumps(value, ensure_ascii=False) if as_json else text) + "\n")
 
 
+class _OnStderr(logging.Handler):
+    """Writes to what ``sys.stderr`` is at the time, which a notebook or a test may have replaced."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        sys.stderr.write(f"acclimate: {' '.join(record.getMessage().split())}\n")
+
+
 def speak_on_stderr() -> None:
     """Send what the library logs to stderr, a line each."""
     logger = logging.getLogger("acclimate")
     if not logger.handlers:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("acclimate: %(message)s"))
-        logger.addHandler(handler)
+        logger.addHandler(_OnStderr())
         logger.setLevel(logging.INFO)
+        logging.getLogger("PIL").setLevel(logging.CRITICAL)  # our own line says which image is damaged
 
 
 def columns(text: str | None) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from acclimate.cli.output import Json, speak_on_stderr, tell
+from acclimate.errors import BadInput
 
 
 def register(app: typer.Typer) -> None:
@@ -21,16 +22,26 @@ def predict(
 ) -> None:
     """Write class and probabilities for every row of INPUT, in its order."""
     speak_on_stderr()
-    from acclimate.errors import BadInput
+    path = _checked(Path(output), examples)
     from acclimate.evaluate.predictor import Run
     from acclimate.run import RunFolder
 
-    path = Path(output)
-    if path.suffix not in {".csv", ".parquet"}:
-        raise BadInput(f"{path}: predictions are written as .csv or .parquet; choose such a name")
     frame = Run.open(run).predict(examples)
     RunFolder(path.parent).write(path.name, frame.write_csv if path.suffix == ".csv" else frame.write_parquet)
     unread = frame["error"].count()
     counts = {str(c): int(n) for c, n in frame["class"].drop_nulls().value_counts(sort=True).iter_rows()}
     text = f"{frame.height} rows to {path}" + (f"; {unread} could not be read, see column error" if unread else "")
     tell(text, {"output": str(path), "rows": frame.height, "unread": unread, "classes": counts}, as_json=json)
+
+
+def _checked(output: Path, examples: str) -> Path:
+    """Where predictions go, if they can: told before the work and not after."""
+    if output.suffix not in {".csv", ".parquet"}:
+        raise BadInput(f"{output}: predictions are written as .csv or .parquet; choose such a name")
+    if not output.parent.is_dir():
+        raise BadInput(f"{output}: there is no folder {output.parent} to write it in; make it, or choose another -o")
+    if output.is_dir():
+        raise BadInput(f"{output}: is a folder; choose another -o")
+    if output.exists() and output.resolve() == Path(examples.partition("#")[0]).resolve():
+        raise BadInput(f"{output}: is the input itself, which would be lost; choose another -o")
+    return output

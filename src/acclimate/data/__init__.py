@@ -26,31 +26,50 @@ def load(
         label: The column of a table that has the classes.
         text: The column of a table that has the text to classify.
         drop: Columns of a table to leave out.
-        must_have_label: Refuse a table that lacks the column ``label``.
+        must_have_label: Refuse a table that lacks the column ``label`` or one of ``drop``.
 
     Raises:
         BadInput: The path cannot be read as a domain; the message says why and how to mend it.
     """
     from acclimate.data import arrays, images, tables  # each imports what only it needs
 
-    where, _, after = str(path).partition("#")
-    place, part = Path(where).expanduser(), part or after or None
+    where, part = _split(str(path), part)
+    if not where:
+        raise BadInput("an empty text is no path; give a folder or a file")
+    place = Path(where).expanduser()
     if not place.exists():
-        raise BadInput(f"{where}: no such file or folder")
+        raise BadInput(f"{where}: no such file or folder; check the spelling and where you are ({Path.cwd()})")
     name = f"{where}#{part}" if part else where
+    ending = next((e for e in (".zip", ".npz", *tables.ENDINGS) if place.name.lower().endswith(e)), None)
+    if not place.is_dir() and not ending:
+        raise BadInput(
+            f"{where}: not a kind of file that is read here; "
+            "give a folder or .zip of images, .npz, .csv[.gz] or .parquet"
+        )
+    is_table = not place.is_dir() and ending in tables.ENDINGS
+    if (column := label or text or next(iter(drop), None)) and not is_table:
+        raise BadInput(
+            f"{where}: is no table, and its column {column!r} is asked for; "
+            "give a table, or leave --label, --text and --drop out"
+        )
     try:
         if place.is_dir():
             return images.from_folder(place, part, name=name)
-        if place.suffix.lower() == ".zip":
+        if ending == ".zip":
             return images.from_zip(place, part, name=name)
-        if place.suffix.lower() == ".npz":
+        if ending == ".npz":
             return arrays.from_npz(place, part, name=name)
-        if place.name.lower().endswith(tables.ENDINGS):
-            return tables.from_table(
-                place, part, name=name, columns=tables.Columns(label, text, tuple(drop), must_have_label)
-            )
+        columns = tables.Columns(label, text, tuple(drop), must_have_label)
+        return tables.from_table(place, part, name=name, columns=columns)
     except OSError as error:
-        raise BadInput(f"{where}: cannot be read ({error.strerror or error})") from error
-    raise BadInput(
-        f"{where}: not a kind of file that is read here; give a folder or .zip of images, .npz, .csv[.gz] or .parquet"
-    )
+        raise BadInput(
+            f"{where}: cannot be read ({error.strerror or error}); is it whole, and yours to read?"
+        ) from error
+
+
+def _split(path: str, part: str | None) -> tuple[str, str | None]:
+    """Path and part; a ``#`` in the name of something that exists parts nothing."""
+    if part or Path(path).expanduser().exists():
+        return path, part
+    where, _, after = path.partition("#")
+    return where, after or None

@@ -95,6 +95,8 @@ class Domain:
                 f"{self.name}: {len(self.classes)} classes in {len(self)} examples; "
                 "the label looks like a number or a name, choose a column of classes"
             )
+        if len(self.classes) == len(self):
+            raise BadInput(f"{self.name}: one example of each class is too few; some are kept to validate on")
         return self
 
     def take(self, index: NDArray[np.int64]) -> "Domain":

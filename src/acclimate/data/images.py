@@ -4,6 +4,7 @@ import io
 import threading
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,20 +14,36 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from acclimate.data.domain import Domain
-from acclimate.errors import BadInput, did_you_mean
+from acclimate.errors import BadInput, did_you_mean, first_line
 
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 LARGEST_MEMBER = 512 * 2**20
 """Bytes that one member of a zip may unpack to."""
 LARGEST_RATIO = 500
 """How much smaller than itself a member of a zip may be; more is a bomb, no picture packs so well."""
+DAMAGED_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+)
+"""All that `zipfile` was seen to raise on a damaged archive."""
+
+# Images are read in threads, where `warnings.catch_warnings` would let one thread undo the filters of another;
+# so they are set once. What Pillow has to warn of is no news to somebody who trains on thousands of files.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
 def from_folder(folder: Path, part: str | None, *, name: str) -> Domain:
     """A domain of the images below ``folder`` (or its sub-folder ``part``)."""
     root = folder / part.strip("/") if part else folder
     if not root.is_dir():
-        parts = [p.name for p in folder.iterdir() if p.is_dir()]
+        parts = [f"{p.name}/" for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
         raise BadInput(f"{folder}: has no sub-folder {part!r}; {did_you_mean(str(part), parts)}")
     files = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
     return _domain(name, files, lambda chosen: FolderImages(root, chosen))
@@ -37,30 +54,27 @@ def from_zip(path: Path, part: str | None, *, name: str) -> Domain:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [m for m in archive.infolist() if not m.is_dir()]
-    except zipfile.BadZipFile as error:
-        raise BadInput(f"{path}: not a readable zip ({error}); make it again") from error
+    except DAMAGED_ZIP as error:
+        raise BadInput(f"{path}: not a readable zip ({first_line(error)}); make it again") from error
     for member in members:
         _refuse_dangerous(path, member)
     files = sorted(m.filename for m in members if not m.filename.startswith("__MACOSX/"))
-    prefix = f"{part.strip('/')}/" if part else ""
-    if prefix and not any(_below(f, prefix) for f in files):
-        tops = {f.split("/", 1)[0] for f in files if "/" in f}
-        raise BadInput(f"{path}: has no folder {part!r}; {did_you_mean(str(part), tops)}")
-    prefix = _look_through(files, prefix)
-    inner = [f[len(p) :] for f in files if (p := _below(f, prefix)) is not None]
+    prefix = _wrapping_folder(files)
+    if part:
+        tried = [f"{wrap}{part.strip('/')}/" for wrap in ("", prefix)]
+        prefix = next((p for p in tried if any(f.startswith(p) for f in files)), "")
+        if not prefix:
+            tops = {f"{f.removeprefix(_wrapping_folder(files)).split('/', 1)[0]}/" for f in files if "/" in f}
+            raise BadInput(f"{path}: has no folder {part!r}; {did_you_mean(part, tops)}")
+    inner = [f.removeprefix(prefix) for f in files if f.startswith(prefix)]
     return _domain(name, inner, lambda chosen: ZipImages(path, prefix, chosen))
 
 
-def _below(file: str, prefix: str) -> str | None:
-    return prefix if file.startswith(prefix) else None
-
-
-def _look_through(files: Sequence[str], prefix: str) -> str:
-    """``prefix`` grown by the folder that alone wraps everything below it, if that holds folders itself."""
-    inner = [f[len(prefix) :] for f in files if f.startswith(prefix) and _is_image(f)]
-    tops = {f.split("/", 1)[0] for f in inner}
-    wrapped = len(tops) == 1 and all("/" in f for f in inner)
-    return f"{prefix}{tops.pop()}/" if wrapped else prefix
+def _wrapping_folder(files: Sequence[str]) -> str:
+    """The folder that alone wraps all images, if it holds folders itself; else nothing."""
+    images = [PurePosixPath(f).parts for f in files if _is_image(f)]
+    wrapped = len({parts[0] for parts in images}) == 1 and any(len(parts) > 2 for parts in images)
+    return f"{images[0][0]}/" if wrapped else ""
 
 
 def _refuse_dangerous(path: Path, member: zipfile.ZipInfo) -> None:
@@ -147,13 +161,15 @@ class ZipImages:
         return ZipImages(self.path, self.prefix, [self.files[i] for i in index])
 
     def _open(self, i: int) -> io.BytesIO:
-        archive = getattr(self._local, "archive", None)
-        if archive is None:
-            archive = self._local.archive = zipfile.ZipFile(self.path)
         try:
+            archive = getattr(self._local, "archive", None)
+            if archive is None:
+                archive = self._local.archive = zipfile.ZipFile(self.path)
             return io.BytesIO(archive.read(self.prefix + self.files[i]))
-        except (zipfile.BadZipFile, OSError, ValueError) as error:
-            raise BadInput(f"{self.path}: member {self.files[i]!r} cannot be unpacked ({error})") from error
+        except DAMAGED_ZIP as error:
+            raise BadInput(
+                f"{self.path}: member {self.files[i]!r} cannot be unpacked ({first_line(error)}); make the zip again"
+            ) from error
 
 
 class ArrayImages:
@@ -191,37 +207,33 @@ def decode(file: Path | io.BytesIO, where: str, size: int | None = None) -> NDAr
         BadInput: Empty, truncated, too large, or no image at all.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.filterwarnings("ignore", category=UserWarning)
-            with Image.open(file) as image:
-                if size:
-                    image.draft("RGB", (size, size))
-                return np.asarray(_as_rgb(ImageOps.exif_transpose(image)))
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise BadInput(f"{where}: far too many pixels for an image; leave it out or scale it down") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
-        raise BadInput(f"{where}: not a readable image ({_why(error)}); remove it or save it again") from error
+        with Image.open(file) as image:
+            if size:
+                image.draft("RGB", (size, size))
+            return np.asarray(_as_rgb(ImageOps.exif_transpose(image)))
+    except Exception as error:  # each format's reader fails in its own ways on a damaged file
+        raise BadInput(_unreadable(where, error)) from error
 
 
 def measure(file: Path | io.BytesIO, where: str) -> tuple[int, int]:
     """Height and width from the header alone, before any EXIF rotation."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(file) as image:
-                return image.height, image.width
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        raise BadInput(f"{where}: not a readable image ({_why(error)}); remove it or save it again") from error
+        with Image.open(file) as image:
+            return image.height, image.width
+    except Exception as error:  # as above
+        raise BadInput(_unreadable(where, error)) from error
 
 
-def _why(error: Exception) -> str:
-    return "unknown format or damaged" if isinstance(error, UnidentifiedImageError) else str(error)
+def _unreadable(where: str, error: Exception) -> str:
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"{where}: far too many pixels for an image; leave it out or scale it down"
+    why = "unknown format or damaged" if isinstance(error, UnidentifiedImageError) else first_line(error)
+    return f"{where}: not a readable image ({why}); remove it or save it again"
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
-        values = np.asarray(image, dtype=np.float32)
+        values = np.nan_to_num(np.asarray(image, dtype=np.float32))
         scale = 1 / 257 if image.mode != "F" else 255 if values.max(initial=0) <= 1 else 1
         scaled = values * scale
         return Image.fromarray(scaled.clip(0, 255).astype(np.uint8)).convert("RGB")

@@ -86,13 +86,13 @@ class ArrayImageInputs:
     def batch(self, index: Index) -> Tensor:
         """uint8 ``(len(index), 3, size, size)``, channels last in memory."""
         picked = self.x.index_select(0, torch.from_numpy(index))
-        return picked.expand(-1, -1, -1, 3).permute(0, 3, 1, 2)
+        return picked.expand(-1, -1, -1, 3).contiguous().permute(0, 3, 1, 2)
 
 
 class ImageInputs:
     """Images read when they are asked for; as many as fit into ``cache_bytes`` are kept, brought to size.
 
-    Reading is shared among threads: decoding lets go of Python's lock.
+    Reading is shared among threads: decoding lets go of Python's lock. What is kept stays in this process.
     """
 
     in_memory = False
@@ -101,6 +101,9 @@ class ImageInputs:
         self.images, self.size = images, size
         self.room = cache_bytes // (3 * size * size)
         self.kept: dict[int, NDArray[np.uint8]] = {}
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**vars(self), "kept": {}}
 
     def __len__(self) -> int:
         return len(self.images)

@@ -1,11 +1,12 @@
 """From a domain's examples to what a model eats; fitted on source and unlabelled target, saved with the Run."""
 
 import json
+import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse
@@ -13,11 +14,18 @@ from numpy.typing import NDArray
 
 from acclimate.data.domain import Domain, Kind
 from acclimate.data.images import ArrayImages
-from acclimate.data.inputs import ArrayImageInputs, DenseInputs, ImageInputs, Inputs, SparseInputs
-from acclimate.errors import BadInput, did_you_mean
+from acclimate.data.inputs import ArrayImageInputs, DenseInputs, ImageInputs, Inputs, SparseInputs, rows_of
+from acclimate.errors import BadInput, first_line
+
+if TYPE_CHECKING:
+    from acclimate.data import tables
 
 SAMPLE = 512
-"""Images of each domain that sizes and channel statistics are taken from."""
+"""Images of each domain that channel statistics are taken from."""
+SIZED = 32
+"""Images of each domain that the size is taken from."""
+CACHE_BYTES = 2**30
+"""Decoded images that are kept, where nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -26,17 +34,21 @@ class Preprocess:
 
     kind: ClassVar[Kind]
 
-    def inputs(self, domain: Domain) -> Inputs:
+    def inputs(self, domain: Domain, *, cache_bytes: int = CACHE_BYTES) -> Inputs:
         """The domain's examples, ready for the model, by index.
+
+        Args:
+            domain: The examples.
+            cache_bytes: How much of images that are read from files may be kept in memory.
 
         Raises:
             BadInput: The domain is of another kind or shape than those this was fitted on.
         """
         if domain.kind != self.kind:
             raise BadInput(f"{domain.name}: has {domain.kind}, and the source has {self.kind}; give the same kind")
-        return self._inputs(domain)
+        return self._inputs(domain, cache_bytes)
 
-    def _inputs(self, domain: Domain) -> Inputs:
+    def _inputs(self, domain: Domain, cache_bytes: int) -> Inputs:
         raise NotImplementedError
 
     def save(self, folder: Path) -> None:
@@ -61,10 +73,10 @@ class ImagePreprocess(Preprocess):
     mean: list[float]
     std: list[float]
 
-    def _inputs(self, domain: Domain) -> Inputs:
+    def _inputs(self, domain: Domain, cache_bytes: int) -> Inputs:
         if isinstance(domain.examples, ArrayImages):
             return ArrayImageInputs(domain.examples.array, self.size)
-        return ImageInputs(domain.examples, self.size)
+        return ImageInputs(domain.examples, self.size, cache_bytes=cache_bytes)
 
 
 @dataclass(frozen=True)
@@ -77,10 +89,12 @@ class VectorPreprocess(Preprocess):
     mean: list[float]
     std: list[float]
 
-    def _inputs(self, domain: Domain) -> Inputs:
+    def _inputs(self, domain: Domain, cache_bytes: int) -> Inputs:
         x = domain.examples
         if x.shape[1] != self.n_features:
-            raise BadInput(f"{domain.name}: has {x.shape[1]} columns, the source has {self.n_features}")
+            raise BadInput(
+                f"{domain.name}: has {x.shape[1]} columns, the source has {self.n_features}; give the same columns"
+            )
         if self.sparse:
             return SparseInputs(scipy.sparse.csr_array(x))
         x = x.toarray() if scipy.sparse.issparse(x) else x
@@ -92,24 +106,19 @@ class TablePreprocess(Preprocess):
     """Columns to numbers: skrub's vectorizer, missing values flagged and filled with the median, then standardised."""
 
     kind = "table"
-    columns: list[str]
+    columns: dict[str, "tables.Holds"]
     pipeline: Any
     n_features: int
 
-    def _inputs(self, domain: Domain) -> Inputs:
-        return DenseInputs(_transform(self.pipeline, self.select(domain), domain.name))
+    def _inputs(self, domain: Domain, cache_bytes: int) -> Inputs:
+        from acclimate.data import tables
 
-    def select(self, domain: Domain) -> Any:
-        """The source's columns of another domain, in the source's order."""
-        frame = domain.examples
-        if more := [c for c in frame.columns if c not in self.columns]:
-            raise BadInput(
-                f"{domain.name}: column {more[0]!r} is not in the source; "
-                f"{did_you_mean(more[0], self.columns)}; rename it or leave it out with --drop {more[0]}"
-            )
-        if less := [c for c in self.columns if c not in frame.columns]:
-            raise BadInput(f"{domain.name}: lacks the source's column {less[0]!r}; add it or --drop {less[0]}")
-        return frame.select(self.columns)
+        frame = tables.as_learnt(domain, self.columns)
+        try:
+            return DenseInputs(_transform(self.pipeline, frame))
+        except (ValueError, TypeError) as error:
+            why = first_line(error)
+            raise BadInput(f"{domain.name}: its columns do not fit the source's ({why}); write them alike") from error
 
     def save(self, folder: Path) -> None:
         """Write the settings and the fitted pipeline (skops, no pickle)."""
@@ -132,7 +141,7 @@ class TextPreprocess(Preprocess):
     vectorizer: Any
     n_features: int
 
-    def _inputs(self, domain: Domain) -> Inputs:
+    def _inputs(self, domain: Domain, cache_bytes: int) -> Inputs:
         rows = scipy.sparse.csr_array(self.vectorizer.transform(domain.examples), dtype=np.float32)
         return SparseInputs(rows)
 
@@ -155,7 +164,7 @@ def fit(source: Domain, target: Domain, *, size: int | None = None) -> Preproces
     Args:
         source: The labelled domain.
         target: The domain to work on.
-        size: Pixels a side that images are brought to; by default the source's usual size, at least 16.
+        size: Pixels a side that images are brought to; by default the usual size in both domains, 16 to 224.
 
     Raises:
         BadInput: The two domains are of different kinds or shapes.
@@ -168,30 +177,45 @@ def fit(source: Domain, target: Domain, *, size: int | None = None) -> Preproces
 
 
 def load(folder: Path) -> Preprocess:
-    """The preprocessing saved below ``folder``."""
-    settings = json.loads((folder / "preprocess.json").read_text("utf-8"))
+    """The preprocessing saved below ``folder``.
+
+    Raises:
+        BadInput: It is damaged, or holds what no Run has.
+    """
     kinds = {c.kind: c for c in (ImagePreprocess, VectorPreprocess, TablePreprocess, TextPreprocess)}
-    return kinds[settings.pop("kind")]._load(folder, settings)
+    try:
+        settings = json.loads((folder / "preprocess.json").read_text("utf-8"))
+        return kinds[settings.pop("kind")]._load(folder, settings)
+    except BadInput:
+        raise
+    except Exception as error:  # each way of damage fails in its own way
+        raise BadInput(f"{folder}: not the preprocessing of a Run ({first_line(error)}); was it changed?") from error
 
 
 def _fit_images(source: Domain, target: Domain, size: int | None) -> Preprocess:
     size = size or _usual_size(source, target)
-    sums = []
-    for domain in source, target:
-        pick = np.linspace(0, len(domain) - 1, min(len(domain), SAMPLE)).astype(np.int64)
-        pixels = ImagePreprocess(size, [], []).inputs(domain.take(pick)).batch(np.arange(len(pick)))
-        sums.append(pixels.float().transpose(0, 1).flatten(1))
-    mean = (sums[0].mean(1) + sums[1].mean(1)) / 2
-    variance = sum((s - mean[:, None]).square().mean(1) for s in sums) / 2
-    std = np.sqrt(np.asarray(variance)).clip(1.0)
-    return ImagePreprocess(size, [round(float(m), 4) for m in mean], [round(float(s), 4) for s in std])
+    moments = (_moments(source, size) + _moments(target, size)) / 2
+    std = np.sqrt(moments[1] - moments[0] ** 2).clip(1.0)
+    return ImagePreprocess(size, moments[0].round(4).tolist(), std.round(4).tolist())
+
+
+def _moments(domain: Domain, size: int) -> NDArray[np.float64]:
+    """Mean and mean square of each channel ``(2, 3)`` over some of the domain's images."""
+    pick = np.linspace(0, len(domain) - 1, min(len(domain), SAMPLE)).astype(np.int64)
+    inputs = ImagePreprocess(size, [], []).inputs(domain.take(pick), cache_bytes=0)
+    sums = np.zeros((2, 3))
+    for rows in rows_of(inputs, 32):
+        pixels = inputs.batch(rows).numpy().astype(np.float64)
+        sums += [pixels.mean((2, 3)).sum(0), (pixels**2).mean((2, 3)).sum(0)]
+    return sums / len(pick)
 
 
 def _usual_size(source: Domain, target: Domain) -> int:
+    """The shorter side of most images; of several sizes about as frequent the largest."""
     sizes = Counter(
         min(domain.examples.shape(int(i)))
         for domain in (source, target)
-        for i in np.linspace(0, len(domain) - 1, min(len(domain), 32))
+        for i in np.linspace(0, len(domain) - 1, min(len(domain), SIZED))
     )
     usual = max(size for size, n in sizes.items() if n >= max(sizes.values()) / 2)
     return int(np.clip(usual, 16, 224))
@@ -210,18 +234,26 @@ def _fit_vectors(source: Domain, target: Domain) -> Preprocess:
 
 
 def _fit_table(source: Domain, target: Domain) -> Preprocess:
-    import polars as pl
+    from acclimate.data import tables
+
+    columns = tables.common_columns(source, target)
+    frames = [tables.as_learnt(domain, columns) for domain in (source, target)]
+    import polars as pl  # what is slow to import comes behind the checks
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from skrub import TableVectorizer
 
-    columns = source.examples.columns
-    frame = pl.concat([source.examples, TablePreprocess(columns, None, 0).select(target)], how="vertical_relaxed")
-    pipeline = make_pipeline(TableVectorizer(), SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
-    pipeline.fit(frame)
-    width = _transform(pipeline, frame.head(1), source.name).shape[1]
-    return TablePreprocess(columns, pipeline, width)
+    imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+    pipeline = make_pipeline(TableVectorizer(), imputer, StandardScaler())
+    try:
+        rows = np.asarray(pipeline.fit_transform(pl.concat(frames)))
+    except (ValueError, TypeError) as error:
+        raise BadInput(
+            f"{source.name}: its columns cannot be learnt from together with those of {target.name} "
+            f"({first_line(error)}); leave the odd ones out with --drop"
+        ) from error
+    return TablePreprocess(columns, pipeline, rows.shape[1])
 
 
 def _fit_text(source: Domain, target: Domain) -> Preprocess:
@@ -235,26 +267,22 @@ def _fit_text(source: Domain, target: Domain) -> Preprocess:
     return TextPreprocess(vectorizer, len(vectorizer.vocabulary_))
 
 
-def _transform(pipeline: Any, frame: Any, name: str) -> NDArray[np.float32]:
-    try:
-        return np.asarray(pipeline.transform(frame), dtype=np.float32)
-    except (ValueError, TypeError) as error:
-        why = (str(error).splitlines() or [""])[0]
-        raise BadInput(f"{name}: its columns do not fit the source's ({why}); make their types alike") from error
+def _transform(pipeline: Any, frame: Any) -> NDArray[np.float32]:
+    return np.asarray(pipeline.transform(frame), dtype=np.float32)
 
 
 def _dump(fitted: Any, path: Path) -> None:
     import skops.io
 
-    path.write_bytes(skops.io.dumps(fitted))
+    # skrub's steps name all columns again and again: 9 MB for 13 columns, a fortieth of it packed
+    skops.io.dump(fitted, path, compression=zipfile.ZIP_DEFLATED, compresslevel=6)
 
 
 def _undump(path: Path) -> Any:
     import skops.io
 
     data = path.read_bytes()
-    ours = ("sklearn.", "skrub.", "numpy.", "polars.")
     unknown = skops.io.get_untrusted_types(data=data)
-    if strange := [t for t in unknown if not t.startswith(ours)]:
-        raise BadInput(f"{path}: holds the type {strange[0]}, which no Run of ours has; it is refused")
+    if strange := [t for t in unknown if not t.startswith("skrub.") and t != "numpy.dtype"]:
+        raise BadInput(f"{path}: holds the type {strange[0]}, which no Run has; it is refused")
     return skops.io.loads(data, trusted=unknown)

@@ -23,7 +23,7 @@ from acclimate.data.preprocess import (
     TextPreprocess,
     VectorPreprocess,
 )
-from acclimate.errors import BadInput
+from acclimate.errors import BadInput, first_line
 from acclimate.evaluate.metrics import confusion, recalls, scores
 from acclimate.nn import Classifier
 from acclimate.recipe import Recipe
@@ -68,7 +68,7 @@ def load_model(run: RunFolder, seed: int, phase: str) -> Classifier:
     try:
         model.load_state_dict(load_file(path))
     except Exception as error:  # a damaged or foreign file fails in many ways
-        raise BadInput(f"{path}: not the weights of this Run ({str(error).splitlines()[0]})") from error
+        raise BadInput(f"{path}: not the weights of this Run ({first_line(error)}); was it changed?") from error
     return model.eval()
 
 
@@ -98,8 +98,14 @@ class Run(RunFolder):
 
     @property
     def kept(self) -> str:
-        """``adapted`` or ``source_only``: which model predicts."""
-        return str(self.scores["kept"])
+        """``adapted`` or ``source_only``: which model predicts.
+
+        Raises:
+            BadInput: The Run's scores do not say so.
+        """
+        if (kept := self.scores.get("kept")) not in {"adapted", "source_only"}:
+            raise BadInput(f"{self.file('scores.json')}: says not which model is kept; was it changed by hand?")
+        return str(kept)
 
     def predict(self, examples: Any) -> pl.DataFrame:
         """Class and probability of every class for each example, in the order of the input.
@@ -114,7 +120,7 @@ class Run(RunFolder):
             BadInput: The input is of another kind or shape than what the Run was trained on.
         """
         domain = self.domain(examples)
-        inputs = ReadableInputs(self.preprocess.inputs(domain))
+        inputs = ReadableInputs(self._inputs(domain))
         readable = inputs.readable
         classes = self.recipe.classes
         probabilities = np.full((len(domain), len(classes)), np.nan)
@@ -137,7 +143,7 @@ class Run(RunFolder):
         """
         domain = self.domain(labelled)
         labels = domain.codes(self.recipe.classes)
-        inputs = self.preprocess.inputs(domain)
+        inputs = self._inputs(domain)
         said = {phase: say(self.model(phase), inputs, "target") for phase in self.phases()}
         kept = said[self.kept].probabilities
         return {
@@ -155,8 +161,13 @@ class Run(RunFolder):
             return examples
         if isinstance(examples, str | Path):
             place = self.recipe.source
-            return data.load(examples, label=place.label, text=place.text, drop=place.drop)
+            parted = place.path.partition("#")[2].partition("=")  # the column that parts a table is no feature
+            drop = (*place.drop, *([parted[0]] if parted[1] else []))
+            return data.load(examples, label=place.label, text=place.text, drop=drop)
         return from_arrays(examples, name="examples")
+
+    def _inputs(self, domain: Domain) -> Inputs:
+        return self.preprocess.inputs(domain, cache_bytes=self.recipe.train.cache_mb * 2**20)
 
     def model(self, phase: str) -> Classifier:
         """The first seed's model of a phase."""
