@@ -1,8 +1,10 @@
 """Small parts that several methods and backbones share."""
 
 import copy
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -133,8 +135,17 @@ class SparseLinear(nn.Module):
 
 def csr_rows(crow: Tensor, col: Tensor, values: Tensor, n_columns: int) -> Tensor:
     """Compressed rows as a tensor; trusts that the parts fit together."""
+    _hear_the_beta_warning_out()
     shape = (len(crow) - 1, n_columns)
     return torch.sparse_csr_tensor(crow, col, values, shape, check_invariants=False)
+
+
+@cache
+def _hear_the_beta_warning_out() -> None:
+    """Torch warns once in a process that its CSR layout may change; nothing a person who adapts can act on."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.sparse_csr_tensor([0, 1], [0], [1.0], (1, 1))
 
 
 def join(a: Tensor, b: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """One training, in one process or several: what stands around the engine's loop."""
 
+import copy
 import json
 import math
 import os
@@ -96,7 +97,8 @@ def train(job: Job) -> None:
 def _train(fabric: Fabric, job: Job) -> None:
     training, checkpoint = job.training, _Checkpoint(fabric, job)
     torch.manual_seed(job.seed)
-    method = job.method.to(fabric.device)
+    # a copy, since the memory of what is sent to other processes is shared with them
+    method = copy.deepcopy(job.method).to(fabric.device)
     if any(p.ndim == 4 for p in method.parameters()):
         method = method.to(memory_format=torch.channels_last)
     optimizer = make_optimizer(method, training)
@@ -143,7 +145,7 @@ def _train(fabric: Fabric, job: Job) -> None:
 
 def validate(model: Classifier, inputs: Inputs, labels: NDArray[np.int64], device: torch.device) -> dict[str, float]:
     """Loss and accuracy on the source's validation split, as training sees it."""
-    logits = torch.cat([out for out in _logits(model, inputs, device)])
+    logits = torch.cat(list(_logits(model, inputs, device)))
     truth = torch.from_numpy(labels)
     right = (logits.argmax(1) == truth).float().mean()
     return {
@@ -270,10 +272,11 @@ class _Log:
     """``losses.jsonl``: whole lines at a time, so that a kill tears none."""
 
     def __init__(self, job: Job, start: int):
-        self.path, self.who = job.run.file("losses.jsonl"), {"seed": job.seed, "phase": job.phase}
+        self.run, self.path = job.run, job.run.file("losses.jsonl")
+        self.who = {"seed": job.seed, "phase": job.phase}
         self.lines: list[str] = []
         self.flushed = time.monotonic()
-        self._forget_after(job.run, start)
+        self._forget_after(start)
 
     def add(self, step: Step, look: dict[str, float]) -> None:
         """Note one step."""
@@ -285,15 +288,10 @@ class _Log:
     def flush(self) -> None:
         """Write what was noted, in one call of the system."""
         if self.lines:
-            with RunFolder.saying_why(self.path):
-                file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-                try:
-                    os.write(file, "".join(self.lines).encode())
-                finally:
-                    os.close(file)
+            self.run.append(self.path.name, "".join(self.lines))
         self.lines, self.flushed = [], time.monotonic()
 
-    def _forget_after(self, run: RunFolder, start: int) -> None:
+    def _forget_after(self, start: int) -> None:
         """Drop what this training noted after the checkpoint it goes on from."""
         if not self.path.exists():
             return
@@ -301,8 +299,8 @@ class _Log:
         def stays(line: dict[str, Any]) -> bool:
             return line["step"] <= start or {k: line[k] for k in self.who} != self.who
 
-        kept = "".join(json.dumps(line) + "\n" for line in run.losses() if stays(line))
-        run.write(self.path.name, lambda path: path.write_text(kept, "utf-8"))
+        kept = "".join(json.dumps(line) + "\n" for line in self.run.losses() if stays(line))
+        self.run.write(self.path.name, lambda path: path.write_text(kept, "utf-8"))
 
 
 def _show(steps: Iterator[Step], job: Job, fabric: Fabric, start: int) -> Iterator[Step]:

@@ -1,6 +1,7 @@
 """Domain-adversarial neural network."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -27,16 +28,18 @@ class DANN(Method):
     Args:
         weight: What :math:`\lambda` grows to.
         gamma: How fast it grows; 10 in the paper.
-        width: Hidden units in each of the discriminator's two hidden layers.
+        widths: Hidden units of the discriminator's layers; one of 100 in the paper's MNIST experiments.
 
     Reference:
         Ganin et al., Domain-Adversarial Training of Neural Networks, JMLR 2016. arXiv:1505.07818
     """
 
-    def __init__(self, model: Classifier, *, weight: float = 1.0, gamma: float = 10.0, width: int = 1024):
+    def __init__(
+        self, model: Classifier, *, weight: float = 1.0, gamma: float = 10.0, widths: Sequence[int] = (1024, 1024)
+    ):
         super().__init__(model)
         self.weight, self.gamma = weight, gamma
-        self.discriminator = mlp(model.n_features, width, width, 1)
+        self.discriminator = mlp(model.n_features, *widths, 1)
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Class loss and domain loss."""

@@ -19,7 +19,8 @@ class MCC(Method):
 
     :math:`\tilde C` is :math:`C` with rows summing to one: the confusion of each class with the others, counted
     most on the examples that the classifier is sure of. The weights :math:`w` are constants to the gradient.
-    It wants batches of at least as many examples as classes; no part of the source's features is aligned.
+    It wants batches of at least as many examples as classes; no part of the source's features is aligned. With
+    several processes each takes the confusion of its own part of the batch.
 
     Shapes: target logits ``(n_t, k)``.
 

@@ -1,0 +1,129 @@
+"""What every method promises, as checks of a class: the suite runs them on all that the folder holds."""
+
+import copy
+import inspect
+import itertools
+
+import torch
+from torch.func import functional_call, stack_module_state, vmap
+
+from acclimate.nn import Classifier, mlp
+from acclimate.types import Labeled, Turn, Unlabeled
+
+
+def build(method, seed=0):
+    torch.manual_seed(seed)
+    return method(Classifier(mlp(5, 16, 8), mlp(8, 3), n_features=8, n_classes=3))
+
+
+def batches(n_source=12, n_target=9, shift=2.0, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    x = torch.randn(n_source, 5, generator=g)
+    return Labeled(x, torch.arange(n_source) % 3), Unlabeled(shift + torch.randn(n_target, 5, generator=g))
+
+
+def turns(method):
+    return [turn.name for turn in method.turns or (Turn("", ()),)]
+
+
+def all_losses(method, source, target, progress=0.5):
+    found = {}
+    for turn in turns(method):
+        found |= {(turn, name): loss for name, loss in method(source, target, progress, turn).items()}
+    return found
+
+
+def step(method, optimizer, progress=0.5, seed=0):
+    for turn in turns(method):
+        optimizer.zero_grad()
+        sum(method(*batches(seed=seed), progress, turn).values()).backward()
+        optimizer.step()
+
+
+def check_losses_are_named_finite_scalars(method):
+    losses = all_losses(build(method), *batches())
+    assert losses
+    for (_, name), loss in losses.items():
+        assert isinstance(name, str)
+        assert loss.shape == ()
+        assert loss.isfinite()
+
+
+def check_what_it_needs_reaches_the_backbone(method):
+    """Only what a method says it needs sends a gradient, and each of that does."""
+    built, reached = build(method), set()
+    for turn in turns(built):
+        source, target = batches()
+        for name, batch in (("source", source), ("target", target)):
+            batch.inputs.requires_grad_()
+            total = sum(built(source, target, 0.5, turn).values())
+            [gradient] = torch.autograd.grad(total, batch.inputs, allow_unused=True)
+            if gradient is not None and gradient.abs().sum() > 0:
+                reached.add(name)
+    assert reached == {"source" if need == "target_labels" else need for need in method.needs}
+
+
+def check_order_in_the_batch_does_not_matter(method):
+    source, target = batches()
+    flipped = Labeled(source.inputs.flip(0), source.labels.flip(0)), Unlabeled(target.inputs.flip(0))
+    torch.testing.assert_close(
+        all_losses(build(method), source, target), all_losses(build(method), *flipped), rtol=1e-4, atol=1e-6
+    )
+
+
+def check_resumes_where_it_stopped(method):
+    straight, resumed = build(method), build(method, seed=1)
+    a, b = (torch.optim.AdamW(m.parameters()) for m in (straight, resumed))
+    step(straight, a, 0.1)
+    resumed.load_state_dict(straight.state_dict())
+    b.load_state_dict(copy.deepcopy(a.state_dict()))
+    step(straight, a, 0.2, seed=1)
+    step(resumed, b, 0.2, seed=1)
+    torch.testing.assert_close(resumed.state_dict(), straight.state_dict(), rtol=0, atol=0)
+
+
+def check_progress_alone_decides_the_schedule(method):
+    """The same weights, batch and progress give the same losses, however often it was called before."""
+    built = build(method)
+    first = all_losses(built, *batches(), 0.5)
+    for _ in range(3):
+        all_losses(built, *batches(seed=1), 0.9)
+    torch.testing.assert_close(all_losses(built, *batches(), 0.5), first, rtol=0, atol=0)
+
+
+def check_batched_seeds_agree_with_single_ones(method):
+    built = [build(method, seed) for seed in (0, 1)]
+    parameters, buffers = stack_module_state(built)
+    source, target = batches()
+    for turn in turns(built[0]):
+
+        def losses(p, b, turn=turn):
+            return functional_call(built[0], (p, b), (source, target, 0.5, turn))
+
+        together = vmap(losses)(parameters, buffers)
+        for i, single in enumerate(built):
+            alone = single(source, target, 0.5, turn)
+            for name, loss in alone.items():
+                torch.testing.assert_close(together[name][i], loss, rtol=1e-4, atol=1e-6)
+
+
+def check_turns_move_all_parts(method):
+    """Every parameter moves in some turn, and the parts that turns name exist."""
+    built = build(method)
+    if built.turns:
+        named = set(itertools.chain.from_iterable(t.moves for t in built.turns))
+        moving = {id(p) for name in named for p in built.get_submodule(name).parameters()}
+        assert moving == {id(p) for p in built.parameters()}
+
+
+def check_says_what_it_is(method):
+    doc = inspect.getdoc(method)
+    for part in (".. math::", "Shapes:", "Reference:", "arXiv:"):
+        assert part in doc
+    parameters = inspect.signature(method).parameters.values()
+    for option in (p for p in parameters if p.kind is p.KEYWORD_ONLY):
+        assert f"{option.name}:" in doc
+        assert option.default is not option.empty
+
+
+CHECKS = {name.removeprefix("check_"): value for name, value in dict(globals()).items() if name.startswith("check_")}

@@ -1,0 +1,388 @@
+"""Bad input gets one clear line (what, where, how to mend it), exit code 2, and leaves nothing half-written."""
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import shlex
+import shutil
+import struct
+import subprocess
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+import pytest
+import samples
+import scipy.sparse
+import torch
+from PIL import Image
+
+
+class Bad(NamedTuple):
+    """``given`` lays out what the ``command`` is given, in the current folder; ``says`` is part of the one line."""
+
+    command: str
+    says: str
+    given: Callable[[], object] = lambda: None
+
+
+def _zip(path: str, members: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
+def _png(size: int = 16) -> bytes:
+    file = io.BytesIO()
+    samples.picture(size=size).save(file, "PNG")
+    return file.getvalue()
+
+
+def _change(path: str, at: int, data: bytes) -> None:
+    whole = bytearray(Path(path).read_bytes())
+    whole[at : at + len(data)] = data
+    Path(path).write_bytes(whole)
+
+
+def _encrypted_zip() -> None:
+    _zip("secret.zip", {"cat/1.png": _png(), "dog/1.png": _png()})
+    data = Path("secret.zip").read_bytes()
+    for head, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        _change("secret.zip", data.index(head) + flags, struct.pack("<H", 1))
+
+
+def _huge_png() -> bytes:
+    """A picture of 50 000 × 50 000 in a few bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def _spoil(data: bytes) -> Callable[[], object]:
+    return lambda: Path("images/cat/1.png").write_bytes(data)
+
+
+def _write(name: str, data: bytes | str) -> Callable[[], object]:
+    return lambda: Path(name).write_bytes(data if isinstance(data, bytes) else data.encode())
+
+
+def _arrays(name: str, **more: object) -> Callable[[], object]:
+    return lambda: samples.arrays(Path(name), **more)
+
+
+def _table(name: str, **columns: object) -> Callable[[], object]:
+    return lambda: samples.table(Path(name), **columns)
+
+
+def _images(name: str, classes: tuple[str, ...]) -> Callable[[], object]:
+    return lambda: samples.images(Path(name), classes)
+
+
+def _only_y() -> None:
+    np.savez("odd.npz", y=np.arange(4))
+
+
+def _parts() -> None:
+    np.savez("odd.npz", x_train=np.zeros((4, 4)), y_train=np.arange(4), x_test=np.zeros((4, 4)))
+
+
+def _sparse_wide() -> None:
+    scipy.sparse.save_npz("wide.npz", scipy.sparse.csr_array(np.eye(9, dtype=np.float32)))
+
+
+def _sparse_that_lies() -> None:
+    np.savez("odd.npz", indices=np.array([7]), indptr=np.array([0, 1]), format=b"csr", shape=(1, 3), data=np.ones(1))
+
+
+def _parquet_cut() -> None:
+    samples.rows().write_parquet("odd.parquet")
+    Path("odd.parquet").write_bytes(Path("odd.parquet").read_bytes()[:-20])
+
+
+def _parquet_of_lists() -> None:
+    samples.rows().with_columns(tags=pl.lit([1, 2])).write_parquet("odd.parquet")
+
+
+def _run(*changes: Callable[[], object]) -> Callable[[], object]:
+    def given() -> None:
+        shutil.copytree(os.environ["FINISHED_RUN"], "run")
+        for change in changes:
+            change()
+
+    return given
+
+
+def _newer_format() -> None:
+    path = Path("run/environment.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
+
+
+def _foreign_pipeline() -> None:
+    import skops.io
+
+    Path("run/preprocess/preprocess.json").write_text('{"kind": "text", "n_features": 4}')
+    skops.io.dump(Bad("", ""), "run/preprocess/pipeline.skops")
+
+
+OUT = "-o out/run"
+NPZ = f"adapt source.npz target.npz {OUT}"
+IMAGES = f"adapt images images {OUT}"
+TABLES = f"adapt table.csv other.csv {OUT} --label sick"
+
+PATHS = {
+    "missing path": Bad(f"adapt nothing.npz target.npz {OUT}", "nothing.npz: no such file or folder"),
+    "missing target": Bad(f"adapt source.npz nothing {OUT}", "nothing: no such file or folder"),
+    "empty path": Bad(f"adapt '' target.npz {OUT}", "an empty text is no path"),
+    "unknown ending": Bad(f"adapt a.xlsx target.npz {OUT}", "not a kind of file", _write("a.xlsx", "x")),
+    "label of an npz": Bad(f"{NPZ} --label y", "is no table, and its column 'y' is asked for"),
+    "kinds differ": Bad(f"adapt source.npz images {OUT}", "images: has images, and the source has vectors"),
+    "output exists": Bad("adapt source.npz target.npz -o images", "images: exists already; go on with it by --resume"),
+    "output is a file": Bad("adapt source.npz target.npz -o table.csv --resume", "table.csv: is a file"),
+    "output below a file": Bad("adapt source.npz target.npz -o table.csv/run", "table.csv/run: cannot be written"),
+    "output empty": Bad("adapt source.npz target.npz -o ''", "-o: an empty text is no folder"),
+    "resume of a strange folder": Bad(
+        "adapt source.npz target.npz -o images --resume", "images: is no Run to go on with (it has cat)"
+    ),
+}
+
+FOLDERS = {
+    "empty folder": Bad(f"adapt empty target.npz {OUT}", "empty: no images in it", lambda: Path("empty").mkdir()),
+    "unknown endings only": Bad(
+        f"adapt notes images {OUT}", "images end in .bmp", lambda: (Path("notes").mkdir(), Path("notes/a.txt").touch())
+    ),
+    "one class": Bad(f"adapt one images {OUT}", "one: only one class ('cat')", _images("one", ("cat",))),
+    "no classes": Bad(f"adapt loose images {OUT}", "loose: the source has no labels", _images("loose", ("",))),
+    "loose beside classes": Bad(
+        f"adapt mixed images {OUT}", "has class folders and loose images (0.png)", _images("mixed", ("", "cat"))
+    ),
+    "unknown part": Bad(f"adapt images#cta/ images {OUT}", "has no sub-folder 'cta/'; did you mean cat/?"),
+    "classes differ": Bad(
+        f"{IMAGES} --score other", "class 'cats' is not among the source's; did you mean cat?",
+        _images("other", ("cats", "dog")),
+    ),
+    "zero bytes": Bad(IMAGES, "images/cat/1.png: not a readable image", _spoil(b"")),
+    "truncated": Bad(IMAGES, "images/cat/1.png: not a readable image (", _spoil(_png(64)[:700])),
+    "no image": Bad(IMAGES, "1.png: not a readable image (unknown format or damaged)", _spoil(b"hello" * 50)),
+    "too many pixels": Bad(IMAGES, "images/cat/1.png: far too many pixels", _spoil(_huge_png())),
+    "zip is none": Bad(f"adapt a.zip images {OUT}", "a.zip: not a readable zip", _write("a.zip", b"PK" * 40)),
+    "zip cut off": Bad(
+        f"adapt a.zip images {OUT}", "a.zip: not a readable zip",
+        lambda: (_zip("a.zip", {"cat/1.png": _png()}), _write("a.zip", Path("a.zip").read_bytes()[:-30])()),
+    ),
+    "zip empty": Bad(f"adapt a.zip images {OUT}", "a.zip: no images in it", lambda: _zip("a.zip", {})),
+    "zip points outside": Bad(
+        f"adapt a.zip images {OUT}", "member '../1.png' points outside the zip", lambda: _zip("a.zip", {"../1.png": b""})
+    ),
+    "zip bomb": Bad(
+        f"adapt a.zip images {OUT}", "like a zip bomb", lambda: _zip("a.zip", {"cat/1.png": bytes(2**24)})
+    ),
+    "zip encrypted": Bad(f"adapt secret.zip images {OUT}", "is encrypted; make the zip again", _encrypted_zip),
+    "zip member damaged": Bad(
+        f"adapt a.zip images {OUT}", "member 'cat/1.png' cannot be unpacked",
+        lambda: (_zip("a.zip", {f"{c}/{i}.png": _png() for c in ("cat", "dog") for i in (1, 2)}),
+                 _change("a.zip", 60, b"\0" * 50)),
+    ),
+    "zip without part": Bad(
+        f"adapt a.zip#phne images {OUT}", "has no folder 'phne'; did you mean phone/?",
+        lambda: _zip("a.zip", {"products/phone/cat/1.png": b"", "products/studio/cat/1.png": b""}),
+    ),
+}  # fmt: skip
+
+ODD = f"adapt odd.npz target.npz {OUT}"
+ARRAYS = {
+    "npz is none": Bad(ODD, "odd.npz: not an .npz, or cut off", _write("odd.npz", b"hello")),
+    "npz damaged": Bad(
+        ODD, "odd.npz: not a readable .npz", lambda: (_arrays("odd.npz")(), _change("odd.npz", 60, b"\xff" * 99))
+    ),
+    "npz pickled": Bad(ODD, "save plain arrays, no objects", _arrays("odd.npz", x=np.array([{}, {}], dtype=object))),
+    "npz without x": Bad(ODD, "odd.npz: has no array `x` (it has y)", _only_y),
+    "part not chosen": Bad(ODD, "has the parts train, test; choose one, e.g. odd.npz#train", _parts),
+    "npz part unknown": Bad(f"adapt odd.npz#trian target.npz {OUT}", "no x_trian; did you mean train?", _parts),
+    "lengths differ": Bad(ODD, "y has shape (3,), x has 24 rows", _arrays("odd.npz", y=np.arange(3))),
+    "labels missing": Bad(ODD, "y has missing values, first in row 1", _arrays("odd.npz", y=[0, np.nan] * 12)),
+    "each row a class": Bad(ODD, "the label looks like a number or a name", _arrays("odd.npz", y=np.arange(24) / 7)),
+    "no rows": Bad(ODD, "so no rows", _arrays("odd.npz", x=np.zeros((0, 4)), y=np.zeros(0))),
+    "NaN": Bad(ODD, "first at row 2, column 1; fill", _arrays("odd.npz", x=np.where(np.eye(24)[:, :4].cumsum(1)[[0, 1, 2, *range(3, 24)]] * [0, 0, 0, 0] + (np.arange(96).reshape(24, 4) == 9), np.nan, 1.0))),
+    "infinite": Bad(f"adapt source.npz odd.npz {OUT}", "24 values are NaN, infinite", _arrays("odd.npz", x=np.c_[np.zeros(24), np.full(24, np.inf)])),
+    "float images": Bad(ODD, "images are uint8 from 0 to 255", _arrays("odd.npz", x=np.zeros((24, 8, 8)))),
+    "colours first": Bad(ODD, "save x.transpose(0, 2, 3, 1)", _arrays("odd.npz", x=np.zeros((24, 3, 8, 8), np.uint8))),
+    "no shape of ours": Bad(ODD, "x is float64 (24,); give uint8", _arrays("odd.npz", x=np.zeros(24))),
+    "texts": Bad(ODD, "x is <U1 (24,)", _arrays("odd.npz", x=np.array(["a"] * 24))),
+    "columns differ": Bad(f"adapt source.npz odd.npz {OUT}", "odd.npz: has 5 columns, the source has 4", _arrays("odd.npz", d=5)),
+    "sparse width differs": Bad(f"adapt source.npz wide.npz {OUT}", "wide.npz: has 9 columns", _sparse_wide),
+    "sparse indices lie": Bad(ODD, "odd.npz: not a readable .npz", _sparse_that_lies),
+}  # fmt: skip
+
+CSV = f"adapt odd.csv table.csv {OUT} --label sick"
+COLUMNS = {
+    "csv empty": Bad(CSV, "odd.csv: is empty", _write("odd.csv", "")),
+    "csv of a header": Bad(CSV, "odd.csv: has no rows", _write("odd.csv", "age,town,sick\n")),
+    "csv ragged": Bad(CSV, "a row has more fields than the header", _write("odd.csv", "age,town,sick\n1,a,b\n1,a,b,c\n")),
+    "csv not UTF-8": Bad(CSV, "save it as UTF-8", _write("odd.csv", "age,town,sick\n1,Köln,no\n".encode("latin-1"))),
+    "csv in UTF-16": Bad(CSV, "save it as UTF-8", _write("odd.csv", "age,town,sick\n1,a,no\n".encode("utf-16"))),
+    "csv by semicolons": Bad(CSV, "separated by ';'", _write("odd.csv", "age;town;sick\n1;a;no\n")),
+    "csv.gz cut off": Bad(
+        f"adapt odd.csv.gz table.csv {OUT} --label sick", "odd.csv.gz: not a readable table",
+        _write("odd.csv.gz", gzip.compress(b"age,town,sick\n" * 500)[:40]),
+    ),
+    "parquet damaged": Bad(f"adapt odd.parquet table.csv {OUT} --label sick", "not a readable table", _parquet_cut),
+    "column of lists": Bad(
+        f"adapt odd.parquet odd.parquet {OUT} --label sick", "column 'tags' is of type List", _parquet_of_lists
+    ),
+    "no label asked for": Bad(f"adapt table.csv table.csv {OUT}", "the source has no labels; give class folders"),
+    "label unknown": Bad(f"adapt table.csv table.csv {OUT} --label sik", "has no column 'sik'; did you mean sick?"),
+    "label missing in rows": Bad(CSV, "2 rows have no 'sick', first row 1", _table("odd.csv", sick=["yes", None, "", *["no"] * 9])),
+    "label a number": Bad(f"adapt table.csv table.csv {OUT} --label age", "looks like a number or a name"),
+    "label is the text": Bad(f"adapt table.csv table.csv {OUT} --label town --text town", "cannot be both"),
+    "text unknown": Bad(f"adapt table.csv table.csv {OUT} --label sick --text twon", "'twon'; did you mean town?"),
+    "text empty": Bad(f"{CSV} --text town", "column 'town' has no text", _table("odd.csv", town=[None] * 12)),
+    "drop unknown": Bad(f"adapt table.csv table.csv {OUT} --label sick --drop tawn", "'tawn'; did you mean town?"),
+    "all dropped": Bad(f"adapt table.csv table.csv {OUT} --label sick --drop age,town", "no column is left"),
+    "part not column=value": Bad(f"adapt table.csv#Graz table.csv {OUT} --label sick", "is written column=value"),
+    "part of no column": Bad(f"adapt table.csv#twn=Graz table.csv {OUT} --label sick", "'twn'; did you mean town?"),
+    "part of no row": Bad(f"adapt table.csv#town=zz table.csv {OUT} --label sick", "no row has town=zz; there are: Graz"),
+    "column unseen": Bad(TABLES, "column 'agee' is not in the source; did you mean age?", _table("other.csv", agee=range(12))),
+    "column lacking": Bad(
+        TABLES, "lacks the source's column 'town'; add it", lambda: samples.rows().drop("town").write_csv("other.csv")
+    ),
+    "dates in one": Bad(TABLES, "'age' holds dates in one domain and numbers in the other", _table("other.csv", age=["2024-01-31"] * 12)),
+    "infinite in a table": Bad(CSV, "column 'age' has infinite values, first row 1", _table("odd.csv", age=[1.0, float("inf"), *[2.0] * 10])),
+    "nothing but missing": Bad(
+        f"adapt odd.csv odd.csv {OUT} --label sick", "no column has a single value", _table("odd.csv", age=[None] * 12, town=[None] * 12)
+    ),
+}  # fmt: skip
+
+OPTIONS = {
+    "no such command": Bad("adpt source.npz target.npz", "no command 'adpt'; did you mean adapt?"),
+    "no such option": Bad(f"{NPZ} --stepz 3", "adapt has no option --stepz; did you mean --steps?"),
+    "argument missing": Bad("adapt", "missing argument 'source'; see acclimate adapt --help"),
+    "output missing": Bad("adapt source.npz target.npz", "missing option '--output'"),
+    "steps no number": Bad(f"{NPZ} --steps many", "invalid value for '--steps'"),
+    "steps 0": Bad(f"{NPZ} --steps 0", "train.steps=0 does not fit"),
+    "no seeds": Bad(f"{NPZ} --seeds -2", "seeds: -2 is too few"),
+    "no devices": Bad(f"{NPZ} --devices 0", "devices: 0 is too few"),
+    "precision": Bad(f"{NPZ} --precision 7-bit", "train.precision='7-bit' does not fit; Input should be '32-true'"),
+    "method unknown": Bad(f"{NPZ} --method dan", "no method 'dan'; did you mean dann?"),
+    "option unknown": Bad(f"{NPZ} --method mcc --set wieght=1", "no option 'wieght'; did you mean weight?"),
+    "option of another type": Bad(f"{NPZ} --method mcc --set weight=much", "option weight='much' does not fit"),
+    "set without =": Bad(f"{NPZ} --set weight", "--set weight: write it as key=value"),
+    "set without key": Bad(f"{NPZ} --set =3", "--set =3: write it as key=value"),
+    "set no YAML": Bad(f"{NPZ} --set weight=[1", "--set weight=[1: the value cannot be read"),
+    "set twice": Bad(f"{NPZ} --set a=1 --set a.b=2", "--set a.b: a is set to 1 already"),
+    "train.lr": Bad(f"{NPZ} --set train.lr=abc", "train.lr='abc' does not fit; Input should be a valid number"),
+    "train.lr negative": Bad(f"{NPZ} --set train.lr=-1", "train.lr=-1 does not fit"),
+    "train unknown": Bad(f"{NPZ} --set train.stps=3", "train has no setting 'stps'; did you mean steps?"),
+    "labels wanting": Bad(f"{NPZ} --method supervised", "give them with --target-labels"),
+    "labels unwanted": Bad(f"{NPZ} --method mcc --target-labels target.npz", "leave --target-labels out"),
+    "score without labels": Bad(
+        f"{NPZ} --score odd.npz", "odd.npz: has no labels", lambda: np.savez("odd.npz", x=np.zeros((2, 4)))
+    ),
+}
+
+BACKBONES = {
+    "backbone unknown": Bad(f"{NPZ} --backbone mlpp", "no backbone 'mlpp'; did you mean mlp?"),
+    "backbone of another kind": Bad(f"{NPZ} --backbone cnn", "backbone cnn: is for images, and these are not"),
+    "backbone option unknown": Bad(f"{NPZ} --set backbone.hiden=3", "no option 'hiden'; did you mean hidden?"),
+    "timm unknown": Bad(f"{IMAGES} --backbone timm:resnet81", "timm has no such model; did you mean resnet18?"),
+    "image size": Bad(f"{IMAGES} --image-size 4", "image size 4: too small"),
+    "too small for gtsrb": Bad(f"{IMAGES} --backbone gtsrb", "use --image-size 40"),
+    "too small for timm": Bad(
+        f"{IMAGES} --backbone timm:vit_tiny_patch16_224 --set backbone.pretrained=false",
+        "cannot take images of 16 pixels",
+    ),
+    "weights missing": Bad(f"{IMAGES} --backbone timm:resnet10t --weights no.pth", "no.pth: no such file of weights"),
+    "weights pickled": Bad(
+        f"{IMAGES} --backbone timm:resnet10t --weights evil.pth", "evil.pth: refused",
+        lambda: torch.save({"state_dict": Bad("", "")}, "evil.pth"),
+    ),
+    "weights damaged": Bad(
+        f"{IMAGES} --backbone timm:resnet10t --weights w.safetensors", "w.safetensors: refused",
+        _write("w.safetensors", b"\x10"),
+    ),
+    "weights of another": Bad(
+        f"{IMAGES} --backbone timm:resnet10t --weights w.pth", "of the model's",
+        lambda: torch.save({"fc.weight": torch.zeros(1)}, "w.pth"),
+    ),
+}  # fmt: skip
+
+PREDICT = "predict run target.npz -o p.csv"
+RUNS = {
+    "no Run": Bad("predict nothing target.npz -o p.csv", "nothing: no such Run"),
+    "folder is no Run": Bad("predict images target.npz -o p.csv", "images: not a Run"),
+    "file is no Run": Bad("predict table.csv target.npz -o p.csv", "table.csv: not a Run"),
+    "unfinished": Bad(PREDICT, "this Run is not finished", _run(lambda: Path("run/scores.json").unlink())),
+    "newer format": Bad(PREDICT, "a Run of format 99, newer than this Acclimate reads", _run(_newer_format)),
+    "scores damaged": Bad(PREDICT, "run/scores.json: not a readable part", _run(_write("run/scores.json", "{"))),
+    "scores emptied": Bad(PREDICT, "run/scores.json: says not which model", _run(_write("run/scores.json", "{}"))),
+    "recipe damaged": Bad(PREDICT, "run/recipe.yaml: not a recipe", _run(_write("run/recipe.yaml", "a: [1"))),
+    "recipe emptied": Bad(PREDICT, "run/recipe.yaml: not a recipe", _run(_write("run/recipe.yaml", "a: 1"))),
+    "weights cut off": Bad(
+        PREDICT, "not the weights of this Run",
+        _run(lambda: _write("run/models/source_only-0.safetensors", b"\x01\x02")()),
+    ),
+    "preprocessing lost": Bad(
+        PREDICT, "not the preprocessing of a Run", _run(lambda: Path("run/preprocess/preprocess.json").unlink())
+    ),
+    "preprocessing foreign": Bad(PREDICT, "which no Run has; it is refused", _run(_foreign_pipeline)),
+    "input missing": Bad("predict run nothing -o p.csv", "nothing: no such file", _run()),
+    "input of another kind": Bad("predict run images -o p.csv", "has images, and the source has vectors", _run()),
+    "input of another width": Bad("predict run odd.npz -o p.csv", "has 5 columns", _run(_arrays("odd.npz", d=5))),
+    "predictions elsewhere": Bad("predict run target.npz -o p.txt", "written as .csv or .parquet"),
+    "predictions in no folder": Bad("predict run target.npz -o no/p.csv", "there is no folder no"),
+    "predictions over input": Bad("predict run table.csv -o table.csv", "is the input itself"),
+    "evaluate without labels": Bad(
+        "evaluate run odd.npz", "odd.npz: has no labels", _run(lambda: np.savez("odd.npz", x=np.zeros((2, 4))))
+    ),
+    "evaluate other classes": Bad(
+        "evaluate run odd.npz", "class '7' is not among the source's", _run(_arrays("odd.npz", y=np.full(24, 7)))
+    ),
+    "resume of another recipe": Bad(
+        "adapt source.npz target.npz -o run --method mcc --resume", "was made with another", _run()
+    ),
+    "report of no Run": Bad("report images", "images: not a Run"),
+}  # fmt: skip
+
+CASES = {**PATHS, **FOLDERS, **ARRAYS, **COLUMNS, **OPTIONS, **BACKBONES, **RUNS}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, finished_run) -> Path:
+    """A current folder with good inputs of each form."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FINISHED_RUN", str(finished_run))
+    samples.arrays(Path("source.npz"))
+    samples.arrays(Path("target.npz"), seed=1)
+    samples.images(Path("images"))
+    samples.table(Path("table.csv"))
+    return tmp_path
+
+
+def _all_below(folder: Path) -> dict[str, str]:
+    return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() if p.is_file() else "folder" for p in folder.rglob("*")}
+
+
+def _check(told, says: str) -> None:
+    """One line that says so, after no more than notes; no traceback, nothing on stdout."""
+    assert told.code == 2
+    assert told.lines[-1].startswith("acclimate: ")
+    assert says in told.lines[-1]
+    assert all(line.endswith("training does not see them") for line in told.lines[:-1])
+    assert told.out == ""
+
+
+@pytest.mark.parametrize("bad", CASES.values(), ids=CASES)
+def test_bad_input_gets_one_line_and_leaves_nothing(bad, here, acclimate):
+    bad.given()
+    before = _all_below(here)
+    _check(acclimate(*shlex.split(bad.command)), bad.says)
+    assert _all_below(here) == before

@@ -1,0 +1,72 @@
+"""The suite catches deliberately wrong methods, each by the check that is there for it."""
+
+import pytest
+from conformance import CHECKS
+from torch.nn.functional import cross_entropy
+
+from acclimate import methods
+from acclimate.methods.base import Method
+
+GOOD = methods.get("mcc")
+
+
+class ReadsTargetLabels(GOOD):
+    __doc__ = GOOD.__doc__
+
+    def forward(self, source, target, progress=0.0, turn=""):
+        return {"class": cross_entropy(self.model(target.inputs).logits, target.labels)}
+
+
+class CountsItsOwnSteps(GOOD):
+    __doc__ = GOOD.__doc__
+    steps = 0
+
+    def losses(self, source, labels, target, progress):
+        self.steps += 1
+        return {n: loss * self.steps for n, loss in super().losses(source, labels, target, progress).items()}
+
+
+class DetachesTheTarget(GOOD):
+    __doc__ = GOOD.__doc__
+
+    def losses(self, source, labels, target, progress):
+        return super().losses(source, labels, target._replace(logits=target.logits.detach()), progress)
+
+
+class PairsExamplesByOrder(GOOD):
+    __doc__ = GOOD.__doc__
+
+    def losses(self, source, labels, target, progress):
+        n = min(len(source.features), len(target.features))
+        pairs = (source.features[:n] - target.features[:n]).square().mean()
+        return super().losses(source, labels, target, progress) | {"pairs": pairs}
+
+
+class ReturnsAVector(GOOD):
+    __doc__ = GOOD.__doc__
+
+    def losses(self, source, labels, target, progress):
+        return {"class": cross_entropy(source.logits, labels, reduction="none"), "t": target.logits.mean()}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "check"),
+    [
+        (ReadsTargetLabels, "losses_are_named_finite_scalars"),
+        (CountsItsOwnSteps, "progress_alone_decides_the_schedule"),
+        (CountsItsOwnSteps, "resumes_where_it_stopped"),
+        (DetachesTheTarget, "what_it_needs_reaches_the_backbone"),
+        (PairsExamplesByOrder, "order_in_the_batch_does_not_matter"),
+        (ReturnsAVector, "losses_are_named_finite_scalars"),
+    ],
+)
+def test_a_wrong_method_is_caught(wrong, check):
+    with pytest.raises((AssertionError, AttributeError, RuntimeError)):
+        CHECKS[check](wrong)
+
+
+def test_an_unchanged_method_is_not_caught():
+    same = type("Same", (GOOD,), {"__doc__": GOOD.__doc__})
+    assert issubclass(same, Method)
+    for check in CHECKS.values():
+        check(same)

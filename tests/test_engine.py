@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+import torch
+from conformance import build
+from lightning_fabric import Fabric
+
+from acclimate import methods
+from acclimate.data.inputs import DenseInputs
+from acclimate.data.loaders import Loader, Sampler
+from acclimate.engine import RATES, Diverged, fit, make_optimizer
+from acclimate.recipe import Training
+
+
+def loaders(n_source=40, n_target=24, batch=8):
+    rng = np.random.default_rng(0)
+    x, t = (rng.normal(size=(n, 5)).astype(np.float32) for n in (n_source, n_target))
+    labels = np.arange(n_source) % 3
+    return (
+        Loader(DenseInputs(x), Sampler(n_source, batch, seed=0, stream=1), labels),
+        Loader(DenseInputs(t + 2), Sampler(n_target, batch, seed=0)),
+    )
+
+
+def run(name="dann", steps=6, *, batch=8, n_target=24, **settings):
+    method = build(methods.get(name))
+    training = Training(optimizer="sgd", lr=0.05, **settings)
+    optimizer = make_optimizer(method, training)
+    done = list(fit(Fabric(accelerator="cpu"), method, optimizer, *loaders(40, n_target, batch), steps=steps))
+    return method, optimizer, done
+
+
+@pytest.mark.parametrize("name", methods.names())
+def test_every_method_trains(name):
+    before = build(methods.get(name)).state_dict()
+    method, _, done = run(name)
+    assert [step.done for step in done] == [1, 2, 3, 4, 5, 6]
+    assert any(not torch.equal(v, before[k]) for k, v in method.state_dict().items())
+
+
+@pytest.mark.parametrize("n_target", [1, 3, 100])
+def test_a_domain_smaller_than_a_batch_works(n_target):
+    _, _, done = run("deep_coral", n_target=n_target)
+    assert len(done) == 6
+
+
+def test_a_turn_moves_only_what_it_names():
+    method = build(methods.get("mcd"))
+    method.turns = method.turns[1:2]  # disagree: heads alone
+    still = method.model.backbone[0].weight.detach().clone()
+    moved = method.second_head[0].weight.detach().clone()
+    list(fit(Fabric(accelerator="cpu"), method, make_optimizer(method, Training(lr=0.1)), *loaders(), steps=2))
+    assert torch.equal(method.model.backbone[0].weight, still)
+    assert not torch.equal(method.second_head[0].weight, moved)
+
+
+def test_a_turn_is_repeated_as_often_as_it_says(monkeypatch):
+    method, calls = build(methods.get("mcd")), []
+    forward = method.forward
+    monkeypatch.setattr(method, "forward", lambda *a: (calls.append(a[3]), forward(*a))[1])
+    list(fit(Fabric(accelerator="cpu"), method, make_optimizer(method, Training()), *loaders(), steps=1))
+    assert calls == ["classify", "disagree", "agree", "agree", "agree", "agree"]
+
+
+def test_losses_of_several_turns_carry_the_turns_name():
+    _, _, done = run("mcd", steps=1)
+    assert set(done[0].losses) == {"classify class", "disagree class", "disagree discrepancy", "agree discrepancy"}
+
+
+def test_a_loss_that_is_no_number_stops_with_its_name_and_step():
+    method = build(methods.get("mcc"))
+    method.weight = float("inf")
+    steps = fit(Fabric(accelerator="cpu"), method, make_optimizer(method, Training()), *loaders(), steps=3)
+    with pytest.raises(Diverged, match=r"loss 'confusion' is inf at step 1"):
+        list(steps)
+
+
+def test_the_rate_is_the_papers():
+    progress = np.linspace(0, 1, 5)
+    found = [0.01 * RATES["dann"](p) for p in progress]
+    np.testing.assert_allclose(found, 0.01 / (1 + 10 * progress) ** 0.75)
+
+
+def test_the_rate_follows_progress():
+    method, training = build(methods.get("mcc")), Training(optimizer="sgd", lr=0.5)
+    optimizer = make_optimizer(method, training)
+    steps = fit(Fabric(accelerator="cpu"), method, optimizer, *loaders(), steps=4, rate=RATES["cosine"])
+    seen = [optimizer.param_groups[0]["lr"] for _ in steps]
+    np.testing.assert_allclose(seen, [0.5 * RATES["cosine"](i / 4) for i in range(4)])
+
+
+def test_losses_read_late_all_come():
+    method = build(methods.get("mcc"))
+    optimizer = make_optimizer(method, Training())
+    late = list(fit(Fabric(accelerator="cpu"), method, optimizer, *loaders(), steps=7, read_every=3))
+    assert [s.done for s in late] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_the_head_may_learn_faster_than_the_backbone():
+    optimizer = make_optimizer(build(methods.get("dann")), Training(lr=0.1, head_lr=10.0))
+    assert [group["base"] for group in optimizer.param_groups] == [0.1, 1.0]

@@ -1,0 +1,115 @@
+import copy
+
+import numpy as np
+import pytest
+import scipy.sparse
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from acclimate.nn import Classifier, DomainNorm, Normalize, SparseLinear, csr_rows, join, mlp, reverse_grad
+
+
+def csr(x):
+    rows = scipy.sparse.csr_array(x)
+    return csr_rows(*map(torch.from_numpy, (rows.indptr, rows.indices, rows.data)), x.shape[1])
+
+
+def sparse_array(n, d, seed):
+    rng = np.random.default_rng(seed)
+    return (rng.random((n, d)) * (rng.random((n, d)) < 0.3)).astype(np.float32)
+
+
+@given(st.floats(0, 5), st.integers(0, 99))
+def test_reverse_grad_is_identity_forward_and_minus_scale_backward(scale, seed):
+    x = torch.randn(3, 2, generator=torch.Generator().manual_seed(seed), requires_grad=True)
+    y = reverse_grad(x, scale)
+    assert torch.equal(y, x)
+    y.square().sum().backward()
+    torch.testing.assert_close(x.grad, -scale * 2 * x.detach())
+
+
+@given(st.integers(1, 6), st.integers(1, 8), st.integers(0, 99))
+def test_sparse_rows_give_what_dense_ones_give(n, d, seed):
+    x, layer = sparse_array(n, d, seed), SparseLinear(d, 3)
+    dense, sparse = layer(torch.from_numpy(x)), layer(csr(x))
+    torch.testing.assert_close(sparse, dense)
+    g = torch.randn(n, 3)
+    [expected] = torch.autograd.grad(dense, layer.weight, g)
+    [found] = torch.autograd.grad(sparse, layer.weight, g)
+    torch.testing.assert_close(found, expected)
+
+
+def test_sparse_layer_never_makes_its_input_dense(monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "to_dense", lambda *a, **k: pytest.fail("made dense"))
+    layer = SparseLinear(6, 2)
+    layer(csr(sparse_array(4, 6, 0))).sum().backward()
+    assert layer.weight.grad.shape == (6, 2)
+
+
+def test_join_puts_rows_under_rows():
+    a, b = sparse_array(3, 5, 0), sparse_array(2, 5, 1)
+    together = join(csr(a), csr(b))
+    np.testing.assert_array_equal(together.to_dense(), np.concatenate([a, b]))
+    np.testing.assert_array_equal(join(torch.from_numpy(a), torch.from_numpy(b)), np.concatenate([a, b]))
+
+
+def test_normalize_takes_uint8_and_keeps_the_layout():
+    x = torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8).to(memory_format=torch.channels_last)
+    y = Normalize([10.0, 20.0, 30.0], [2.0, 4.0, 5.0])(x)
+    torch.testing.assert_close(y[:, 1], (x[:, 1].float() - 20) / 4)
+    assert y.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_domain_norm_in_training_is_batch_norm(shared):
+    norm, x = nn.BatchNorm1d(4), torch.randn(8, 4)
+    ours = DomainNorm(copy.deepcopy(norm), shared=shared)
+    torch.testing.assert_close(ours(x), norm(x))
+    torch.testing.assert_close(ours.mean_target, norm.running_mean)
+    assert torch.equal(ours.mean_source, torch.zeros(4))
+
+
+def test_domain_norm_evaluates_each_domain_by_its_own_statistics():
+    ours = DomainNorm(nn.BatchNorm1d(2), shared=True)
+    ours.mean_source.fill_(5.0)
+    ours.eval()
+    x = torch.full((3, 2), 5.0)
+    ours.domain = "source"
+    torch.testing.assert_close(ours(x), torch.zeros(3, 2))
+    ours.domain = "target"
+    assert (ours(x) > 4).all()
+
+
+def test_domain_specific_affine_parameters_are_apart():
+    assert len(list(DomainNorm(nn.BatchNorm2d(3), shared=False).parameters())) == 4
+    assert len(list(DomainNorm(nn.BatchNorm2d(3), shared=True).parameters())) == 2
+
+
+def test_one_pass_gives_what_two_give_without_batch_norm():
+    model = Classifier(mlp(5, 4, 3), nn.Linear(3, 2), n_features=3, n_classes=2)
+    a, b = torch.randn(4, 5), torch.randn(7, 5)
+    together = model.both(a, b)
+    model.one_pass = False
+    for one, two in zip(together, model.both(a, b), strict=True):
+        torch.testing.assert_close(one.logits, two.logits)
+
+
+def test_separate_batch_norm_replaces_every_norm_and_keeps_its_weights():
+    backbone = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten())
+    nn.init.normal_(backbone[1].weight)
+    weight = backbone[1].weight.detach().clone()
+    model = Classifier(backbone, nn.Linear(16, 2), n_features=16, n_classes=2)
+    model.separate_batch_norm(shared=True)
+    assert isinstance(model.backbone[1], DomainNorm)
+    assert torch.equal(model.backbone[1].weight_both, weight)
+    assert not model.one_pass
+
+
+def test_timms_activation_behind_a_batch_norm_is_kept():
+    from timm.layers import BatchNormAct2d
+
+    norm = BatchNormAct2d(4).eval()
+    ours, x = DomainNorm(norm, shared=True).eval(), torch.randn(2, 4, 3, 3)
+    torch.testing.assert_close(ours(x), norm(x))

@@ -1,0 +1,163 @@
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conformance import build
+from safetensors.torch import load_file
+
+from acclimate import methods
+from acclimate.data.inputs import DenseInputs
+from acclimate.engine import Diverged
+from acclimate.nn import Classifier
+from acclimate.recipe import Training
+from acclimate.run import RunFolder
+from acclimate.training import Job, estimate_statistics, train
+
+
+def job(folder, name="dann", *, dropout=0.3, batch_norm=True, **settings):
+    """A job whose weights depend on every random number drawn: dropout, batch norm, shuffled batches."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(90, 5)).astype(np.float32), np.arange(90) % 3
+    x[:, 0] += y
+
+    def with_noise(model):
+        layers = [torch.nn.BatchNorm1d(8)] if batch_norm else []
+        backbone = torch.nn.Sequential(*model.backbone, *layers, torch.nn.Dropout(dropout))
+        noisy = Classifier(backbone, model.head, n_features=8, n_classes=3)
+        noisy.separate_batch_norm(shared=True)
+        return methods.get(name)(noisy)
+
+    given = {"steps": 20, "batch_size": 8, "optimizer": "adamw", "lr": 0.01, "save_every": 5, "validate_every": 4}
+    return Job(
+        run=RunFolder(folder), phase="adapted", seed=3, method=build(with_noise), training=Training(**given | settings),
+        source=DenseInputs(x[:60]), labels=y[:60], target=DenseInputs(x[:40] + 2),
+        validation=DenseInputs(x[60:]), validation_labels=y[60:], show=False,
+    )  # fmt: skip
+
+
+def weights(folder):
+    return load_file(folder / "models/adapted-3.safetensors")
+
+
+def stop_at(monkeypatch, step):
+    """Have the training die right after step ``step``, as if the machine did."""
+    from acclimate import training
+
+    add = training._Log.add
+
+    def dying(self, now, look):
+        add(self, now, look)
+        if now.done == step:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training._Log, "add", dying)
+
+
+@pytest.mark.parametrize("name", ["dann", "mcd", "source_only"])
+@pytest.mark.parametrize("step", [7, 12])
+def test_resumed_weights_are_the_same_to_the_bit(tmp_path, monkeypatch, name, step):
+    train(job(tmp_path / "straight", name))
+    with monkeypatch.context() as patched:
+        stop_at(patched, step)
+        with pytest.raises(KeyboardInterrupt):
+            train(job(tmp_path / "resumed", name))
+    train(job(tmp_path / "resumed", name))
+    torch.testing.assert_close(weights(tmp_path / "resumed"), weights(tmp_path / "straight"), rtol=0, atol=0)
+
+
+def test_the_log_of_a_resumed_training_is_that_of_a_straight_one(tmp_path, monkeypatch):
+    train(job(tmp_path / "straight"))
+    with monkeypatch.context() as patched:
+        stop_at(patched, 13)
+        with pytest.raises(KeyboardInterrupt):
+            train(job(tmp_path / "resumed"))
+    train(job(tmp_path / "resumed"))
+    straight, resumed = (list(RunFolder(tmp_path / n).losses()) for n in ("straight", "resumed"))
+    assert resumed == straight
+    assert [line["step"] for line in straight] == list(range(1, 21))
+
+
+def test_early_stopping_keeps_the_best_weights(tmp_path):
+    train(job(tmp_path, "source_only", patience=2, steps=400, lr=0.3, optimizer="sgd"))
+    lines = list(RunFolder(tmp_path).losses())
+    looks = [line["source_val_loss"] for line in lines if "source_val_loss" in line]
+    assert len(lines) < 400
+    assert min(looks) == looks[-3]
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_divergence_names_the_last_good_checkpoint(tmp_path):
+    bad = job(tmp_path, "source_only", dropout=0.0, batch_norm=False, optimizer="sgd", lr=1e20)
+    bad.training = bad.training.model_copy(update={"save_every": 1})
+    with pytest.raises(Diverged, match=r"loss 'class' is .* at step \d+; .*(last good checkpoint|no checkpoint yet)"):
+        train(bad)
+
+
+def test_statistics_are_those_of_the_whole_domain():
+    model = job("unused").method.model
+    x = torch.randn(1000, 5) * 3 + 1
+    estimate_statistics(model, DenseInputs(x.numpy()), "target")
+    with torch.no_grad():
+        before = model.backbone[:3](x)
+    torch.testing.assert_close(model.backbone[3].mean_target, before.mean(0), rtol=0.05, atol=0.05)
+    torch.testing.assert_close(model.backbone[3].var_target, before.var(0), rtol=0.05, atol=0.05)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+sys.path.insert(0, {tests!r})
+from test_training import job
+from acclimate.training import train
+train(job(Path(sys.argv[1]), "mcd", steps=1500, save_every=20, validate_every=100))
+"""
+
+
+def written_since(folder, moment):
+    """Whether a checkpoint was written after ``moment``: training is well under way."""
+    path = folder / "checkpoints/adapted-3.ckpt"
+    return path.exists() and path.stat().st_mtime > moment
+
+
+@pytest.mark.slow
+def test_killed_at_ten_random_moments_it_comes_to_the_same_weights(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(tests=str(Path(__file__).parent)))
+    subprocess.run([sys.executable, script, tmp_path / "straight"], check=True)
+    kills, chance = 0, random.Random(0)
+    while not (tmp_path / "killed/models/adapted-3.safetensors").exists():
+        began = time.time()
+        process = subprocess.Popen([sys.executable, script, tmp_path / "killed"])
+        if kills < 10:
+            while process.poll() is None and not written_since(tmp_path / "killed", began):
+                time.sleep(0.01)
+            time.sleep(chance.random() * 0.4)
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait()
+        for line in (tmp_path / "killed/losses.jsonl").read_text().splitlines():
+            json.loads(line)
+    assert kills == 10
+    torch.testing.assert_close(weights(tmp_path / "killed"), weights(tmp_path / "straight"), rtol=0, atol=0)
+    assert not list((tmp_path / "killed").rglob("*.partial"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", methods.names())
+def test_two_processes_agree_with_one_or_the_docstring_says_why_not(tmp_path, name):
+    for devices in (1, 2):
+        one = job(tmp_path / str(devices), name, dropout=0.0, batch_norm=False, optimizer="sgd")
+        one.devices = devices
+        train(one)
+    two, one = weights(tmp_path / "2"), weights(tmp_path / "1")
+    same = all(torch.allclose(two[k], one[k], rtol=1e-4, atol=1e-6) for k in one)
+    assert same != ("several processes" in " ".join(methods.get(name).__doc__.split()))
