@@ -1,5 +1,6 @@
 """Bad input gets one clear line (what, where, how to mend it), exit code 2, and leaves nothing half-written."""
 
+import errno
 import gzip
 import hashlib
 import io
@@ -22,7 +23,6 @@ import pytest
 import samples
 import scipy.sparse
 import torch
-from PIL import Image
 
 
 class Bad(NamedTuple):
@@ -92,6 +92,12 @@ def _only_y() -> None:
     np.savez("odd.npz", y=np.arange(4))
 
 
+def _nan_in_row_2() -> None:
+    x = np.zeros((24, 4))
+    x[2, 1] = np.nan
+    samples.arrays(Path("odd.npz"), x=x)
+
+
 def _parts() -> None:
     np.savez("odd.npz", x_train=np.zeros((4, 4)), y_train=np.arange(4), x_test=np.zeros((4, 4)))
 
@@ -127,11 +133,18 @@ def _newer_format() -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
 
 
+class _Evil:
+    """Touches a file when it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (Path("touched"),)
+
+
 def _foreign_pipeline() -> None:
     import skops.io
 
     Path("run/preprocess/preprocess.json").write_text('{"kind": "text", "n_features": 4}')
-    skops.io.dump(Bad("", ""), "run/preprocess/pipeline.skops")
+    skops.io.dump(_Evil(), "run/preprocess/pipeline.skops")
 
 
 OUT = "-o out/run"
@@ -181,7 +194,8 @@ FOLDERS = {
     ),
     "zip empty": Bad(f"adapt a.zip images {OUT}", "a.zip: no images in it", lambda: _zip("a.zip", {})),
     "zip points outside": Bad(
-        f"adapt a.zip images {OUT}", "member '../1.png' points outside the zip", lambda: _zip("a.zip", {"../1.png": b""})
+        f"adapt a.zip images {OUT}", "member '../1.png' points outside the zip",
+        lambda: _zip("a.zip", {"../1.png": b""}),
     ),
     "zip bomb": Bad(
         f"adapt a.zip images {OUT}", "like a zip bomb", lambda: _zip("a.zip", {"cat/1.png": bytes(2**24)})
@@ -212,13 +226,13 @@ ARRAYS = {
     "labels missing": Bad(ODD, "y has missing values, first in row 1", _arrays("odd.npz", y=[0, np.nan] * 12)),
     "each row a class": Bad(ODD, "the label looks like a number or a name", _arrays("odd.npz", y=np.arange(24) / 7)),
     "no rows": Bad(ODD, "so no rows", _arrays("odd.npz", x=np.zeros((0, 4)), y=np.zeros(0))),
-    "NaN": Bad(ODD, "first at row 2, column 1; fill", _arrays("odd.npz", x=np.where(np.eye(24)[:, :4].cumsum(1)[[0, 1, 2, *range(3, 24)]] * [0, 0, 0, 0] + (np.arange(96).reshape(24, 4) == 9), np.nan, 1.0))),
-    "infinite": Bad(f"adapt source.npz odd.npz {OUT}", "24 values are NaN, infinite", _arrays("odd.npz", x=np.c_[np.zeros(24), np.full(24, np.inf)])),
+    "NaN": Bad(ODD, "1 values are NaN, infinite or too large, first at row 2, column 1", _nan_in_row_2),
+    "infinite": Bad(ODD, "96 values are NaN, infinite", _arrays("odd.npz", x=np.full((24, 4), np.inf))),
     "float images": Bad(ODD, "images are uint8 from 0 to 255", _arrays("odd.npz", x=np.zeros((24, 8, 8)))),
     "colours first": Bad(ODD, "save x.transpose(0, 2, 3, 1)", _arrays("odd.npz", x=np.zeros((24, 3, 8, 8), np.uint8))),
     "no shape of ours": Bad(ODD, "x is float64 (24,); give uint8", _arrays("odd.npz", x=np.zeros(24))),
     "texts": Bad(ODD, "x is <U1 (24,)", _arrays("odd.npz", x=np.array(["a"] * 24))),
-    "columns differ": Bad(f"adapt source.npz odd.npz {OUT}", "odd.npz: has 5 columns, the source has 4", _arrays("odd.npz", d=5)),
+    "columns differ": Bad(f"adapt source.npz odd.npz {OUT}", "odd.npz: has 5 columns", _arrays("odd.npz", d=5)),
     "sparse width differs": Bad(f"adapt source.npz wide.npz {OUT}", "wide.npz: has 9 columns", _sparse_wide),
     "sparse indices lie": Bad(ODD, "odd.npz: not a readable .npz", _sparse_that_lies),
 }  # fmt: skip
@@ -227,7 +241,7 @@ CSV = f"adapt odd.csv table.csv {OUT} --label sick"
 COLUMNS = {
     "csv empty": Bad(CSV, "odd.csv: is empty", _write("odd.csv", "")),
     "csv of a header": Bad(CSV, "odd.csv: has no rows", _write("odd.csv", "age,town,sick\n")),
-    "csv ragged": Bad(CSV, "a row has more fields than the header", _write("odd.csv", "age,town,sick\n1,a,b\n1,a,b,c\n")),
+    "csv ragged": Bad(CSV, "a row has more fields than the header", _write("odd.csv", "age,sick\n1,a\n1,a,b\n")),
     "csv not UTF-8": Bad(CSV, "save it as UTF-8", _write("odd.csv", "age,town,sick\n1,Köln,no\n".encode("latin-1"))),
     "csv in UTF-16": Bad(CSV, "save it as UTF-8", _write("odd.csv", "age,town,sick\n1,a,no\n".encode("utf-16"))),
     "csv by semicolons": Bad(CSV, "separated by ';'", _write("odd.csv", "age;town;sick\n1;a;no\n")),
@@ -241,7 +255,9 @@ COLUMNS = {
     ),
     "no label asked for": Bad(f"adapt table.csv table.csv {OUT}", "the source has no labels; give class folders"),
     "label unknown": Bad(f"adapt table.csv table.csv {OUT} --label sik", "has no column 'sik'; did you mean sick?"),
-    "label missing in rows": Bad(CSV, "2 rows have no 'sick', first row 1", _table("odd.csv", sick=["yes", None, "", *["no"] * 9])),
+    "label missing in rows": Bad(
+        CSV, "2 rows have no 'sick', first row 1", _table("odd.csv", sick=["yes", None, "", *["no"] * 9])
+    ),
     "label a number": Bad(f"adapt table.csv table.csv {OUT} --label age", "looks like a number or a name"),
     "label is the text": Bad(f"adapt table.csv table.csv {OUT} --label town --text town", "cannot be both"),
     "text unknown": Bad(f"adapt table.csv table.csv {OUT} --label sick --text twon", "'twon'; did you mean town?"),
@@ -250,15 +266,23 @@ COLUMNS = {
     "all dropped": Bad(f"adapt table.csv table.csv {OUT} --label sick --drop age,town", "no column is left"),
     "part not column=value": Bad(f"adapt table.csv#Graz table.csv {OUT} --label sick", "is written column=value"),
     "part of no column": Bad(f"adapt table.csv#twn=Graz table.csv {OUT} --label sick", "'twn'; did you mean town?"),
-    "part of no row": Bad(f"adapt table.csv#town=zz table.csv {OUT} --label sick", "no row has town=zz; there are: Graz"),
-    "column unseen": Bad(TABLES, "column 'agee' is not in the source; did you mean age?", _table("other.csv", agee=range(12))),
+    "part of no row": Bad(f"adapt table.csv#town=zz table.csv {OUT} --label sick", "town=zz; there are: Graz"),
+    "column unseen": Bad(
+        TABLES, "column 'agee' is not in the source; did you mean age?", _table("other.csv", agee=range(12))
+    ),
     "column lacking": Bad(
         TABLES, "lacks the source's column 'town'; add it", lambda: samples.rows().drop("town").write_csv("other.csv")
     ),
-    "dates in one": Bad(TABLES, "'age' holds dates in one domain and numbers in the other", _table("other.csv", age=["2024-01-31"] * 12)),
-    "infinite in a table": Bad(CSV, "column 'age' has infinite values, first row 1", _table("odd.csv", age=[1.0, float("inf"), *[2.0] * 10])),
+    "dates in one": Bad(
+        TABLES, "'age' holds dates in one domain and numbers in the other",
+        _table("other.csv", age=["2024-01-31"] * 12),
+    ),
+    "infinite in a table": Bad(
+        CSV, "column 'age' has infinite values, first row 1", _table("odd.csv", age=[1.0, float("inf"), *[2.0] * 10])
+    ),
     "nothing but missing": Bad(
-        f"adapt odd.csv odd.csv {OUT} --label sick", "no column has a single value", _table("odd.csv", age=[None] * 12, town=[None] * 12)
+        f"adapt odd.csv odd.csv {OUT} --label sick", "no column has a single value",
+        _table("odd.csv", age=[None] * 12, town=[None] * 12),
     ),
 }  # fmt: skip
 
@@ -303,7 +327,7 @@ BACKBONES = {
     "weights missing": Bad(f"{IMAGES} --backbone timm:resnet10t --weights no.pth", "no.pth: no such file of weights"),
     "weights pickled": Bad(
         f"{IMAGES} --backbone timm:resnet10t --weights evil.pth", "evil.pth: refused",
-        lambda: torch.save({"state_dict": Bad("", "")}, "evil.pth"),
+        lambda: torch.save({"state_dict": _Evil()}, "evil.pth"),
     ),
     "weights damaged": Bad(
         f"{IMAGES} --backbone timm:resnet10t --weights w.safetensors", "w.safetensors: refused",
@@ -386,3 +410,79 @@ def test_bad_input_gets_one_line_and_leaves_nothing(bad, here, acclimate):
     before = _all_below(here)
     _check(acclimate(*shlex.split(bad.command)), bad.says)
     assert _all_below(here) == before
+
+
+def _many_images(folder: Path) -> None:
+    """Enough that statistics are taken from some alone, and one that is sound at its head and cut off behind."""
+    samples.images(folder, each=8, size=32)
+    whole = (folder / "dog/3.png").read_bytes()
+    (folder / "dog/3.png").write_bytes(whole[: len(whole) // 2])
+
+
+def test_an_image_found_damaged_in_training_leaves_nothing(here, acclimate, monkeypatch):
+    monkeypatch.setattr("acclimate.data.preprocess.SAMPLE", 2)
+    _many_images(Path("many"))
+    before = _all_below(here)
+    told = acclimate("adapt", "many", "images", "-o", "new/run", "--steps", 30, "--backbone", "mnist")
+    _check(told, "many/dog/3.png: not a readable image")
+    assert _all_below(here) == before
+
+
+@pytest.mark.parametrize("name", ["recipe.yaml", "preprocess", "source_only-0.safetensors", "scores.json"])
+def test_a_disk_that_fills_up_at_any_file_leaves_nothing(name, here, acclimate, monkeypatch):
+    usual = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        if target.name == name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return usual(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    before = _all_below(here)
+    told = acclimate("adapt", "source.npz", "target.npz", "-o", "new/run", "--method", "source_only", "--steps", 2)
+    _check(told, f"{name}: cannot be written (No space left on device); free space")
+    assert _all_below(here) == before
+
+
+def _with_small_files(kilobytes: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process that may write no file larger than this, as on a disk that is full."""
+    code = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({kilobytes} << 10,) * 2);"
+        "from acclimate.cli import main; main()"
+    )
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("save_every", [1, 200], ids=["at a checkpoint", "at the weights"])
+def test_a_full_disk_leaves_nothing(here, save_every):
+    more = ("--steps", "2", "--set", f"train.save_every={save_every}", "--set", "backbone.hidden=5000")
+    before = _all_below(here)
+    left = _with_small_files(40, "adapt", "source.npz", "target.npz", "-o", "new/run", *more)
+    assert left.returncode == 2
+    assert "cannot be written" in left.stderr.splitlines()[-1]
+    assert "Traceback" not in left.stderr
+    assert _all_below(here) == before
+
+
+def test_predictions_that_do_not_fit_on_the_disk_leave_nothing(here, acclimate, monkeypatch):
+    _run()()
+
+    def write(self: pl.DataFrame, path: Path) -> None:
+        Path(path).write_text("name,cl")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(pl.DataFrame, "write_csv", write)
+    before = _all_below(here)
+    _check(acclimate(*shlex.split(PREDICT)), "p.csv: cannot be written (No space left on device)")
+    assert _all_below(here) == before
+
+
+def test_what_is_no_fault_of_the_input_keeps_its_traceback(here, acclimate, monkeypatch):
+    monkeypatch.setattr(sys.modules["acclimate.adapt"], "train", lambda job: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        acclimate(*shlex.split(NPZ))
+
+
+def test_the_table_of_bad_inputs_is_long_enough():
+    assert len({bad.command + bad.says for bad in CASES.values()}) >= 45

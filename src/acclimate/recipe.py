@@ -158,4 +158,6 @@ def check_options(owner: str, given: Mapping[str, Any], known: Mapping[str, insp
 def _first(error: ValidationError, prefix: str) -> str:
     problem = error.errors()[0]
     key = prefix + ".".join(str(p) for p in problem["loc"])
+    if problem["type"] == "missing":
+        return f"{key} is missing"
     return f"{key or 'it'}={problem['input']!r:.80} does not fit; {problem['msg']}"

@@ -40,7 +40,7 @@ class RunFolder:
         """
         run = cls(path)
         if not run.path.exists():
-            raise BadInput(f"{path}: no such Run")
+            raise BadInput(f"{path}: no such Run; give the folder that `adapt -o` wrote")
         if not run.file("recipe.yaml").is_file():
             raise BadInput(f"{path}: not a Run (it has no recipe.yaml); give the folder that `adapt -o` wrote")
         run.check_format()

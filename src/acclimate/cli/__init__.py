@@ -56,12 +56,12 @@ def _leave(message: str, code: int) -> None:
 
 def _usage(error: Any) -> str:
     """A mistake in the command line itself, as one line that names the nearest right word."""
-    command = " ".join(["acclimate", *([error.ctx.info_name] if error.ctx and error.ctx.parent else [])])
+    here = f" {error.ctx.info_name}" if error.ctx and error.ctx.parent else ""
     wrong = str(error.format_message()).rstrip(".")
     if wrong.startswith("No such command"):
         word = wrong.split("'")[1]
         return f"no command {word!r}; {did_you_mean(word, _commands())}"
-    if option := getattr(error, "option_name", None) if wrong.startswith("No such option") else None:
+    if here and wrong.startswith("No such option"):
         known = [o for parameter in error.ctx.command.params for o in parameter.opts if o.startswith("-")]
-        return f"{command} has no option {option}; {did_you_mean(option, known)}"
-    return f"{wrong[0].lower()}{wrong[1:]}; see {command} --help"
+        return f"{here.strip()} has no option {error.option_name}; {did_you_mean(error.option_name, known)}"
+    return f"{wrong[0].lower()}{wrong[1:]}; see acclimate{here} --help"

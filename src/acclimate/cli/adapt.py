@@ -41,7 +41,7 @@ def adapt(
 ) -> None:
     """Train on SOURCE, adapt to TARGET, leave a Run with a model, predictions and a report."""
     speak_on_stderr()
-    from acclimate.adapt import adapt as adapt_
+    from acclimate.adaptation import adapt as adapt_
 
     try:
         run = adapt_(

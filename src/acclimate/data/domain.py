@@ -71,7 +71,9 @@ class Domain:
             BadInput: It has no labels, or classes that are not among ``classes``.
         """
         if self.labels is None:
-            raise BadInput(f"{self.name}: has no labels, and they are needed here")
+            raise BadInput(
+                f"{self.name}: has no labels, and they are needed here; give class folders, `y`, or the label's column"
+            )
         position = {c: i for i, c in enumerate(classes)}
         if strange := [c for c in self.classes if c not in position]:
             raise BadInput(

@@ -1,0 +1,74 @@
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import samples
+from hypothesis import settings
+
+settings.register_profile("acclimate", deadline=None, derandomize=True)  # a slow machine is not a failing test
+settings.load_profile("acclimate")
+
+
+class Told(NamedTuple):
+    """What a command left: its exit code, its words, its lines on stderr."""
+
+    code: int
+    out: str
+    lines: list[str]
+
+
+@pytest.fixture
+def acclimate(monkeypatch, capsys) -> Callable[..., Told]:
+    """Runs the command line in this process: ``acclimate("adapt", source, target, ...)``."""
+    from acclimate.cli import main
+
+    def run(*arguments: object) -> Told:
+        monkeypatch.setattr(sys, "argv", ["acclimate", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main()
+        said = capsys.readouterr()
+        return Told(int(left.value.code or 0), said.out, said.err.splitlines())
+
+    return run
+
+
+@pytest.fixture
+def image_folder(tmp_path) -> Path:
+    """Three pictures of each of two classes."""
+    return samples.images(tmp_path / "images", ["cat", "dog"])
+
+
+@pytest.fixture
+def table(tmp_path) -> Path:
+    """Twelve rows with the columns age, town and sick."""
+    return samples.table(tmp_path / "table.csv")
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory) -> Path:
+    """The Run of a few steps on vectors ``(n, 4)``; copy it before changing it."""
+    from acclimate import adapt
+
+    place = tmp_path_factory.mktemp("finished")
+    source, target = samples.arrays(place / "source.npz"), samples.arrays(place / "target.npz", seed=1)
+    adapt(source, target, place / "run", method="source_only", steps=2)
+    return place / "run"
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of real data sets beside the checkout."""
+    place = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not place.is_dir():
+        pytest.skip("there is no ../shared/data with real data sets")
+    return place
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """For processes of a test: two threads, as a test may take."""
+    return {**os.environ, "OMP_NUM_THREADS": "2"}

@@ -1,0 +1,48 @@
+"""Small inputs of each form, written in a moment."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from PIL import Image
+
+CLASSES = ("cat", "dog")
+
+
+def picture(seed: int = 0, size: int = 16) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size, size, 3)).astype(np.uint8))
+
+
+def images(folder: Path, classes: Sequence[str] = CLASSES, *, each: int = 3, size: int = 16) -> Path:
+    """``each`` pictures below ``folder`` for each class; loose ones for the class ``""``."""
+    for j, name in enumerate(classes):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for i in range(each):
+            picture(100 * j + i, size).save(folder / name / f"{i}.png")
+    return folder
+
+
+def arrays(path: Path, *, n: int = 24, d: int = 4, seed: int = 0, **more: object) -> Path:
+    """Vectors of two classes that lie apart; ``more`` replaces or adds arrays."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 2
+    x = rng.normal(size=(n, d)) + 3 * y[:, None]
+    np.savez(path, **{"x": x.astype(np.float32), "y": y, **more})
+    return path
+
+
+def rows(n: int = 12) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "age": [20.0 + 3 * i for i in range(n)],
+            "town": ["Graz" if i % 3 else "Linz" for i in range(n)],
+            "sick": ["yes" if i % 2 else "no" for i in range(n)],
+        }
+    )
+
+
+def table(path: Path, **columns: Sequence[object]) -> Path:
+    """Twelve rows; ``columns`` replaces or adds some."""
+    rows().with_columns(**{name: pl.Series(values) for name, values in columns.items()}).write_csv(path)
+    return path
