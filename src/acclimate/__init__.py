@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from acclimate.adapt import adapt
+    from acclimate.adaptation import adapt
     from acclimate.data import Domain, load
     from acclimate.errors import BadInput
     from acclimate.evaluate.predictor import Run
@@ -24,7 +24,7 @@ _HOME = {
     "BadInput": "acclimate.errors",
     "Domain": "acclimate.data",
     "Run": "acclimate.evaluate.predictor",
-    "adapt": "acclimate.adapt",
+    "adapt": "acclimate.adaptation",
     "load": "acclimate.data",
 }
 

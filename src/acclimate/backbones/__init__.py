@@ -41,12 +41,13 @@ def build(name: str, shape: Shape, n_classes: int, options: Mapping[str, Any]) -
     Raises:
         BadInput: There is no such backbone, or it cannot take this input.
     """
+    module = _module(name)
     if shape.images == (name == "mlp"):
         is_for = "vectors, tables and text" if name == "mlp" else "images"
         raise BadInput(f"backbone {name}: is for {is_for}, and these are not; leave --backbone out to have one chosen")
     model = name.partition(":")[2]
     more = {"model": model} if model else {}
-    built: Built = _module(name).build(shape, n_classes, **more, **options)
+    built: Built = module.build(shape, n_classes, **more, **options)
     return built
 
 

@@ -34,7 +34,6 @@ def build(
         BadInput: No such model, weights that cannot be had, or that do not fit.
     """
     import timm
-    from timm.data.config import resolve_model_data_config
 
     if not timm.is_model(model):
         raise BadInput(f"backbone timm:{model}: timm has no such model; {_near(model, timm.list_models())}")
@@ -47,7 +46,7 @@ def build(
         ) from error
     if weights:
         load_weights(net, Path(weights))
-    config: dict[str, Any] = resolve_model_data_config(net)
+    config: dict[str, Any] = net.pretrained_cfg
     d = int(net.num_features)
     scale = [255.0 * v for v in config["mean"]], [255.0 * v for v in config["std"]]
     from_weights = pretrained or weights

@@ -1,0 +1,125 @@
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+import samples
+
+import acclimate as package
+from acclimate.adaptation import split
+from acclimate.errors import BadInput
+
+
+def shifted(n=200, shift=0.0, seed=0):
+    """Two classes along one axis; a shift along the other, which says nothing of the class."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 2
+    x = rng.normal(size=(n, 4)).astype(np.float32)
+    x[:, 0] += 4 * y
+    x[:, 1] += shift
+    return x, y
+
+
+def adapted(folder, **options):
+    given = {"method": "mcc", "steps": 5, "score": shifted(shift=2, seed=1)}
+    return package.adapt(shifted(), shifted(shift=2, seed=1)[0], folder / "run", **{**given, **options})
+
+
+def test_a_run_has_the_parts_of_the_contract(tmp_path):
+    run = adapted(tmp_path)
+    parts = {"recipe.yaml", "model.safetensors", "preprocess", "losses.jsonl", "outputs", "scores.json", "report.html"}
+    assert parts | {"environment.json"} <= {p.name for p in run.path.iterdir()}
+    assert set(run.scores["source_only"]) == {"source_val", "target_estimate", "target"}
+    assert set(run.scores["target_estimate"]) == {"accuracy", "low", "high", "how"}
+    assert run.scores["kept"] in {"adapted", "source_only"}
+
+
+def test_without_score_no_accuracy_on_the_target_is_told(tmp_path):
+    run = adapted(tmp_path, score=None)
+    assert "target" not in run.scores
+    assert "label" not in pl.read_parquet(run.outputs(0, "adapted", "target")).columns
+
+
+def test_labels_of_the_target_change_nothing(tmp_path):
+    x, y = shifted(shift=2, seed=1)
+    runs = []
+    for name, labels in (("right", y), ("wrong", 1 - y)):
+        labelled = package.adapt(shifted(), (x, labels), tmp_path / name, method="dann", steps=5)
+        runs.append((labelled.path / "model.safetensors").read_bytes())
+    assert runs[0] == runs[1]
+
+
+def test_the_same_recipe_gives_the_same_weights(tmp_path):
+    first, second = (package.adapt(shifted(), shifted(shift=2)[0], tmp_path / n, steps=5) for n in "ab")
+    assert (first.path / "model.safetensors").read_bytes() == (second.path / "model.safetensors").read_bytes()
+
+
+def test_seeds_are_plural(tmp_path):
+    run = adapted(tmp_path, seeds=3)
+    assert run.scores["seeds"] == [0, 1, 2]
+    assert "accuracy_sd" in run.scores["target"]
+    assert {line["seed"] for line in run.losses()} == {0, 1, 2}
+
+
+def test_supervised_trains_on_labels_given_on_purpose(tmp_path):
+    x, y = shifted(shift=2, seed=1)
+    run = adapted(tmp_path, method="supervised", target_labels=(x, 1 - y), steps=200)
+    assert run.scores["target"]["accuracy"] < 0.2
+    assert run.scores["source_only"]["target"]["accuracy"] > 0.8
+
+
+def test_source_only_is_its_own_baseline(tmp_path):
+    run = adapted(tmp_path, method="source_only")
+    assert run.scores["kept"] == "source_only"
+    assert run.scores["target"] == run.scores["source_only"]["target"]
+
+
+def test_resume_goes_on_with_a_finished_run_without_training(tmp_path):
+    before = (adapted(tmp_path).path / "model.safetensors").stat().st_mtime_ns
+    models = (tmp_path / "run/models/adapted-0.safetensors").stat().st_mtime_ns
+    adapted(tmp_path, resume=True)
+    assert (tmp_path / "run/models/adapted-0.safetensors").stat().st_mtime_ns == models
+    assert before
+
+
+def test_resume_with_another_recipe_is_refused(tmp_path):
+    adapted(tmp_path)
+    with pytest.raises(BadInput, match="made with another method"):
+        adapted(tmp_path, method="dann", resume=True)
+
+
+def test_predictions_have_a_row_for_each_input_in_order(tmp_path):
+    run = adapted(tmp_path, steps=100)
+    x, y = shifted(30, shift=2, seed=5)
+    found = run.predict(x)
+    assert found["name"].to_list() == [str(i) for i in range(30)]
+    np.testing.assert_allclose(found["p_0"] + found["p_1"], 1, atol=1e-6)
+    assert np.mean(found["class"].cast(pl.Int64).to_numpy() == y) > 0.9
+
+
+def test_evaluate_shows_the_baseline_beside(tmp_path):
+    run = adapted(tmp_path)
+    found = run.evaluate(shifted(50, shift=2, seed=3))
+    assert {"accuracy", "f1", "log_loss", "source_only", "adapted", "recall"} <= set(found)
+    assert found[found["kept"]]["accuracy"] == found["accuracy"]
+
+
+def test_the_split_keeps_a_row_of_every_class_to_train_on():
+    labels = np.array([0] * 20 + [1] * 2 + [2])
+    rows, held = split(labels, 0.1, seed=0)
+    assert sorted([*rows, *held]) == list(range(23))
+    assert set(labels[rows]) == {0, 1, 2}
+    assert set(labels[held]) == {0, 1}
+
+
+def test_images_go_through_the_same_door(tmp_path):
+    source, target = samples.images(tmp_path / "s", each=8), samples.images(tmp_path / "t", each=8)
+    run = package.adapt(source, target, tmp_path / "run", method="mcc", steps=2)
+    assert run.predict(target).height == 16
+
+
+def test_the_command_prints_one_json_object(tmp_path, acclimate):
+    source, target = samples.arrays(tmp_path / "s.npz"), samples.arrays(tmp_path / "t.npz", seed=1)
+    told = acclimate("adapt", source, target, "-o", tmp_path / "run", "--steps", 2, "--score", target, "--json")
+    assert told.code == 0
+    assert json.loads(told.out)["kept"] in {"adapted", "source_only"}

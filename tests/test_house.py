@@ -1,0 +1,50 @@
+"""The house keeps its own rules."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import acclimate
+
+SOURCE = Path(acclimate.__file__).parent
+ROOT = Path(__file__).parents[1]
+
+
+def test_public_names_are_there():
+    assert all(getattr(acclimate, name) is not None for name in acclimate.__all__)
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys, acclimate.cli\nsys.argv = ['acclimate', '--help']\ntry: acclimate.cli.main()\n"
+        "except SystemExit: pass\nprint({'torch', 'numpy', 'pydantic', 'lightning_fabric'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_imports_go_down():
+    done = subprocess.run([Path(sys.executable).parent / "lint-imports"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stdout
+
+
+def test_fabric_is_imported_where_training_starts_and_nowhere_else():
+    importing = {
+        path.relative_to(SOURCE).as_posix()
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lightning_fabric")
+    }
+    assert importing == {"engine.py", "training.py"}
+
+
+def test_predicting_does_not_import_fabric():
+    code = "import sys, acclimate.evaluate.predictor\nprint('lightning_fabric' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_no_room_is_called_utils():
+    names = {path.stem for path in SOURCE.rglob("*.py")}
+    assert not names & {"utils", "common", "helpers", "helper", "misc"}

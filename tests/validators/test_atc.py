@@ -1,0 +1,34 @@
+import numpy as np
+
+from acclimate.validators.atc import atc, threshold
+
+
+def calibrated(n, seed):
+    """Predictions that are right as often as they say."""
+    rng = np.random.default_rng(seed)
+    sure = rng.uniform(0.5, 1, n)
+    p = np.stack([sure, 1 - sure], 1)
+    return p, (rng.random(n) > sure).astype(int)
+
+
+def test_without_shift_it_says_the_accuracy():
+    p, y = calibrated(20_000, 0)
+    q, z = calibrated(20_000, 1)
+    assert abs(atc(p, y, q, draws=20).accuracy - (q.argmax(1) == z).mean()) < 0.01
+
+
+def test_as_many_stay_below_the_threshold_as_are_wrong():
+    confidence, right = np.array([0.9, 0.6, 0.7, 0.8]), np.array([True, False, True, True])
+    assert (confidence < threshold(confidence, right)).sum() == 1
+
+
+def test_all_wrong_on_the_source_estimates_nothing_right():
+    p, _ = calibrated(50, 0)
+    assert atc(p, p.argmin(1), p, draws=5).accuracy == 0
+
+
+def test_bounds_hold_the_estimate_between_them():
+    p, y = calibrated(100, 0)
+    found = atc(p, y, calibrated(100, 1)[0])
+    assert found.low <= found.accuracy <= found.high
+    assert found.high - found.low > 0.02
