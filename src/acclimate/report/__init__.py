@@ -7,4 +7,7 @@ from acclimate.run import RunFolder
 
 def write_report(run: RunFolder) -> Path:
     """Write ``report.html`` from what the Run's folder holds, and say where it is."""
-    return run.write("report.html", lambda path: path.write_text("<!doctype html>", "utf-8"))
+    from acclimate.report.page import render  # openTSNE and plotly take seconds to import
+
+    text = render(run)
+    return run.write("report.html", lambda path: path.write_text(text, "utf-8"))

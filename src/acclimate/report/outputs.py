@@ -1,0 +1,123 @@
+"""What the first seed's models said, read from the Run's ``outputs/``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from acclimate.errors import BadInput
+from acclimate.run import RunFolder
+
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one model said of one domain.
+
+    Attributes:
+        names: A name for each of the n examples.
+        probabilities: Of each class ``(n, k)``.
+        rows: The examples whose features are known ``(m,)``.
+        features: Theirs ``(m, d)``.
+        labels: True classes as positions ``(n,)``, or none.
+    """
+
+    names: list[str]
+    probabilities: NDArray[np.float64]
+    rows: Codes
+    features: NDArray[np.float64]
+    labels: Codes | None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def predicted(self) -> Codes:
+        """The likeliest class of each example ``(n,)``."""
+        return np.asarray(self.probabilities.argmax(1), dtype=np.int64)
+
+    def shares(self) -> NDArray[np.float64]:
+        """How often each class is predicted ``(k,)``."""
+        return class_shares(self.predicted, self.probabilities.shape[1])
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What every model said of every domain, by phase: ``source_only`` first, then ``adapted`` if there is one.
+
+    Attributes:
+        source: Of the source's validation split.
+        target: Of the target.
+        scored: Of the labelled target; empty if none was given.
+    """
+
+    source: Mapping[str, Said]
+    target: Mapping[str, Said]
+    scored: Mapping[str, Said]
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """The models there are."""
+        return tuple(self.source)
+
+    def target_truth(self) -> Codes | None:
+        """True classes of the target's examples, if those that were scored are the very same ones."""
+        first = self.phases[0]
+        if first not in self.scored:
+            return None
+        target, scored = self.target[first], self.scored[first]
+        same = target.names == scored.names and np.array_equal(target.probabilities, scored.probabilities)
+        return scored.labels if same else None
+
+
+def read_outputs(run: RunFolder) -> Outputs:
+    """All outputs of the first seed.
+
+    Raises:
+        BadInput: A file is missing or damaged.
+    """
+    seed, classes = run.recipe.seeds[0], run.recipe.classes
+    phases = [p for p in ("source_only", "adapted") if run.outputs(seed, p, "target").exists()]
+    if not phases:
+        raise BadInput(f"{run.file('outputs')}: has no outputs to draw; was the Run changed by hand?")
+
+    def said(place: str) -> dict[str, Said]:
+        return {phase: _read(run, seed, phase, place, classes) for phase in phases}
+
+    scored = run.outputs(seed, phases[0], "scored").exists()
+    return Outputs(said("source_val"), said("target"), said("scored") if scored else {})
+
+
+def class_shares(codes: Codes, k: int) -> NDArray[np.float64]:
+    """How often each of ``k`` classes occurs in ``codes``.
+
+    Example:
+        >>> class_shares(np.array([0, 0, 1, 0]), 3).tolist()
+        [0.75, 0.25, 0.0]
+    """
+    return np.bincount(codes, minlength=k) / max(len(codes), 1)
+
+
+def _read(run: RunFolder, seed: int, phase: str, place: str, classes: tuple[str, ...]) -> Said:
+    path = run.outputs(seed, phase, place)
+    try:
+        frame = pl.read_parquet(path)
+        rows = np.flatnonzero(frame["features"].is_not_null().to_numpy())
+        return Said(
+            frame["name"].to_list(),
+            np.array(frame["probabilities"].to_list(), dtype=np.float64),
+            rows,
+            np.array(frame["features"].drop_nulls().to_list(), dtype=np.float64),
+            _codes(frame["label"], classes) if "label" in frame.columns else None,
+        )
+    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(f"{path}: not a readable part of a Run ({why}); was it changed by hand?") from error
+
+
+def _codes(labels: pl.Series, classes: tuple[str, ...]) -> Codes:
+    position = {c: i for i, c in enumerate(classes)}
+    return np.array([position.get(label, -1) for label in labels.to_list()], dtype=np.int64)

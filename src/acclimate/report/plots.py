@@ -1,0 +1,276 @@
+"""The figures, as the JSON that plotly.js draws.
+
+A colour is written ``<name>`` and means the style sheet's ``--name``, so that one figure serves light and dark. All
+text that comes from data goes through `plain` and so can neither be a colour nor markup.
+"""
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from acclimate.report.losses import mean_curve
+from acclimate.report.outputs import Codes
+
+Trace = dict[str, Any]
+Figure = dict[str, Any]
+
+HUES = 10
+"""Colours there are for classes; with more classes they come round again, and the names on the map tell them apart."""
+LETTERS = 18
+"""Characters of a class's name on an axis."""
+COLOURS = {"source_only": "<before>", "adapted": "<after>"}
+NAMES = {"source_only": "source-only", "adapted": "adapted"}
+CELLS_WITH_TEXT = 12
+"""Classes up to which a confusion matrix has its counts written in."""
+
+
+def plain(text: str, most: int = LETTERS) -> str:
+    """``text`` as plotly.js must be given it to show it as it is, shortened.
+
+    Example:
+        >>> plain("<b>cat</b>")
+        '&lt;b&gt;cat&lt;/b&gt;'
+    """
+    return html.escape(text if len(text) <= most else f"{text[: most - 1]}…", quote=False)
+
+
+def figure(views: Mapping[str, tuple[Sequence[Trace], Mapping[str, Any]]]) -> Figure:
+    """A figure of one or more views (traces and layout), the first of which is drawn first."""
+    return {"views": {name: {"data": list(data), "layout": dict(layout)} for name, (data, layout) in views.items()}}
+
+
+def plane(points: NDArray[np.float64], n_source: int, codes: Codes, classes: Sequence[str]) -> Figure:
+    """A map of features, the source's points first; by domain and by class.
+
+    Args:
+        points: Where they lie ``(n, 2)``.
+        n_source: How many are the source's.
+        codes: The class each is coloured by ``(n,)``.
+        classes: Their names.
+    """
+    is_source = np.arange(len(points)) < n_source
+    by_domain = [
+        _dots(points, ~is_source, "<target>", source=False),
+        _dots(points, is_source, "<source>", source=True),
+    ]
+    by_class = [
+        _dots(points, (codes == c) & (is_source == source), f"<hue-{c % HUES}>", source=source)
+        for source in (False, True)
+        for c in np.unique(codes)
+    ]
+    layout = _bare_axes()
+    named = {**layout, "annotations": _names_on_map(points, codes, classes)}
+    return figure({"domain": (by_domain, layout), "class": (by_class, named)})
+
+
+def _dots(points: NDArray[np.float64], chosen: NDArray[np.bool_], colour: str, *, source: bool) -> Trace:
+    ring = {"symbol": "circle-open", "size": 8, "opacity": 0.95, "line": {"width": 2, "color": colour}}
+    dot = {"symbol": "circle", "size": 6, "opacity": 0.62, "line": {"width": 0}}
+    rows = np.flatnonzero(chosen)
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": points[rows, 0].round(2).tolist(),
+        "y": points[rows, 1].round(2).tolist(),
+        "customdata": rows.tolist(),
+        "hoverinfo": "none",
+        "marker": {**(ring if source else dot), "color": colour},
+    }
+
+
+def _bare_axes() -> dict[str, Any]:
+    bare = {"visible": False, "showgrid": False, "zeroline": False}
+    margin = {"l": 8, "r": 8, "t": 8, "b": 8}
+    return {"xaxis": bare, "yaxis": {**bare, "scaleanchor": "x"}, "margin": margin, "hovermode": "closest"}
+
+
+def _names_on_map(points: NDArray[np.float64], codes: Codes, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Each class's name where its points are densest, so that colour is not all that tells."""
+    names = []
+    for c in np.unique(codes):
+        own = points[codes == c]
+        x, y = own[np.abs(own - np.median(own, axis=0)).sum(1).argmin()]
+        names.append(
+            {
+                "x": round(float(x), 2),
+                "y": round(float(y), 2),
+                "text": plain(classes[c]),
+                "showarrow": False,
+                "font": {"size": 14, "color": "<ink>", "weight": 650},
+                "bgcolor": "<veil>",
+                "bordercolor": f"<hue-{c % HUES}>",
+                "borderwidth": 1.5,
+                "borderpad": 3,
+                "captureevents": False,
+            }
+        )
+    return names
+
+
+def dots_by_class(series: Mapping[str, Sequence[float | None]], classes: Sequence[str], says: str) -> Figure:
+    """A line for each class with a mark for each series: ``source``, ``source_only``, ``adapted``, ``truth``."""
+    height = list(range(len(classes)))
+    data: list[Trace] = []
+    if {"source_only", "adapted"} <= series.keys():
+        data.append(_bridge(series["source_only"], series["adapted"]))
+    for name, values in series.items():
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": list(values),
+                "y": height,
+                "cliponaxis": False,
+                "marker": _MARKS[name],
+                "hovertemplate": f"%{{text}}<br>{_SERIES[name]}: %{{x:.1%}} {says}<extra></extra>",
+                "text": [plain(c, 60) for c in classes],
+            }
+        )
+    return figure({"all": (data, _class_axes(classes))})
+
+
+_SERIES = {"source": "source", "truth": "target, true", **NAMES}
+_MARKS: dict[str, dict[str, Any]] = {
+    "source": {"symbol": "diamond-open", "size": 9, "color": "<source>", "line": {"width": 2}},
+    "source_only": {"symbol": "circle", "size": 10, "color": "<before>"},
+    "adapted": {"symbol": "circle", "size": 11, "color": "<after>"},
+    "truth": {"symbol": "line-ns-open", "size": 15, "color": "<ink>", "line": {"width": 2.5}},
+}
+
+
+def _bridge(before: Sequence[float | None], after: Sequence[float | None]) -> Trace:
+    """Thin lines from the one model's mark to the other's."""
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for i, (a, b) in enumerate(zip(before, after, strict=True)):
+        x += [a, b, None]
+        y += [i, i, None]
+    line = {"color": "<line>", "width": 3}
+    return {"type": "scatter", "mode": "lines", "x": x, "y": y, "line": line, "hoverinfo": "skip"}
+
+
+def _class_axes(classes: Sequence[str]) -> dict[str, Any]:
+    k = len(classes)
+    return {
+        "margin": {"l": 8, "r": 16, "t": 30, "b": 8},
+        "hovermode": "closest",
+        "xaxis": {
+            "side": "top",
+            "tickformat": ".0%",
+            "rangemode": "tozero",
+            "gridcolor": "<faint>",
+            "zeroline": False,
+            "nticks": 6,
+        },
+        "yaxis": {
+            "tickvals": list(range(k)),
+            "ticktext": [plain(c) for c in classes],
+            "range": [k - 0.5, -0.5],
+            "gridcolor": "<faint>",
+            "zeroline": False,
+            "ticklabelstandoff": 10,
+            "automargin": True,
+        },
+    }
+
+
+def confusion(matrix: NDArray[np.int64], classes: Sequence[str]) -> Figure:
+    """Counts: rows are true classes, columns predicted ones, shaded by the share of the row."""
+    return figure({"all": ([_heat(matrix, classes)], _matrix_axes(classes))})
+
+
+def _heat(matrix: NDArray[np.int64], classes: Sequence[str]) -> Trace:
+    share = matrix / matrix.sum(1, keepdims=True).clip(1)
+    names = [plain(c, 40) for c in classes]
+    said = [
+        [f"true {t}<br>predicted {p}<br>{n} examples, " for p, n in zip(names, row, strict=True)]
+        for t, row in zip(names, matrix.tolist(), strict=True)
+    ]
+    return {
+        "type": "heatmap",
+        "z": share.round(4).tolist(),
+        "customdata": said,
+        "text": [[str(n) if n else "" for n in row] for row in matrix.tolist()],
+        "texttemplate": "%{text}" if len(classes) <= CELLS_WITH_TEXT else "",
+        "hovertemplate": "%{customdata}%{z:.1%} of the row<extra></extra>",
+        "colorscale": [[0, "<heat-0>"], [0.5, "<heat-1>"], [1, "<heat-2>"]],
+        "zmin": 0,
+        "zmax": 1,
+        "showscale": False,
+        "xgap": 2 if len(classes) <= 30 else 0,
+        "ygap": 2 if len(classes) <= 30 else 0,
+    }
+
+
+def _matrix_axes(classes: Sequence[str]) -> dict[str, Any]:
+    k = len(classes)
+    ticks = {"tickvals": list(range(k)), "ticktext": [plain(c, 12) for c in classes], "showgrid": False}
+    common = {**ticks, "zeroline": False, "automargin": True, "ticks": ""}
+    return {
+        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        "xaxis": {**common, "title": {"text": "predicted", "standoff": 6}, "side": "top", "constrain": "domain"},
+        "yaxis": {**common, "title": {"text": "true", "standoff": 6}, "range": [k - 0.5, -0.5], "constrain": "domain"},
+    }
+
+
+def courses(curves: pl.DataFrame) -> dict[str, Figure]:
+    """A figure for each loss by its name: thin lines are seeds, the thick one is their mean."""
+    lengths = curves.group_by("name", maintain_order=True).agg(pl.col("stretch").n_unique())
+    names = [n for n, length in lengths.iter_rows() if length > 1]
+    figures = {}
+    for name in names:
+        if name == "source_val_loss":
+            continue  # it goes with the loss that it is the same of
+        data = [trace for phase in COLOURS for trace in _course(curves, phase, name)]
+        if name == "class" and "source_val_loss" in names:
+            data += [t for phase in COLOURS for t in _course(curves, phase, "source_val_loss", dash="dot")]
+        figures[name] = figure({"all": (data, _step_axes(name))})
+    return figures
+
+
+def _course(curves: pl.DataFrame, phase: str, name: str, dash: str = "solid") -> list[Trace]:
+    own = curves.filter((pl.col("phase") == phase) & (pl.col("name") == name))
+    if own.is_empty():
+        return []
+    seeds = own.partition_by("seed", maintain_order=True)
+    thick = _line(mean_curve(own), COLOURS[phase], 2.2, dash, _course_says(phase, name))
+    thin = [_line(seed, COLOURS[phase], 0.8, dash) for seed in seeds] if len(seeds) > 1 else []
+    return [*thin, thick]
+
+
+def _course_says(phase: str, name: str) -> str:
+    return f"{NAMES[phase]}{', source validation' if name == 'source_val_loss' else ''}"
+
+
+def _line(curve: pl.DataFrame, colour: str, width: float, dash: str, says: str = "") -> Trace:
+    few = curve.height <= 20
+    told = {"hovertemplate": f"{says}<br>step %{{x:.0f}}: %{{y:.4g}}<extra></extra>"}
+    return {
+        "type": "scatter",
+        "mode": "lines+markers" if few and says else "lines",
+        "x": curve["step"].to_list(),
+        "y": [float(f"{v:.4g}") for v in curve["value"]],
+        "opacity": 1 if says else 0.45,
+        "line": {"color": colour, "width": width, "dash": dash},
+        "marker": {"size": 5, "color": colour},
+        **(
+            {"hovertemplate": f"{says}<br>step %{{x:.0f}}: %{{y:.4g}}<extra></extra>"}
+            if says
+            else {"hoverinfo": "skip"}
+        ),
+    }
+
+
+def _step_axes(name: str) -> dict[str, Any]:
+    share = {"tickformat": ".0%"} if name.endswith("accuracy") else {"rangemode": "tozero"}
+    axis = {"gridcolor": "<faint>", "automargin": True, "nticks": 5, "zeroline": False}
+    return {
+        "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
+        "hovermode": "closest",
+        "xaxis": {**axis, "showgrid": False, "ticksuffix": ""},
+        "yaxis": {**axis, **share},
+    }
