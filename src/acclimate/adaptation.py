@@ -27,6 +27,7 @@ from acclimate.evaluate import metrics
 from acclimate.evaluate.predictor import Run, Said, load_model, say, separates_batch_norm, shape_of
 from acclimate.recipe import Place, Recipe, Training, check_options, check_training, parse_settings
 from acclimate.report import write_report
+from acclimate.report.snippets import keep_snippets
 from acclimate.run import FORMAT, RunFolder
 from acclimate.training import Job, train
 from acclimate.validators.atc import atc
@@ -38,6 +39,15 @@ AUTO_METHOD = "mcc"
 """What ``--method auto`` is until methods are compared without target labels."""
 FEATURE_ROWS = 2000
 """Rows of a domain whose features are written with the outputs."""
+
+CONFIDENCE = (
+    "average thresholded confidence (arXiv:2201.04234): assumes that confidence means on the target what it means on "
+    "the source; the bounds are of sampling alone"
+)
+RANGE = (
+    "average thresholded confidence (arXiv:2201.04234) of the adapted model, which adaptation itself makes confident: "
+    "an upper hint; the bounds reach from what the source-only model's confidence says to what the adapted one's says"
+)
 
 
 @dataclass(frozen=True)
@@ -404,6 +414,9 @@ def _score(folder: RunFolder, fitted: Preprocess, domains: _Domains) -> None:
                 elif domain.labels is not None:
                     parts["target"].append(metrics.scores(there.probabilities, domain.codes(recipe.classes)))
         of_phase[phase] = _part_scores(parts)
+    _, held = split(labels, recipe.train.validation, recipe.seeds[0])
+    keep_snippets(folder, "source_val", domains.source.take(held))
+    keep_snippets(folder, "target", domains.target)
     _write_scores(folder, recipe, of_phase)
 
 
@@ -415,8 +428,7 @@ def _part_scores(parts: Mapping[str, list[dict[str, float]]]) -> dict[str, Any]:
             "accuracy": estimate["accuracy"],
             "low": min(e["low"] for e in parts["estimate"]),
             "high": max(e["high"] for e in parts["estimate"]),
-            "how": "average thresholded confidence; assumes confidence means on the target what it means on the "
-            "source, so read it as an upper hint; the bounds are of sampling alone",
+            "how": CONFIDENCE,
         },
     }
     if parts["target"]:
@@ -427,6 +439,9 @@ def _part_scores(parts: Mapping[str, list[dict[str, float]]]) -> dict[str, Any]:
 def _write_scores(folder: RunFolder, recipe: Recipe, of_phase: Mapping[str, dict[str, Any]]) -> None:
     why = of_phase.get("why", {}).get("collapsed", "")
     adapted = "adapted" in of_phase
+    if adapted:
+        own, before = (of_phase[p]["target_estimate"] for p in ("adapted", "source_only"))
+        own |= {"low": min(own["low"], before["low"]), "high": max(own["high"], before["high"]), "how": RANGE}
     if why:
         log.warning("the adapted model is not kept: %s; the source-only model predicts", why)
     folder.write_json(
