@@ -12,7 +12,6 @@ import copy
 import importlib
 import os
 import statistics
-import sys
 import tempfile
 import time
 import warnings
@@ -218,7 +217,7 @@ def main() -> None:
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     os.environ["FORCE_COLOR"] = "1"  # the progress bar is drawn, into nothing
-    sys.stderr = Path(os.devnull).open("w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     torch.set_num_threads(os.cpu_count() or 1)
     parts = []
     for name, steps in (("cnn", 150), ("mlp, dense", 600), ("mlp, sparse rows", 600)):
@@ -227,7 +226,8 @@ def main() -> None:
         print(parts[-1], flush=True)
     head = (
         f'# The cost of one training step\n\n`make bench-step_cost ARGS="--data FOLDER"`: {args.repeats} rounds, '
-        f"{torch.get_num_threads()} threads, torch {torch.__version__}. {' '.join(__doc__.split(chr(10) * 2)[2].split())}\n"
+        f"{torch.get_num_threads()} threads, torch {torch.__version__}.\n"
+        f"{' '.join(__doc__.split(chr(10) * 2)[2].split())}\n"
     )
     args.out.write_text("\n\n".join([head, *parts]) + "\n", "utf-8")
 

@@ -13,13 +13,14 @@ def build(shape: Shape, n_classes: int, *, width: int = 32, d: int = 128, dropou
     Args:
         shape: Images of any size from 16 on.
         n_classes: Classes to tell apart.
-        width: Channels of the first convolution; the second has twice as many.
+        width: Channels of the first convolution; the second has half as many more.
         d: Features.
         dropout: Share of features left out in training.
     """
+    second = width * 3 // 2
     maps = nn.Sequential(
         nn.Conv2d(3, width, 5), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(width, 2 * width, 5), nn.BatchNorm2d(2 * width), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(width, second, 5), nn.BatchNorm2d(second), nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(),
     )  # fmt: skip
     flat = maps(torch.zeros(2, 3, shape.size, shape.size)).shape[1]
