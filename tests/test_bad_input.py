@@ -479,7 +479,7 @@ def test_predictions_that_do_not_fit_on_the_disk_leave_nothing(here, acclimate, 
 
 
 def test_what_is_no_fault_of_the_input_keeps_its_traceback(here, acclimate, monkeypatch):
-    monkeypatch.setattr(sys.modules["acclimate.adapt"], "train", lambda job: 1 / 0)
+    monkeypatch.setattr("acclimate.adaptation.train", lambda job: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         acclimate(*shlex.split(NPZ))
 

@@ -24,10 +24,10 @@ def from_npz(path: Path, part: str | None, *, name: str) -> Domain:
         raise BadInput(f"{path}: not an .npz, or cut off; write it with numpy.savez or scipy.sparse.save_npz")
     try:
         with np.load(path, allow_pickle=False) as stored:
-            if "indptr" in stored and not part:
-                x = _sparse(path)
-            elif x_key in stored:
+            if x_key in stored:
                 x = stored[x_key]
+            elif "format" in stored and not part:
+                x = _sparse(path)
             else:
                 raise BadInput(_no_such_part(path, part, list(stored)))
             y = stored.get(y_key)

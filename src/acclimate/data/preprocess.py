@@ -1,6 +1,7 @@
 """From a domain's examples to what a model eats; fitted on source and unlabelled target, saved with the Run."""
 
 import json
+import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Mapping
@@ -268,7 +269,9 @@ def _fit_text(source: Domain, target: Domain) -> Preprocess:
 
 
 def _transform(pipeline: Any, frame: Any) -> NDArray[np.float32]:
-    return np.asarray(pipeline.transform(frame), dtype=np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a category that was never seen is all zeros, as it should be
+        return np.asarray(pipeline.transform(frame), dtype=np.float32)
 
 
 def _dump(fitted: Any, path: Path) -> None:
@@ -283,6 +286,7 @@ def _undump(path: Path) -> Any:
 
     data = path.read_bytes()
     unknown = skops.io.get_untrusted_types(data=data)
-    if strange := [t for t in unknown if not t.startswith("skrub.") and t != "numpy.dtype"]:
+    ours = ("skrub.", "polars.datatypes.", "numpy.dtype")
+    if strange := [t for t in unknown if not t.startswith(ours)]:
         raise BadInput(f"{path}: holds the type {strange[0]}, which no Run has; it is refused")
     return skops.io.loads(data, trusted=unknown)

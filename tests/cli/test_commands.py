@@ -1,0 +1,161 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+import samples
+
+MAIN = "from acclimate.cli import main; main()"
+
+
+@pytest.fixture
+def new_rows(tmp_path):
+    return samples.arrays(tmp_path / "new.npz", n=5, seed=2)
+
+
+def _loaded_after(*arguments: str) -> set[str]:
+    """The packages that are imported when the command is done."""
+    code = (
+        "import sys, atexit; sys.argv = ['acclimate', *sys.argv[1:]];"
+        "atexit.register(lambda: print(*{m.partition('.')[0] for m in sys.modules}, file=sys.stderr));" + MAIN
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["adapt", "--help"], ["methods"]], ids=" ".join)
+def test_help_imports_nothing_heavy(arguments):
+    heavy = {"torch", "numpy", "polars", "sklearn", "skrub", "timm", "PIL"}
+    assert not heavy & _loaded_after(*arguments)
+
+
+def test_the_list_of_commands_imports_next_to_nothing():
+    assert not {"pydantic", "yaml", "rich", "jinja2", "matplotlib"} & _loaded_after("--help")
+
+
+def test_no_arguments_show_the_help(acclimate):
+    told = acclimate()
+    assert told.code == 0
+    assert told.out.startswith("Usage: acclimate")
+
+
+@pytest.mark.parametrize("command", ["adapt", "predict", "evaluate", "methods", "report", "demo"])
+def test_every_command_explains_itself(acclimate, command):
+    told = acclimate(command, "--help")
+    assert told.code == 0
+    assert "--json" in told.out
+
+
+def test_methods_are_listed(acclimate):
+    told = acclimate("methods", "--json")
+    assert {"dann", "mcc", "source_only"} <= {m["name"] for m in json.loads(told.out)["methods"]}
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_predictions_are_a_row_for_each_input(acclimate, finished_run, new_rows, tmp_path, ending):
+    output = tmp_path / f"predictions.{ending}"
+    assert acclimate("predict", finished_run, new_rows, "-o", output).code == 0
+    frame = pl.read_csv(output) if ending == "csv" else pl.read_parquet(output)
+    assert frame.columns == ["name", "class", "p_0", "p_1", "error"]
+    assert [str(name) for name in frame["name"]] == ["0", "1", "2", "3", "4"]
+    assert (frame["p_0"] + frame["p_1"]).is_between(1 - 1e-9, 1 + 1e-9).all()
+
+
+def test_predicting_says_how_many_in_json(acclimate, finished_run, new_rows, tmp_path):
+    told = acclimate("predict", finished_run, new_rows, "-o", tmp_path / "p.csv", "--json")
+    said = json.loads(told.out)
+    assert (said["rows"], said["unread"]) == (5, 0)
+    assert sum(said["classes"].values()) == 5
+
+
+def test_a_bad_row_is_reported_in_its_place(acclimate, tmp_path):
+    folder = samples.images(tmp_path / "images", size=32)
+    acclimate("adapt", folder, folder, "-o", tmp_path / "run", "--steps", 1, "--method", "source_only",
+              "--backbone", "mnist", "--set", "train.batch_size=2")  # fmt: skip
+    (folder / "cat" / "1.png").write_bytes(b"no image")
+    told = acclimate("predict", tmp_path / "run", folder, "-o", tmp_path / "p.csv")
+    frame = pl.read_csv(tmp_path / "p.csv")
+    assert told.code == 0
+    assert frame["name"].to_list() == [f"{c}/{i}.png" for c in ("cat", "dog") for i in range(3)]
+    assert frame["class"].is_null().to_list() == frame["error"].is_not_null().to_list() == [False, True, *[False] * 4]
+    assert "1 could not be read" in told.out
+
+
+def test_evaluating_gives_one_json_object(acclimate, finished_run, new_rows):
+    said = json.loads(acclimate("evaluate", finished_run, new_rows, "--json").out)
+    assert said["n"] == 5
+    assert 0 <= said["accuracy"] <= 1
+    assert set(said["recall"]) == {"0", "1"}
+
+
+def test_adapting_gives_one_json_object_and_notes_on_stderr(acclimate, tmp_path):
+    source, target = samples.arrays(tmp_path / "a.npz"), samples.arrays(tmp_path / "b.npz")
+    more = ("--method", "source_only", "--steps", 1, "--json")
+    told = acclimate("adapt", source, target, "-o", tmp_path / "run", "--score", target, *more)
+    assert json.loads(told.out)["target"]["accuracy"] >= 0
+    assert "acclimate: " in told.lines[0]
+    assert "labels are set aside" in told.lines[0]
+
+
+def test_predictions_replace_older_ones_whole(acclimate, finished_run, new_rows, tmp_path):
+    output = tmp_path / "p.csv"
+    output.write_text("older")
+    acclimate("predict", finished_run, new_rows, "-o", output)
+    assert pl.read_csv(output).height == 5
+    assert {p.name for p in tmp_path.iterdir()} == {"p.csv", "new.npz"}
+
+
+def _adapt(acclimate, tmp_path: Path, *more: object):
+    source = samples.arrays(tmp_path / "a.npz")
+    return acclimate("adapt", source, source, "-o", tmp_path / "run", "--method", "source_only", "--steps", 2, *more)
+
+
+@pytest.fixture
+def interrupted(monkeypatch) -> None:
+    """Somebody presses Ctrl-C when training starts."""
+
+    def train(job: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("acclimate.adaptation.train", train)
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_ctrl_c_says_how_to_go_on(acclimate, tmp_path):
+    told = _adapt(acclimate, tmp_path)
+    assert told.code == 130
+    assert told.lines[-1].startswith("acclimate: stopped; the same command with --resume goes on with")
+
+
+def test_a_run_that_was_stopped_goes_on(acclimate, tmp_path, request, monkeypatch):
+    request.getfixturevalue("interrupted")
+    assert _adapt(acclimate, tmp_path).code == 130
+    monkeypatch.undo()
+    assert _adapt(acclimate, tmp_path, "--resume").code == 0
+
+
+def test_a_run_cut_off_before_it_trained_begins_anew(acclimate, tmp_path):
+    (tmp_path / "run" / "preprocess").mkdir(parents=True)
+    (tmp_path / "run" / "recipe.yaml").write_text("half")
+    (tmp_path / "run" / ".scores.json.1.partial").touch()
+    assert _adapt(acclimate, tmp_path, "--resume").code == 0
+
+
+@pytest.mark.slow
+def test_a_real_ctrl_c_says_how_to_go_on(tmp_path, environment):
+    source = samples.arrays(tmp_path / "a.npz", n=200)
+    command = ["adapt", str(source), str(source), "-o", str(tmp_path / "run"), "--steps", "1000000"]
+    going = subprocess.Popen([sys.executable, "-c", MAIN, *command], stderr=subprocess.PIPE, text=True, env=environment)
+    while not (tmp_path / "run" / "losses.jsonl").exists():
+        assert going.poll() is None
+        time.sleep(0.2)
+    os.kill(going.pid, signal.SIGINT)
+    _, said = going.communicate(timeout=60)
+    assert going.returncode == 130
+    assert "Traceback" not in said
+    assert said.splitlines()[-1].startswith("acclimate: stopped; the same command with --resume")

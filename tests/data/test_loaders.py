@@ -1,0 +1,91 @@
+from itertools import islice
+
+import numpy as np
+import samples
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from acclimate.data import load
+from acclimate.data.inputs import DenseInputs, ImageInputs
+from acclimate.data.loaders import Loader, Sampler
+
+rows, sizes, seeds = st.integers(1, 40), st.integers(1, 24), st.integers(0, 2**31)
+
+
+@given(rows, sizes, seeds)
+def test_every_row_comes_equally_often_in_whole_passes(n, size, seed):
+    sampler = Sampler(n, size, seed=seed)
+    drawn = np.concatenate([sampler.indices(i) for i in range(n)])  # n batches are `size` passes
+    np.testing.assert_array_equal(np.bincount(drawn, minlength=n), size)
+
+
+@given(rows, sizes, seeds, st.lists(st.integers(0, 60), max_size=8))
+def test_a_batch_depends_on_nothing_before(n, size, seed, history):
+    sampler = Sampler(n, size, seed=seed)
+    for step in history:
+        sampler.indices(step)
+    np.testing.assert_array_equal(sampler.indices(5), Sampler(n, size, seed=seed).indices(5))
+
+
+@given(rows, st.integers(1, 6), st.integers(1, 4), seeds)
+def test_processes_share_out_the_batch(n, each, world, seed):
+    parts = [Sampler(n, each * world, seed=seed, rank=r, world=world).indices(3) for r in range(world)]
+    whole = Sampler(n, each * world, seed=seed).indices(3)
+    assert {len(p) for p in parts} == {each}
+    np.testing.assert_array_equal(np.stack(parts, axis=1).ravel(), whole)
+
+
+@given(st.integers(1, 5), seeds)
+def test_a_small_domain_comes_several_times_in_a_batch(n, seed):
+    counts = np.bincount(Sampler(n, 12, seed=seed).indices(0), minlength=n)
+    assert counts.sum() == 12
+    assert counts.max() - counts.min() <= 1
+
+
+@given(st.integers(10, 40), seeds)
+def test_two_streams_are_in_different_order(n, seed):
+    orders = [Sampler(n, 1, seed=seed, stream=s).order(0) for s in (0, 1)]
+    assert not np.array_equal(*orders)
+
+
+@given(st.integers(10, 40), seeds)
+def test_two_passes_are_in_different_order(n, seed):
+    sampler = Sampler(n, 1, seed=seed)
+    assert not np.array_equal(sampler.order(0), sampler.order(1))
+
+
+@given(st.integers(0, 12))
+def test_a_loader_goes_on_at_any_step(step):
+    inputs = DenseInputs(np.arange(10, dtype=np.float32)[:, None])
+    loader = Loader(inputs, Sampler(10, 4, seed=0), np.arange(10))
+    later, first = next(loader.start(step)), next(islice(loader.start(0), step, None))
+    assert all(torch.equal(a, b) for a, b in zip(later, first, strict=True))
+
+
+def test_a_loader_that_fetches_ahead_gives_the_same(image_folder):
+    inputs = ImageInputs(load(image_folder).examples, 8)
+    loader = Loader(inputs, Sampler(6, 4, seed=0), np.arange(6))
+    for step, (batch, labels) in enumerate(islice(loader.start(0), 7)):
+        index = Sampler(6, 4, seed=0).indices(step)
+        np.testing.assert_array_equal(labels, index)
+        assert torch.equal(batch, inputs.batch(index))
+
+
+def test_labels_go_with_their_rows():
+    x = np.arange(10, dtype=np.float32)[:, None]
+    loader = Loader(DenseInputs(x), Sampler(10, 4, seed=0), np.arange(10) * 2)
+    batch, labels = next(loader.start(0))
+    np.testing.assert_array_equal(batch[:, 0] * 2, labels)
+
+
+def test_a_domain_without_labels_gives_none():
+    loader = Loader(DenseInputs(np.zeros((3, 1), np.float32)), Sampler(3, 2, seed=0))
+    assert next(loader.start(0))[1].numel() == 0
+
+
+def test_a_loader_left_early_stops_its_thread(tmp_path):
+    inputs = ImageInputs(load(samples.images(tmp_path / "few")).examples, 8)
+    batches = Loader(inputs, Sampler(6, 2, seed=0)).start(0)
+    next(batches)
+    batches.close()

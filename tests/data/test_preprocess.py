@@ -1,0 +1,206 @@
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+import samples
+import scipy.sparse
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from acclimate.data import Domain, load, preprocess
+from acclimate.data.arrays import from_arrays
+from acclimate.errors import BadInput
+
+
+def _texts(*texts):
+    return Domain("texts", "text", list(texts), [str(i) for i in range(len(texts))])
+
+
+def _frame(**columns):
+    frame = pl.DataFrame(columns)
+    return Domain("table", "table", frame, [str(i) for i in range(frame.height)])
+
+
+def _all(fitted, domain):
+    batch = fitted.inputs(domain).batch(np.arange(len(domain)))
+    return batch if batch.layout == torch.strided else batch.to_dense()
+
+
+def _vectors(seed=0, d=3):
+    return from_arrays(np.random.default_rng(seed).normal(2 + seed, 3, size=(50, d)), name=f"v{seed}")
+
+
+def _sparse(seed=0):
+    return from_arrays(scipy.sparse.random_array((9, 6), density=0.5, rng=seed, format="csr"), name="s")
+
+
+def _greys(level, size=16):
+    return from_arrays(np.full((4, size, size), level, dtype=np.uint8), name=f"grey {level}")
+
+
+def _mixed(seed=0):
+    rng = np.random.default_rng(seed)
+    days = pl.date_range(pl.date(2024, 1, 1 + seed), pl.date(2024, 2, 19 + seed), eager=True)[:50]
+    return _frame(
+        age=[None if i % 7 == 0 else float(v) for i, v in enumerate(rng.normal(50, 10, 50))],
+        income=[str(int(v)) for v in rng.normal(3000, 500, 50)],
+        town=[str(t) for t in rng.choice(["Graz", "Linz", "Wien"], 50)],
+        day=days,
+        note=[f"patient {i} was here on {d}" for i, d in enumerate(days)],
+        empty=[None] * 50,
+    )
+
+
+def _image_domains(tmp_path):
+    return load(samples.images(tmp_path / "a")), load(samples.images(tmp_path / "b", each=2, size=20))
+
+
+def test_vectors_of_both_domains_together_have_mean_0_and_variance_1():
+    source, target = _vectors(0), _vectors(1)
+    fitted = preprocess.fit(source, target)
+    both = torch.cat([_all(fitted, source), _all(fitted, target)]).double()
+    torch.testing.assert_close(both.mean(0), torch.zeros(3, dtype=torch.float64), atol=1e-5, rtol=0)
+    torch.testing.assert_close(both.std(0, correction=0), torch.ones(3, dtype=torch.float64), atol=1e-5, rtol=0)
+
+
+def test_a_constant_column_becomes_zero():
+    domain = from_arrays(np.full((4, 1), 7.0), name="constant")
+    assert _all(preprocess.fit(domain, domain), domain).eq(0).all()
+
+
+def test_sparse_rows_stay_as_they_are():
+    source, target = _sparse(0), _sparse(1)
+    np.testing.assert_array_equal(_all(preprocess.fit(source, target), target), target.examples.toarray())
+
+
+def test_sparse_and_dense_of_the_same_numbers_are_the_same():
+    dense, sparse = _vectors(0), _vectors(0)
+    sparse = from_arrays(scipy.sparse.csr_array(sparse.examples), name="sparse")
+    fitted = preprocess.fit(dense, dense)
+    assert torch.equal(_all(fitted, dense), _all(fitted, sparse))
+
+
+def test_channel_statistics_are_those_of_both_domains():
+    fitted = preprocess.fit(_greys(100), _greys(200))
+    assert (fitted.mean, fitted.std) == ([150.0] * 3, [50.0] * 3)
+
+
+def test_channel_statistics_of_files_are_numpys(tmp_path):
+    source, _ = _image_domains(tmp_path)
+    pixels = np.stack([source.examples.read(i) for i in range(len(source))]).astype(float)
+    fitted = preprocess.fit(source, source)
+    np.testing.assert_allclose(fitted.mean, pixels.mean((0, 1, 2)), atol=1e-3)
+    np.testing.assert_allclose(fitted.std, pixels.std((0, 1, 2)), atol=1e-3)
+
+
+@pytest.mark.parametrize(("sizes", "usual"), [((28, 28), 28), ((28, 32), 32), ((8, 8), 16), ((300, 300), 224)])
+def test_images_are_brought_to_the_larger_of_the_usual_sizes(sizes, usual):
+    assert preprocess.fit(*(_greys(9, size) for size in sizes)).size == usual
+
+
+def test_tf_idf_knows_the_words_of_both_domains():
+    source, target = _texts("good film", "bad film"), _texts("good vacuum", "loud vacuum")
+    words = preprocess.fit(source, target).vectorizer.vocabulary_
+    assert set(words) == {"good", "film", "vacuum"}
+
+
+def test_tf_idf_is_scikit_learns():
+    texts = ["a good film", "a good good book", "a bad film indeed", "a book"]
+    fitted = preprocess.fit(_texts(*texts[:2]), _texts(*texts[2:]))
+    oracle = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True).fit_transform(texts)
+    np.testing.assert_allclose(_all(fitted, _texts(*texts)), oracle.toarray(), rtol=1e-6)
+
+
+def test_texts_without_a_common_word_are_refused():
+    with pytest.raises(BadInput, match="no word occurs twice"):
+        preprocess.fit(_texts("one two"), _texts("three four"))
+
+
+def test_a_table_becomes_finite_numbers_for_both_domains():
+    source, target = _mixed(0), _mixed(3)
+    fitted = preprocess.fit(source, target)
+    for domain in source, target:
+        x = _all(fitted, domain)
+        assert x.shape == (50, fitted.n_features)
+        assert x.isfinite().all()
+
+
+def test_numbers_as_text_count_as_numbers():
+    numbers = list(np.random.default_rng(0).normal(50, 10, 60).round(1))
+    one, two = _frame(a=numbers), _frame(a=[str(v) for v in numbers])
+    torch.testing.assert_close(_all(preprocess.fit(one, one), one), _all(preprocess.fit(two, two), two))
+
+
+def test_a_missing_value_is_flagged():
+    domain = _frame(a=[1.0, 2.0, None, 4.0])
+    x = _all(preprocess.fit(domain, domain), domain)
+    flags = x[:, 1]
+    assert flags[2] > flags[0] == flags[1] == flags[3]
+
+
+def test_a_category_never_seen_is_no_error():
+    fitted = preprocess.fit(_frame(t=["a", "b"] * 3), _frame(t=["a", "c"] * 3))
+    assert _all(fitted, _frame(t=["z", None])).isfinite().all()
+
+
+def test_a_column_that_is_missing_in_the_new_rows_is_no_error():
+    fitted = preprocess.fit(_mixed(0), _mixed(1))
+    new = _frame(**{name: [None] for name in fitted.columns})
+    assert _all(fitted, new).isfinite().all()
+
+
+def _texts_both():
+    return _texts("good film", "bad film"), _texts("good book")
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        (_vectors(0), _vectors(1)),
+        (_sparse(0), _sparse(1)),
+        (_greys(1), _greys(9)),
+        (_mixed(0), _mixed(1)),
+        _texts_both(),
+    ],
+    ids=["vectors", "sparse", "images", "table", "text"],
+)
+def test_what_was_saved_gives_the_same_inputs(tmp_path, source, target):
+    fitted = preprocess.fit(source, target)
+    fitted.save(tmp_path)
+    assert torch.equal(_all(preprocess.load(tmp_path), target), _all(fitted, target))
+
+
+def test_a_saved_table_is_small(tmp_path):
+    preprocess.fit(_mixed(0), _mixed(1)).save(tmp_path)
+    assert (tmp_path / "pipeline.skops").stat().st_size < 500_000
+
+
+class _Foreign:
+    pass
+
+
+def test_a_foreign_type_is_refused(tmp_path):
+    import skops.io
+
+    (tmp_path / "preprocess.json").write_text(json.dumps({"kind": "text", "n_features": 3}))
+    skops.io.dump(_Foreign(), tmp_path / "pipeline.skops")
+    with pytest.raises(BadInput, match=r"holds the type test_preprocess\._Foreign"):
+        preprocess.load(tmp_path)
+
+
+def test_another_kind_is_refused():
+    with pytest.raises(BadInput, match="has text, and the source has vectors"):
+        preprocess.fit(_vectors(0), _vectors(1)).inputs(_texts("a"))
+
+
+def test_the_cache_is_as_large_as_asked(tmp_path):
+    source, target = _image_domains(tmp_path)
+    fitted = preprocess.fit(source, target, size=16)
+    assert fitted.inputs(source, cache_bytes=5 * 3 * 16 * 16).room == 5
+
+
+def test_real_heart_disease_sites_are_learnt_from(shared_data):
+    table = shared_data / "heart_disease_sites" / "heart_disease_sites.csv.gz"
+    source, target = (load(f"{table}#site={site}", label="num") for site in ("cleveland", "va"))
+    assert _all(preprocess.fit(source, target), target).isfinite().all()
