@@ -149,8 +149,8 @@ def recipe(method: str, steps: int) -> Row:
 
 HEAD = """# Digits: accuracy on the target's test part
 
-`make bench-digits ARGS="--data FOLDER"`: mean ± sd over seeds (how many in brackets), in percent of 1, at the last of
-{args.steps} steps of {batch} + {batch} images, {args.size} × {args.size} pixels. Source: the labelled train part; target: the
+`make bench-digits ARGS="--data FOLDER"`: mean ± sd over seeds (how many in brackets) at the last of
+{args.steps} steps of {batch} + {batch} images of {args.size} × {args.size}. Source: the labelled train part; target: the
 unlabelled train part, MNIST-M's blended from MNIST's train part and BSDS photographs; scored on the target's test
 part, MNIST-M's being the 9 001 published images. {chosen}
 

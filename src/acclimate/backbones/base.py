@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
-from acclimate.nn import Classifier, Normalize
+from acclimate.nn import Classifier, Normalize, StandardizeImages
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,16 @@ class Built:
     training: Mapping[str, Any]
 
 
-def paper_normalisation(shape: Shape) -> nn.Module:
-    """The DANN paper's preprocessing: the mean taken away, pixels in units of 255."""
-    return Normalize(shape.mean, [255.0] * len(shape.mean))
+Normalisation = Literal["mean", "standard", "image"]
+"""What is done to pixels first: the domains' mean taken away and divided by 255, as in the DANN paper; also divided by
+their standard deviation; or each image brought to mean 0 and variance 1 by itself."""
+
+
+def normalisation(how: Normalisation, shape: Shape) -> nn.Module:
+    """What stands before a net that is trained from nothing."""
+    if how == "image":
+        return StandardizeImages()
+    return Normalize(shape.mean, shape.std if how == "standard" else [255.0] * len(shape.mean))
 
 
 PAPER_TRAINING: Mapping[str, Any] = {"optimizer": "sgd", "lr": 0.01, "schedule": "dann"}

@@ -3,11 +3,19 @@
 import torch
 from torch import nn
 
-from acclimate.backbones.base import Built, Shape
-from acclimate.nn import Classifier, Normalize
+from acclimate.backbones.base import Built, Normalisation, Shape, normalisation
+from acclimate.nn import Classifier
 
 
-def build(shape: Shape, n_classes: int, *, width: int = 32, d: int = 128, dropout: float = 0.0) -> Built:
+def build(
+    shape: Shape,
+    n_classes: int,
+    *,
+    width: int = 32,
+    d: int = 128,
+    dropout: float = 0.0,
+    pixels: Normalisation = "standard",
+) -> Built:
     """Two convolutions and a dense layer to ``d`` features, each with batch norm; a linear head.
 
     Args:
@@ -16,6 +24,7 @@ def build(shape: Shape, n_classes: int, *, width: int = 32, d: int = 128, dropou
         width: Channels of the first convolution; the second has half as many more.
         d: Features.
         dropout: Share of features left out in training.
+        pixels: How they are normalised.
     """
     second = width * 3 // 2
     maps = nn.Sequential(
@@ -30,6 +39,6 @@ def build(shape: Shape, n_classes: int, *, width: int = 32, d: int = 128, dropou
         nn.Linear(d, n_classes),
         n_features=d,
         n_classes=n_classes,
-        normalize=Normalize(shape.mean, shape.std),
+        normalize=normalisation(pixels, shape),
     )
     return Built(classifier, {"optimizer": "adamw", "lr": 1e-3, "schedule": "cosine", "weight_decay": 1e-3})

@@ -3,17 +3,18 @@
 import torch
 from torch import nn
 
-from acclimate.backbones.base import PAPER_TRAINING, Built, Shape, paper_normalisation
+from acclimate.backbones.base import PAPER_TRAINING, Built, Normalisation, Shape, normalisation
 from acclimate.errors import BadInput
 from acclimate.nn import Classifier, mlp
 
 
-def build(shape: Shape, n_classes: int) -> Built:
+def build(shape: Shape, n_classes: int, *, pixels: Normalisation = "mean") -> Built:
     """Three convolutions to the features, two dense layers behind them (Ganin et al., JMLR 2016, figure 4).
 
     Args:
         shape: Images of any size from 32 on; 40 in the paper.
         n_classes: Classes to tell apart.
+        pixels: How they are normalised.
 
     Raises:
         BadInput: The images are too small for it.
@@ -32,6 +33,6 @@ def build(shape: Shape, n_classes: int) -> Built:
         mlp(d, 512, n_classes),
         n_features=d,
         n_classes=n_classes,
-        normalize=paper_normalisation(shape),
+        normalize=normalisation(pixels, shape),
     )
     return Built(classifier, PAPER_TRAINING)

@@ -3,18 +3,18 @@
 import torch
 from torch import nn
 
-from acclimate.backbones.base import PAPER_TRAINING, Built, Shape, paper_normalisation
-from acclimate.nn import Classifier, Normalize, mlp
+from acclimate.backbones.base import PAPER_TRAINING, Built, Normalisation, Shape, normalisation
+from acclimate.nn import Classifier, mlp
 
 
-def build(shape: Shape, n_classes: int, *, norm: bool = False, standardise: bool = False) -> Built:
+def build(shape: Shape, n_classes: int, *, norm: bool = False, pixels: Normalisation = "mean") -> Built:
     """Two convolutions to the features, three dense layers behind them (Ganin et al., JMLR 2016, figure 4).
 
     Args:
         shape: Images of any size from 16 on; 28 in the paper.
         n_classes: Classes to tell apart.
         norm: Batch norm behind each convolution, which the paper has not.
-        standardise: Divide pixels by the domains' standard deviation, where the paper only takes the mean away.
+        pixels: How they are normalised.
     """
     backbone = nn.Sequential(
         nn.Conv2d(3, 32, 5), *([nn.BatchNorm2d(32)] if norm else []), nn.ReLU(), nn.MaxPool2d(2),
@@ -27,6 +27,6 @@ def build(shape: Shape, n_classes: int, *, norm: bool = False, standardise: bool
         mlp(d, 100, 100, n_classes),
         n_features=d,
         n_classes=n_classes,
-        normalize=Normalize(shape.mean, shape.std) if standardise else paper_normalisation(shape),
+        normalize=normalisation(pixels, shape),
     )
     return Built(classifier, PAPER_TRAINING)

@@ -3,17 +3,18 @@
 import torch
 from torch import nn
 
-from acclimate.backbones.base import PAPER_TRAINING, Built, Shape, paper_normalisation
+from acclimate.backbones.base import PAPER_TRAINING, Built, Normalisation, Shape, normalisation
 from acclimate.nn import Classifier
 
 
-def build(shape: Shape, n_classes: int, *, dropout: float = 0.5) -> Built:
+def build(shape: Shape, n_classes: int, *, dropout: float = 0.5, pixels: Normalisation = "mean") -> Built:
     """Three convolutions to the features, three dense layers behind them (Ganin et al., JMLR 2016, figure 4).
 
     Args:
         shape: Images of any size from 16 on; 32 in the paper.
         n_classes: Classes to tell apart.
         dropout: Share of units left out behind each dense layer.
+        pixels: How they are normalised.
     """
     backbone = nn.Sequential(
         nn.Conv2d(3, 64, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
@@ -27,5 +28,5 @@ def build(shape: Shape, n_classes: int, *, dropout: float = 0.5) -> Built:
         nn.Linear(3072, 2048), nn.ReLU(), nn.Dropout(dropout),
         nn.Linear(2048, n_classes),
     )  # fmt: skip
-    classifier = Classifier(backbone, head, n_features=d, n_classes=n_classes, normalize=paper_normalisation(shape))
+    classifier = Classifier(backbone, head, n_features=d, n_classes=n_classes, normalize=normalisation(pixels, shape))
     return Built(classifier, PAPER_TRAINING)
