@@ -1,5 +1,6 @@
 """The page: what it shows, gathered from a Run and poured into the template."""
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import jinja2
 import numpy as np
 import yaml
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
@@ -34,7 +35,7 @@ def render(run: RunFolder) -> str:
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     pages.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    pages.filters["percent"] = _percent
+    pages.filters |= {"percent": _percent, "breakable": _breakable}
     parts = {name: Markup(loader.get_source(pages, f"report.{name}")[0]) for name in ("css", "js")}
     return pages.get_template("report.html.j2").render(
         **_Contents(run).gather(),
@@ -258,6 +259,11 @@ def _column(name: str) -> str:
     kind, _, of = name.partition(" ")
     whose = {**plots.NAMES, "truth": "target, true"}.get(of, of)
     return f"found by {whose}" if kind == "recall" else f"share, {whose}"
+
+
+def _breakable(text: str) -> Markup:
+    """``text``, escaped, that may be broken between the steps of a path and the words of a file's name."""
+    return Markup(re.sub(r"[/_]|\.(?=[a-z])", r"\g<0><wbr>", str(escape(text))))
 
 
 def _percent(share: float | None) -> str:

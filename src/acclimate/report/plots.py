@@ -257,11 +257,7 @@ def _line(curve: pl.DataFrame, colour: str, width: float, dash: str, says: str =
         "opacity": 1 if says else 0.45,
         "line": {"color": colour, "width": width, "dash": dash},
         "marker": {"size": 5, "color": colour},
-        **(
-            {"hovertemplate": f"{says}<br>step %{{x:.0f}}: %{{y:.4g}}<extra></extra>"}
-            if says
-            else {"hoverinfo": "skip"}
-        ),
+        **(told if says else {"hoverinfo": "skip"}),
     }
 
 

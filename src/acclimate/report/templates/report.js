@@ -83,6 +83,7 @@
       }
       box.dataset.drawn = "yes";
     }
+    document.body.dataset.drawn = dark.matches ? "dark" : "light";
   }
 
   for (const group of document.querySelectorAll("[data-group]")) {

@@ -1,0 +1,89 @@
+"""The figures and what they are drawn from."""
+
+import json
+
+import numpy as np
+import polars as pl
+
+from acclimate.report import plots
+from acclimate.report.disagreements import tally, telling
+from acclimate.report.losses import BINS, mean_curve, thin
+from acclimate.report.outputs import Said
+
+
+def said(*predicted: int, sure: float = 0.8, k: int = 3) -> Said:
+    """A model that predicts these classes."""
+    probabilities = np.full((len(predicted), k), (1 - sure) / (k - 1))
+    probabilities[np.arange(len(predicted)), predicted] = sure
+    nothing = np.empty((0, 2))
+    return Said([str(i) for i in range(len(predicted))], probabilities, np.empty(0, dtype=np.int64), nothing, None)
+
+
+def course(values: list[float | None], seed: int = 0, name: str = "class", phase: str = "adapted") -> pl.DataFrame:
+    """One curve as it stands in the log."""
+    steps = range(1, len(values) + 1)
+    return pl.DataFrame({"phase": phase, "seed": seed, "name": name, "step": steps, "value": values}, strict=False)
+
+
+def test_disagreements_are_counted_by_who_is_right():
+    told = tally(said(0, 1, 2, 0), said(0, 0, 1, 1), np.array([0, 0, 2, 2]))
+    assert (told.examples, told.differ, told.after_right, told.before_right, told.neither) == (4, 3, 1, 1, 1)
+
+
+def test_without_truth_nobody_is_right():
+    assert tally(said(0, 1), said(1, 1), None).after_right is None
+
+
+def test_every_pair_of_classes_is_shown_before_any_again():
+    rows = telling(said(0, 0, 0, 2, 1), said(1, 1, 1, 1, 1), np.arange(5), 3)
+    assert rows == [0, 3, 1]
+
+
+def test_no_disagreement_no_examples():
+    assert telling(said(0, 1), said(0, 1), np.arange(2), 5) == []
+
+
+def test_curves_are_thinned_to_means():
+    curve = thin(course([float(i) for i in range(1000)]))
+    assert curve.height <= BINS
+    assert curve["value"].mean() == np.mean([np.mean(c) for c in np.split(np.arange(999), 111)] + [999])
+
+
+def test_what_is_not_finite_is_left_out():
+    assert thin(course([1.0, None, float("nan"), float("inf")]))["value"].to_list() == [1.0]
+
+
+def test_seeds_are_averaged():
+    assert mean_curve(thin(pl.concat([course([1.0]), course([3.0], seed=1)])))["value"].to_list() == [2.0]
+
+
+def test_several_seeds_are_thin_lines_and_a_thick_one():
+    curves = thin(pl.concat([course([2.0, 1.0]), course([3.0, 1.0], seed=1)]))
+    drawn = plots.courses(curves)["class"]["views"]["all"]["data"]
+    assert [trace["line"]["width"] for trace in drawn] == [0.8, 0.8, 2.2]
+
+
+def test_a_term_with_one_value_is_no_curve():
+    assert plots.courses(thin(course([2.0]))) == {}
+
+
+def test_what_a_class_is_called_can_neither_be_markup_nor_colour():
+    assert plots.plain("<ink>") == "&lt;ink&gt;"
+
+
+def test_confusion_is_shaded_by_row():
+    heat = plots.confusion(np.array([[3, 1], [0, 0]]), ["a", "b"])["views"]["all"]["data"][0]
+    assert heat["z"] == [[0.75, 0.25], [0.0, 0.0]]
+    assert heat["text"] == [["3", "1"], ["", ""]]
+
+
+def test_maps_have_each_point_once_in_each_view():
+    codes = np.array([0, 1, 1, 0, 2])
+    views = plots.plane(np.arange(10.0).reshape(5, 2), 2, codes, ["a", "b", "c"])["views"]
+    for view in views.values():
+        assert sorted(row for trace in view["data"] for row in trace["customdata"]) == [0, 1, 2, 3, 4]
+
+
+def test_figures_are_json():
+    figure = plots.dots_by_class({"source_only": [0.1, None], "adapted": [None, 0.3]}, ["a", "b"], "found")
+    assert json.loads(json.dumps(figure, allow_nan=False)) == figure

@@ -1,0 +1,140 @@
+"""What the page says."""
+
+import html
+import json
+import re
+
+import pytest
+
+from acclimate.errors import BadInput
+from acclimate.report import write_report
+from acclimate.report.page import short_path
+
+
+def words(run) -> str:
+    """The page's text: no plotly.js, no tags, no entities."""
+    text = run.file("report.html").read_text("utf-8").replace("<wbr>", "")
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", re.sub(r"(?s)<(script|style).*?</\1>", " ", text))).split())
+
+
+def test_adapt_leaves_a_report(scored):
+    assert scored.file("report.html").read_text("utf-8").lstrip().startswith("<!doctype html>")
+
+
+def test_it_opens_with_the_finding(scored):
+    from acclimate.evaluate.finding import finding
+
+    assert finding(scored) in words(scored)
+
+
+def test_three_numbers_when_scored(scored):
+    said = words(scored)
+    for heading in "Source, validation", "Target, source-only", "Target, adapted":
+        assert re.search(rf"{heading} (\S+ points )?.*?\d+\.\d % ±", said)
+
+
+def test_means_over_seeds_are_called_so(scored):
+    assert "Scores are means over 2 seeds" in words(scored)
+
+
+def test_without_labels_it_says_not_scored(unscored):
+    assert words(unscored).count("not scored no labels given") == 2
+
+
+def test_the_estimate_comes_with_its_caveat(unscored):
+    said = words(unscored)
+    assert "Estimate without labels" in said
+    assert unscored.scores["target_estimate"]["how"] in said
+
+
+def test_a_model_that_was_not_kept_is_said_plainly(scored, copy):
+    run = copy(scored)
+    run.write_json("scores.json", {**scored.scores, "kept": "source_only", "why": "it <broke>"})
+    write_report(run)
+    assert "The adapted model was not kept: it <broke>." in words(run)
+
+
+def test_no_why_no_warning(scored):
+    assert "was not kept" not in words(scored)
+
+
+def test_the_baseline_alone_is_shown_alone(baseline):
+    said = words(baseline)
+    assert "Target, source-only" in said
+    assert "Target, adapted" not in said
+    assert "Where the two models differ" not in said
+
+
+def test_recall_and_confusion_only_when_scored(scored, unscored):
+    assert "What is taken for what" in words(scored)
+    assert "What is taken for what" not in words(unscored)
+
+
+def test_the_two_models_are_compared_example_by_example(scored):
+    assert re.search(r"They disagree on \d+ of 36 target examples", words(scored))
+
+
+def test_recipe_versions_seeds_and_time(scored):
+    said = words(scored)
+    for fact in "Method dann", "Seeds 0, 1", "Steps 3 of 64", f"torch {scored.environment['versions']['torch']}":
+        assert fact in said
+    assert re.search(r"Time (\d+ min )?\d+ s", said)
+
+
+@pytest.mark.parametrize("name", ["scored", "unscored"])
+def test_nothing_from_the_data_is_markup(name, request):
+    text = request.getfixturevalue(name).file("report.html").read_text("utf-8")
+    for bite in "<script>alert(1)", "<img src=x", "</script><!--", "<b>book":
+        assert bite not in text
+
+
+def test_the_data_in_the_page_is_json(scored):
+    text = scored.file("report.html").read_text("utf-8")
+    page = json.loads(text.split('id="page">')[1].split("</script>")[0])
+    assert len(page["points"]) > 36
+    assert "map adapted" in page["figures"]
+
+
+def test_drawn_again_it_is_the_same(scored, copy):
+    run = copy(scored)
+    before = run.file("report.html").read_bytes()
+    assert write_report(run).read_bytes() == before
+
+
+def test_the_page_outlives_the_data(unscored, copy):
+    run = copy(unscored)
+    run.file("recipe.yaml").write_text(run.file("recipe.yaml").read_text("utf-8").replace(".csv", ".gone"), "utf-8")
+    assert "a fine" in write_report(run).read_text("utf-8")
+
+
+def test_without_snippets_it_is_still_drawn(unscored, copy):
+    run = copy(unscored)
+    for kept in run.file("outputs").glob("snippets-*"):
+        kept.unlink()
+    assert "a fine" not in write_report(run).read_text("utf-8")
+
+
+def test_without_losses_it_is_still_drawn(unscored, copy):
+    run = copy(unscored)
+    run.file("losses.jsonl").unlink()
+    write_report(run)
+    assert "loss, by step" not in words(run)
+
+
+def test_a_torn_output_is_told(unscored, copy):
+    run = copy(unscored)
+    run.outputs(0, "adapted", "target").write_bytes(b"PAR1")
+    with pytest.raises(BadInput, match=r"target-adapted-0\.parquet: not a readable part of a Run"):
+        write_report(run)
+
+
+def test_lost_outputs_are_told(unscored, copy):
+    run = copy(unscored)
+    for file in run.file("outputs").iterdir():
+        file.unlink()
+    with pytest.raises(BadInput, match="no outputs to draw"):
+        write_report(run)
+
+
+def test_a_short_path_is_left_alone():
+    assert short_path("demo/source") == "demo/source"
