@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -132,8 +131,9 @@ class RunFolder:
         """Have ``write`` fill a folder at a temporary name, then rename it."""
         target = self.file(name)
         with self.saying_why(target):
-            partial = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".partial", dir=self.path))
+            partial = self.file(f".{name}.{os.getpid()}.partial")
             try:
+                partial.mkdir()
                 write(partial)
                 shutil.rmtree(target, ignore_errors=True)
                 partial.replace(target)
