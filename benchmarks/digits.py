@@ -25,9 +25,9 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from acclimate import backbones, methods
-from acclimate.adaptation import split
 from acclimate.data import Domain, preprocess
 from acclimate.data.arrays import from_arrays
+from acclimate.data.loaders import split
 from acclimate.evaluate.metrics import scores
 from acclimate.evaluate.predictor import say, shape_of
 from acclimate.recipe import Training
@@ -150,7 +150,7 @@ def recipe(method: str, steps: int) -> Row:
 HEAD = """# Digits: accuracy on the target's test part
 
 `make bench-digits ARGS="--data FOLDER"`: mean ± sd over seeds (how many in brackets) at the last of
-{args.steps} steps of {batch} + {batch} images of {args.size} × {args.size}. Source: the labelled train part; target: the
+{args.steps} steps of {batch} + {batch} images of {args.size} × {args.size}. Source: labelled train part; target: the
 unlabelled train part, MNIST-M's blended from MNIST's train part and BSDS photographs; scored on the target's test
 part, MNIST-M's being the 9 001 published images. {chosen}
 

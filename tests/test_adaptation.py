@@ -6,7 +6,7 @@ import pytest
 import samples
 
 import acclimate as package
-from acclimate.adaptation import split
+from acclimate.data.loaders import split
 from acclimate.errors import BadInput
 
 
@@ -63,7 +63,7 @@ def test_seeds_are_plural(tmp_path):
 
 def test_supervised_trains_on_labels_given_on_purpose(tmp_path):
     x, y = shifted(shift=2, seed=1)
-    run = adapted(tmp_path, method="supervised", target_labels=(x, 1 - y), steps=200)
+    run = adapted(tmp_path, method="supervised", target_labels=(x, 1 - y), steps=100, settings={"train.lr": 0.02})
     assert run.scores["target"]["accuracy"] < 0.2
     assert run.scores["source_only"]["target"]["accuracy"] > 0.8
 
@@ -89,7 +89,7 @@ def test_resume_with_another_recipe_is_refused(tmp_path):
 
 
 def test_predictions_have_a_row_for_each_input_in_order(tmp_path):
-    run = adapted(tmp_path, steps=100)
+    run = adapted(tmp_path, steps=100, settings={"train.lr": 0.02})
     x, y = shifted(30, shift=2, seed=5)
     found = run.predict(x)
     assert found["name"].to_list() == [str(i) for i in range(30)]

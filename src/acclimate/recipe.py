@@ -64,6 +64,16 @@ class Recipe(_Part):
     seeds: tuple[int, ...] = (0,)
     classes: tuple[str, ...] = ()
 
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """The trainings of one seed: the baseline, then the method unless it is the baseline itself."""
+        return ("source_only",) if self.method == "source_only" else ("source_only", "adapted")
+
+    def separates_batch_norm(self, phase: str) -> bool:
+        """Whether the model of this phase keeps statistics for each domain: those that see both may."""
+        one_domain = phase == "source_only" or self.method in {"source_only", "supervised"}
+        return not one_domain and self.train.batch_norm != "concat"
+
     def save(self, path: Path) -> None:
         """Write it as YAML."""
         path.write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True), "utf-8")

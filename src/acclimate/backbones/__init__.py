@@ -9,8 +9,9 @@ from typing import Any
 from acclimate.backbones.base import Built, Shape
 from acclimate.errors import BadInput, did_you_mean
 from acclimate.nn import Classifier
+from acclimate.recipe import Recipe
 
-__all__ = ["Built", "Shape", "auto", "build", "names", "options", "rebuild"]
+__all__ = ["Built", "Shape", "auto", "build", "classifier", "names", "options"]
 
 
 def names() -> list[str]:
@@ -51,10 +52,20 @@ def build(name: str, shape: Shape, n_classes: int, options: Mapping[str, Any]) -
     return built
 
 
-def rebuild(name: str, shape: Shape, n_classes: int, options: Mapping[str, Any]) -> Classifier:
-    """The same architecture without pretrained weights, to load a Run's into."""
-    without = {"pretrained": False, "weights": None} if name.startswith("timm") else {}
-    return build(name, shape, n_classes, {**options, **without}).classifier
+def classifier(recipe: Recipe, phase: str, shape: Shape, *, pretrained: bool = True) -> Classifier:
+    """The classifier a recipe asks for in one of its phases, its weights fresh.
+
+    Args:
+        recipe: Names the backbone, its options, the classes and how batch norm treats the domains.
+        phase: ``source_only`` or ``adapted``.
+        shape: What comes in.
+        pretrained: Fetch pretrained weights; not needed where a Run's are loaded next.
+    """
+    without = {} if pretrained or not recipe.backbone.startswith("timm") else {"pretrained": False, "weights": None}
+    built = build(recipe.backbone, shape, len(recipe.classes), {**recipe.backbone_options, **without})
+    if recipe.separates_batch_norm(phase):
+        built.classifier.separate_batch_norm(shared=recipe.train.batch_norm == "separate")
+    return built.classifier
 
 
 def _module(name: str) -> Any:

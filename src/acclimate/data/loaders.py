@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from acclimate.data.inputs import Index, Inputs
+from acclimate.errors import BadInput
 
 
 class Sampler:
@@ -49,6 +50,24 @@ class Sampler:
             rng = np.random.default_rng([self.seed, self.stream, epoch])
             self._epoch, self._order = epoch, rng.permutation(self.n)
         return self._order
+
+
+def split(labels: NDArray[np.int64], share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows to train on and rows to validate on, ``share`` of each class; every class keeps a row to train on.
+
+    Raises:
+        BadInput: No class has two rows.
+    """
+    rng = np.random.default_rng([seed, 7])
+    kept: list[int] = []
+    for c in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == c))
+        n = min(len(rows) - 1, max(1, round(share * len(rows))))
+        kept += rows[:n].tolist()
+    if not kept:
+        raise BadInput("source: one example of each class is too few; some are kept to validate on")
+    validation = np.sort(np.array(kept, dtype=np.int64))
+    return np.setdiff1d(np.arange(len(labels)), validation), validation
 
 
 class Loader:

@@ -26,7 +26,6 @@ from acclimate.data.preprocess import (
 from acclimate.errors import BadInput, first_line
 from acclimate.evaluate.metrics import confusion, recalls, scores
 from acclimate.nn import Classifier
-from acclimate.recipe import Recipe
 from acclimate.run import RunFolder
 
 BATCH = 256
@@ -48,12 +47,6 @@ def shape_of(fitted: Preprocess) -> backbones.Shape:
     return backbones.Shape(images=False, n_features=fitted.n_features, sparse=sparse)
 
 
-def separates_batch_norm(recipe: Recipe, phase: str) -> bool:
-    """Whether the model of this phase keeps statistics for each domain."""
-    one_domain = phase == "source_only" or recipe.method in {"source_only", "supervised"}
-    return not one_domain and recipe.train.batch_norm != "concat"
-
-
 def load_model(run: RunFolder, seed: int, phase: str) -> Classifier:
     """A trained classifier of a Run, in evaluation mode on the CPU.
 
@@ -62,9 +55,7 @@ def load_model(run: RunFolder, seed: int, phase: str) -> Classifier:
     """
     recipe, path = run.recipe, run.weights(seed, phase)
     shape = shape_of(preprocess.load(run.file("preprocess")))
-    model = backbones.rebuild(recipe.backbone, shape, len(recipe.classes), recipe.backbone_options)
-    if separates_batch_norm(recipe, phase):
-        model.separate_batch_norm(shared=recipe.train.batch_norm == "separate")
+    model = backbones.classifier(recipe, phase, shape, pretrained=False)
     try:
         model.load_state_dict(load_file(path))
     except Exception as error:  # a damaged or foreign file fails in many ways
@@ -111,7 +102,7 @@ class Run(RunFolder):
         """Class and probability of every class for each example, in the order of the input.
 
         Args:
-            examples: A path, a `Domain`, or an array as in an ``.npz``.
+            examples: A path, a `Domain`, an array as in an ``.npz``, or a pair of it and labels.
 
         Returns:
             A row for each: ``name``, ``class``, a ``p_…`` for each class, ``error`` for what could not be read.
@@ -164,7 +155,8 @@ class Run(RunFolder):
             parted = place.path.partition("#")[2].partition("=")  # the column that parts a table is no feature
             drop = (*place.drop, *([parted[0]] if parted[1] else []))
             return data.load(examples, label=place.label, text=place.text, drop=drop)
-        return from_arrays(examples, name="examples")
+        x, y = examples if isinstance(examples, tuple) else (examples, None)
+        return from_arrays(x, y, name="examples")
 
     def _inputs(self, domain: Domain) -> Inputs:
         return self.preprocess.inputs(domain, cache_bytes=self.recipe.train.cache_mb * 2**20)

@@ -1,0 +1,133 @@
+"""What the trained models say of each domain, and how right they are: outputs and scores of a Run."""
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from acclimate.data import Domain
+from acclimate.data.loaders import split
+from acclimate.evaluate import metrics
+from acclimate.evaluate.predictor import Said, load_model, say
+from acclimate.plan import Plan
+from acclimate.report.snippets import keep_snippets
+from acclimate.run import RunFolder
+from acclimate.validators.atc import atc
+from acclimate.validators.collapse import collapsed
+
+log = logging.getLogger("acclimate")
+
+FEATURE_ROWS = 2000
+"""Rows of a domain whose features are written with the outputs."""
+
+CONFIDENCE = (
+    "average thresholded confidence (arXiv:2201.04234): assumes that confidence means on the target what it means on "
+    "the source; the bounds are of sampling alone"
+)
+RANGE = (
+    "average thresholded confidence (arXiv:2201.04234) of the adapted model, which adaptation itself makes confident: "
+    "an upper hint; the bounds reach from what the source-only model's confidence says to what the adapted one's says"
+)
+
+
+def score(run: RunFolder, plan: Plan) -> None:
+    """Write outputs, ``scores.json`` and the model that is kept; only here may labels of the target be read."""
+    labels = plan.source.codes(plan.recipe.classes)
+    scored = plan.score() if plan.score else None
+    for seed in plan.recipe.seeds:
+        _, held = split(labels, plan.recipe.train.validation, seed)
+        places = {"source_val": plan.source.take(held), "target": plan.target}
+        if seed == plan.recipe.seeds[0]:
+            for place, domain in places.items():
+                keep_snippets(run, place, domain)
+        if scored is not None:
+            places["scored"] = scored
+        _write_said(run, plan, seed, places)
+    parts = {phase: _parts(run, plan, phase, scored) for phase in plan.recipe.phases}
+    _write_scores(run, plan, parts)
+
+
+def _write_said(run: RunFolder, plan: Plan, seed: int, places: Mapping[str, Domain]) -> None:
+    """Have both models of a seed speak of every domain."""
+    inputs = {place: plan.read(domain) for place, domain in places.items()}
+    for phase in plan.recipe.phases:
+        model = load_model(run, seed, phase)
+        for place, domain in places.items():
+            said = say(model, inputs[place], "source" if place == "source_val" else "target")
+            _write_outputs(run, seed, phase, place, domain, said, plan.recipe.classes)
+
+
+def _parts(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> dict[str, Any]:
+    """The three parts of ``scores.json`` for one phase, over all seeds."""
+    classes, labels = plan.recipe.classes, plan.source.codes(plan.recipe.classes)
+    on_source, on_target, estimates = [], [], []
+    for seed in plan.recipe.seeds:
+        _, held = split(labels, plan.recipe.train.validation, seed)
+        here, there = (_probabilities(run, seed, phase, place) for place in ("source_val", "target"))
+        on_source.append(metrics.scores(here, labels[held]))
+        estimates.append(atc(here, labels[held], there, seed=seed))
+        if scored is not None:
+            on_target.append(metrics.scores(_probabilities(run, seed, phase, "scored"), scored.codes(classes)))
+    estimate = {
+        "accuracy": round(float(np.mean([e.accuracy for e in estimates])), 6),
+        "low": min(e.low for e in estimates),
+        "high": max(e.high for e in estimates),
+        "how": CONFIDENCE,
+    }
+    parts = {"source_val": metrics.mean_over_seeds(on_source), "target_estimate": estimate}
+    return parts | ({"target": metrics.mean_over_seeds(on_target)} if on_target else {})
+
+
+def _write_scores(run: RunFolder, plan: Plan, parts: Mapping[str, dict[str, Any]]) -> None:
+    last, before = plan.recipe.phases[-1], parts["source_only"]
+    why = _why_not(run, plan, parts) if last == "adapted" else ""
+    kept = "source_only" if why else last
+    scores = dict(parts[last])
+    if last == "adapted":
+        own, other = scores["target_estimate"], before["target_estimate"]
+        bounds = {"low": min(own["low"], other["low"]), "high": max(own["high"], other["high"])}
+        scores["target_estimate"] = {**own, **bounds, "how": RANGE}
+    if why:
+        log.warning("the adapted model is not kept: %s; the source-only model predicts", why)
+    weights = run.weights(plan.recipe.seeds[0], kept)
+    run.write("model.safetensors", lambda path: shutil.copyfile(weights, path))
+    seeds = list(plan.recipe.seeds)
+    run.write_json("scores.json", {**scores, "kept": kept, "why": why, "source_only": before, "seeds": seeds})
+
+
+def _why_not(run: RunFolder, plan: Plan, parts: Mapping[str, dict[str, Any]]) -> str:
+    """What speaks against the adapted model that would be kept; empty if nothing does."""
+    there = _probabilities(run, plan.recipe.seeds[0], "adapted", "target")
+    after, before = (parts[phase]["source_val"]["accuracy"] for phase in ("adapted", "source_only"))
+    return collapsed(after, before, there)
+
+
+def _probabilities(run: RunFolder, seed: int, phase: str, place: str) -> NDArray[np.float64]:
+    frame = pl.read_parquet(run.outputs(seed, phase, place), columns=["probabilities"])
+    return np.array(frame["probabilities"].to_list(), dtype=np.float64)
+
+
+def _write_outputs(
+    folder: RunFolder, seed: int, phase: str, place: str, domain: Domain, said: Said, classes: Sequence[str]
+) -> None:
+    rows = np.random.default_rng(0).permutation(len(domain))[:FEATURE_ROWS]
+    features: list[list[float] | None] = [None] * len(domain)
+    for i in rows:
+        features[i] = said.features[i].tolist()
+    frame = pl.DataFrame(
+        {
+            "index": np.arange(len(domain)),
+            "name": list(domain.names),
+            "predicted": [classes[i] for i in said.probabilities.argmax(1)],
+            "probabilities": said.probabilities.astype(np.float32).tolist(),
+            "features": pl.Series(features, dtype=pl.List(pl.Float32)),
+        }
+    )
+    if domain.labels is not None:
+        frame = frame.with_columns(pl.Series("label", domain.labels.tolist(), dtype=pl.String))
+    name = folder.outputs(seed, phase, place).name
+    folder.write(f"outputs/{name}", lambda path: frame.write_parquet(path))
