@@ -24,7 +24,10 @@ def main(run: Path) -> None:
         page.wait_for_selector("body[data-drawn]")
         page.get_by_label("By class", exact=True).check()
         page.mouse.move(0, 0)
-        page.screenshot(path=Path(__file__).with_name("report.png"))
+        maps = page.locator(".maps").bounding_box()
+        assert maps
+        top = {"x": 0, "y": 0, "width": SIZE["width"], "height": maps["y"] + maps["height"] + 28}
+        page.screenshot(path=Path(__file__).with_name("report.png"), clip=top, full_page=True)
         browser.close()
 
 

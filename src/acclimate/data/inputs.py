@@ -114,8 +114,10 @@ class ImageInputs:
         Raises:
             BadInput: An image cannot be read.
         """
-        rows = list(_readers().map(self.row, index.tolist()))
-        return torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2)
+        missing = [i for i in dict.fromkeys(index.tolist()) if i not in self.kept]
+        read = dict(zip(missing, _readers().map(self.row, missing), strict=True)) if missing else {}
+        stacked = np.stack([read[i] if i in read else self.kept[i] for i in index.tolist()])
+        return torch.from_numpy(stacked).permute(0, 3, 1, 2)
 
     def row(self, i: int) -> NDArray[np.uint8]:
         """One image, uint8 ``(size, size, 3)``."""

@@ -70,7 +70,7 @@ class _Contents:
             "n_here": len(self._last(self.outputs.source)),
             "n_there": len(self._last(self.outputs.scored or self.outputs.target)),
             "page": {"figures": figures, "points": self._points()},
-            "how": [plane.how for plane in self._planes],
+            "maps_by": [plane.how for plane in self._planes],
             "n_points": [len(rows) for rows in self._rows],
             "losses": [name.removeprefix("loss ") for name in figures if name.startswith("loss ")],
             "classes_drawn": [len(self._drawn), len(self.recipe.classes)],

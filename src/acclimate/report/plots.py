@@ -24,6 +24,10 @@ LETTERS = 18
 """Characters of a class's name on an axis."""
 COLOURS = {"source_only": "<before>", "adapted": "<after>"}
 NAMES = {"source_only": "source-only", "adapted": "adapted"}
+MANY = 150
+"""Points of one colour from which on rings are drawn smaller, lest they hide the dots."""
+NAMED_CELLS = 25
+"""Classes up to which the sides of a confusion matrix name them."""
 CELLS_WITH_TEXT = 12
 """Classes up to which a confusion matrix has its counts written in."""
 
@@ -68,7 +72,8 @@ def plane(points: NDArray[np.float64], n_source: int, codes: Codes, classes: Seq
 
 
 def _dots(points: NDArray[np.float64], chosen: NDArray[np.bool_], colour: str, *, source: bool) -> Trace:
-    ring = {"symbol": "circle-open", "size": 8, "opacity": 0.95, "line": {"width": 2, "color": colour}}
+    large = np.count_nonzero(chosen) <= MANY
+    ring = {"symbol": "circle-open", "size": 8 if large else 6, "line": {"width": 2 if large else 1.3, "color": colour}}
     dot = {"symbol": "circle", "size": 6, "opacity": 0.62, "line": {"width": 0}}
     rows = np.flatnonzero(chosen)
     return {
@@ -209,7 +214,7 @@ def _heat(matrix: NDArray[np.int64], classes: Sequence[str]) -> Trace:
 def _matrix_axes(classes: Sequence[str]) -> dict[str, Any]:
     k = len(classes)
     ticks = {"tickvals": list(range(k)), "ticktext": [plain(c, 12) for c in classes], "showgrid": False}
-    common = {**ticks, "zeroline": False, "automargin": True, "ticks": ""}
+    common = {**ticks, "zeroline": False, "automargin": True, "ticks": "", "showticklabels": k <= NAMED_CELLS}
     return {
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
         "xaxis": {**common, "title": {"text": "predicted", "standoff": 6}, "side": "top", "constrain": "domain"},
