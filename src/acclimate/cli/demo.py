@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     folder: Annotated[str, typer.Option(help="Where to write the example and its Run.")] = "demo",
+    steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 800,
     seeds: Annotated[int, typer.Option(help="How many seeds to train.")] = 1,
     json: Json = False,
 ) -> None:
@@ -31,6 +32,6 @@ def demo(
         shutil.rmtree(place / old, ignore_errors=True)
     source, target = (str(path) for path in write_folders(place))
     run = str(place / "run")
-    more = f" --seeds {seeds}" if seeds > 1 else ""
+    more = f" --steps {steps}" + (f" --seeds {seeds}" if seeds > 1 else "")
     sys.stderr.write(f"$ acclimate adapt {source} {target} -o {run} --score {target}{more}\n")
-    adapt(source, target, run, score=target, seeds=seeds, json=json)
+    adapt(source, target, run, score=target, steps=steps, seeds=seeds, json=json)

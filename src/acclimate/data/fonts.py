@@ -9,8 +9,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 SIZE = 32
 """Pixels a side of every image written."""
+FINENESS = 8
+"""Pixels a side that the handwritten digits were scanned with."""
 VARIANTS = 6
-"""Pictures of each digit in each font, each with another size, slant and place."""
+"""Pictures of each digit in each font, each with another slant."""
 
 
 def fonts_with_digits() -> list[Path]:
@@ -35,17 +37,28 @@ def _draw(font: ImageFont.FreeTypeFont, text: str) -> Image.Image:
 
 
 def font_digits(*, seed: int = 0) -> Iterator[tuple[str, int, Image.Image]]:
-    """Name, digit and picture ``(SIZE, SIZE)``, white on black, filling most of it."""
+    """Name, digit and picture ``(SIZE, SIZE)``, white on black, of the handwritten digits' fineness."""
     rng = np.random.default_rng(seed)
     for path in fonts_with_digits():
         for digit in range(10):
             for variant in range(VARIANTS):
-                font = ImageFont.truetype(path, int(rng.integers(26, 34)))
+                font = ImageFont.truetype(path, SIZE)
                 drawn = _draw(font, str(digit)).rotate(float(rng.uniform(-12, 12)), Image.Resampling.BILINEAR)
-                x, y = (int(v) for v in rng.integers(-2, 3, size=2))
-                half = SIZE // 2
-                box = (half + x, half + y, half + x + SIZE, half + y + SIZE)
-                yield f"{path.stem}-{variant}", digit, drawn.crop(box)
+                yield f"{path.stem}-{variant}", digit, _enlarged(_scanned(drawn))
+
+
+def _scanned(drawn: Image.Image) -> Image.Image:
+    """A digit as large as it fits, in the middle of as few pixels as the handwritten ones have."""
+    cut = drawn.crop(drawn.getbbox())
+    scale = 28 / max(cut.size)
+    cut = cut.resize((round(cut.width * scale), round(cut.height * scale)), Image.Resampling.BILINEAR)
+    page = Image.new("L", (SIZE, SIZE))
+    page.paste(cut, ((SIZE - cut.width) // 2, (SIZE - cut.height) // 2))
+    return page.resize((FINENESS, FINENESS), Image.Resampling.BOX)
+
+
+def _enlarged(image: Image.Image) -> Image.Image:
+    return image.resize((SIZE, SIZE), Image.Resampling.BILINEAR)
 
 
 def handwritten_digits() -> Iterator[tuple[str, int, Image.Image]]:
@@ -55,7 +68,7 @@ def handwritten_digits() -> Iterator[tuple[str, int, Image.Image]]:
     digits = load_digits()
     pixels: NDArray[np.uint8] = (digits.images * (255 / 16)).round().astype(np.uint8)
     for i, (image, label) in enumerate(zip(pixels, digits.target, strict=True)):
-        yield f"{i:04d}", int(label), Image.fromarray(image).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+        yield f"{i:04d}", int(label), _enlarged(Image.fromarray(image))
 
 
 def write_folders(folder: Path) -> tuple[Path, Path]:

@@ -17,7 +17,7 @@ def finding(run: RunFolder) -> str:
     if recipe.method == "source_only":
         return f"On {recipe.target.path}: {after} right without adaptation{over}."
     gain = scores["target"]["accuracy"] - before["target"]["accuracy"]
-    verb = "raises" if gain > 0 else "lowers"
+    verb = "raises" if gain > 0 else "lowers" if gain < 0 else "leaves"
     line = (
         f"{recipe.method} {verb} accuracy on {recipe.target.path} from {before['target']['accuracy']:.1%} "
         f"to {after}{over}."
