@@ -66,7 +66,7 @@ class SparseInputs:
         crow = np.zeros(len(index) + 1, dtype=self.x.indptr.dtype)
         np.cumsum(stop - start, out=crow[1:])
         where = np.arange(crow[-1]) + np.repeat(start - crow[:-1], stop - start)
-        col, values = self.x.indices[where], self.x.data[where]
+        col, values = self.x.indices.take(where), self.x.data.take(where)
         return csr_rows(torch.from_numpy(crow), torch.from_numpy(col), torch.from_numpy(values), self.x.shape[1])
 
 

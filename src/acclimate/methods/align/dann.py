@@ -44,8 +44,8 @@ class DANN(Method):
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Class loss and domain loss."""
         scale = self.weight * (2 / (1 + math.exp(-self.gamma * progress)) - 1)
-        is_source = self.discriminator(reverse_grad(source.features, scale))
-        is_target = self.discriminator(reverse_grad(target.features, scale))
+        features = reverse_grad(torch.cat([source.features, target.features]), scale)
+        is_source, is_target = self.discriminator(features).split([len(source.features), len(target.features)])
         return {
             "class": cross_entropy(source.logits, labels),
             "domain": binary_cross_entropy_with_logits(is_source, torch.ones_like(is_source))
