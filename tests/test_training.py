@@ -161,3 +161,9 @@ def test_two_processes_agree_with_one_or_the_docstring_says_why_not(tmp_path, na
     two, one = weights(tmp_path / "2"), weights(tmp_path / "1")
     same = all(torch.allclose(two[k], one[k], rtol=1e-4, atol=1e-6) for k in one)
     assert same != ("several processes" in " ".join(methods.get(name).__doc__.split()))
+
+
+def test_it_looks_at_the_validation_split_every_so_often(tmp_path):
+    train(job(tmp_path, "source_only", validate_every=8))
+    looked = [line["step"] for line in RunFolder(tmp_path).losses() if "source_val_accuracy" in line]
+    assert looked == [8, 16, 20]

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -117,16 +116,16 @@ def _train(fabric: Fabric, job: Job) -> None:
         compiled=training.compile,
     )
     try:
-        for step in _show(steps, job, fabric, start) if job.show and fabric.is_global_zero else steps:
-            last = step.done == training.steps
-            look: dict[str, float] = {}
-            if (not last and (training.patience and step.done % training.validate_every == 0)) or last:
+        shown = _show(steps, job, fabric, start) if job.show and log else steps
+        for step in shown:
+            last, look = step.done == training.steps, {}
+            if last or step.done % training.validate_every == 0:
                 look = validate(method.model, job.validation, job.validation_labels, fabric.device)
                 looks.append(look["source_val_loss"])
                 checkpoint.keep_if_best(method.model, looks)
             if log:
                 log.add(step, look)
-            if training.patience and len(looks) - 1 - int(np.argmin(looks or [0])) >= training.patience:
+            if _stalled(looks, training.patience):
                 break
             if not last and step.done % training.save_every == 0:
                 if log:
@@ -139,8 +138,13 @@ def _train(fabric: Fabric, job: Job) -> None:
             log.flush()
     checkpoint.take_best(method.model)
     if fabric.is_global_zero:
-        _finish(fabric, job, method.model)
+        _finish(job, method.model)
     fabric.barrier()
+
+
+def _stalled(looks: list[float], patience: int | None) -> bool:
+    """Whether the last ``patience`` looks at the validation split were no better than the best before them."""
+    return bool(patience and looks) and len(looks) - 1 - int(np.argmin(looks)) >= (patience or 0)
 
 
 def validate(model: Classifier, inputs: Inputs, labels: NDArray[np.int64], device: torch.device) -> dict[str, float]:
@@ -187,7 +191,7 @@ def estimate_statistics(model: Classifier, inputs: Inputs, domain: Domain) -> No
     model.eval()
 
 
-def _finish(fabric: Fabric, job: Job, model: Classifier) -> None:
+def _finish(job: Job, model: Classifier) -> None:
     if "source" in job.method.needs:
         estimate_statistics(model, job.source, "source")
     if "target" in job.method.needs:
@@ -327,8 +331,3 @@ def _show(steps: Iterator[Step], job: Job, fabric: Fabric, start: int) -> Iterat
                 bar.update(task, completed=step.done, losses=losses, speed=f"{speed:,.0f}/s", refresh=True)
                 drawn, since = now, step.done
             yield step
-
-
-def checkpoint_files(run: RunFolder) -> list[Path]:
-    """What is left of trainings that were cut off."""
-    return sorted(run.file("checkpoints").glob("*"))

@@ -1,0 +1,36 @@
+import pytest
+
+from acclimate.evaluate.finding import finding
+from acclimate.recipe import Place, Recipe
+from acclimate.run import RunFolder
+
+
+def told(tmp_path, before, after, *, method="mcc", why="", seeds=(0,)):
+    run = RunFolder(tmp_path)
+    recipe = Recipe(source=Place(path="here"), target=Place(path="there"), method=method, backbone="mlp")
+    run.write("recipe.yaml", recipe.save)
+    part = {"source_val": {"accuracy": 0.9}}
+    scores = {**part, "source_only": dict(part), "why": why, "seeds": list(seeds)}
+    if after is not None:
+        scores["target"], scores["source_only"]["target"] = {"accuracy": after}, {"accuracy": before}
+    run.write_json("scores.json", scores)
+    return finding(run)
+
+
+@pytest.mark.parametrize(("after", "verb"), [(0.8, "raises"), (0.5, "lowers"), (0.6, "leaves")])
+def test_the_baseline_stands_beside_the_result(tmp_path, after, verb):
+    assert told(tmp_path, 0.6, after).startswith(f"mcc {verb} accuracy on there from 60.0% to {after:.1%}")
+
+
+def test_without_labels_no_accuracy_is_claimed(tmp_path):
+    assert "was not scored: no labels given" in told(tmp_path, None, None)
+
+
+def test_how_many_seeds_there_were_is_told(tmp_path):
+    assert "(one seed)" in told(tmp_path, 0.6, 0.8)
+    assert "(mean of 3 seeds)" in told(tmp_path, 0.6, 0.8, seeds=(0, 1, 2))
+
+
+def test_a_model_that_is_not_kept_is_told_with_the_reason(tmp_path):
+    assert told(tmp_path, 0.6, 0.3, why="it broke").endswith("It is not kept: it broke.")
+    assert told(tmp_path, None, None, why="it broke").endswith("It is not kept: it broke.")
