@@ -27,6 +27,15 @@ def test_a_folder_is_replaced_whole(tmp_path):
     assert [p.name for p in (tmp_path / "preprocess").iterdir()] == ["new"]
 
 
+def test_what_a_kill_left_is_swept_away(tmp_path):
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs/.a.parquet.17.partial").touch()
+    (tmp_path / ".preprocess.x.partial").mkdir()
+    (tmp_path / "scores.json").touch()
+    RunFolder(tmp_path).sweep()
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["outputs", "scores.json"]
+
+
 def test_lines_are_added_to_lines(tmp_path):
     run = RunFolder(tmp_path)
     for step in 1, 2:

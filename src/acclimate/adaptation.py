@@ -129,6 +129,7 @@ def _open(output: str | Path | None, recipe: Recipe, resume: bool) -> tuple[RunF
     folder = RunFolder(path)
     if path.exists() and any(path.iterdir()):
         _check_resumable(folder, recipe)
+        folder.sweep()
         return folder, None
     made = next((p for p in (*reversed(path.parents), path) if not p.exists()), None)
     with folder.saying_why(path):

@@ -111,6 +111,11 @@ class RunFolder:
                 partial.unlink(missing_ok=True)
         return target
 
+    def sweep(self) -> None:
+        """Remove what a kill in the middle of a write left beside the files."""
+        for left in self.path.rglob(".*.partial"):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+
     def append(self, name: str, lines: str) -> None:
         """Add whole lines to a file in one call of the system, so that a kill tears none."""
         target = self.file(name)

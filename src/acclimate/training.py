@@ -90,6 +90,8 @@ def train(job: Job) -> None:
         strategy=several if world > 1 else "auto",
         precision=job.training.precision,
     )
+    if fabric.is_global_zero:
+        job.run.sweep()
     fabric.launch(partial(_train, job=job))
 
 
