@@ -121,14 +121,13 @@ class Task:
         model.eval()
         on_target = say(model, self.scored, "target").probabilities
         on_source = say(model, validation, "source").probabilities
-        unlabelled = say(model, self.scored, "target").probabilities
         return {
             "task": self.name,
             "method": method,
             "seed": seed,
             "accuracy": scores(on_target, self.truth)["accuracy"],
             "source_val": scores(on_source, self.labels[held])["accuracy"],
-            "confidence": round(float(unlabelled.max(1).mean()), 4),
+            "confidence": round(float(on_target.max(1).mean()), 4),
             "seconds": round(seconds, 1),
             "steps": training.steps,
         }

@@ -48,7 +48,7 @@ def shape_of(fitted: Preprocess) -> backbones.Shape:
 
 
 def load_model(run: RunFolder, seed: int, phase: str) -> Classifier:
-    """A trained classifier of a Run, in evaluation mode on the CPU.
+    """A trained classifier of a Run, in evaluation mode, on a GPU if there is one.
 
     Raises:
         BadInput: Its weights cannot be read or are another architecture's.
@@ -60,7 +60,7 @@ def load_model(run: RunFolder, seed: int, phase: str) -> Classifier:
         model.load_state_dict(load_file(path))
     except Exception as error:  # a damaged or foreign file fails in many ways
         raise BadInput(f"{path}: not the weights of this Run ({first_line(error)}); was it changed?") from error
-    return model.eval()
+    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @torch.no_grad()
