@@ -49,8 +49,12 @@ class Plan:
         return shape_of(self.fitted)
 
     def read(self, domain: Domain) -> Inputs:
-        """A domain's rows; all of them together keep no more decoded images than the recipe allows."""
-        rows = 2 * len(self.source) + 3 * len(self.target)
+        """A domain's rows; what is in use at a time keeps no more decoded images than the recipe allows.
+
+        In use are source, target and the labelled target to train on; later a validation split, target and the
+        labelled target for scores, which is counted as large as the target.
+        """
+        rows = len(self.source) + 2 * len(self.target) + len(self.target_labels or ())
         share = len(domain) / max(rows, len(domain))
         return self.fitted.inputs(domain, cache_bytes=int(self.recipe.train.cache_mb * 2**20 * share))
 
