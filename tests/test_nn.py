@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.func import grad, vmap
 
 from acclimate.nn import Classifier, DomainNorm, Normalize, SparseLinear, csr_rows, join, mlp, reverse_grad
 
@@ -60,6 +61,27 @@ def test_normalize_takes_uint8_and_keeps_the_layout():
     y = Normalize([10.0, 20.0, 30.0], [2.0, 4.0, 5.0])(x)
     torch.testing.assert_close(y[:, 1], (x[:, 1].float() - 20) / 4)
     assert y.is_contiguous(memory_format=torch.channels_last)
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.booleans())
+def test_join_copies_halves_of_one_tensor_only_if_they_are_out_of_order(n, m, swapped):
+    whole = torch.randn(n + m, 3)
+    halves = whole[:n], whole[n:]
+    a, b = halves[::-1] if swapped else halves
+    torch.testing.assert_close(join(a, b), torch.cat([a, b]), rtol=0, atol=0)
+    assert (join(a, b) is whole) == (not swapped)
+
+
+def test_join_is_not_misled_by_other_views_of_one_tensor():
+    whole = torch.randn(6, 4)
+    for a, b in [(whole[:3], whole[2:5]), (whole[:2], whole[4:]), (whole[::2], whole[1::2])]:
+        torch.testing.assert_close(join(a, b), torch.cat([a, b]), rtol=0, atol=0)
+
+
+def test_reverse_grad_can_be_batched_over_seeds():
+    x = torch.randn(3, 2)
+    by_row = vmap(grad(lambda row: reverse_grad(row, 0.5).square().sum()))(x)
+    torch.testing.assert_close(by_row, -x)
 
 
 @pytest.mark.parametrize("shared", [True, False])

@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Callable, Iterator
+from functools import reduce
 from itertools import chain
+from operator import add
 from typing import Any, NamedTuple
 
-import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from acclimate.data.loaders import Loader
+from acclimate.data.loaders import Loader, pairs
 from acclimate.errors import BadInput
 from acclimate.methods.base import Method
 from acclimate.recipe import Training
@@ -76,16 +77,16 @@ def fit(
     if compiled:
         module.compile()
     forward, optimizer = fabric.setup(module, optimizer)
-    batches = zip(_batches(fabric, source, start), _batches(fabric, target, start), strict=True)
+    batches = _on_device(fabric, pairs(source, target, start))
     unread: list[tuple[int, dict[str, Tensor]]] = []
-    for step, ((inputs, labels), (others, _)) in zip(range(start, steps), batches, strict=False):
+    for step, (inputs, labels, others) in zip(range(start, steps), batches, strict=False):
         here, there, progress = Labeled(inputs, labels), Unlabeled(others), step / steps
         _set_rate(optimizer, rate(progress))
         losses: dict[str, Tensor] = {}
         for turn, still in turns:
             for _ in range(turn.repeat):
                 now = forward(here, there, progress, turn.name)
-                fabric.backward(sum(now.values(), torch.zeros((), device=fabric.device)))
+                fabric.backward(reduce(add, now.values()))
                 for parameter in still:
                     parameter.grad = None
                 optimizer.step()
@@ -131,12 +132,11 @@ def _still(method: Method, turn: Turn) -> list[Tensor]:
     return [p for p in method.parameters() if id(p) not in moving]
 
 
-def _batches(fabric: Fabric, loader: Loader, start: int) -> Iterator[tuple[Tensor, Tensor]]:
-    for inputs, labels in loader.start(start):
-        if fabric.device.type == "cpu":
-            yield inputs, labels
-        else:  # pinned by the loader, so that the copy runs beside the step before
-            yield (inputs.to(fabric.device, non_blocking=True), labels.to(fabric.device, non_blocking=True))
+def _on_device(fabric: Fabric, batches: Iterator[tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, ...]]:
+    if fabric.device.type == "cpu":
+        return batches
+    # pinned by the loader, so that the copy runs beside the step before
+    return (tuple(part.to(fabric.device, non_blocking=True) for part in batch) for batch in batches)
 
 
 def _set_rate(optimizer: Optimizer, factor: float) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from acclimate.data import load
 from acclimate.data.inputs import DenseInputs, ImageInputs
-from acclimate.data.loaders import Loader, Sampler
+from acclimate.data.loaders import Loader, Sampler, pairs
 
 rows, sizes, seeds = st.integers(1, 40), st.integers(1, 24), st.integers(0, 2**31)
 
@@ -77,6 +77,23 @@ def test_labels_go_with_their_rows():
     loader = Loader(DenseInputs(x), Sampler(10, 4, seed=0), np.arange(10) * 2)
     batch, labels = next(loader.start(0))
     np.testing.assert_array_equal(batch[:, 0] * 2, labels)
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 30))
+def test_pairs_are_what_both_loaders_give_in_one_tensor(n, m, step):
+    x, z, y = np.random.default_rng(0).random((n, 3), np.float32), np.ones((m, 3), np.float32), np.arange(n)
+    source, target = Loader(DenseInputs(x), Sampler(n, 4, seed=1), y), Loader(DenseInputs(z), Sampler(m, 4, seed=2))
+    inputs, labels, others = next(pairs(source, target, step))
+    assert inputs._base is others._base is not None
+    apart = (*next(source.start(step)), next(target.start(step))[0])
+    for found, wanted in zip((inputs, labels, others), apart, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+
+
+def test_pairs_of_unlike_domains_are_what_both_loaders_give():
+    source, target = (Loader(DenseInputs(np.ones((5, d), np.float32)), Sampler(5, 4, seed=1)) for d in (3, 0))
+    inputs, _, others = next(pairs(source, target, 0))
+    assert (inputs.shape, others.shape) == ((4, 3), (4, 0))
 
 
 def test_a_domain_without_labels_gives_none():

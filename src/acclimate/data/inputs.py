@@ -39,13 +39,14 @@ class DenseInputs:
 
     def __init__(self, x: NDArray[np.float32]):
         self.x = torch.from_numpy(np.ascontiguousarray(x))
+        self.width = self.x.shape[1]
 
     def __len__(self) -> int:
         return len(self.x)
 
-    def batch(self, index: Index) -> Tensor:
-        """``(len(index), d)``."""
-        return self.x.index_select(0, torch.from_numpy(index))
+    def batch(self, index: Index, out: Tensor | None = None) -> Tensor:
+        """``(len(index), d)``, written into ``out`` if there is one."""
+        return torch.index_select(self.x, 0, torch.from_numpy(index), out=out)
 
 
 class SparseInputs:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from acclimate.data.inputs import Index, Inputs
+from acclimate.data.inputs import DenseInputs, Index, Inputs
 from acclimate.errors import BadInput
 
 
@@ -107,10 +107,37 @@ class Loader:
                     step += 1
                 yield waiting.pop(0).result()
 
+    def labels_of(self, index: Index) -> Tensor:
+        """Their classes; an empty tensor if none go along."""
+        return torch.empty(0) if self.labels is None else self.labels[torch.from_numpy(index)]
+
     def _fetch(self, step: int) -> tuple[Tensor, Tensor]:
         index = self.sampler.indices(step)
-        labels = torch.empty(0) if self.labels is None else self.labels[torch.from_numpy(index)]
-        batch = self.inputs.batch(index)
+        labels, batch = self.labels_of(index), self.inputs.batch(index)
         if self.pinned and batch.layout == torch.strided:
             return batch.pin_memory(), labels.pin_memory()
         return batch, labels
+
+
+def pairs(source: Loader, target: Loader, step: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Inputs and labels of the source with inputs of the target, from batch ``step`` on.
+
+    Vectors of both domains are written into one tensor, since a model that takes them in one pass would otherwise
+    have to copy all of them.
+    """
+    here, there = source.inputs, target.inputs
+    if isinstance(here, DenseInputs) and isinstance(there, DenseInputs) and here.width == there.width:
+        yield from _one_tensor_pairs(source, target, here, there, step)
+    for (inputs, labels), (unlabelled, _) in zip(source.start(step), target.start(step), strict=True):
+        yield inputs, labels, unlabelled
+
+
+def _one_tensor_pairs(
+    source: Loader, target: Loader, here: DenseInputs, there: DenseInputs, step: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    while True:
+        rows, others = source.sampler.indices(step), target.sampler.indices(step)
+        n = len(rows)
+        whole = torch.empty(n + len(others), here.width, pin_memory=source.pinned)
+        yield here.batch(rows, out=whole[:n]), source.labels_of(rows), there.batch(others, out=whole[n:])
+        step += 1
