@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from acclimate import methods
 from acclimate.data.inputs import DenseInputs
 from acclimate.engine import Diverged
+from acclimate.errors import BadInput
 from acclimate.nn import Classifier
 from acclimate.recipe import Training
 from acclimate.run import RunFolder
@@ -162,6 +163,31 @@ def test_two_processes_agree_with_one_or_the_docstring_says_why_not(tmp_path, na
     two, one = weights(tmp_path / "2"), weights(tmp_path / "1")
     same = all(torch.allclose(two[k], one[k], rtol=1e-4, atol=1e-6) for k in one)
     assert same != ("several processes" in " ".join(methods.get(name).__doc__.split()))
+
+
+class TornInputs(DenseInputs):
+    """Rows of which one cannot be read."""
+
+    def batch(self, index, out=None):
+        if 7 in index:
+            raise BadInput("t/7.png: not a readable image; remove it or save it again")
+        return super().batch(index, out)
+
+
+@pytest.mark.slow
+def test_bad_input_found_in_one_of_several_processes_is_told_in_its_own_words(tmp_path):
+    torn = job(tmp_path, "dann", batch_norm=False)
+    torn.devices, torn.target = 2, TornInputs(torn.target.x.numpy())
+    with pytest.raises(BadInput, match=r"^t/7.png: not a readable image; remove it or save it again$"):
+        train(torn)
+
+
+@pytest.mark.slow
+def test_divergence_in_one_of_several_processes_is_told_as_such(tmp_path):
+    wild = job(tmp_path, "dann", batch_norm=False, optimizer="sgd", lr=1e30)
+    wild.devices = 2
+    with pytest.raises(Diverged, match=r"adapted, seed 3: loss .* at step \d+"):
+        train(wild)
 
 
 def test_it_looks_at_the_validation_split_every_so_often(tmp_path):

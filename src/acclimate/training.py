@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.multiprocessing.spawn import ProcessRaisedException
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
@@ -92,7 +93,17 @@ def train(job: Job) -> None:
     )
     if fabric.is_global_zero:
         job.run.sweep()
-    fabric.launch(partial(_train, job=job))
+    try:
+        fabric.launch(partial(_train, job=job))
+    except ProcessRaisedException as error:
+        raise _as_raised(error) from error
+
+
+def _as_raised(error: ProcessRaisedException) -> Exception:
+    """What a process of several died of, if it is ours to tell: all that comes back of it is the traceback's text."""
+    name, _, text = str(error).rstrip().splitlines()[-1].partition(": ")
+    ours = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in (BadInput, Diverged)}
+    return ours[name](text) if name in ours else error
 
 
 def _train(fabric: Fabric, job: Job) -> None:
