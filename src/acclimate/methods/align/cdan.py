@@ -1,0 +1,95 @@
+"""Conditional domain-adversarial network."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from acclimate.methods.base import Method
+from acclimate.nn import Classifier, mlp, reverse_grad
+from acclimate.types import Losses, Outputs
+
+
+class CDAN(Method):
+    r"""Learn features from which, together with the predicted class, a discriminator cannot tell the domain.
+
+    .. math::
+        \min_{f, c} \max_{d} \; \mathrm{CE}(c(f(x_s)), y_s)
+            - \lambda \, \Bigl[\frac{1}{n_s} \sum_i w_i^s \, \mathrm{BCE}(d(h_i^s), 1)
+            + \frac{1}{n_t} \sum_j w_j^t \, \mathrm{BCE}(d(h_j^t), 0)\Bigr], \qquad
+        h = f \otimes p, \quad w \propto 1 + e^{-H(p)}
+
+    :math:`p` is the softmax of the logits, a constant to the gradient as in the authors' code, so the features are
+    aligned and the predictions only say where. The weights :math:`w` have mean 1 in each domain and count most the
+    examples that the classifier is sure of (CDAN+E of the paper); they are constants too, where the authors' code
+    sends the reversed gradient through them. Where :math:`d k` is large, the outer product gives way to a random
+    map of its two sides, :math:`h = (R_f f) \odot (R_p p) / \sqrt{m}`, whose products are the same in the mean; the
+    matrices are drawn once and saved with the weights. :math:`\lambda` opens with the progress as in DANN. With
+    several processes the weights have mean 1 in each one's part of the batch.
+
+    Shapes: features ``(n_s, d)`` and ``(n_t, d)``, logits ``(n_s, k)`` and ``(n_t, k)``; ``n_s`` need not equal
+    ``n_t``.
+
+    Args:
+        weight: What :math:`\lambda` grows to.
+        gamma: How fast it grows; 10 in the paper.
+        widths: Hidden units of the discriminator's layers.
+        entropy: Whether to weight examples by how sure the classifier is; without it all weigh 1.
+        largest_product: The largest :math:`d k` for which the outer product is taken; 4096 in the paper.
+        random_width: :math:`m`, the width of the random map; 1024 in the paper.
+
+    Reference:
+        Long et al., Conditional Adversarial Domain Adaptation, NeurIPS 2018. arXiv:1705.10667
+    """
+
+    map_features: Tensor
+    map_classes: Tensor
+
+    def __init__(
+        self,
+        model: Classifier,
+        *,
+        weight: float = 1.0,
+        gamma: float = 10.0,
+        widths: Sequence[int] = (1024, 1024),
+        entropy: bool = True,
+        largest_product: int = 4096,
+        random_width: int = 1024,
+    ):
+        super().__init__(model)
+        self.weight, self.gamma, self.entropy = weight, gamma, entropy
+        product = model.n_features * model.n_classes
+        self.random = product > largest_product
+        if self.random:
+            self.register_buffer("map_features", torch.randn(model.n_features, random_width) / random_width**0.5)
+            self.register_buffer("map_classes", torch.randn(model.n_classes, random_width))
+        self.discriminator = mlp(random_width if self.random else product, *widths, 1)
+
+    def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
+        """Class loss and conditional domain loss."""
+        scale = self.weight * (2 / (1 + math.exp(-self.gamma * progress)) - 1)
+        sizes = [len(source.features), len(target.features)]
+        features = reverse_grad(torch.cat([source.features, target.features]), scale)
+        p = torch.cat([source.logits, target.logits]).detach().softmax(1)
+        is_source, is_target = self.discriminator(self.condition(features, p)).split(sizes)
+        here, there = (certainty(of.logits) if self.entropy else None for of in (source, target))
+        return {
+            "class": cross_entropy(source.logits, labels),
+            "domain": binary_cross_entropy_with_logits(is_source, torch.ones_like(is_source), here)
+            + binary_cross_entropy_with_logits(is_target, torch.zeros_like(is_target), there),
+        }
+
+    def condition(self, features: Tensor, p: Tensor) -> Tensor:
+        """What the discriminator sees, ``(n, d·k)`` or ``(n, m)``: products of a feature and a probability."""
+        if not self.random:
+            return (features[:, :, None] * p[:, None, :]).flatten(1)
+        return (features @ self.map_features) * (p @ self.map_classes)
+
+
+def certainty(logits: Tensor) -> Tensor:
+    """Weights ``1 + e^−H`` of mean 1, ``(n, 1)``, of logits ``(n, k)``: the surer, the more; constants."""
+    log_p = logits.detach().log_softmax(1)
+    weights = (log_p.exp() * log_p).sum(1, keepdim=True).exp() + 1
+    return weights / weights.mean()
