@@ -361,6 +361,7 @@ RUNS = {
     "input missing": Bad("predict run nothing -o p.csv", "nothing: no such file", _run()),
     "input of another kind": Bad("predict run images -o p.csv", "has images, and the source has vectors", _run()),
     "input of another width": Bad("predict run odd.npz -o p.csv", "has 5 columns", _run(_arrays("odd.npz", d=5))),
+    "unknown label shift": Bad(f"{PREDICT} --label-shift bbs", "did you mean bbse?", _run()),
     "predictions elsewhere": Bad("predict run target.npz -o p.txt", "written as .csv or .parquet"),
     "predictions in no folder": Bad("predict run target.npz -o no/p.csv", "there is no folder no"),
     "predictions over input": Bad("predict run table.csv -o table.csv", "is the input itself"),

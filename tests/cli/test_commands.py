@@ -73,6 +73,17 @@ def test_predicting_says_how_many_in_json(acclimate, finished_run, new_rows, tmp
     assert sum(said["classes"].values()) == 5
 
 
+def test_predictions_can_be_corrected_for_other_class_shares(acclimate, finished_run, new_rows, tmp_path):
+    plain, corrected = tmp_path / "plain.csv", tmp_path / "corrected.csv"
+    acclimate("predict", finished_run, new_rows, "-o", plain)
+    told = acclimate("predict", finished_run, new_rows, "-o", corrected, "--label-shift", "em", "--json")
+    shares = json.loads(told.out)["shares"]
+    assert [s["class"] for s in shares] == ["0", "1"]
+    assert sum(s["share"] for s in shares) == pytest.approx(1, abs=1e-5)
+    assert all(0 <= s["low"] <= s["high"] <= 1 for s in shares)
+    assert pl.read_csv(corrected)["p_0"].to_list() != pl.read_csv(plain)["p_0"].to_list()
+
+
 def test_a_bad_row_is_reported_in_its_place(acclimate, tmp_path):
     folder = samples.images(tmp_path / "images", size=32)
     acclimate("adapt", folder, folder, "-o", tmp_path / "run", "--steps", 1, "--method", "source_only",

@@ -18,6 +18,9 @@ def predict(
     run: Annotated[str, typer.Argument(help="A finished Run.")],
     examples: Annotated[str, typer.Argument(metavar="INPUT", help="What to classify: PATH or PATH#part.")],
     output: Annotated[str, typer.Option("--output", "-o", help="predictions.csv or .parquet.")],
+    label_shift: Annotated[
+        str, typer.Option(help="Correct for other class shares than the source's, found by: bbse, rlls or em.")
+    ] = "",
     json: Json = False,
 ) -> None:
     """Write class and probabilities for every row of INPUT, in its order."""
@@ -25,13 +28,32 @@ def predict(
     path = _checked(Path(output), examples)
     from acclimate.evaluate.predictor import Run
     from acclimate.run import RunFolder
+    from acclimate.shift.label_shift import get
 
-    frame = Run.open(run).predict(examples)
+    if label_shift:
+        get(label_shift)
+    opened = Run.open(run)
+    frame = opened.predict(examples)
+    shares: list[dict[str, str | float]] = []
+    if label_shift:
+        shift = opened.label_shift(frame, label_shift)
+        frame = opened.correct(frame, shift)
+        shares = [
+            {"class": c, "share": s, "low": low, "high": high, "source": before}
+            for c, s, low, high, before in zip(
+                opened.recipe.classes, *(v.round(6).tolist() for v in shift[:4]), strict=True
+            )
+        ]
     RunFolder(path.parent).write(path.name, frame.write_csv if path.suffix == ".csv" else frame.write_parquet)
     unread = frame["error"].count()
     counts = {str(c): int(n) for c, n in frame["class"].drop_nulls().value_counts(sort=True).iter_rows()}
     text = f"{frame.height} rows to {path}" + (f"; {unread} could not be read, see column error" if unread else "")
-    tell(text, {"output": str(path), "rows": frame.height, "unread": unread, "classes": counts}, as_json=json)
+    value = {"output": str(path), "rows": frame.height, "unread": unread, "classes": counts}
+    tell("\n".join([text, *map(_share, shares)]), {**value, **({"shares": shares} if shares else {})}, as_json=json)
+
+
+def _share(of: dict[str, str | float]) -> str:
+    return "{class}: {share:.1%} of them ({low:.1%} to {high:.1%}; {source:.1%} in the source)".format(**of)
 
 
 def _checked(output: Path, examples: str) -> Path:

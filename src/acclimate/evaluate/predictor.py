@@ -27,6 +27,7 @@ from acclimate.errors import BadInput, first_line
 from acclimate.evaluate.metrics import confusion, recalls, scores
 from acclimate.nn import Classifier
 from acclimate.run import RunFolder
+from acclimate.shift.label_shift import LabelShift, label_shift
 
 BATCH = 256
 
@@ -125,6 +126,40 @@ class Run(RunFolder):
             *[pl.Series(f"p_{c}", probabilities[:, j]).fill_nan(None) for j, c in enumerate(classes)],
             pl.Series("error", [inputs.broken.get(i) for i in range(len(domain))], dtype=pl.String),
         )
+
+    def label_shift(self, predicted: pl.DataFrame, how: str = "em") -> LabelShift:
+        """How often each class occurs among the examples of `predict`, if nothing but the shares has changed.
+
+        Args:
+            predicted: What `predict` gave.
+            how: ``bbse``, ``rlls`` or ``em``.
+
+        Raises:
+            BadInput: No example could be read, or there is no such estimator.
+        """
+        there = self._probabilities(predicted)
+        if not len(there):
+            raise BadInput("label shift: of no example the class is known; give some that can be read")
+        held = pl.read_parquet(self.outputs(self.recipe.seeds[0], self.kept, "source_val"))
+        here = np.array(held["probabilities"].to_list(), dtype=np.float64)
+        codes = {c: i for i, c in enumerate(self.recipe.classes)}
+        labels = np.array([codes[c] for c in held["label"]], dtype=np.int64)
+        return label_shift(how, here, labels, there)
+
+    def correct(self, predicted: pl.DataFrame, shift: LabelShift) -> pl.DataFrame:
+        """What `predict` gave, corrected for the class shares of ``shift``."""
+        read, classes = predicted["class"].is_not_null(), self.recipe.classes
+        corrected = np.full((predicted.height, len(classes)), np.nan)
+        corrected[read.to_numpy()] = shift.correct(self._probabilities(predicted))
+        best = corrected[read.to_numpy()].argmax(1)
+        chosen = pl.Series("class", [None] * predicted.height, dtype=pl.String)
+        chosen = chosen.scatter(read.arg_true(), [classes[i] for i in best])
+        columns = [pl.Series(f"p_{c}", corrected[:, j]).fill_nan(None) for j, c in enumerate(classes)]
+        return predicted.with_columns(chosen, *columns)
+
+    def _probabilities(self, predicted: pl.DataFrame) -> NDArray[np.float64]:
+        columns = [f"p_{c}" for c in self.recipe.classes]
+        return predicted.filter(pl.col("class").is_not_null()).select(columns).to_numpy()
 
     def evaluate(self, labelled: Any) -> dict[str, Any]:
         """Scores on labelled examples of the kept model and, beside it, of both.

@@ -87,15 +87,14 @@ def label_shift(
     Raises:
         BadInput: There is no such estimator, or a class has no held-out example.
     """
-    if name not in ESTIMATORS:
-        raise BadInput(f"no label-shift estimator {name!r}; {did_you_mean(name, ESTIMATORS)}")
+    estimator = get(name)
     share = _shares(labels, source.shape[1])
     if not share.all():
         raise BadInput(f"class number {int(share.argmin())} has no held-out source example; label shift needs some")
     calibration = calibrate(source, labels)
 
     def shares(i: Labels, j: Labels, fitted: Calibration) -> NDArray[np.float64]:
-        weights = ESTIMATORS[name](fitted(source[i]), labels[i], fitted(target[j]))
+        weights = estimator(fitted(source[i]), labels[i], fitted(target[j]))
         return weights * share
 
     best = shares(np.arange(len(labels)), np.arange(len(target)), calibration)
@@ -195,6 +194,17 @@ def em(
 
 
 ESTIMATORS: dict[str, Estimator] = {"bbse": bbse, "rlls": rlls, "em": em}
+
+
+def get(name: str) -> Estimator:
+    """The estimator of that name.
+
+    Raises:
+        BadInput: There is none.
+    """
+    if name not in ESTIMATORS:
+        raise BadInput(f"no label-shift estimator {name!r}; {did_you_mean(name, ESTIMATORS)}")
+    return ESTIMATORS[name]
 
 
 def calibrate(source: Probabilities, labels: Labels, *, start: Calibration | None = None) -> Calibration:
