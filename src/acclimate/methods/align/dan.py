@@ -16,7 +16,7 @@ class DAN(Method):
 
     .. math::
         \min_{f, c} \; \mathrm{CE}(c(f(x_s)), y_s) + \sum_l w_l \, \mathrm{MMD}_k^2(h_l(x_s), h_l(x_t)), \qquad
-        k(x, y) = \frac{1}{u} \sum_q e^{-\lVert x - y \rVert^2 / 2^q \gamma}
+        k(x, y) = \frac{1}{u} \sum_q e^{-\lVert x - y \rVert^2 / (2^q \gamma)}
 
     The kernels have equal parts and sum to one, as the convex combination of the paper does (code that adds them
     has :math:`u` times this loss); their parts are not learned. :math:`\gamma` is the mean squared distance between
