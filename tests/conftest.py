@@ -72,3 +72,14 @@ def shared_data() -> Path:
 def environment() -> dict[str, str]:
     """For processes of a test: two threads, as a test may take."""
     return {**os.environ, "OMP_NUM_THREADS": "2"}
+
+
+@pytest.fixture
+def skada():
+    """skada, which turns scikit-learn's metadata routing on when it is imported: on only in the tests that ask."""
+    import sklearn
+
+    with sklearn.config_context(enable_metadata_routing=True):
+        import skada
+
+        yield skada

@@ -1,0 +1,91 @@
+"""The shallow methods' protocol, scikit-learn's own, and what more than one of them needs."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array, csr_matrix
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from acclimate.errors import BadInput
+
+Matrix: TypeAlias = NDArray[np.float64]
+Rows: TypeAlias = Matrix | csr_array | csr_matrix
+
+
+class Shallow(BaseEstimator):
+    """A method that ``fit`` learns at once from the source, its labels if it wants them, and the bare target.
+
+    Without ``X_target`` the source is taken for the target too, and so nothing is adapted.
+    """
+
+    takes_sparse = False
+
+    @abstractmethod
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None, *, X_target: ArrayLike | None = None) -> Self:
+        """Learn from source ``X``, ``(n_s, d)``, and target ``X_target``, ``(n_t, d)``."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = self.takes_sparse
+        return tags
+
+    def _domains(self, X: ArrayLike, X_target: ArrayLike | None, least: int = 2) -> tuple[Rows, Rows]:
+        source = self._read(X, reset=True, ensure_min_samples=least)
+        if X_target is None:
+            return source, source
+        try:
+            return source, self._read(X_target, ensure_min_samples=least)
+        except ValueError as error:
+            raise BadInput(f"X_target: {error}") from error
+
+    def _read(self, X: ArrayLike, *, reset: bool = False, **checks: Any) -> Any:
+        if not reset:
+            check_is_fitted(self, "n_features_in_")
+        sparse = "csr" if self.takes_sparse else False
+        return validate_data(self, X, reset=reset, accept_sparse=sparse, dtype=np.float64, **checks)
+
+
+class ShallowMap(TransformerMixin, Shallow):
+    """A shallow method that maps features: ``transform`` what a model meets, ``transform_source`` what it learns from.
+
+    ``fit_transform`` gives the mapped source, so that in a scikit-learn pipeline the next step learns from that, and
+    the pipeline then predicts for rows of the target.
+    """
+
+    @abstractmethod
+    def transform(self, X: ArrayLike) -> Matrix:
+        """Map rows of the target, ``(n, d)``."""
+
+    @abstractmethod
+    def transform_source(self, X: ArrayLike) -> Matrix:
+        """Map rows of the source, ``(n, d)``, to where a model for the target may learn from them."""
+
+    def fit_transform(self, X: ArrayLike, y: ArrayLike | None = None, *, X_target: ArrayLike | None = None) -> Matrix:
+        """Learn from both domains and map the source."""
+        return self.fit(X, y, X_target=X_target).transform_source(X)
+
+
+def power(matrix: Matrix, exponent: float) -> Matrix:
+    r"""A power of a symmetric matrix with no negative eigenvalue, ``V diag(λ^p) Vᵀ``.
+
+    Args:
+        matrix: Symmetric, ``(d, d)``; eigenvalues that rounding took below zero are taken for zero.
+        exponent: The power ``p``; a negative one needs an invertible matrix.
+
+    Raises:
+        BadInput: A negative power of a singular matrix is asked for.
+
+    Example:
+        >>> power(np.diag([4.0, 9.0]), 0.5).round(12).tolist()
+        [[2.0, 0.0], [0.0, 3.0]]
+    """
+    values, vectors = np.linalg.eigh(matrix)
+    if exponent < 0 and values[0] <= len(values) * np.finfo(float).eps * values[-1]:
+        raise BadInput("a covariance is singular: give a positive reg, or more rows than there are columns")
+    powered: Matrix = (vectors * values.clip(0) ** exponent) @ vectors.T
+    return powered

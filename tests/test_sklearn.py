@@ -1,0 +1,124 @@
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import LinearSVC
+
+from acclimate.errors import BadInput
+from acclimate.methods.shallow.coral import CORAL
+from acclimate.sklearn import Adapter
+
+
+@pytest.fixture
+def turned():
+    """Two classes that part along one axis of a long cloud; the target's cloud lies elsewhere and is another one."""
+    rng = np.random.default_rng(0)
+    y = rng.permutation(np.repeat(["no", "yes"], 60))
+    rows = rng.normal(size=(120, 3))
+    rows[:, 0] += np.where(y == "yes", 3, -3)
+    return rows, y, rows[:90] @ np.diag([1, 5, 0.2]) + [9, 0, 4], y[:90]
+
+
+def test_an_adapted_classifier_is_right_where_the_bare_one_is_not(turned):
+    X, y, X_target, y_target = turned
+    assert LogisticRegression().fit(X, y).score(X_target, y_target) < 0.7
+    assert Adapter(method="coral").fit(X, y, X_target=X_target).score(X_target, y_target) > 0.95
+
+
+def test_it_is_the_classifier_on_what_the_method_gives(turned):
+    X, y, X_target, _ = turned
+    coral = CORAL(reg=0.1).fit(X, X_target=X_target)
+    by_hand = LogisticRegression(C=3).fit(coral.transform_source(X), y)
+    adapter = Adapter(LogisticRegression(C=3), method="coral", options={"reg": 0.1}).fit(X, y, X_target=X_target)
+    np.testing.assert_allclose(adapter.predict_proba(X_target), by_hand.predict_proba(X_target))
+    assert adapter.source_score(X, y) == by_hand.score(coral.transform_source(X), y)
+
+
+def test_a_scikit_learn_pipeline_does_the_same(turned):
+    X, y, X_target, _ = turned
+    pipeline = make_pipeline(CORAL(), LogisticRegression(max_iter=1000)).fit(X, y, coral__X_target=X_target)
+    adapter = Adapter().fit(X, y, X_target=X_target)
+    np.testing.assert_allclose(pipeline.predict_proba(X_target), adapter.predict_proba(X_target))
+
+
+def test_grid_search_chooses_options_on_the_source(turned):
+    X, y, X_target, _ = turned
+    grid = {"method__reg": [0.1, 1.0], "estimator__C": [0.1, 1.0]}
+    search = GridSearchCV(Adapter(LogisticRegression(), method=CORAL()), grid, cv=3, scoring=Adapter.source_score)
+    assert search.fit(X, y, X_target=X_target).best_score_ > 0.95
+
+
+def test_cross_validation_takes_the_target_as_a_fit_parameter(turned):
+    X, y, X_target, _ = turned
+    scores = cross_val_score(Adapter(), X, y, params={"X_target": X_target}, scoring=Adapter.source_score)
+    assert scores.min() > 0.9
+
+
+def test_a_clone_is_fitted_alike(turned):
+    X, y, X_target, _ = turned
+    first = Adapter(LinearSVC(), options={"reg": 0.3}).fit(X, y, X_target=X_target)
+    again = clone(first).fit(X, y, X_target=X_target)
+    np.testing.assert_array_equal(first.decision_function(X_target), again.decision_function(X_target))
+
+
+def test_it_has_probabilities_if_its_classifier_has():
+    assert hasattr(Adapter(), "predict_proba")
+    assert not hasattr(Adapter(LinearSVC()), "predict_proba")
+
+
+@pytest.mark.parametrize(
+    ("adapter", "message"),
+    [
+        (Adapter(method="corall"), "no method 'corall'; did you mean coral"),
+        (Adapter(options={"rge": 1}), "method coral has no option 'rge'; did you mean reg"),
+        (Adapter(method=CORAL(), options={"reg": 1}), "give it its options"),
+    ],
+)
+def test_what_it_does_not_know_is_one_clear_line(turned, adapter, message):
+    with pytest.raises(BadInput, match=message):
+        adapter.fit(*turned[:2])
+
+
+def test_a_target_of_other_columns_is_refused_by_name(turned):
+    X, y, X_target, _ = turned
+    with pytest.raises(BadInput, match="X_target: X has 2 features"):
+        Adapter().fit(X, y, X_target=X_target[:, :2])
+
+
+def test_an_unknown_domain_is_refused(turned):
+    with pytest.raises(BadInput, match="neither 'source' nor 'target'"):
+        Adapter().fit(*turned[:2]).predict(turned[2], domain="test")
+
+
+def test_an_adapter_of_skadas_takes_the_methods_place(turned, skada):
+    X, y, X_target, _ = turned
+    ours = Adapter(method=CORAL(reg=0)).fit(X, y, X_target=X_target)
+    theirs = Adapter(method=skada.CORALAdapter(reg=None)).fit(X, y, X_target=X_target)
+    for domain, rows in (("source", X), ("target", X_target)):
+        np.testing.assert_array_equal(ours.predict(rows, domain=domain), theirs.predict(rows, domain=domain))
+
+
+def test_weights_of_skadas_reach_the_classifier(turned, skada):
+    X, y, X_target, _ = turned
+    adapter = Adapter(method=skada.DensityReweightAdapter()).fit(X, y, X_target=X_target)
+    by_hand = LogisticRegression(max_iter=1000).fit(X, y, sample_weight=adapter.method_.weights_)
+    np.testing.assert_allclose(adapter.predict_proba(X_target), by_hand.predict_proba(X_target))
+
+
+@pytest.mark.parametrize("kind", ["CORAL", "JDOTClassifier"])
+def test_a_whole_estimator_of_skadas_takes_the_place_of_both(turned, skada, kind):
+    X, y, X_target, _ = turned
+    theirs = getattr(skada, kind)(LogisticRegression())
+    adapter = Adapter(method=theirs).fit(X, y, X_target=X_target)
+    labels = np.r_[y == "yes", np.full(len(X_target), -1)]
+    by_hand, domains = clone(theirs), np.repeat([1, -2], [len(X), len(X_target)])
+    by_hand.fit(np.r_[X, X_target], labels, sample_domain=domains)
+    np.testing.assert_array_equal(adapter.predict(X_target) == "yes", by_hand.predict(X_target) == 1)
+    assert adapter.predict_proba(X_target).shape == (len(X_target), 2)
+
+
+def test_a_whole_estimator_leaves_no_room_for_another(turned, skada):
+    with pytest.raises(BadInput, match="leave out the estimator"):
+        Adapter(LogisticRegression(), method=skada.JDOTClassifier()).fit(*turned[:2])
