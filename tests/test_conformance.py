@@ -49,6 +49,19 @@ class ReturnsAVector(GOOD):
         return {"class": cross_entropy(source.logits, labels, reduction="none"), "t": target.logits.mean()}
 
 
+class LeavesTorch(GOOD):
+    __doc__ = GOOD.__doc__
+
+    def losses(self, source, labels, target, progress):
+        constant = float(target.logits.detach().numpy().mean())
+        return {n: loss + constant for n, loss in super().losses(source, labels, target, progress).items()}
+
+
+class SaysItCannotBeBatched(GOOD):
+    __doc__ = GOOD.__doc__
+    batched = False
+
+
 @pytest.mark.parametrize(
     ("wrong", "check"),
     [
@@ -58,6 +71,8 @@ class ReturnsAVector(GOOD):
         (DetachesTheTarget, "what_it_needs_reaches_the_backbone"),
         (PairsExamplesByOrder, "order_in_the_batch_does_not_matter"),
         (ReturnsAVector, "losses_are_named_finite_scalars"),
+        (LeavesTorch, "batched_seeds_agree_with_single_ones"),
+        (SaysItCannotBeBatched, "batched_seeds_agree_with_single_ones"),
     ],
 )
 def test_a_wrong_method_is_caught(wrong, check):

@@ -20,6 +20,9 @@ class Method(nn.Module):
     """The domains it learns from: ``source``, ``target``, or ``target_labels``, an explicitly labelled target
     that stands in the place of the source. Of a domain that is not named it gets an empty batch."""
 
+    batched: ClassVar[bool] = True
+    """Whether seeds can be stacked by ``torch.func`` and trained as one; not where a loss leaves torch."""
+
     turns: tuple[Turn, ...] = ()
     """The alternating steps of one training step, in order; none means that all parts move at once."""
 
