@@ -7,14 +7,14 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array, csr_matrix
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from acclimate.errors import BadInput
 
 Matrix: TypeAlias = NDArray[np.float64]
-Rows: TypeAlias = Matrix | csr_array | csr_matrix
+Rows: TypeAlias = Any
+"""Float64, ``(n, d)``: a `Matrix` or SciPy's CSR, which has no types."""
 
 
 class Shallow(BaseEstimator):

@@ -1,0 +1,98 @@
+"""Kernel mean matching."""
+
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import brentq, minimize
+from sklearn.metrics.pairwise import pairwise_kernels
+
+from acclimate.errors import BadInput
+from acclimate.methods.shallow_base import Matrix, Shallow
+
+
+class KernelMeanMatching(Shallow):
+    r"""Weight the source so that its mean in a kernel's space is the target's.
+
+    .. math::
+        \min_\beta \; \tfrac12 \beta^\top K \beta - \kappa^\top \beta \quad \text{with} \quad
+        0 \le \beta_i \le B, \; \Bigl| \sum_i \beta_i - n_s \Bigr| \le n_s \epsilon, \qquad
+        K_{ij} = k(x_i, x_j), \; \kappa_i = \frac{n_s}{n_t} \sum_j k(x_i, x'_j)
+
+    Needs no model of either density. For covariate shift, as importance weighting.
+
+    Shapes: source ``(n_s, d)``, target ``(n_t, d)``, either may be sparse; ``weights_`` are ``(n_s,)``.
+    Takes ``O(n_s²)`` memory.
+
+    Args:
+        kernel: ``rbf`` or ``linear``.
+        gamma: Of ``exp(−γ‖x − x′‖²)``; ``1 / d`` if ``None``.
+        bound: The bound :math:`B`.
+        eps: :math:`\epsilon`; the paper's :math:`1 - 1/\sqrt{n_s}` if ``None``.
+
+    Raises:
+        BadInput: No weights within the bound can sum to so much.
+
+    Reference:
+        Huang, Smola, Gretton, Borgwardt & Schölkopf, Correcting Sample Selection Bias by Unlabeled Data, NIPS 2006.
+    """
+
+    takes_sparse = True
+
+    def __init__(
+        self,
+        *,
+        kernel: Literal["rbf", "linear"] = "rbf",
+        gamma: float | None = None,
+        bound: float = 1000.0,
+        eps: float | None = None,
+    ):
+        self.kernel = kernel
+        self.gamma = gamma
+        self.bound = bound
+        self.eps = eps
+
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None, *, X_target: ArrayLike | None = None) -> Self:
+        """Find the weights of the source."""
+        source, target = self._domains(X, X_target, least=1)
+        told = {"metric": self.kernel, "filter_params": True, "gamma": self.gamma}
+        within = pairwise_kernels(source, **told)
+        across = pairwise_kernels(source, target, **told).mean(1) * len(within)
+        eps = 1 - len(within) ** -0.5 if self.eps is None else self.eps
+        self.weights_ = match(within, across, self.bound, eps)
+        return self
+
+
+def match(kernel: Matrix, kappa: Matrix, bound: float, eps: float) -> Matrix:
+    """The weights ``β``, ``(n,)``, for ``K``, ``(n, n)``, and ``κ``, ``(n,)``.
+
+    A price ``ν`` on the sum stands for the constraint on it: the sum falls as the price rises, so that the one price
+    at which it holds is a root, and for each price only bounds are left.
+
+    Raises:
+        BadInput: ``bound`` is below ``1 − eps``.
+    """
+    n = len(kappa)
+    if bound < 1 - eps:
+        raise BadInput(f"weights of at most bound={bound} cannot have a mean of 1 − eps = {1 - eps:.3g}")
+    weights = priced(kernel, kappa, bound)
+    wanted = np.clip(weights.sum(), n * (1 - eps), n * (1 + eps))
+    if weights.sum() == wanted:
+        return weights
+    dearest, cheapest = kappa.max(), (kappa - bound * kernel.clip(0).sum(1)).min()
+    price = brentq(lambda nu: priced(kernel, kappa - nu, bound).sum() - wanted, cheapest, dearest, xtol=1e-12 * n)
+    return priced(kernel, kappa - price, bound)
+
+
+def priced(kernel: Matrix, kappa: Matrix, bound: float) -> Matrix:
+    """The weights without the constraint on their sum."""
+    n = len(kappa)
+
+    def loss(beta: Matrix) -> tuple[float, Matrix]:
+        pull = kernel @ beta
+        return float(beta @ (pull / 2 - kappa)) / n, (pull - kappa) / n
+
+    strict = {"ftol": 0.0, "gtol": 1e-12, "maxiter": 10_000, "maxfun": 20_000, "maxcor": 30}
+    start = np.full(n, min(1.0, bound))
+    weights: Matrix = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, bound)] * n, options=strict).x
+    return weights
