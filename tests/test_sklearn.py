@@ -1,4 +1,8 @@
+import subprocess
+import sys
+
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -122,3 +126,16 @@ def test_a_whole_estimator_of_skadas_takes_the_place_of_both(turned, skada, kind
 def test_a_whole_estimator_leaves_no_room_for_another(turned, skada):
     with pytest.raises(BadInput, match="leave out the estimator"):
         Adapter(LogisticRegression(), method=skada.JDOTClassifier()).fit(*turned[:2])
+
+
+def test_columns_in_another_order_are_refused(turned):
+    X, y, X_target, _ = turned
+    here, there = pd.DataFrame(X, columns=[*"abc"]), pd.DataFrame(X_target, columns=[*"acb"])
+    with pytest.raises(BadInput, match="X_target: The feature names should match"):
+        Adapter().fit(here, y, X_target=there)
+
+
+def test_it_is_there_once_acclimate_is_imported():
+    code = "import acclimate; print(acclimate.sklearn.Adapter())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "Adapter()\n"

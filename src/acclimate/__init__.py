@@ -33,6 +33,8 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for, so that importing Acclimate costs nothing."""
     if name == "__version__":
         return import_module("importlib.metadata").version("acclimate")
+    if name == "sklearn":
+        return import_module("acclimate.sklearn")
     if name not in _HOME:
         raise AttributeError(f"module 'acclimate' has no attribute {name!r}")
     value = getattr(import_module(_HOME[name]), name)

@@ -7,6 +7,7 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse, vstack
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -68,6 +69,13 @@ class ShallowMap(TransformerMixin, Shallow):
     def fit_transform(self, X: ArrayLike, y: ArrayLike | None = None, *, X_target: ArrayLike | None = None) -> Matrix:
         """Learn from both domains and map the source."""
         return self.fit(X, y, X_target=X_target).transform_source(X)
+
+
+def stacked(source: Rows, target: Rows) -> Rows:
+    """Rows of both domains, ``(n_s + n_t, d)``, the source's first; sparse if either is."""
+    if issparse(source) or issparse(target):
+        return vstack([source, target], "csr")
+    return np.vstack([source, target])
 
 
 def power(matrix: Matrix, exponent: float) -> Matrix:

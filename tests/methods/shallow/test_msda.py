@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -50,3 +53,19 @@ def test_columns_that_are_always_zero_do_no_harm():
 def test_corruption_is_a_probability(corruption):
     with pytest.raises(BadInput, match="not between 0 and 1"):
         MSDA(corruption=corruption).fit(rows(5, 3))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_reviews_of_5000_words_take_less_than_4_gib(shared_data, environment):
+    code = f"""
+import resource
+from scipy.sparse import load_npz
+from acclimate.methods.shallow.msda import MSDA
+books, dvd = (load_npz(r"{shared_data}/amazon_bow/" + name) for name in ("books_train.npz", "dvd_train.npz"))
+print(MSDA().fit_transform(books, X_target=dvd).shape, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    shape, gib = done.stdout.rsplit(" ", 1)
+    assert shape == "(2000, 30000)"
+    assert float(gib) < 4

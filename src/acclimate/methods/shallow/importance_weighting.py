@@ -4,11 +4,10 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.sparse import issparse, vstack
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
-from acclimate.methods.shallow_base import Matrix, Rows, Shallow
+from acclimate.methods.shallow_base import Matrix, Rows, Shallow, stacked
 
 
 class ImportanceWeighting(Shallow):
@@ -43,10 +42,9 @@ class ImportanceWeighting(Shallow):
         """Learn to tell the domains apart, and from that the weights of the source."""
         source, target = self._domains(X, X_target, least=1)
         sizes = source.shape[0], target.shape[0]
-        rows = vstack([source, target], "csr") if issparse(source) else np.vstack([source, target])
         logistic = LogisticRegression(C=self.C, max_iter=1000)
         classifier = logistic if self.classifier is None else clone(self.classifier)
-        self.classifier_ = classifier.fit(rows, np.repeat([0, 1], sizes))
+        self.classifier_ = classifier.fit(stacked(source, target), np.repeat([0, 1], sizes))
         self.share_ = sizes[0] / sizes[1]
         self.scale_ = self._ratio(source).mean()
         self.weights_ = self.weights(source)

@@ -6,11 +6,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import cho_factor, cho_solve
-from scipy.sparse import issparse, vstack
+from scipy.sparse import issparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin
 
 from acclimate.errors import BadInput
-from acclimate.methods.shallow_base import Matrix, Rows, ShallowMap
+from acclimate.methods.shallow_base import Matrix, Rows, ShallowMap, stacked
 
 
 class MSDA(ClassNamePrefixFeaturesOutMixin, ShallowMap):
@@ -55,7 +55,7 @@ class MSDA(ClassNamePrefixFeaturesOutMixin, ShallowMap):
         if not 0 < self.corruption < 1:
             raise BadInput(f"corruption={self.corruption} is not between 0 and 1")
         source, target = self._domains(X, X_target, least=1)
-        rows: Rows = vstack([source, target], "csr") if issparse(source) else np.vstack([source, target])
+        rows = stacked(source, target)
         self.weights_per_layer_ = []
         for layer in range(self.layers):
             weights = denoiser(rows, self.corruption, self.reg)

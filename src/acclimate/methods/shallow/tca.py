@@ -9,7 +9,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.metrics.pairwise import pairwise_kernels
 
 from acclimate.errors import BadInput
-from acclimate.methods.shallow_base import Matrix, ShallowMap
+from acclimate.methods.shallow_base import Matrix, ShallowMap, stacked
 
 
 class TCA(ClassNamePrefixFeaturesOutMixin, ShallowMap):
@@ -57,7 +57,7 @@ class TCA(ClassNamePrefixFeaturesOutMixin, ShallowMap):
         source, target = self._domains(X, X_target)
         if self.mu <= 0:
             raise BadInput(f"mu={self.mu} is not positive")
-        self.rows_ = np.vstack([source, target])
+        self.rows_ = stacked(source, target)
         self.components_ = components(self._kernel(self.rows_), len(source), self.mu, self.n_components)
         self._n_features_out = self.components_.shape[1]
         return self
