@@ -1,7 +1,7 @@
 """``acclimate predict``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,26 +34,20 @@ def predict(
         get(label_shift)
     opened = Run.open(run)
     frame = opened.predict(examples)
-    shares: list[dict[str, str | float]] = []
-    if label_shift:
-        shift = opened.label_shift(frame, label_shift)
-        frame = opened.correct(frame, shift)
-        shares = [
-            {"class": c, "share": s, "low": low, "high": high, "source": before}
-            for c, s, low, high, before in zip(
-                opened.recipe.classes, *(v.round(6).tolist() for v in shift[:4]), strict=True
-            )
-        ]
+    shift = opened.label_shift(frame, label_shift) if label_shift else None
+    frame = frame if shift is None else opened.correct(frame, shift)
     RunFolder(path.parent).write(path.name, frame.write_csv if path.suffix == ".csv" else frame.write_parquet)
     unread = frame["error"].count()
     counts = {str(c): int(n) for c, n in frame["class"].drop_nulls().value_counts(sort=True).iter_rows()}
     text = f"{frame.height} rows to {path}" + (f"; {unread} could not be read, see column error" if unread else "")
-    value = {"output": str(path), "rows": frame.height, "unread": unread, "classes": counts}
-    tell("\n".join([text, *map(_share, shares)]), {**value, **({"shares": shares} if shares else {})}, as_json=json)
+    value: dict[str, Any] = {"output": str(path), "rows": frame.height, "unread": unread, "classes": counts}
+    if shift is not None:
+        value["shares"] = shift.by_class(opened.recipe.classes)
+        text = "\n".join([text, *(_SHARE.format(**of) for of in value["shares"])])
+    tell(text, value, as_json=json)
 
 
-def _share(of: dict[str, str | float]) -> str:
-    return "{class}: {share:.1%} of them ({low:.1%} to {high:.1%}; {source:.1%} in the source)".format(**of)
+_SHARE = "{class}: {share:.1%} ({low:.1%} to {high:.1%}), in the source {source:.1%}"
 
 
 def _checked(output: Path, examples: str) -> Path:

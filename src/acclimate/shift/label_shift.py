@@ -4,8 +4,8 @@ Everything here reads only what one classifier says of held-out source examples,
 the target: probabilities ``(n, k)``, labels ``(n,)``.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,12 @@ class LabelShift(NamedTuple):
     high: NDArray[np.float64]
     source: NDArray[np.float64]
     calibration: Calibration
+
+    def by_class(self, classes: Sequence[str]) -> list[dict[str, Any]]:
+        """``class``, ``share``, ``low``, ``high`` and ``source`` of every class, to print."""
+        columns = ("share", "low", "high", "source")
+        rows = zip(*(part.tolist() for part in (self.shares, self.low, self.high, self.source)), strict=True)
+        return [{"class": c} | dict(zip(columns, row, strict=True)) for c, row in zip(classes, rows, strict=True)]
 
     def correct(self, probabilities: Probabilities) -> Probabilities:
         r"""What the classifier would say had it known the target's shares.
@@ -162,7 +168,7 @@ def rlls(
 
 
 def em(
-    source: Probabilities, labels: Labels, target: Probabilities, *, rounds: int = 1000, tolerance: float = 1e-7
+    source: Probabilities, labels: Labels, target: Probabilities, *, rounds: int = 1000, tolerance: float = 1e-6
 ) -> Weights:
     r"""Expectation maximisation of the likelihood of the target under new class shares.
 
@@ -184,13 +190,28 @@ def em(
         2002; with bias-corrected calibration after Alexandari et al., ICML 2020. arXiv:1901.06852
     """
     share = _shares(labels, source.shape[1])
+    likelihood = target / share.clip(1e-12)
+
+    def better(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+        per_row: NDArray[np.float64] = 1 / np.asarray(likelihood @ shares).clip(1e-300)
+        return np.asarray(shares * (per_row @ likelihood) / len(likelihood))
+
     now = share
     for _ in range(rounds):
-        posterior = target * (now / share.clip(1e-12))
-        before, now = now, (posterior / posterior.sum(1, keepdims=True).clip(1e-300)).mean(0)
+        once = better(now)
+        before, now = now, _leap(now, once, better(once))
         if np.abs(now - before).max() < tolerance:
             break
     return np.asarray(now / share.clip(1e-12))
+
+
+def _leap(now: NDArray[np.float64], once: NDArray[np.float64], twice: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where two rounds of EM point to, extrapolated (Varadhan & Roland 2008): tens of rounds instead of thousands."""
+    first, second = once - now, twice - 2 * once + now
+    bend = float(np.linalg.norm(second))
+    length = max(1.0, float(np.linalg.norm(first)) / max(bend, 1e-300))
+    far = now + 2 * length * first + length**2 * second
+    return twice if (far < 0).any() else np.asarray(far / far.sum())
 
 
 ESTIMATORS: dict[str, Estimator] = {"bbse": bbse, "rlls": rlls, "em": em}
