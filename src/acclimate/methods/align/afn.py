@@ -20,9 +20,9 @@ class AFN(Method):
     This is the stepwise variant (SAFN). :math:`\overline{\lVert f \rVert}` is the norm itself as a constant to the
     gradient: each step asks of each example a norm a little larger than it has, since examples of the target with
     a small norm are those that transfer badly. The value of the loss is therefore always
-    :math:`2 \cdot \text{weight} \cdot \text{step}^2`, and only its gradient tells anything. The domains' means are
-    added, as in the authors' code. The paper's dropout that preserves the norm is a matter of the backbone and not
-    here.
+    :math:`2 \cdot \text{weight} \cdot \text{step}^2`, and only its gradient tells anything. Nothing but the class loss
+    bounds the norm, so a large learning rate drives it off. The domains' means are added, as in the authors' code.
+    The paper's dropout that preserves the norm is a matter of the backbone and not here.
 
     Shapes: features ``(n_s, d)`` and ``(n_t, d)``; ``n_s`` need not equal ``n_t``.
 
