@@ -296,7 +296,7 @@ OPTIONS = {
     "no seeds": Bad(f"{NPZ} --seeds -2", "seeds: -2 is too few"),
     "no devices": Bad(f"{NPZ} --devices 0", "devices: 0 is too few"),
     "precision": Bad(f"{NPZ} --precision 7-bit", "train.precision='7-bit' does not fit; Input should be '32-true'"),
-    "method unknown": Bad(f"{NPZ} --method dan", "no method 'dan'; did you mean dann?"),
+    "method unknown": Bad(f"{NPZ} --method dannn", "no method 'dannn'; did you mean dann?"),
     "option unknown": Bad(f"{NPZ} --method mcc --set wieght=1", "no option 'wieght'; did you mean weight?"),
     "option of another type": Bad(f"{NPZ} --method mcc --set weight=much", "option weight='much' does not fit"),
     "set without =": Bad(f"{NPZ} --set weight", "--set weight: write it as key=value"),
