@@ -77,7 +77,9 @@ def test_it_has_probabilities_if_its_classifier_has():
     [
         (Adapter(method="corall"), "no method 'corall'; did you mean coral"),
         (Adapter(options={"rge": 1}), "method coral has no option 'rge'; did you mean reg"),
+        (Adapter(method="tca", options={"kernel": "cubic"}), "method tca: option kernel='cubic' does not fit"),
         (Adapter(method=CORAL(), options={"reg": 1}), "give it its options"),
+        (Adapter(method=LinearSVC()), "LinearSVC.fit takes no target"),
     ],
 )
 def test_what_it_does_not_know_is_one_clear_line(turned, adapter, message):
@@ -135,7 +137,7 @@ def test_columns_in_another_order_are_refused(turned):
         Adapter().fit(here, y, X_target=there)
 
 
-def test_it_is_there_once_acclimate_is_imported():
-    code = "import acclimate; print(acclimate.sklearn.Adapter())"
+def test_it_is_there_once_acclimate_is_imported_and_brings_no_torch():
+    code = "import sys, acclimate; print(acclimate.sklearn.Adapter(), 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "Adapter()\n"
+    assert done.stdout == "Adapter() False\n"

@@ -128,6 +128,10 @@ class Adapter(ClassifierMixin, BaseEstimator):
             return shallow.get(self.method)(**told)
         if self.options:
             raise BadInput("options go with the name of a method; this method is an object, give it its options")
+        takes_both = has_fit_parameter(self.method, "X_target") or has_fit_parameter(self.method, "sample_domain")
+        if not takes_both and not isinstance(self.method, Pipeline):
+            kind = type(self.method).__name__
+            raise BadInput(f"{kind}.fit takes no target: it is neither a shallow method nor one of skada's")
         if self._is_whole():
             if self.estimator is not None:
                 raise BadInput(f"{type(self.method).__name__} is a classifier itself: leave out the estimator")
