@@ -53,7 +53,7 @@ def test_every_command_explains_itself(acclimate, command):
 
 def test_methods_are_listed(acclimate):
     told = acclimate("methods", "--json")
-    assert {"dann", "mcc", "source_only"} <= {m["name"] for m in json.loads(told.out)["methods"]}
+    assert {"dann", "mcc", "source_only", "tca", "tent"} <= {m["name"] for m in json.loads(told.out)["methods"]}
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
@@ -71,6 +71,14 @@ def test_predicting_says_how_many_in_json(acclimate, finished_run, new_rows, tmp
     said = json.loads(told.out)
     assert (said["rows"], said["unread"]) == (5, 0)
     assert sum(said["classes"].values()) == 5
+
+
+def test_a_model_can_adapt_while_it_predicts(acclimate, finished_run, new_rows, tmp_path):
+    output = tmp_path / "p.csv"
+    told = acclimate(
+        "predict", finished_run, new_rows, "-o", output, "--test-time", "lame", "--set", "neighbours=2", "--json"
+    )
+    assert json.loads(told.out)["rows"] == pl.read_csv(output).height == 5
 
 
 def test_predictions_can_be_corrected_for_other_class_shares(acclimate, finished_run, new_rows, tmp_path):

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from acclimate.cli.output import Json, columns, speak_on_stderr, tell
-from acclimate.errors import BadInput, Stopped
+from acclimate.cli.output import Json, columns, pairs, speak_on_stderr, tell
+from acclimate.errors import Stopped
 
 
 def register(app: typer.Typer) -> None:
@@ -46,19 +46,12 @@ def adapt(
     try:
         run = adapt_(
             source, target, output, method=method, backbone=backbone, weights=weights, image_size=image_size,
-            steps=steps, seeds=seeds, label=label, text=text, drop=columns(drop), settings=_pairs(set_ or []),
+            steps=steps, seeds=seeds, label=label, text=text, drop=columns(drop), settings=pairs(set_),
             score=score, target_labels=target_labels, precision=precision, devices=devices, resume=resume, show=True,
         )  # fmt: skip
     except KeyboardInterrupt:
         raise Stopped(f"stopped; the same command with --resume goes on with {output}") from None
     tell(_summary(run), {"run": str(run.path), **run.scores}, as_json=json)
-
-
-def _pairs(texts: list[str]) -> dict[str, Any]:
-    for text in texts:
-        if not text.partition("=")[0].strip() or "=" not in text:
-            raise BadInput(f"--set {text}: write it as key=value, e.g. --set weight=0.5")
-    return {key.strip(): value for key, _, value in (text.partition("=") for text in texts)}
 
 
 def _summary(run: Any) -> str:

@@ -4,6 +4,11 @@ import typer
 
 from acclimate.cli.output import Json, tell
 
+_USED = {
+    "shallow": "acclimate.sklearn.Adapter(method=NAME), in Python",
+    "testtime": "acclimate predict --test-time NAME",
+}
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -12,12 +17,16 @@ def register(app: typer.Typer) -> None:
 
 def methods(json: Json = False) -> None:
     """List the methods, with their options and where they come from."""
-    from acclimate import methods as all_methods
+    from acclimate import methods as deep
+    from acclimate.methods import shallow, testtime
 
-    found = [all_methods.summary(name) for name in all_methods.names()]
+    found = [kind.summary(name) for kind in (deep, shallow, testtime) for name in kind.names()]
     width = max(len(m["name"]) for m in found)
-    lines = []
+    lines, last = [], ""
     for method in found:
+        kind = _USED.get(method["family"], "acclimate adapt --method NAME")
+        lines += [f"\n{kind}"] if kind != last else []
+        last = kind
         options = ", ".join(f"{k}={v}" for k, v in method["options"].items())
         lines.append(f"{method['name']:<{width}}  {method['does']}\n{'':<{width}}  {options or 'no options'}")
-    tell("\n".join(lines), {"methods": found}, as_json=json)
+    tell("\n".join(lines).strip(), {"methods": found}, as_json=json)

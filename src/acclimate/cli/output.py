@@ -3,10 +3,12 @@
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
+
+from acclimate.errors import BadInput
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, all else on stderr.")]
 
@@ -36,3 +38,15 @@ def speak_on_stderr() -> None:
 def columns(text: str | None) -> tuple[str, ...]:
     """``"a,b"`` as ``("a", "b")``."""
     return tuple(c.strip() for c in (text or "").split(",") if c.strip())
+
+
+def pairs(texts: Sequence[str] | None) -> dict[str, str]:
+    """``["a=1"]`` as ``{"a": "1"}``.
+
+    Raises:
+        BadInput: One is not of that form.
+    """
+    for text in texts or ():
+        if not text.partition("=")[0].strip() or "=" not in text:
+            raise BadInput(f"--set {text}: write it as key=value, e.g. --set weight=0.5")
+    return {key.strip(): value for key, _, value in (text.partition("=") for text in texts or ())}

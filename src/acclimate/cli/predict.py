@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from acclimate.cli.output import Json, speak_on_stderr, tell
+from acclimate.cli.output import Json, pairs, speak_on_stderr, tell
 from acclimate.errors import BadInput
 
 
@@ -21,6 +21,12 @@ def predict(
     label_shift: Annotated[
         str, typer.Option(help="Correct for other class shares than the source's, found by: bbse, rlls or em.")
     ] = "",
+    test_time: Annotated[
+        str, typer.Option(help="Adapt while predicting: adabn, tent or lame. INPUT is read as a stream, in its order.")
+    ] = "",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value: an option of --test-time, e.g. most_changed=0.2")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write class and probabilities for every row of INPUT, in its order."""
@@ -33,7 +39,7 @@ def predict(
     if label_shift:
         get(label_shift)
     opened = Run.open(run)
-    frame = opened.predict(examples)
+    frame = opened.predict(examples, test_time=test_time, settings=pairs(set_))
     shift = opened.label_shift(frame, label_shift) if label_shift else None
     frame = frame if shift is None else opened.correct(frame, shift)
     RunFolder(path.parent).write(path.name, frame.write_csv if path.suffix == ".csv" else frame.write_parquet)

@@ -1,6 +1,6 @@
 """A finished Run that predicts: it reads the Run's folder and nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +25,9 @@ from acclimate.data.preprocess import (
 )
 from acclimate.errors import BadInput, first_line
 from acclimate.evaluate.metrics import confusion, recalls, scores
+from acclimate.methods import testtime
 from acclimate.nn import Classifier
+from acclimate.recipe import check_options
 from acclimate.run import RunFolder
 from acclimate.shift.label_shift import LabelShift, label_shift
 
@@ -99,11 +101,13 @@ class Run(RunFolder):
             raise BadInput(f"{self.file('scores.json')}: says not which model is kept; was it changed by hand?")
         return str(kept)
 
-    def predict(self, examples: Any) -> pl.DataFrame:
+    def predict(self, examples: Any, *, test_time: str = "", settings: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """Class and probability of every class for each example, in the order of the input.
 
         Args:
             examples: A path, a `Domain`, an array as in an ``.npz``, or a pair of it and labels.
+            test_time: A method by which the model adapts while it predicts: ``adabn``, ``tent``, ``lame``.
+            settings: Options of that method, e.g. ``{"most_changed": 1.0}``.
 
         Returns:
             A row for each: ``name``, ``class``, a ``p_…`` for each class, ``error`` for what could not be read.
@@ -111,13 +115,14 @@ class Run(RunFolder):
         Raises:
             BadInput: The input is of another kind or shape than what the Run was trained on.
         """
+        model = self._predicting(test_time, settings or {})
         domain = self.domain(examples)
         inputs = ReadableInputs(self._inputs(domain))
         readable = inputs.readable
         classes = self.recipe.classes
         probabilities = np.full((len(domain), len(classes)), np.nan)
         if len(readable):
-            probabilities[readable] = say(self.model(self.kept), inputs, "target").probabilities
+            probabilities[readable] = say(model, inputs, "target").probabilities
         chosen: list[str | None] = [None] * len(domain)
         for i in readable:
             chosen[i] = classes[int(probabilities[i].argmax())]
@@ -126,6 +131,16 @@ class Run(RunFolder):
             *[pl.Series(f"p_{c}", probabilities[:, j]).fill_nan(None) for j, c in enumerate(classes)],
             pl.Series("error", [inputs.broken.get(i) for i in range(len(domain))], dtype=pl.String),
         )
+
+    def _predicting(self, test_time: str, settings: Mapping[str, Any]) -> nn.Module:
+        """The kept model, or one that adapts as it predicts."""
+        if settings and not test_time:
+            raise BadInput(f"setting {next(iter(settings))!r}: options go with --test-time; name the method")
+        if not test_time:
+            return self.model(self.kept)
+        kind = testtime.get(test_time)
+        options = check_options(f"test-time {test_time}", settings, testtime.options(test_time))
+        return kind(self.model(self.kept), **options)
 
     def label_shift(self, predicted: pl.DataFrame, how: str = "em") -> LabelShift:
         """How often each class occurs among the examples of `predict`, if nothing but the shares has changed.

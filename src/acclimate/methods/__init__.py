@@ -13,6 +13,6 @@ from acclimate.methods.registry import Registry
 if TYPE_CHECKING:  # so that listing the methods, for --help or tab completion, does not import torch
     from acclimate.methods.base import Method
 
-_families = [m.name for m in pkgutil.iter_modules(__path__) if m.ispkg and m.name != "shallow"]
+_families = [m.name for m in pkgutil.iter_modules(__path__) if m.ispkg and m.name not in {"shallow", "testtime"}]
 _folders: Registry[Method] = Registry(*_families)
 names, get, options, summary = _folders.names, _folders.get, _folders.options, _folders.summary
