@@ -4,6 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 import samples
+import torch
+from safetensors.torch import load_file
 
 import acclimate as package
 from acclimate.data.loaders import split
@@ -52,6 +54,14 @@ def test_labels_of_the_target_change_nothing(tmp_path):
 def test_the_same_recipe_gives_the_same_weights(tmp_path):
     first, second = (package.adapt(shifted(), shifted(shift=2)[0], tmp_path / n, steps=5) for n in "ab")
     assert (first.path / "model.safetensors").read_bytes() == (second.path / "model.safetensors").read_bytes()
+
+
+def test_a_source_free_method_starts_from_the_source_only_weights_and_keeps_its_head(tmp_path):
+    run = adapted(tmp_path, method="shot", steps=3)
+    before, after = (load_file(run.weights(0, phase)) for phase in ("source_only", "adapted"))
+    assert torch.equal(before["head.weight"], after["head.weight"])
+    assert not torch.equal(before["backbone.0.weight"], after["backbone.0.weight"])
+    torch.testing.assert_close(before["backbone.0.weight"], after["backbone.0.weight"], rtol=0, atol=0.02)
 
 
 def test_seeds_are_plural(tmp_path):

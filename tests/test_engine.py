@@ -25,7 +25,9 @@ def run(name="dann", steps=6, *, batch=8, n_target=24, **settings):
     method = build(methods.get(name))
     training = Training(optimizer="sgd", lr=0.05, **settings)
     optimizer = make_optimizer(method, training)
-    done = list(fit(Fabric(accelerator="cpu"), method, optimizer, *loaders(40, n_target, batch), steps=steps))
+    source, target = loaders(40, n_target, batch)
+    more = {"steps": steps, "survey": lambda: [method.model(target.inputs.x)]}
+    done = list(fit(Fabric(accelerator="cpu"), method, optimizer, source, target, **more))
     return method, optimizer, done
 
 
@@ -51,6 +53,15 @@ def test_a_turn_moves_only_what_it_names():
     list(fit(Fabric(accelerator="cpu"), method, make_optimizer(method, Training(lr=0.1)), *loaders(), steps=2))
     assert torch.equal(method.model.backbone[0].weight, still)
     assert not torch.equal(method.second_head[0].weight, moved)
+
+
+def test_before_each_pass_over_the_target_a_method_may_look_at_all_of_it(monkeypatch):
+    method, looked = build(methods.get("mcc")), []
+    monkeypatch.setattr(method, "before_pass", lambda said: looked.append(list(said)))
+    optimizer, rows = make_optimizer(method, Training()), loaders()
+    more = {"survey": lambda: iter("abc"), "pass_steps": 3}
+    list(fit(Fabric(accelerator="cpu"), method, optimizer, *rows, steps=7, start=2, **more))
+    assert looked == [["a", "b", "c"]] * 2  # at 3 and 6, but not where a pass is under way
 
 
 def test_a_turn_is_repeated_as_often_as_it_says(monkeypatch):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 
 from acclimate import backbones, methods
 from acclimate.data.loaders import split
@@ -115,12 +116,11 @@ def _train(run: RunFolder, plan: Plan, seed: int, devices: int, show: bool) -> N
             here, truth = plan.read(plan.target_labels), plan.target_labels.codes(recipe.classes)
         name, options = (recipe.method, recipe.options) if phase == "adapted" else ("source_only", {})
         torch.manual_seed(seed)
-        method = methods.get(name)(backbones.classifier(recipe, phase, plan.shape), **options)
-        train(
-            Job(
-                run, phase, seed, method, recipe.train, here, truth, target, validation, labels[held], devices, show
-            )
-        )  # fmt: skip
+        kind, model = methods.get(name), backbones.classifier(recipe, phase, plan.shape)
+        if kind.starts_from:
+            model.load_state_dict(load_file(run.weights(seed, kind.starts_from)))
+        built = kind(model, **options)
+        train(Job(run, phase, seed, built, recipe.train, here, truth, target, validation, labels[held], devices, show))
 
 
 def _open(output: str | Path | None, recipe: Recipe, resume: bool) -> tuple[RunFolder, Path | None]:

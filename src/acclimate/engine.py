@@ -1,7 +1,7 @@
 """The one training loop. It knows nothing of any method, and no method knows of it."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import reduce
 from itertools import chain
 from operator import add
@@ -15,7 +15,7 @@ from acclimate.data.loaders import Loader, pairs
 from acclimate.errors import BadInput
 from acclimate.methods.base import Method
 from acclimate.recipe import Training
-from acclimate.types import Labeled, Turn, Unlabeled
+from acclimate.types import Labeled, Outputs, Turn, Unlabeled
 
 Rate = Callable[[float], float]
 """What the learning rate is multiplied with at a progress in [0, 1]."""
@@ -49,6 +49,8 @@ def fit(
     steps: int,
     start: int = 0,
     rate: Rate = RATES["constant"],
+    survey: Callable[[], Iterable[Outputs]] = tuple,
+    pass_steps: int = 1,
     read_every: int = 1,
     compiled: bool = False,
 ) -> Iterator[Step]:
@@ -66,6 +68,8 @@ def fit(
         steps: When progress is 1.
         start: Steps already done.
         rate: The schedule of the learning rate.
+        survey: Gives what the model says of the whole target, for methods that look at it before each pass.
+        pass_steps: Steps of a pass over the target.
         read_every: Steps between readings of the losses, which make a GPU wait; they come late, but all come.
         compiled: Have torch compile the method.
 
@@ -80,6 +84,8 @@ def fit(
     batches = _on_device(fabric, pairs(source, target, start))
     unread: list[tuple[int, dict[str, Tensor]]] = []
     for step, (inputs, labels, others) in zip(range(start, steps), batches, strict=False):
+        if step % pass_steps == 0:
+            method.before_pass(survey())
         here, there, progress = Labeled(inputs, labels), Unlabeled(others), step / steps
         _set_rate(optimizer, rate(progress))
         losses: dict[str, Tensor] = {}

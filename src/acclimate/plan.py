@@ -86,6 +86,8 @@ def make_plan(
     parsed = parse_settings(settings or {})
     options = check_options(f"method {method}", parsed.options, methods.options(method))
     given = {"steps": steps, "precision": precision}
+    if len(methods.get(method).needs) == 1:  # there are no two domains whose statistics could be kept apart
+        parsed.train["batch_norm"] = "concat"
     training = check_training({**{k: v for k, v in given.items() if v is not None}, **parsed.train})
     place = Place(path="", label=label, text=text, drop=tuple(drop))
     here = _domain(source, "source", place).require_source()

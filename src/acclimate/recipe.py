@@ -70,9 +70,8 @@ class Recipe(_Part):
         return ("source_only",) if self.method == "source_only" else ("source_only", "adapted")
 
     def separates_batch_norm(self, phase: str) -> bool:
-        """Whether the model of this phase keeps statistics for each domain: those that see both may."""
-        one_domain = phase == "source_only" or self.method in {"source_only", "supervised"}
-        return not one_domain and self.train.batch_norm != "concat"
+        """Whether the model of this phase keeps statistics for each domain; the baseline sees one alone."""
+        return phase != "source_only" and self.train.batch_norm != "concat"
 
     def save(self, path: Path) -> None:
         """Write it as YAML."""

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 from torch.multiprocessing.spawn import ProcessRaisedException
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
@@ -32,6 +31,7 @@ from acclimate.methods.base import Method
 from acclimate.nn import Classifier, Domain, DomainNorm
 from acclimate.recipe import Training
 from acclimate.run import RunFolder
+from acclimate.types import Outputs
 
 STATISTICS_ROWS = 10_000
 """Rows of a domain that batch norm's statistics are taken from after training."""
@@ -125,6 +125,8 @@ def _train(fabric: Fabric, job: Job) -> None:
         steps=training.steps,
         start=start,
         rate=RATES[training.schedule or "constant"],
+        survey=partial(_outputs, method.model, job.target, "target", fabric.device),
+        pass_steps=math.ceil(len(job.target) / training.batch_size),
         read_every=1 if fabric.device.type == "cpu" else math.gcd(training.validate_every, training.save_every, 10),
         compiled=training.compile,
     )
@@ -162,7 +164,7 @@ def _stalled(looks: list[float], patience: int | None) -> bool:
 
 def validate(model: Classifier, inputs: Inputs, labels: NDArray[np.int64], device: torch.device) -> dict[str, float]:
     """Loss and accuracy on the source's validation split, as training sees it."""
-    logits = torch.cat(list(_logits(model, inputs, device)))
+    logits = torch.cat([out.logits.float().cpu() for out in _outputs(model, inputs, "source", device)])
     truth = torch.from_numpy(labels)
     right = (logits.argmax(1) == truth).float().mean()
     return {
@@ -172,11 +174,11 @@ def validate(model: Classifier, inputs: Inputs, labels: NDArray[np.int64], devic
 
 
 @torch.no_grad()
-def _logits(model: Classifier, inputs: Inputs, device: torch.device) -> Iterator[Tensor]:
+def _outputs(model: Classifier, inputs: Inputs, domain: Domain, device: torch.device) -> Iterator[Outputs]:
     model.eval()
     try:
         for rows in rows_of(inputs, EVALUATION_BATCH):
-            yield model(inputs.batch(rows).to(device), "source").logits.float().cpu()
+            yield model(inputs.batch(rows).to(device), domain)
     finally:
         model.train()
 

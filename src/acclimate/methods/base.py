@@ -1,5 +1,6 @@
 """What every method is."""
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -26,9 +27,19 @@ class Method(nn.Module):
     turns: tuple[Turn, ...] = ()
     """The alternating steps of one training step, in order; none means that all parts move at once."""
 
+    starts_from: ClassVar[str] = ""
+    """The phase of the same seed whose weights its model takes over, e.g. ``source_only``; none by default."""
+
     def __init__(self, model: Classifier):
         super().__init__()
         self.model = model
+
+    def before_pass(self, target: Iterable[Outputs]) -> None:
+        """Called before each pass over the target with what the model, in evaluation mode, says of all of it.
+
+        A method that has no use for that leaves ``target`` alone, and nothing is computed. What it learns goes into
+        buffers, so that a training that is cut off within a pass goes on to the same weights.
+        """
 
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
         """Losses of one step, or of one ``turn`` of it. ``progress`` in [0, 1] is how much of the training is done."""

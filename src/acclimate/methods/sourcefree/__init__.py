@@ -1,0 +1,1 @@
+"""Methods that adapt a finished model to the target without the source."""

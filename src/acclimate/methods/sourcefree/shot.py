@@ -1,0 +1,87 @@
+"""Source hypothesis transfer."""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize, pad
+
+from acclimate.methods.base import Method
+from acclimate.nn import Classifier
+from acclimate.types import Labeled, Losses, Outputs, Unlabeled
+
+
+class SHOT(Method):
+    r"""Keep the source's classifier and learn features of the target on which it is sure and forgets no class.
+
+    .. math::
+        \min_f \; \frac{1}{n} \sum_i H(p_i) - H(\bar p)
+            + \text{weight} \cdot \mathrm{CE}(c(f(x_i)), \hat y_i), \qquad
+        \hat y_i = \arg\max_k \cos([f(x_i); 1], \mu_k)
+
+    It starts from the weights of the source-only model; its head :math:`c` stands still and no example of the source
+    is seen again. The centroids :math:`\mu_k` are taken anew before each pass over the target, from all of it, in two
+    rounds: weighted by the probabilities, then by the pseudo-labels that gives. The paper keeps the pseudo-labels of
+    a whole pass; here an example takes the one that its features of the moment are nearest to, so that the state
+    is ``k`` centroids. The entropy of the mean prediction :math:`\bar p` asks for classes that are about as frequent
+    as each other, and does harm where they are not. With several processes each takes :math:`\bar p` of its own part
+    of the batch.
+
+    Shapes: features ``(n_t, d)``, logits ``(n_t, k)``.
+
+    Args:
+        weight: Of the pseudo-labels; 0.3 in the paper.
+        diversity: Of the mean prediction's entropy; 1 in the paper.
+
+    Reference:
+        Liang et al., Do We Really Need to Access the Source Data? Source Hypothesis Transfer for Unsupervised Domain
+        Adaptation, ICML 2020. arXiv:2002.08546
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"target"})
+    starts_from: ClassVar[str] = "source_only"
+    centroids: Tensor
+
+    def __init__(self, model: Classifier, *, weight: float = 0.3, diversity: float = 1.0):
+        super().__init__(model)
+        self.weight, self.diversity = weight, diversity
+        model.head.requires_grad_(False)
+        self.register_buffer("centroids", torch.zeros(model.n_classes, model.n_features + 1))
+
+    def before_pass(self, target: Iterable[Outputs]) -> None:
+        """Take the centroids anew, from what the model says of the whole target."""
+        said = list(target)
+        features = with_one(torch.cat([out.features for out in said]))
+        p = torch.cat([out.logits for out in said]).softmax(1)
+        first = means(features, p, torch.zeros_like(self.centroids))
+        labels = torch.nn.functional.one_hot(nearest(features, first), p.shape[1]).to(p)
+        self.centroids.copy_(means(features, labels, first))
+
+    def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
+        """Entropy of each prediction, negative entropy of their mean, and the loss of the pseudo-labels."""
+        out: Outputs = self.model(target.inputs, "target")
+        log_p = out.logits.log_softmax(1)
+        mean = log_p.exp().mean(0)
+        pseudo = nearest(with_one(out.features.detach()), self.centroids)
+        return {
+            "entropy": -(log_p.exp() * log_p).sum(1).mean(),
+            "diversity": -self.diversity * torch.special.entr(mean).sum(),
+            "pseudo-labels": self.weight * cross_entropy(out.logits, pseudo),
+        }
+
+
+def with_one(features: Tensor) -> Tensor:
+    """Rows ``(n, d + 1)`` of unit length: features with a 1 behind them, which stands for the bias."""
+    return normalize(pad(features, (0, 1), value=1.0))
+
+
+def means(features: Tensor, shares: Tensor, otherwise: Tensor) -> Tensor:
+    """Centroids ``(k, d)``: mean of ``features (n, d)`` by ``shares (n, k)``; of a class without any, ``otherwise``."""
+    counts = shares.sum(0)[:, None]
+    return torch.where(counts > 0, shares.T @ features / counts.clamp(min=1e-8), otherwise)
+
+
+def nearest(features: Tensor, centroids: Tensor) -> Tensor:
+    """The class ``(n,)`` whose centroid has the greatest cosine with each row of ``features``."""
+    return (normalize(features) @ normalize(centroids).T).argmax(1)
