@@ -92,24 +92,24 @@ class StandardizeImages(nn.Module):
         return nn.functional.instance_norm(x.float(), eps=1.0)
 
 
-class _RowsTimesMatrix(torch.autograd.Function):
-    """Compressed rows times a dense matrix, on the CPU: a sum of the rows of the matrix that the non-zeros pick.
+class _SparseAffine(torch.autograd.Function):
+    """Compressed rows times a dense matrix, plus a bias, on the CPU: a sum of the rows that the non-zeros pick.
 
     Backward it is the same sum over SciPy's transpose, so that no gradient is scattered.
     """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.rows = rows
-        return _weighted_bags(rows.crow_indices(), rows.col_indices(), rows.values(), weight)
+        return _weighted_bags(rows.crow_indices(), rows.col_indices(), rows.values(), weight).add_(bias)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor, Tensor]:
         rows = ctx.rows
         parts = rows.values().numpy(), rows.col_indices().numpy(), rows.crow_indices().numpy()
         columns = scipy.sparse.csr_array(parts, shape=tuple(rows.shape)).tocsc()
         crow, col, values = (torch.from_numpy(part) for part in (columns.indptr, columns.indices, columns.data))
-        return None, _weighted_bags(crow, col, values, grads[0].contiguous())
+        return None, _weighted_bags(crow, col, values, grads[0].contiguous()), grads[0].sum(0)
 
 
 def _weighted_bags(crow: Tensor, col: Tensor, values: Tensor, matrix: Tensor) -> Tensor:
@@ -141,8 +141,8 @@ class SparseLinear(nn.Module):
         on_cpu = x.layout == torch.sparse_csr and x.device.type == "cpu" and x.dtype == self.weight.dtype
         if not on_cpu:
             return x @ self.weight + self.bias
-        product: Tensor = _RowsTimesMatrix.apply(x, self.weight)
-        return product + self.bias
+        product: Tensor = _SparseAffine.apply(x, self.weight, self.bias)
+        return product
 
 
 def csr_rows(crow: Tensor, col: Tensor, values: Tensor, n_columns: int) -> Tensor:
@@ -171,11 +171,11 @@ def join(a: Tensor, b: Tensor) -> Tensor:
 
 def _whole_of(a: Tensor, b: Tensor) -> Tensor | None:
     """What ``a`` is the first and ``b`` the second half of, if there is such a thing."""
-    whole = None if torch.compiler.is_compiling() or a.requires_grad else a._base
+    whole = None if torch.compiler.is_compiling() else a._base
     if whole is None or whole is not b._base or whole.shape != (len(a) + len(b), *a.shape[1:]):
         return None
-    apart = (b.data_ptr() - a.data_ptr()) == a.numel() * a.element_size()
-    return whole if apart and whole.is_contiguous() else None
+    follows = b.storage_offset() - a.storage_offset() == a.numel()
+    return whole if follows and whole.is_contiguous() else None
 
 
 class DomainNorm(nn.Module):

@@ -221,7 +221,8 @@ def _loader(fabric: Fabric, job: Job, roles: set[str]) -> Loader:
     labelled, training = "source" in roles, job.training
     inputs, labels = (job.source, job.labels) if labelled else (job.target, None)
     if not roles & job.method.needs:
-        inputs, labels = DenseInputs(np.empty((1, 0), dtype=np.float32)), None
+        # as many rows as a batch has: a pass over fewer would be shuffled anew for each of them
+        inputs, labels = DenseInputs(np.empty((training.batch_size, 0), dtype=np.float32)), None
     sampler = Sampler(
         len(inputs),
         training.batch_size,

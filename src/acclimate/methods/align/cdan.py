@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, mlp, reverse_grad
+from acclimate.nn import Classifier, join, mlp, reverse_grad
 from acclimate.types import Losses, Outputs
 
 
@@ -71,7 +71,7 @@ class CDAN(Method):
         """Class loss and conditional domain loss."""
         scale = self.weight * (2 / (1 + math.exp(-self.gamma * progress)) - 1)
         sizes = [len(source.features), len(target.features)]
-        features = reverse_grad(torch.cat([source.features, target.features]), scale)
+        features = reverse_grad(join(source.features, target.features), scale)
         p = torch.cat([source.logits, target.logits]).detach().softmax(1)
         is_source, is_target = self.discriminator(self.condition(features, p)).split(sizes)
         here, there = (certainty(of.logits) if self.entropy else None for of in (source, target))

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, mlp, reverse_grad
+from acclimate.nn import Classifier, join, mlp, reverse_grad
 from acclimate.types import Losses, Outputs
 
 
@@ -44,7 +44,7 @@ class DANN(Method):
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Class loss and domain loss."""
         scale = self.weight * (2 / (1 + math.exp(-self.gamma * progress)) - 1)
-        features = reverse_grad(torch.cat([source.features, target.features]), scale)
+        features = reverse_grad(join(source.features, target.features), scale)
         is_source, is_target = self.discriminator(features).split([len(source.features), len(target.features)])
         return {
             "class": cross_entropy(source.logits, labels),

@@ -2,12 +2,11 @@
 
 import math
 
-import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, fresh_copy, reverse_grad
+from acclimate.nn import Classifier, fresh_copy, join, reverse_grad
 from acclimate.types import Losses, Outputs
 
 
@@ -45,7 +44,7 @@ class MDD(Method):
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Class loss and both sides of the disparity."""
         scale = self.weight * (2 / (1 + math.exp(-self.gamma * progress)) - 1)
-        features = reverse_grad(torch.cat([source.features, target.features]), scale)
+        features = reverse_grad(join(source.features, target.features), scale)
         here, there = self.second_head(features).split([len(source.features), len(target.features)])
         return {
             "class": cross_entropy(source.logits, labels),
