@@ -6,10 +6,11 @@ import scipy.sparse
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import entropy
 from torch import nn
 from torch.func import grad, vmap
 
-from acclimate.nn import Classifier, DomainNorm, Normalize, SparseLinear, csr_rows, join, mlp, reverse_grad
+from acclimate.nn import Classifier, DomainNorm, Normalize, SparseLinear, certainty, csr_rows, join, mlp, reverse_grad
 
 
 def csr(x):
@@ -82,6 +83,17 @@ def test_reverse_grad_can_be_batched_over_seeds():
     x = torch.randn(3, 2)
     by_row = vmap(grad(lambda row: reverse_grad(row, 0.5).square().sum()))(x)
     torch.testing.assert_close(by_row, -x)
+
+
+@given(st.integers(1, 9), st.integers(2, 5), st.integers(0, 999))
+def test_certainty_is_one_and_the_exponential_of_the_negative_entropy_to_mean_one(n, k, seed):
+    z = torch.randn(n, k, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    weights = 1 + np.exp(-entropy(z.softmax(1), axis=1))
+    np.testing.assert_allclose(certainty(z), weights / weights.mean(), rtol=1e-9)
+
+
+def test_a_prediction_without_any_doubt_has_a_finite_certainty():
+    torch.testing.assert_close(certainty(torch.tensor([[999.0, 0.0], [1.0, 1.0]])), torch.tensor([8, 6]) / 7)
 
 
 @pytest.mark.parametrize("shared", [True, False])

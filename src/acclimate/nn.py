@@ -42,6 +42,21 @@ def reverse_grad(x: Tensor, scale: float = 1.0) -> Tensor:
     return y
 
 
+def certainty(logits: Tensor) -> Tensor:
+    r"""How much each example should count if the sure ones count most, ``(n,)``, of logits ``(n, k)``.
+
+    .. math:: w_i = \frac{n \, (1 + e^{-H(p_i)})}{\sum_{i'} (1 + e^{-H(p_{i'})})}, \qquad p = \mathrm{softmax}(z)
+
+    Their mean is 1, and they are constants to the gradient.
+
+    Reference:
+        Long et al., Conditional Adversarial Domain Adaptation, NeurIPS 2018. arXiv:1705.10667
+    """
+    log_p = logits.detach().log_softmax(1)
+    weights = 1 + (log_p.exp() * log_p).sum(1).exp()
+    return weights / weights.mean()
+
+
 def mlp(*widths: int) -> nn.Sequential:
     """Linear layers of the given widths with ReLU between: ``mlp(256, 1024, 1)``."""
     layers: list[nn.Module] = []

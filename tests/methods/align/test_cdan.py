@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 import torch
 from conformance import batches, build
-from hypothesis import given
-from hypothesis import strategies as st
 
-from acclimate.methods.align.cdan import CDAN, certainty
+from acclimate.methods.align.cdan import CDAN
 
 
 def entropy_weights(p):
@@ -28,16 +26,6 @@ def half(method, batch, is_source, weighted):
 
 def plain(method, weighted=True):
     return sum(half(method, b, is_source, weighted) for b, is_source in zip(batches(), (True, False), strict=True))
-
-
-@given(st.integers(1, 9), st.integers(2, 5), st.integers(0, 999))
-def test_weights_are_the_papers_with_mean_one(n, k, seed):
-    z = torch.randn(n, k, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    np.testing.assert_allclose(certainty(z).squeeze(1), entropy_weights(z.softmax(1).tolist()), rtol=1e-9)
-
-
-def test_a_prediction_without_any_doubt_has_a_finite_weight():
-    torch.testing.assert_close(certainty(torch.tensor([[999.0, 0.0], [1.0, 1.0]])).flatten(), torch.tensor([8, 6]) / 7)
 
 
 @pytest.mark.parametrize("entropy", [True, False])

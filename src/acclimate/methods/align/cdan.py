@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, join, mlp, reverse_grad
+from acclimate.nn import Classifier, certainty, join, mlp, reverse_grad
 from acclimate.types import Losses, Outputs
 
 
@@ -74,7 +74,7 @@ class CDAN(Method):
         features = reverse_grad(join(source.features, target.features), scale)
         p = torch.cat([source.logits, target.logits]).detach().softmax(1)
         is_source, is_target = self.discriminator(self.condition(features, p)).split(sizes)
-        here, there = (certainty(of.logits) if self.entropy else None for of in (source, target))
+        here, there = (certainty(of.logits)[:, None] if self.entropy else None for of in (source, target))
         return {
             "class": cross_entropy(source.logits, labels),
             "domain": binary_cross_entropy_with_logits(is_source, torch.ones_like(is_source), here)
@@ -86,10 +86,3 @@ class CDAN(Method):
         if not self.random:
             return (features[:, :, None] * p[:, None, :]).flatten(1)
         return (features @ self.map_features) * (p @ self.map_classes)
-
-
-def certainty(logits: Tensor) -> Tensor:
-    """Weights ``1 + e^−H`` of mean 1, ``(n, 1)``, of logits ``(n, k)``: the surer, the more; constants."""
-    log_p = logits.detach().log_softmax(1)
-    weights = (log_p.exp() * log_p).sum(1, keepdim=True).exp() + 1
-    return weights / weights.mean()

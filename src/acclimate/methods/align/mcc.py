@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier
+from acclimate.nn import Classifier, certainty
 from acclimate.types import Losses, Outputs
 
 
@@ -44,10 +44,7 @@ class MCC(Method):
 
 def class_confusion(logits: Tensor, temperature: float) -> Tensor:
     """Mean share of a class's correlation that falls on other classes: scalar in [0, 1), of ``logits (n, k)``."""
-    log_p = (logits / temperature).log_softmax(1)
-    p = log_p.exp()
-    certainty = 1 + (p * log_p).sum(1).exp().detach()
-    weights = certainty * len(certainty) / certainty.sum()
-    correlation = (p * weights[:, None]).T @ p
+    p = (logits / temperature).softmax(1)
+    correlation = (p * certainty(logits / temperature)[:, None]).T @ p
     correlation = correlation / correlation.sum(1, keepdim=True)
     return (correlation.sum() - correlation.trace()) / logits.shape[1]
