@@ -152,7 +152,18 @@ def _check_resumable(folder: RunFolder, recipe: Recipe) -> None:
 def _prepare(folder: RunFolder, plan: Plan) -> None:
     folder.write("recipe.yaml", plan.recipe.save)
     folder.write_folder("preprocess", plan.fitted.save)
-    packages = ("acclimate", "torch", "lightning-fabric", "timm", "scikit-learn", "numpy", "polars", "skrub")
+    packages = (
+        "acclimate",
+        "torch",
+        "lightning-fabric",
+        "timm",
+        "scikit-learn",
+        "numpy",
+        "polars",
+        "skrub",
+        "openTSNE",
+        "plotly",
+    )
     folder.write_json(
         "environment.json",
         {
@@ -161,7 +172,7 @@ def _prepare(folder: RunFolder, plan: Plan) -> None:
             "platform": platform.platform(),
             "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
             "threads": torch.get_num_threads(),
-            "versions": {name: metadata.version(name) for name in packages},
+            "versions": {name: metadata.version(name) for name in packages + drawn_by},
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         },
     )

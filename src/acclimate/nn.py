@@ -1,6 +1,7 @@
 """Small parts that several methods and backbones share."""
 
 import copy
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,25 @@ def reverse_grad(x: Tensor, scale: float = 1.0) -> Tensor:
         listen: Any = y.register_hook  # torch gives it no types
         listen(lambda grad: -scale * grad)
     return y
+
+
+def opening(progress: float, gamma: float = 10.0) -> float:
+    r"""How far an adversarial or pairing loss has opened, :math:`2 / (1 + e^{-\gamma p}) - 1`: from 0 to nearly 1.
+
+    Early on what it builds upon knows nothing yet.
+
+    Args:
+        progress: :math:`p` in [0, 1].
+        gamma: How fast it opens; 10 in the paper.
+
+    Reference:
+        Ganin et al., Domain-Adversarial Training of Neural Networks, JMLR 2016. arXiv:1505.07818
+
+    Example:
+        >>> round(opening(0.1), 4)
+        0.4621
+    """
+    return 2 / (1 + math.exp(-gamma * progress)) - 1
 
 
 def certainty(logits: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """Adversarial discriminative domain adaptation."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -8,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, mlp
+from acclimate.nn import Classifier, mlp, opening
 from acclimate.types import Labeled, Losses, Turn, Unlabeled
 
 
@@ -60,7 +59,7 @@ class ADDA(Method):
             with torch.no_grad():
                 here, there = self.model.both(source.inputs, target.inputs)
             return {"domain": self.taken_for(here.features, 1.0) + self.taken_for(there.features, 0.0)}
-        scale = self.weight * (2 / (1 + math.exp(-self.gamma * progress)) - 1)
+        scale = self.weight * opening(progress, self.gamma)
         here, there = self.model.both(source.inputs, target.inputs)
         return {
             "class": cross_entropy(here.logits, source.labels),

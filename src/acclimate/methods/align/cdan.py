@@ -1,6 +1,5 @@
 """Conditional domain-adversarial network."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -8,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, certainty, join, mlp, reverse_grad
+from acclimate.nn import Classifier, certainty, join, mlp, opening, reverse_grad
 from acclimate.types import Losses, Outputs
 
 
@@ -69,7 +68,7 @@ class CDAN(Method):
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Class loss and conditional domain loss."""
-        scale = self.weight * (2 / (1 + math.exp(-self.gamma * progress)) - 1)
+        scale = self.weight * opening(progress, self.gamma)
         sizes = [len(source.features), len(target.features)]
         features = reverse_grad(join(source.features, target.features), scale)
         p = torch.cat([source.logits, target.logits]).detach().softmax(1)

@@ -1,6 +1,5 @@
 """Domain-adversarial neural network."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -8,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, join, mlp, reverse_grad
+from acclimate.nn import Classifier, join, mlp, opening, reverse_grad
 from acclimate.types import Losses, Outputs
 
 
@@ -43,7 +42,7 @@ class DANN(Method):
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Class loss and domain loss."""
-        scale = self.weight * (2 / (1 + math.exp(-self.gamma * progress)) - 1)
+        scale = self.weight * opening(progress, self.gamma)
         features = reverse_grad(join(source.features, target.features), scale)
         is_source, is_target = self.discriminator(features).split([len(source.features), len(target.features)])
         return {

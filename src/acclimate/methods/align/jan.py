@@ -1,6 +1,5 @@
 """Joint adaptation network."""
 
-import math
 from collections.abc import Sequence
 
 from torch import Tensor
@@ -8,7 +7,7 @@ from torch.nn.functional import cross_entropy
 
 from acclimate.distances import joint_mmd
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier
+from acclimate.nn import Classifier, opening
 from acclimate.types import Losses, Outputs
 
 
@@ -52,7 +51,7 @@ class JAN(Method):
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Class loss and joint discrepancy."""
-        scale = self.weight * (2 / (1 + math.exp(-self.gamma * progress)) - 1)
+        scale = self.weight * opening(progress, self.gamma)
         here, there = ((of.features, of.logits.softmax(1)) for of in (source, target))
         return {
             "class": cross_entropy(source.logits, labels),
