@@ -25,6 +25,12 @@ from acclimate.scoring import score as score_all
 from acclimate.training import Job, train
 
 
+PACKAGES = (
+    "acclimate", "torch", "lightning-fabric", "timm", "scikit-learn", "numpy", "polars", "skrub", "openTSNE", "plotly"
+)  # fmt: skip
+"""Those whose versions a Run notes."""
+
+
 def adapt(
     source: Any,
     target: Any,
@@ -152,18 +158,6 @@ def _check_resumable(folder: RunFolder, recipe: Recipe) -> None:
 def _prepare(folder: RunFolder, plan: Plan) -> None:
     folder.write("recipe.yaml", plan.recipe.save)
     folder.write_folder("preprocess", plan.fitted.save)
-    packages = (
-        "acclimate",
-        "torch",
-        "lightning-fabric",
-        "timm",
-        "scikit-learn",
-        "numpy",
-        "polars",
-        "skrub",
-        "openTSNE",
-        "plotly",
-    )
     folder.write_json(
         "environment.json",
         {
@@ -172,7 +166,7 @@ def _prepare(folder: RunFolder, plan: Plan) -> None:
             "platform": platform.platform(),
             "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
             "threads": torch.get_num_threads(),
-            "versions": {name: metadata.version(name) for name in packages + drawn_by},
+            "versions": {name: metadata.version(name) for name in PACKAGES},
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         },
     )
