@@ -24,7 +24,6 @@ from acclimate.run import FORMAT, RunFolder
 from acclimate.scoring import score as score_all
 from acclimate.training import Job, train
 
-
 PACKAGES = (
     "acclimate", "torch", "lightning-fabric", "timm", "scikit-learn", "numpy", "polars", "skrub", "openTSNE", "plotly"
 )  # fmt: skip
