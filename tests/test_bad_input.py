@@ -297,6 +297,7 @@ OPTIONS = {
     "no devices": Bad(f"{NPZ} --devices 0", "devices: 0 is too few"),
     "precision": Bad(f"{NPZ} --precision 7-bit", "train.precision='7-bit' does not fit; Input should be '32-true'"),
     "method unknown": Bad(f"{NPZ} --method dannn", "no method 'dannn'; did you mean dann?"),
+    "method for scikit-learn": Bad(f"{NPZ} --method coral", "use acclimate.sklearn.Adapter(method='coral') in Python"),
     "option unknown": Bad(f"{NPZ} --method mcc --set wieght=1", "no option 'wieght'; did you mean weight?"),
     "option of another type": Bad(f"{NPZ} --method mcc --set weight=much", "option weight='much' does not fit"),
     "set without =": Bad(f"{NPZ} --set weight", "--set weight: write it as key=value"),

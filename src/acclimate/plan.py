@@ -15,6 +15,7 @@ from acclimate.data.inputs import Inputs
 from acclimate.data.preprocess import Preprocess
 from acclimate.errors import BadInput, did_you_mean, first_line
 from acclimate.evaluate.predictor import shape_of
+from acclimate.methods import shallow
 from acclimate.recipe import Place, Recipe, check_options, check_training, parse_settings
 
 log = logging.getLogger("acclimate")
@@ -83,6 +84,8 @@ def make_plan(
         BadInput: Something in it cannot be, told before anything is written.
     """
     method = AUTO_METHOD if method == "auto" else method
+    if method in shallow.names():
+        raise BadInput(f"method {method} trains no network; use acclimate.sklearn.Adapter(method={method!r}) in Python")
     parsed = parse_settings(settings or {})
     options = check_options(f"method {method}", parsed.options, methods.options(method))
     given = {"steps": steps, "precision": precision}
