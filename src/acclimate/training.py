@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import multiprocessing
 import os
 import time
 from collections.abc import Iterator
@@ -155,6 +156,8 @@ def _train(fabric: Fabric, job: Job) -> None:
     if fabric.is_global_zero:
         _finish(job, method.model)
     fabric.barrier()
+    if fabric.world_size > 1 and multiprocessing.parent_process():  # else its threads may abort a process that ends
+        torch.distributed.destroy_process_group()
 
 
 def _stalled(looks: list[float], patience: int | None) -> bool:
