@@ -15,22 +15,26 @@ from acclimate.types import Outputs
 class TestTime(nn.Module):
     r"""A finished classifier that adapts as it predicts: batches of a stream in, outputs out, no labels anywhere.
 
-    What such methods assume is that a batch shows the stream's classes mixed. On a stream of one class they do
-    great harm (a classifier that was right on 80 % of the threes of another domain came down to 17 %), and without
-    labels a stream of one class cannot be told from a hard one. So the change is bounded instead: the unadapted
-    model sees every batch too, and of each batch at most the share ``most_changed`` gets another class than it
+    What such methods assume is that a batch shows the stream's classes mixed. On a stream of one class they can do
+    great harm, and without labels a stream of one class is hard to tell from a hard one. So the change is bounded
+    instead: the unadapted model sees every batch too, and of each batch at most the share ``most_changed`` gets another class than it
     says, the examples on which the adapted model is surer by most. **On no stream can the accuracy fall by more than
     that.** Who knows that the classes come mixed sets it to 1.
 
     Args:
         model: What it adapts; a copy is taken.
         most_changed: Share of a batch whose class may change, in [0, 1].
+
+    Raises:
+        BadInput: ``most_changed`` is no share.
     """
 
     __test__ = False  # pytest takes the name for a test's
 
     def __init__(self, model: Classifier, *, most_changed: float):
         super().__init__()
+        if not 0 <= most_changed <= 1:
+            raise BadInput(f"most_changed={most_changed} is no share of a batch; give one from 0 to 1")
         self.before, self.model = model.eval(), copy.deepcopy(model).eval()
         self.most_changed = most_changed
 
