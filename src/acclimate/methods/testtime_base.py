@@ -17,9 +17,9 @@ class TestTime(nn.Module):
 
     What such methods assume is that a batch shows the stream's classes mixed. On a stream of one class they can do
     great harm, and without labels a stream of one class is hard to tell from a hard one. So the change is bounded
-    instead: the unadapted model sees every batch too, and of each batch at most the share ``most_changed`` gets another class than it
-    says, the examples on which the adapted model is surer by most. **On no stream can the accuracy fall by more than
-    that.** Who knows that the classes come mixed sets it to 1.
+    instead: the unadapted model sees every batch too, and of each batch at most the share ``most_changed`` gets
+    another class than it says, the examples on which the adapted model is surer by most. **On no stream can the
+    accuracy fall by more than that.** Who knows that the classes come mixed sets it to 1.
 
     Args:
         model: What it adapts; a copy is taken.
