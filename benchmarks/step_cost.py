@@ -95,8 +95,13 @@ class Workload:
         torch.manual_seed(0)
         if self.backbone == "mlp":
             return Net(nn.Sequential(nn.Linear(5000, 50), nn.ReLU()), nn.Linear(50, 2))
-        model = backbones.build("mnist", self.shape, self.classes, {}).classifier
-        return Net(model.backbone, model.head)
+        hidden = nn.Sequential(
+            nn.Conv2d(3, 32, 5), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(32, 48, 5), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Flatten(),
+        )  # fmt: skip
+        dense = (nn.Linear(768, 100), nn.ReLU(), nn.Linear(100, 100), nn.ReLU(), nn.Linear(100, 10))
+        return Net(hidden, nn.Sequential(*dense))
 
     def prepare(self) -> None:
         """What the bare loop and the peers read: made once, outside of all timing."""

@@ -7,6 +7,7 @@ from itertools import chain
 from operator import add
 from typing import Any, NamedTuple
 
+import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
@@ -15,7 +16,7 @@ from acclimate.data.loaders import Loader, pairs
 from acclimate.errors import BadInput
 from acclimate.methods.base import Method
 from acclimate.recipe import Training
-from acclimate.types import Labeled, Outputs, Turn, Unlabeled
+from acclimate.types import Labeled, Losses, Outputs, Turn, Unlabeled
 
 Rate = Callable[[float], float]
 """What the learning rate is multiplied with at a progress in [0, 1]."""
@@ -80,7 +81,8 @@ def fit(
     module: nn.Module = method
     if compiled:
         module.compile()
-    forward, optimizer = fabric.setup(module, optimizer)
+    forward, backward, optimizer = _set_up(fabric, module, optimizer)
+    trained = [p for p in method.parameters() if p.requires_grad]
     batches = _on_device(fabric, pairs(source, target, start))
     unread: list[tuple[int, dict[str, Tensor]]] = []
     for step, (inputs, labels, others) in zip(range(start, steps), batches, strict=False):
@@ -92,11 +94,12 @@ def fit(
         for turn, still in turns:
             for _ in range(turn.repeat):
                 now = forward(here, there, progress, turn.name)
-                fabric.backward(reduce(add, now.values()))
+                backward(reduce(add, now.values()))
                 for parameter in still:
                     parameter.grad = None
                 optimizer.step()
-                optimizer.zero_grad()
+                for parameter in trained:
+                    parameter.grad = None
             prefix = f"{turn.name} " if len(turns) > 1 else ""
             losses |= {prefix + name: loss.detach() for name, loss in now.items()}
         unread.append((step + 1, losses))
@@ -124,6 +127,17 @@ def make_optimizer(method: Method, training: Training) -> Optimizer:
         return SGD(groups, lr=lr, momentum=training.momentum, weight_decay=decay, fused=True)
     kind = Adam if training.optimizer == "adam" else AdamW
     return kind(groups, lr=lr, weight_decay=decay, fused=True)
+
+
+def _set_up(
+    fabric: Fabric, module: nn.Module, optimizer: Optimizer
+) -> tuple[Callable[..., Losses], Callable[[Tensor], None], Optimizer]:
+    """What gives the losses, what takes the gradient, and what moves the weights."""
+    if fabric.world_size == 1 and fabric.strategy.precision.precision == "32-true":
+        # nothing is to be shared or converted, and on a small net Fabric's wrappers are a tenth of a step
+        return module, torch.autograd.backward, optimizer
+    forward, moved = fabric.setup(module, optimizer)
+    return forward, fabric.backward, moved
 
 
 def _turns(method: Method) -> list[tuple[Turn, list[Tensor]]]:

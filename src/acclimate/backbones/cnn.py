@@ -27,9 +27,10 @@ def build(
         pixels: How they are normalised.
     """
     second = width * 3 // 2
+    # ReLU behind the pooling gives the same and has a quarter of the work
     maps = nn.Sequential(
-        nn.Conv2d(3, width, 5), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(width, second, 5), nn.BatchNorm2d(second), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(3, width, 5), nn.BatchNorm2d(width), nn.MaxPool2d(2), nn.ReLU(),
+        nn.Conv2d(width, second, 5), nn.BatchNorm2d(second), nn.MaxPool2d(2), nn.ReLU(),
         nn.Flatten(),
     )  # fmt: skip
     flat = maps(torch.zeros(2, 3, shape.size, shape.size)).shape[1]

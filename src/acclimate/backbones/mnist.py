@@ -16,9 +16,10 @@ def build(shape: Shape, n_classes: int, *, norm: bool = False, pixels: Normalisa
         norm: Batch norm behind each convolution, which the paper has not.
         pixels: How they are normalised.
     """
+    # ReLU behind the pooling gives the same and has a quarter of the work
     backbone = nn.Sequential(
-        nn.Conv2d(3, 32, 5), *([nn.BatchNorm2d(32)] if norm else []), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(32, 48, 5), *([nn.BatchNorm2d(48)] if norm else []), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(3, 32, 5), *([nn.BatchNorm2d(32)] if norm else []), nn.MaxPool2d(2), nn.ReLU(),
+        nn.Conv2d(32, 48, 5), *([nn.BatchNorm2d(48)] if norm else []), nn.MaxPool2d(2), nn.ReLU(),
         nn.Flatten(),
     )  # fmt: skip
     d = backbone(torch.zeros(2, 3, shape.size, shape.size)).shape[1]

@@ -16,9 +16,10 @@ def build(shape: Shape, n_classes: int, *, dropout: float = 0.5, pixels: Normali
         dropout: Share of units left out behind each dense layer.
         pixels: How they are normalised.
     """
+    # ReLU behind the pooling gives the same and has a quarter of the work
     backbone = nn.Sequential(
-        nn.Conv2d(3, 64, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
-        nn.Conv2d(64, 64, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
+        nn.Conv2d(3, 64, 5, padding=2), nn.MaxPool2d(3, 2), nn.ReLU(),
+        nn.Conv2d(64, 64, 5, padding=2), nn.MaxPool2d(3, 2), nn.ReLU(),
         nn.Conv2d(64, 128, 5, padding=2), nn.ReLU(),
         nn.Flatten(),
     )  # fmt: skip

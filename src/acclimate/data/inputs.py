@@ -57,21 +57,15 @@ class SparseInputs:
     def __init__(self, x: scipy.sparse.csr_array):
         self.x = x
         x.sort_indices()
-        self.starts, self.counts = x.indptr[:-1].astype(np.int64), np.diff(x.indptr).astype(np.int64)
 
     def __len__(self) -> int:
         return int(self.x.shape[0])
 
     def batch(self, index: Index) -> Tensor:
         """``(len(index), d)`` in torch's CSR layout."""
-        counts = self.counts.take(index)
-        crow = np.zeros(len(index) + 1, dtype=np.int64)
-        np.cumsum(counts, out=crow[1:])
-        where = np.repeat(self.starts.take(index) - crow[:-1], counts) + np.arange(crow[-1])
-        col, values = self.x.indices.take(where), self.x.data.take(where)
-        return csr_rows(
-            torch.from_numpy(crow.astype(col.dtype)), torch.from_numpy(col), torch.from_numpy(values), self.x.shape[1]
-        )
+        rows = self.x[index]
+        crow, col, values = (torch.from_numpy(part) for part in (rows.indptr, rows.indices, rows.data))
+        return csr_rows(crow, col, values, self.x.shape[1])
 
 
 class ArrayImageInputs:
