@@ -64,6 +64,43 @@ def test_a_source_free_method_starts_from_the_source_only_weights_and_keeps_its_
     torch.testing.assert_close(before["backbone.0.weight"], after["backbone.0.weight"], rtol=0, atol=0.02)
 
 
+def source_free(folder, **options):
+    """A Run of shot that started from a Run, whose source is no more."""
+    samples.arrays(folder / "source.npz", n=60)
+    samples.arrays(folder / "target.npz", seed=1, n=60)
+    before = package.adapt(folder / "source.npz", folder / "target.npz", folder / "before", method="shot", steps=5)
+    (folder / "source.npz").unlink()
+    given = {"method": "shot", "steps": 5, "score": folder / "target.npz", **options}
+    return before, package.adapt(folder / "before", folder / "target.npz", folder / "after", **given)
+
+
+def test_from_a_run_a_source_free_method_gives_what_it_gives_from_the_source(tmp_path):
+    before, after = source_free(tmp_path)
+    for phase in ("source_only", "adapted"):
+        assert after.weights(0, phase).read_bytes() == before.weights(0, phase).read_bytes()
+
+
+def test_what_started_from_a_run_tells_nothing_of_itself_on_the_source(tmp_path):
+    before, after = source_free(tmp_path)
+    assert after.scores["source_val"] is None
+    assert after.scores["source_only"]["source_val"] == before.scores["source_only"]["source_val"]
+    assert 0 <= after.scores["target"]["accuracy"] <= 1
+    assert "no example of the source" in after.scores["target_estimate"]["how"]
+
+
+def test_label_shift_is_not_told_of_a_model_that_never_met_the_source(tmp_path):
+    _, run = source_free(tmp_path)
+    run.write_json("scores.json", {**run.scores, "kept": "adapted"})
+    with pytest.raises(BadInput, match="label shift: is told from held-out examples"):
+        run.label_shift(run.predict(tmp_path / "target.npz"), "em")
+
+
+def test_of_a_run_the_first_source_free_method_is_auto_and_python_takes_the_object(tmp_path):
+    before, _ = source_free(tmp_path)
+    run = package.adapt(before, tmp_path / "target.npz", method="auto", steps=2)
+    assert (run.recipe.method, run.recipe.origin) == ("shot", str(before.path))
+
+
 def test_seeds_are_plural(tmp_path):
     run = adapted(tmp_path, seeds=3)
     assert run.scores["seeds"] == [0, 1, 2]

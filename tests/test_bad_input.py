@@ -382,7 +382,26 @@ RUNS = {
     "report of no Run": Bad("report images", "images: not a Run"),
 }  # fmt: skip
 
-CASES = {**PATHS, **FOLDERS, **ARRAYS, **COLUMNS, **OPTIONS, **BACKBONES, **RUNS}
+FROM_RUN = "adapt run target.npz -o after"
+FROM_RUNS = {
+    "a Run for a method that needs the source": Bad(f"{FROM_RUN} --method dann", "take a method that needs none: ", _run()),
+    "a Run and a backbone": Bad(f"{FROM_RUN} --backbone mlp", "--backbone: run is a Run and has settled it", _run()),
+    "a Run and its backbone's option": Bad(f"{FROM_RUN} --set backbone.width=3", "has its backbone already", _run()),
+    "a Run and an image size": Bad(f"{FROM_RUN} --image-size 32", "--image-size: run is a Run", _run()),
+    "a Run and more seeds": Bad(f"{FROM_RUN} --seeds 2", "run has models of the seeds 0 and of no other", _run()),
+    "a Run and patience": Bad(f"{FROM_RUN} --set train.patience=2", "train.patience: stops by", _run()),
+    "a Run and another kind": Bad("adapt run images -o after", "has images, and the source has vectors", _run()),
+    "a Run that is not finished": Bad(FROM_RUN, "is not finished", _run(lambda: Path("run/scores.json").unlink())),
+    "a Run without its weights": Bad(
+        FROM_RUN, "source_only-0.safetensors: is missing",
+        _run(lambda: Path("run/models/source_only-0.safetensors").unlink()),
+    ),
+    "batch norm of one domain": Bad(
+        f"adapt source.npz target.npz -o after --method shot --set train.batch_norm=domain", "learns from one domain alone"
+    ),
+}  # fmt: skip
+
+CASES = {**PATHS, **FOLDERS, **ARRAYS, **COLUMNS, **OPTIONS, **BACKBONES, **RUNS, **FROM_RUNS}
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,10 @@ import torch
 from safetensors.torch import load_file
 
 from acclimate import backbones, methods
-from acclimate.data.loaders import split
 from acclimate.engine import Diverged
 from acclimate.errors import BadInput
 from acclimate.evaluate.predictor import Run
-from acclimate.plan import Plan, check_asked, make_plan
+from acclimate.plan import Asked, Plan, check_asked, make_plan
 from acclimate.recipe import Recipe
 from acclimate.report import write_report
 from acclimate.run import FORMAT, RunFolder
@@ -58,7 +58,8 @@ def adapt(
     happens to have are set aside before anything looks at them.
 
     Args:
-        source: Labelled domain: a path, a `Domain`, or a pair of arrays ``(x, y)``.
+        source: Labelled domain: a path, a `Domain`, or a pair of arrays ``(x, y)``; or a finished Run (its folder,
+            or the object) for the methods that need no example of the source.
         target: Domain to work on: a path, a `Domain`, or an array ``x``.
         output: Folder for the Run; a temporary one by default.
         method: What is minimised; see ``acclimate methods``.
@@ -83,11 +84,12 @@ def adapt(
     """
     began = time.monotonic()
     check_asked(output, seeds, image_size, devices, resume)
-    plan = make_plan(
-        source, target, method=method, backbone=backbone, steps=steps, seeds=seeds, label=label, text=text, drop=drop,
+    asked = Asked(
+        method=method, backbone=backbone, steps=steps, seeds=seeds, label=label, text=text, drop=drop,
         settings=settings, weights=weights, image_size=image_size, precision=precision, score=score,
         target_labels=target_labels,
     )  # fmt: skip
+    plan = make_plan(source, target, asked)
     run, made = _open(output, plan.recipe, resume)
     try:
         if not run.file("environment.json").exists():
@@ -108,15 +110,13 @@ def adapt(
 
 def _train(run: RunFolder, plan: Plan, seed: int, devices: int, show: bool) -> None:
     """Train the baseline and the method of one seed on the same split, unless their weights are there."""
-    recipe, labels = plan.recipe, plan.source.codes(plan.recipe.classes)
+    recipe = plan.recipe
     missing = [phase for phase in recipe.phases if not run.weights(seed, phase).exists()]
     if not missing:
         return
-    rows, held = split(labels, recipe.train.validation, seed)
-    source, validation = plan.read(plan.source.take(rows)), plan.read(plan.source.take(held))
-    target = plan.read(plan.target)
+    source, target = plan.labelled(seed), plan.read(plan.target)
     for phase in missing:
-        here, truth = source, labels[rows]
+        here, truth = source.inputs, source.labels
         if phase == "adapted" and plan.target_labels is not None:
             here, truth = plan.read(plan.target_labels), plan.target_labels.codes(recipe.classes)
         name, options = (recipe.method, recipe.options) if phase == "adapted" else ("source_only", {})
@@ -124,8 +124,11 @@ def _train(run: RunFolder, plan: Plan, seed: int, devices: int, show: bool) -> N
         kind, model = methods.get(name), backbones.classifier(recipe, phase, plan.shape)
         if kind.starts_from:
             model.load_state_dict(load_file(run.weights(seed, kind.starts_from)))
-        built = kind(model, **options)
-        train(Job(run, phase, seed, built, recipe.train, here, truth, target, validation, labels[held], devices, show))
+        job = Job(
+            run, phase, seed, kind(model, **options), recipe.train, here, truth, target,
+            source.validation, source.validation_labels, devices, show,
+        )  # fmt: skip
+        train(job)
 
 
 def _open(output: str | Path | None, recipe: Recipe, resume: bool) -> tuple[RunFolder, Path | None]:
@@ -156,6 +159,8 @@ def _check_resumable(folder: RunFolder, recipe: Recipe) -> None:
 
 def _prepare(folder: RunFolder, plan: Plan) -> None:
     folder.write("recipe.yaml", plan.recipe.save)
+    if plan.origin:
+        _take_over(folder, plan.origin, plan.recipe.seeds)
     folder.write_folder("preprocess", plan.fitted.save)
     folder.write_json(
         "environment.json",
@@ -169,6 +174,16 @@ def _prepare(folder: RunFolder, plan: Plan) -> None:
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         },
     )
+
+
+def _take_over(folder: RunFolder, origin: RunFolder, seeds: Sequence[int]) -> None:
+    """Copy what a finished Run knows of its source: the source-only models and what they said of held-out examples."""
+    files = [path for seed in seeds for path in (origin.weights(seed, "source_only"),
+             origin.outputs(seed, "source_only", "source_val"))]  # fmt: skip
+    for path in [*files, *origin.file("outputs").glob("snippets-source_val.parquet")]:
+        if not path.is_file():
+            raise BadInput(f"{path}: is missing; the Run cannot be started from without it")
+        folder.write(str(path.relative_to(origin.path)), partial(shutil.copyfile, path))
 
 
 def _note_time(folder: RunFolder, seconds: float) -> None:

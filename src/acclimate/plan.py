@@ -4,24 +4,69 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from acclimate import backbones, data, methods
 from acclimate.data import Domain, preprocess
 from acclimate.data.arrays import from_arrays
-from acclimate.data.inputs import Inputs
+from acclimate.data.inputs import DenseInputs, Inputs
+from acclimate.data.loaders import split
 from acclimate.data.preprocess import Preprocess
 from acclimate.errors import BadInput, did_you_mean, first_line
-from acclimate.evaluate.predictor import shape_of
+from acclimate.evaluate.predictor import Run, shape_of
 from acclimate.methods import shallow
-from acclimate.recipe import Place, Recipe, check_options, check_training, parse_settings
+from acclimate.recipe import (
+    Options,
+    Place,
+    Recipe,
+    Settings,
+    Training,
+    check_options,
+    check_training,
+    parse_settings,
+)
+from acclimate.run import RunFolder
 
 log = logging.getLogger("acclimate")
 
+Codes = NDArray[np.int64]
+
 AUTO_METHOD = "mcc"
 """What ``--method auto`` is until methods are compared without target labels."""
+AUTO_SOURCE_FREE = "shot"
+"""What it is where the source is a finished Run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is asked for beside the two domains: the arguments of `acclimate.adapt`, by their names."""
+
+    method: str = "auto"
+    backbone: str = "auto"
+    steps: int | None = None
+    seeds: int | Sequence[int] = 1
+    label: str | None = None
+    text: str | None = None
+    drop: Sequence[str] = ()
+    settings: Mapping[str, Any] | None = None
+    weights: str | None = None
+    image_size: int | None = None
+    precision: str | None = None
+    score: Any = None
+    target_labels: Any = None
+
+
+class Labelled(NamedTuple):
+    """The source's rows of one seed: those to learn from and those kept for validation, with their classes."""
+
+    inputs: Inputs
+    labels: Codes
+    validation: Inputs
+    validation_labels: Codes
 
 
 @dataclass(frozen=True)
@@ -29,7 +74,8 @@ class Plan:
     """All that is decided before training.
 
     Attributes:
-        source: Labelled domain.
+        source: Labelled domain; none where the source is a finished Run.
+        origin: The finished Run whose source-only models are started from, in the place of a source.
         target: Domain to work on, without labels.
         target_labels: Labelled target to train on, for the method that asks for it.
         fitted: The preprocessing, fitted on source and target.
@@ -37,7 +83,8 @@ class Plan:
         score: Where a labelled target for scores is read from, when training is over.
     """
 
-    source: Domain
+    source: Domain | None
+    origin: Run | None
     target: Domain
     target_labels: Domain | None
     fitted: Preprocess
@@ -49,62 +96,69 @@ class Plan:
         """What the backbone is given."""
         return shape_of(self.fitted)
 
+    def labelled(self, seed: int) -> Labelled:
+        """The source as one seed sees it; empty where there is a Run in its place."""
+        if self.source is None:
+            none, nothing = np.empty(0, dtype=np.int64), DenseInputs(np.empty((0, 0), dtype=np.float32))
+            return Labelled(nothing, none, nothing, none)
+        labels = self.source.codes(self.recipe.classes)
+        rows, held = split(labels, self.recipe.train.validation, seed)
+        here, kept = self.read(self.source.take(rows)), self.read(self.source.take(held))
+        return Labelled(here, labels[rows], kept, labels[held])
+
+    def held(self, seed: int) -> Domain | None:
+        """The source's validation split of one seed, if there is a source."""
+        if self.source is None:
+            return None
+        return self.source.take(split(self.source.codes(self.recipe.classes), self.recipe.train.validation, seed)[1])
+
     def read(self, domain: Domain) -> Inputs:
         """A domain's rows; what is in use at a time keeps no more decoded images than the recipe allows.
 
         In use are source, target and the labelled target to train on; later a validation split, target and the
         labelled target for scores, which is counted as large as the target.
         """
-        rows = len(self.source) + 2 * len(self.target) + len(self.target_labels or ())
+        rows = len(self.source or ()) + 2 * len(self.target) + len(self.target_labels or ())
         share = len(domain) / max(rows, len(domain))
         return self.fitted.inputs(domain, cache_bytes=int(self.recipe.train.cache_mb * 2**20 * share))
 
 
-def make_plan(
-    source: Any,
-    target: Any,
-    *,
-    method: str,
-    backbone: str,
-    steps: int | None,
-    seeds: int | Sequence[int],
-    label: str | None,
-    text: str | None,
-    drop: Sequence[str],
-    settings: Mapping[str, Any] | None,
-    weights: str | None,
-    image_size: int | None,
-    precision: str | None,
-    score: Any,
-    target_labels: Any,
-) -> Plan:
-    """Read the domains and decide; the arguments are those of `acclimate.adapt`.
+def make_plan(source: Any, target: Any, asked: Asked) -> Plan:
+    """Read the domains and decide.
+
+    Args:
+        source: Labelled domain, or a finished Run for methods that need no example of the source.
+        target: Domain to work on.
+        asked: All else.
 
     Raises:
         BadInput: Something in it cannot be, told before anything is written.
     """
-    method = AUTO_METHOD if method == "auto" else method
+    origin = _origin(source)
+    return _from_source(source, target, asked) if origin is None else _from_run(origin, target, asked)
+
+
+def _origin(source: Any) -> Run | None:
+    """The finished Run that is given in the place of a source, if it is one."""
+    is_path = isinstance(source, str | Path)
+    if isinstance(source, RunFolder) or (is_path and Path(source, "recipe.yaml").is_file()):
+        return Run.open(source.path if isinstance(source, RunFolder) else source)
+    return None
+
+
+def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
+    method = AUTO_METHOD if asked.method == "auto" else asked.method
     if method in shallow.names():
         raise BadInput(f"method {method} trains no network; use acclimate.sklearn.Adapter(method={method!r}) in Python")
-    parsed = parse_settings(settings or {})
-    options = check_options(f"method {method}", parsed.options, methods.options(method))
-    given = {"steps": steps, "precision": precision}
-    if len(methods.get(method).needs) == 1:  # there are no two domains whose statistics could be kept apart
-        parsed.train["batch_norm"] = "concat"
-    training = check_training({**{k: v for k, v in given.items() if v is not None}, **parsed.train})
-    place = Place(path="", label=label, text=text, drop=tuple(drop))
+    place = Place(path="", label=asked.label, text=asked.text, drop=tuple(asked.drop))
+    parsed, options, training = _decided(method, asked)
     here = _domain(source, "source", place).require_source()
-    there = _domain(target, "target", place)
-    if there.labels is not None:
-        log.info("%s: its labels are set aside; training does not see them", there.name)
-    there = there.without_labels()
-    labelled = _target_labels(target_labels, method, place)
-    fitted = preprocess.fit(here, there, size=image_size)
-    _check_labelled(labelled, here, fitted)
-    if score is not None:  # looked at for mistakes and forgotten; it is read again when training is over
-        _check_labelled(_domain(score, "score", place), here, fitted)
-    name = backbones.auto(shape_of(fitted)) if backbone == "auto" else backbone
-    more = {**parsed.backbone, **({"weights": weights} if weights else {})}
+    there = _target(target, place)
+    labelled = _target_labels(asked.target_labels, method, place)
+    fitted = preprocess.fit(here, there, size=asked.image_size)
+    _check_labelled(labelled, here.classes, fitted)
+    name = backbones.auto(shape_of(fitted)) if asked.backbone == "auto" else asked.backbone
+    more = {**parsed.backbone, **({"weights": asked.weights} if asked.weights else {})}
     recipe = Recipe(
         source=place.model_copy(update={"path": here.name}),
         target=place.model_copy(update={"path": there.name}),
@@ -113,12 +167,90 @@ def make_plan(
         backbone=name,
         backbone_options=check_options(f"backbone {name}", more, backbones.options(name)),
         train=training,
-        image_size=image_size,
-        seeds=tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
+        image_size=asked.image_size,
+        seeds=tuple(range(asked.seeds)) if isinstance(asked.seeds, int) else tuple(asked.seeds),
         classes=here.classes,
     )
-    later = None if score is None else lambda: _domain(score, "score", place)
-    return Plan(here, there, labelled, fitted, _resolved(recipe, shape_of(fitted)), later)
+    later = _later(asked.score, place, here.classes, fitted)
+    return Plan(here, None, there, labelled, fitted, _resolved(recipe, shape_of(fitted)), later)
+
+
+def _from_run(origin: Run, target: Any, asked: Asked) -> Plan:
+    """All that was decided for the Run holds, but for the target, the method and how it is trained."""
+    method = AUTO_SOURCE_FREE if asked.method == "auto" else asked.method
+    _check_source_free(origin, method, asked)
+    before = origin.recipe
+    parsed, options, training = _decided(method, asked)
+    if parsed.backbone:
+        raise BadInput(f"backbone.{next(iter(parsed.backbone))}: the Run has its backbone already; leave it out")
+    if training.patience:
+        raise BadInput("train.patience: stops by the source's validation split, and a Run holds none; leave it out")
+    there, fitted = _target(target, before.source), preprocess.load(origin.file("preprocess"))
+    fitted.inputs(there, cache_bytes=0)
+    recipe = before.model_copy(
+        update={
+            "target": before.source.model_copy(update={"path": there.name}),
+            "method": method,
+            "options": options,
+            "train": training,
+            "seeds": _seeds_of(origin, asked.seeds),
+            "origin": str(origin.path),
+        }
+    )
+    later = _later(asked.score, before.source, before.classes, fitted)
+    return Plan(None, origin, there, None, fitted, _resolved(recipe, shape_of(fitted)), later)
+
+
+def _check_source_free(origin: Run, method: str, asked: Asked) -> None:
+    fit = [name for name in methods.names() if methods.get(name).starts_from and methods.get(name).needs == {"target"}]
+    methods.get(method)
+    if method not in fit:
+        raise BadInput(
+            f"method {method} learns from examples of the source, and {origin.path} is a Run, which holds none; "
+            f"give the source itself, or take a method that needs none: {', '.join(fit)}"
+        )
+    given = {name: getattr(asked, name) for name in ("label", "text", "drop", "weights", "image_size", "target_labels")}
+    given["backbone"] = asked.backbone != "auto"
+    for name, value in given.items():
+        if value:
+            flag = name.replace("_", "-")
+            raise BadInput(f"--{flag}: {origin.path} is a Run and has settled it; leave --{flag} out")
+
+
+def _seeds_of(origin: Run, asked: int | Sequence[int]) -> tuple[int, ...]:
+    there = origin.recipe.seeds
+    seeds = there[:asked] if isinstance(asked, int) else tuple(asked)
+    if (isinstance(asked, int) and asked > len(there)) or not set(seeds) <= set(there):
+        raise BadInput(f"seeds: {origin.path} has models of the seeds {', '.join(map(str, there))} and of no other")
+    return seeds
+
+
+def _decided(method: str, asked: Asked) -> tuple[Settings, Options, Training]:
+    """The settings, the method's options among them, and how it is trained."""
+    parsed = parse_settings(asked.settings or {})
+    options = check_options(f"method {method}", parsed.options, methods.options(method))
+    given = {"steps": asked.steps, "precision": asked.precision}
+    if len(methods.get(method).needs) == 1:  # there are no two domains whose statistics could be kept apart
+        if parsed.train.get("batch_norm", "concat") != "concat":
+            raise BadInput(f"train.batch_norm: method {method} learns from one domain alone; leave it out")
+        parsed.train["batch_norm"] = "concat"
+    training = check_training({**{k: v for k, v in given.items() if v is not None}, **parsed.train})
+    return parsed, options, training
+
+
+def _target(given: Any, place: Place) -> Domain:
+    there = _domain(given, "target", place)
+    if there.labels is not None:
+        log.info("%s: its labels are set aside; training does not see them", there.name)
+    return there.without_labels()
+
+
+def _later(given: Any, place: Place, classes: Sequence[str], fitted: Preprocess) -> Callable[[], Domain] | None:
+    """Where labels for scores are read from when training is over; looked at for mistakes now, and forgotten."""
+    if given is None:
+        return None
+    _check_labelled(_domain(given, "score", place), classes, fitted)
+    return lambda: _domain(given, "score", place)
 
 
 def check_asked(
@@ -164,10 +296,10 @@ def _target_labels(given: Any, method: str, place: Place) -> Domain | None:
     return _domain(given, "target labels", place) if needed else None
 
 
-def _check_labelled(domain: Domain | None, source: Domain, fitted: Preprocess) -> None:
+def _check_labelled(domain: Domain | None, classes: Sequence[str], fitted: Preprocess) -> None:
     """Find a mistake in a labelled target now, and not after the training."""
     if domain is not None:
-        domain.codes(source.classes)
+        domain.codes(classes)
         fitted.inputs(domain)
 
 

@@ -63,6 +63,7 @@ class Recipe(_Part):
     image_size: int | None = Field(None, ge=8)
     seeds: tuple[int, ...] = (0,)
     classes: tuple[str, ...] = ()
+    origin: str | None = Field(None, description="the Run whose source-only models it starts from")
 
     @property
     def phases(self) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from acclimate.data import Domain
-from acclimate.data.loaders import split
 from acclimate.evaluate import metrics
 from acclimate.evaluate.predictor import Said, load_model, say
 from acclimate.plan import Plan
@@ -32,21 +31,23 @@ RANGE = (
     "average thresholded confidence (arXiv:2201.04234) of the adapted model, which adaptation itself makes confident: "
     "an upper hint; the bounds reach from what the source-only model's confidence says to what the adapted one's says"
 )
+WITHOUT_SOURCE = (
+    "average thresholded confidence (arXiv:2201.04234) of the adapted model, above the source-only model's threshold, "
+    "since no example of the source is at hand: an upper hint; the bounds reach from what the source-only model's "
+    "confidence says to what the adapted one's says"
+)
 
 
 def score(run: RunFolder, plan: Plan) -> None:
     """Write outputs, ``scores.json`` and the model that is kept; only here may labels of the target be read."""
-    labels = plan.source.codes(plan.recipe.classes)
     scored = plan.score() if plan.score else None
     for seed in plan.recipe.seeds:
-        _, held = split(labels, plan.recipe.train.validation, seed)
-        places = {"source_val": plan.source.take(held), "target": plan.target}
+        places = {"source_val": plan.held(seed), "target": plan.target, "scored": scored}
+        known = {place: domain for place, domain in places.items() if domain is not None}
         if seed == plan.recipe.seeds[0]:
-            for place, domain in places.items():
-                keep_snippets(run, place, domain)
-        if scored is not None:
-            places["scored"] = scored
-        _write_said(run, plan, seed, places)
+            for place in known.keys() - {"scored"}:
+                keep_snippets(run, place, known[place])
+        _write_said(run, plan, seed, known)
     parts = {phase: _parts(run, plan, phase, scored) for phase in plan.recipe.phases}
     _write_scores(run, plan, parts)
 
@@ -63,13 +64,16 @@ def _write_said(run: RunFolder, plan: Plan, seed: int, places: Mapping[str, Doma
 
 def _parts(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> dict[str, Any]:
     """The three parts of ``scores.json`` for one phase, over all seeds."""
-    classes, labels = plan.recipe.classes, plan.source.codes(plan.recipe.classes)
+    classes = plan.recipe.classes
     on_source, on_target, estimates = [], [], []
     for seed in plan.recipe.seeds:
-        _, held = split(labels, plan.recipe.train.validation, seed)
-        here, there = (_probabilities(run, seed, phase, place) for place in ("source_val", "target"))
-        on_source.append(metrics.scores(here, labels[held]))
-        estimates.append(atc(here, labels[held], there, seed=seed))
+        there = _probabilities(run, seed, phase, "target")
+        # a model that started from a Run never met the source, whose examples only the source-only model has seen
+        seen = run.outputs(seed, phase, "source_val").exists()
+        here, labels = _labelled(run, seed, phase if seen else "source_only", classes)
+        if seen:
+            on_source.append(metrics.scores(here, labels))
+        estimates.append(atc(here, labels, there, seed=seed))
         if scored is not None:
             on_target.append(metrics.scores(_probabilities(run, seed, phase, "scored"), scored.codes(classes)))
     estimate = {
@@ -78,7 +82,8 @@ def _parts(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> dic
         "high": max(e.high for e in estimates),
         "how": CONFIDENCE,
     }
-    parts = {"source_val": metrics.mean_over_seeds(on_source), "target_estimate": estimate}
+    source_val = metrics.mean_over_seeds(on_source) if on_source else None
+    parts = {"source_val": source_val, "target_estimate": estimate}
     return parts | ({"target": metrics.mean_over_seeds(on_target)} if on_target else {})
 
 
@@ -90,7 +95,7 @@ def _write_scores(run: RunFolder, plan: Plan, parts: Mapping[str, dict[str, Any]
     if last == "adapted":
         own, other = scores["target_estimate"], before["target_estimate"]
         bounds = {"low": min(own["low"], other["low"]), "high": max(own["high"], other["high"])}
-        scores["target_estimate"] = {**own, **bounds, "how": RANGE}
+        scores["target_estimate"] = {**own, **bounds, "how": RANGE if scores["source_val"] else WITHOUT_SOURCE}
     if why:
         log.warning("the adapted model is not kept: %s; the source-only model predicts", why)
     weights = run.weights(plan.recipe.seeds[0], kept)
@@ -102,13 +107,22 @@ def _write_scores(run: RunFolder, plan: Plan, parts: Mapping[str, dict[str, Any]
 def _why_not(run: RunFolder, plan: Plan, parts: Mapping[str, dict[str, Any]]) -> str:
     """What speaks against the adapted model that would be kept; empty if nothing does."""
     there = _probabilities(run, plan.recipe.seeds[0], "adapted", "target")
-    after, before = (parts[phase]["source_val"]["accuracy"] for phase in ("adapted", "source_only"))
-    return collapsed(after, before, there)
+    before, after = (parts[phase]["source_val"] for phase in ("source_only", "adapted"))
+    return collapsed((after or before)["accuracy"], before["accuracy"], there)
 
 
 def _probabilities(run: RunFolder, seed: int, phase: str, place: str) -> NDArray[np.float64]:
     frame = pl.read_parquet(run.outputs(seed, phase, place), columns=["probabilities"])
     return np.array(frame["probabilities"].to_list(), dtype=np.float64)
+
+
+def _labelled(
+    run: RunFolder, seed: int, phase: str, classes: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """What a model said of the source's validation split, and the true classes."""
+    labels = pl.read_parquet(run.outputs(seed, phase, "source_val"), columns=["label"])["label"]
+    codes = labels.replace_strict(classes, range(len(classes)), return_dtype=pl.Int64).to_numpy()
+    return _probabilities(run, seed, phase, "source_val"), codes
 
 
 def _write_outputs(

@@ -52,7 +52,7 @@ class Job:
         training: How.
         source: Rows to learn from, with ``labels (n,)``.
         target: Rows without labels.
-        validation: Rows of the source kept from training, with ``validation_labels``.
+        validation: Rows of the source kept from training, with ``validation_labels``; none if there is no source.
         devices: Processes, or GPUs.
         show: Draw a progress bar.
     """
@@ -135,7 +135,7 @@ def _train(fabric: Fabric, job: Job) -> None:
         shown = _show(steps, job, fabric, start) if job.show and log else steps
         for step in shown:
             last, look = step.done == training.steps, {}
-            if last or step.done % training.validate_every == 0:
+            if len(job.validation) and (last or step.done % training.validate_every == 0):
                 look = validate(method.model, job.validation, job.validation_labels, fabric.device)
                 looks.append(look["source_val_loss"])
                 checkpoint.keep_if_best(method.model, looks)

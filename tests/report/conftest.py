@@ -65,6 +65,15 @@ def baseline(tmp_path_factory):
     return adapt((np.ones((6, 3)), [0, 1] * 3), np.ones((2, 3)), place, method="source_only", steps=2)
 
 
+@pytest.fixture(scope="session")
+def from_a_run(scored, tmp_path_factory):
+    """A Run that started from another and never met the source."""
+    from acclimate import adapt
+
+    target = pictures(1)
+    return adapt(scored, target[0], tmp_path_factory.mktemp("report") / "run", method="shot", steps=3, score=target)
+
+
 @pytest.fixture
 def copy(tmp_path):
     """Copies a Run, so that a test may change it."""

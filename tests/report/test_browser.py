@@ -2,7 +2,7 @@
 
 import pytest
 
-RUNS = ["scored", "unscored", "baseline"]
+RUNS = ["scored", "unscored", "baseline", "from_a_run"]
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -34,6 +34,11 @@ def test_pointing_at_a_dot_shows_its_picture_and_names_classes_as_they_are(score
     assert "adapted: " in said
     assert "<" in said
     assert seen.page.locator("#tip img").evaluate("image => image.naturalWidth") == 12
+
+
+def test_on_a_map_without_the_source_a_dot_is_still_the_example_it_shows(from_a_run, look):
+    seen = look(from_a_run)
+    assert "target" in seen.point_at("map adapted")
 
 
 def test_pointing_at_a_dot_shows_its_text(unscored, look):

@@ -155,7 +155,12 @@ class Run(RunFolder):
         there = self._probabilities(predicted)
         if not len(there):
             raise BadInput("label shift: of no example the class is known; give some that can be read")
-        held = pl.read_parquet(self.outputs(self.recipe.seeds[0], self.kept, "source_val"))
+        if not (path := self.outputs(self.recipe.seeds[0], self.kept, "source_val")).is_file():
+            raise BadInput(
+                "label shift: is told from held-out examples of the source, which this model has never met "
+                f"(it started from {self.recipe.origin}); ask for it there"
+            )
+        held = pl.read_parquet(path)
         here = np.array(held["probabilities"].to_list(), dtype=np.float64)
         codes = {c: i for i, c in enumerate(self.recipe.classes)}
         labels = np.array([codes[c] for c in held["label"]], dtype=np.int64)

@@ -49,7 +49,7 @@ class Outputs:
     """What every model said of every domain, by phase: ``source_only`` first, then ``adapted`` if there is one.
 
     Attributes:
-        source: Of the source's validation split.
+        source: Of the source's validation split, by the models that met it.
         target: Of the target.
         scored: Of the labelled target; empty if none was given.
     """
@@ -61,7 +61,7 @@ class Outputs:
     @property
     def phases(self) -> tuple[str, ...]:
         """The models there are."""
-        return tuple(self.source)
+        return tuple(self.target)
 
     def target_truth(self) -> Codes | None:
         """True classes of the target's examples, if those that were scored are the very same ones."""
@@ -85,10 +85,13 @@ def read_outputs(run: RunFolder) -> Outputs:
         raise BadInput(f"{run.file('outputs')}: has no outputs to draw; was the Run changed by hand?")
 
     def said(place: str) -> dict[str, Said]:
-        return {phase: _read(run, seed, phase, place, classes) for phase in phases}
+        there = [phase for phase in phases if run.outputs(seed, phase, place).exists()]
+        return {phase: _read(run, seed, phase, place, classes) for phase in there}
 
-    scored = run.outputs(seed, phases[0], "scored").exists()
-    return Outputs(said("source_val"), said("target"), said("scored") if scored else {})
+    source = said("source_val")
+    if phases[0] not in source:
+        raise BadInput(f"{run.outputs(seed, phases[0], 'source_val')}: is missing; was the Run changed by hand?")
+    return Outputs(source, said("target"), said("scored"))
 
 
 def class_shares(codes: Codes, k: int) -> NDArray[np.float64]:

@@ -80,7 +80,7 @@ class _Contents:
         }
 
     def _last(self, said: Mapping[str, Said]) -> Said:
-        return said[self.phases[-1]]
+        return said[list(said)[-1]]
 
     @cached_property
     def _rows(self) -> tuple[Codes, Codes]:
@@ -90,26 +90,20 @@ class _Contents:
 
     @cached_property
     def _planes(self) -> list[Any]:
-        return [
-            embed(
-                np.concatenate(
-                    [
-                        _features(self.outputs.source[phase], self._rows[0]),
-                        _features(self.outputs.target[phase], self._rows[1]),
-                    ]
-                )
-            )
-            for phase in self.phases
-        ]
+        return [embed(np.concatenate([_features(s, rows) for s, rows in self._mapped(phase)])) for phase in self.phases]
+
+    def _mapped(self, phase: str) -> list[tuple[Said, Codes]]:
+        """What is on a phase's map, each with its rows: the source, if the model met it, and the target."""
+        sides = zip((self.outputs.source, self.outputs.target), self._rows, strict=True)
+        return [(side[phase], rows) for side, rows in sides if phase in side]
 
     def _maps(self) -> dict[str, plots.Figure]:
         here, there = self._rows
         figures = {}
         for phase, plane in zip(self.phases, self._planes, strict=True):
-            source, target = self.outputs.source[phase], self.outputs.target[phase]
-            true = source.predicted if source.labels is None else source.labels
-            codes = np.concatenate([true[here], target.predicted[there]])
-            figures[f"map {phase}"] = plots.plane(plane.points, len(here), codes, self.recipe.classes)
+            codes = np.concatenate([_classes(said)[rows] for said, rows in self._mapped(phase)])
+            n, first = len(codes) - len(there), len(here) + len(there) - len(codes)
+            figures[f"map {phase}"] = plots.plane(plane.points, n, codes, self.recipe.classes, first)
         return figures
 
     def _points(self) -> list[dict[str, Any]]:
@@ -121,7 +115,7 @@ class _Contents:
         snippet = self._snippet("source_val" if domain == "source" else "target", row)
         truth = self._last(said).labels if domain == "source" else self.truth
         lines = [] if truth is None else [f"true class: {self.recipe.classes[truth[row]]}"]
-        lines += [f"{plots.NAMES[phase]}: {self._says(said[phase], row)}" for phase in self.phases]
+        lines += [f"{plots.NAMES[phase]}: {self._says(said[phase], row)}" for phase in said]
         point = {"domain": domain, "name": _called(self._last(said).names[row]), "lines": lines, **snippet._asdict()}
         return {key: value for key, value in point.items() if value}
 
@@ -209,6 +203,7 @@ class _Contents:
         environment, train = self.run.environment, self.recipe.train
         facts = {
             "Source": self.recipe.source.path,
+            "Started from": self.recipe.origin or "",
             "Target": self.recipe.target.path,
             "Method": " ".join([self.recipe.method, *(f"{k}={v}" for k, v in self.recipe.options.items())]),
             "Backbone": self.recipe.backbone,
@@ -237,6 +232,11 @@ def short_path(path: str) -> str:
     """
     where, hash_, part = path.partition("#")
     return "/".join(where.rstrip("/").split("/")[-2:]) + hash_ + part
+
+
+def _classes(said: Said) -> Codes:
+    """The class that each example is drawn as: the true one where it is known."""
+    return said.predicted if said.labels is None else said.labels
 
 
 def _called(name: str) -> str:

@@ -47,7 +47,7 @@ def figure(views: Mapping[str, tuple[Sequence[Trace], Mapping[str, Any]]]) -> Fi
     return {"views": {name: {"data": list(data), "layout": dict(layout)} for name, (data, layout) in views.items()}}
 
 
-def plane(points: NDArray[np.float64], n_source: int, codes: Codes, classes: Sequence[str]) -> Figure:
+def plane(points: NDArray[np.float64], n_source: int, codes: Codes, classes: Sequence[str], first: int = 0) -> Figure:
     """A map of features, the source's points first; by domain and by class.
 
     Args:
@@ -55,14 +55,15 @@ def plane(points: NDArray[np.float64], n_source: int, codes: Codes, classes: Seq
         n_source: How many are the source's.
         codes: The class each is coloured by ``(n,)``.
         classes: Their names.
+        first: Which of the page's points the first of these is.
     """
     is_source = np.arange(len(points)) < n_source
     by_domain = [
-        _dots(points, ~is_source, "<target>", source=False),
-        _dots(points, is_source, "<source>", source=True),
+        _dots(points, ~is_source, "<target>", first, source=False),
+        _dots(points, is_source, "<source>", first, source=True),
     ]
     by_class = [
-        _dots(points, (codes == c) & (is_source == source), f"<hue-{c % HUES}>", source=source)
+        _dots(points, (codes == c) & (is_source == source), f"<hue-{c % HUES}>", first, source=source)
         for source in (False, True)
         for c in np.unique(codes)
     ]
@@ -71,7 +72,7 @@ def plane(points: NDArray[np.float64], n_source: int, codes: Codes, classes: Seq
     return figure({"domain": (by_domain, layout), "class": (by_class, named)})
 
 
-def _dots(points: NDArray[np.float64], chosen: NDArray[np.bool_], colour: str, *, source: bool) -> Trace:
+def _dots(points: NDArray[np.float64], chosen: NDArray[np.bool_], colour: str, first: int, *, source: bool) -> Trace:
     large = np.count_nonzero(chosen) <= MANY
     ring = {"symbol": "circle-open", "size": 8 if large else 6, "line": {"width": 2 if large else 1.3, "color": colour}}
     dot = {"symbol": "circle", "size": 6, "opacity": 0.62, "line": {"width": 0}}
@@ -81,7 +82,7 @@ def _dots(points: NDArray[np.float64], chosen: NDArray[np.bool_], colour: str, *
         "mode": "markers",
         "x": points[rows, 0].round(2).tolist(),
         "y": points[rows, 1].round(2).tolist(),
-        "customdata": rows.tolist(),
+        "customdata": (rows + first).tolist(),
         "hoverinfo": "none",
         "marker": {**(ring if source else dot), "color": colour},
     }
