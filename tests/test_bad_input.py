@@ -384,7 +384,7 @@ RUNS = {
 
 FROM_RUN = "adapt run target.npz -o after"
 FROM_RUNS = {
-    "a Run for a method that needs the source": Bad(f"{FROM_RUN} --method dann", "take a method that needs none: ", _run()),
+    "a Run and a method for the source": Bad(f"{FROM_RUN} --method dann", "take a method that needs none: ", _run()),
     "a Run and a backbone": Bad(f"{FROM_RUN} --backbone mlp", "--backbone: run is a Run and has settled it", _run()),
     "a Run and its backbone's option": Bad(f"{FROM_RUN} --set backbone.width=3", "has its backbone already", _run()),
     "a Run and an image size": Bad(f"{FROM_RUN} --image-size 32", "--image-size: run is a Run", _run()),
@@ -397,7 +397,8 @@ FROM_RUNS = {
         _run(lambda: Path("run/models/source_only-0.safetensors").unlink()),
     ),
     "batch norm of one domain": Bad(
-        f"adapt source.npz target.npz -o after --method shot --set train.batch_norm=domain", "learns from one domain alone"
+        "adapt source.npz target.npz -o after --method shot --set train.batch_norm=domain",
+        "learns from one domain alone",
     ),
 }  # fmt: skip
 
