@@ -11,15 +11,17 @@ from acclimate.nn import Classifier, mlp
 from acclimate.types import Labeled, Turn, Unlabeled
 
 
-def build(method, seed=0):
+def build(method, seed=0, task="classification"):
     torch.manual_seed(seed)
-    return method(Classifier(mlp(5, 16, 8), mlp(8, 3), n_features=8, n_classes=3))
+    k = 3 if task == "classification" else 1
+    return method(Classifier(mlp(5, 16, 8), mlp(8, k), n_features=8, n_classes=k))
 
 
-def batches(n_source=12, n_target=9, shift=2.0, seed=0):
+def batches(n_source=12, n_target=9, shift=2.0, seed=0, task="classification"):
     g = torch.Generator().manual_seed(seed)
     x = torch.randn(n_source, 5, generator=g)
-    return Labeled(x, torch.arange(n_source) % 3), Unlabeled(shift + torch.randn(n_target, 5, generator=g))
+    labels = torch.arange(n_source) % 3 if task == "classification" else x[:, 0] - x[:, 1]
+    return Labeled(x, labels), Unlabeled(shift + torch.randn(n_target, 5, generator=g))
 
 
 def turns(method):
@@ -33,15 +35,15 @@ def all_losses(method, source, target, progress=0.5):
     return found
 
 
-def step(method, optimizer, progress=0.5, seed=0):
+def step(method, optimizer, progress=0.5, seed=0, task="classification"):
     for turn in turns(method):
         optimizer.zero_grad()
-        sum(method(*batches(seed=seed), progress, turn).values()).backward()
+        sum(method(*batches(seed=seed, task=task), progress, turn).values()).backward()
         optimizer.step()
 
 
-def check_losses_are_named_finite_scalars(method):
-    losses = all_losses(build(method), *batches())
+def check_losses_are_named_finite_scalars(method, task="classification"):
+    losses = all_losses(build(method, task=task), *batches(task=task))
     assert losses
     for (_, name), loss in losses.items():
         assert isinstance(name, str)
@@ -49,11 +51,11 @@ def check_losses_are_named_finite_scalars(method):
         assert loss.isfinite()
 
 
-def check_what_it_needs_reaches_the_backbone(method):
+def check_what_it_needs_reaches_the_backbone(method, task="classification"):
     """Only what a method says it needs sends a gradient, and each of that does."""
-    built, reached = build(method), set()
+    built, reached = build(method, task=task), set()
     for turn in turns(built):
-        source, target = batches()
+        source, target = batches(task=task)
         for name, batch in (("source", source), ("target", target)):
             batch.inputs.requires_grad_()
             total = sum(built(source, target, 0.5, turn).values())
@@ -63,38 +65,41 @@ def check_what_it_needs_reaches_the_backbone(method):
     assert reached == {"source" if need == "target_labels" else need for need in method.needs}
 
 
-def check_order_in_the_batch_does_not_matter(method):
-    source, target = batches()
+def check_order_in_the_batch_does_not_matter(method, task="classification"):
+    source, target = batches(task=task)
     flipped = Labeled(source.inputs.flip(0), source.labels.flip(0)), Unlabeled(target.inputs.flip(0))
     torch.testing.assert_close(
-        all_losses(build(method), source, target), all_losses(build(method), *flipped), rtol=1e-4, atol=1e-6
+        all_losses(build(method, task=task), source, target),
+        all_losses(build(method, task=task), *flipped),
+        rtol=1e-4,
+        atol=1e-6,
     )
 
 
-def check_resumes_where_it_stopped(method):
-    straight, resumed = build(method), build(method, seed=1)
+def check_resumes_where_it_stopped(method, task="classification"):
+    straight, resumed = build(method, task=task), build(method, 1, task)
     a, b = (torch.optim.AdamW(m.parameters()) for m in (straight, resumed))
-    step(straight, a, 0.1)
+    step(straight, a, 0.1, task=task)
     resumed.load_state_dict(straight.state_dict())
     b.load_state_dict(copy.deepcopy(a.state_dict()))
-    step(straight, a, 0.2, seed=1)
-    step(resumed, b, 0.2, seed=1)
+    step(straight, a, 0.2, 1, task)
+    step(resumed, b, 0.2, 1, task)
     torch.testing.assert_close(resumed.state_dict(), straight.state_dict(), rtol=0, atol=0)
 
 
-def check_progress_alone_decides_the_schedule(method):
+def check_progress_alone_decides_the_schedule(method, task="classification"):
     """The same weights, batch and progress give the same losses, however often it was called before."""
-    built = build(method)
-    first = all_losses(built, *batches(), 0.5)
+    built = build(method, task=task)
+    first = all_losses(built, *batches(task=task), 0.5)
     for _ in range(3):
-        all_losses(built, *batches(seed=1), 0.9)
-    torch.testing.assert_close(all_losses(built, *batches(), 0.5), first, rtol=0, atol=0)
+        all_losses(built, *batches(seed=1, task=task), 0.9)
+    torch.testing.assert_close(all_losses(built, *batches(task=task), 0.5), first, rtol=0, atol=0)
 
 
-def check_batched_seeds_agree_with_single_ones(method):
+def check_batched_seeds_agree_with_single_ones(method, task="classification"):
     """Seeds stacked into one model give what each gives alone; a method that says it cannot be stacked cannot."""
-    built = [build(method, seed) for seed in (0, 1)]
-    batch, stacked = batches(), stack_module_state(built)
+    built = [build(method, seed, task) for seed in (0, 1)]
+    batch, stacked = batches(task=task), stack_module_state(built)
     for turn in turns(built[0]):
 
         def losses(p, b, turn=turn):
@@ -111,17 +116,18 @@ def check_batched_seeds_agree_with_single_ones(method):
     assert method.batched
 
 
-def check_turns_move_all_parts(method):
+def check_turns_move_all_parts(method, task="classification"):
     """Every parameter moves in some turn, and the parts that turns name exist."""
-    built = build(method)
+    built = build(method, task=task)
     if built.turns:
         named = set(itertools.chain.from_iterable(t.moves for t in built.turns))
         moving = {id(p) for name in named for p in built.get_submodule(name).parameters()}
         assert moving == {id(p) for p in built.parameters()}
 
 
-def check_says_what_it_is(method):
+def check_says_what_it_is(method, task="classification"):
     doc = inspect.getdoc(method)
+    assert task in method.tasks <= {"classification", "regression"}
     for part in (".. math::", "Shapes:", "Reference:", "arXiv:"):
         assert part in doc
     parameters = inspect.signature(method).parameters.values()

@@ -59,6 +59,17 @@ def finished_run(tmp_path_factory) -> Path:
     return place / "run"
 
 
+@pytest.fixture(scope="session")
+def finished_regression(tmp_path_factory) -> Path:
+    """The Run of a few steps on a table with a price; copy it before changing it."""
+    from acclimate import adapt
+
+    place = tmp_path_factory.mktemp("regression")
+    source, target = samples.prices(place / "source.csv"), samples.prices(place / "target.csv", shift=1, seed=1)
+    adapt(source, target, place / "run", method="dann", steps=3, label="price", score=target)
+    return place / "run"
+
+
 @pytest.fixture
 def shared_data() -> Path:
     """The folder of real data sets beside the checkout."""

@@ -32,6 +32,16 @@ def arrays(path: Path, *, n: int = 24, d: int = 4, seed: int = 0, **more: object
     return path
 
 
+def prices(path: Path, *, n: int = 60, shift: float = 0.0, seed: int = 0) -> Path:
+    """Rows with a price that follows from area and age; ``shift`` moves the areas."""
+    rng = np.random.default_rng(seed)
+    area, age = rng.normal(100 + 30 * shift, 20, n), rng.uniform(0, 40, n)
+    price = 2.5 * area - 1.5 * age + rng.normal(0, 4, n)
+    town = np.where(rng.random(n) < 0.5, "Graz", "Linz")
+    pl.DataFrame({"area": area, "age": age, "town": town, "price": price}).write_csv(path)
+    return path
+
+
 def rows(n: int = 12) -> pl.DataFrame:
     return pl.DataFrame(
         {

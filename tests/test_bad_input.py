@@ -128,6 +128,11 @@ def _run(*changes: Callable[[], object]) -> Callable[[], object]:
     return given
 
 
+def _regression() -> None:
+    shutil.copytree(os.environ["FINISHED_REGRESSION"], "run")
+    samples.prices(Path("prices.csv"))
+
+
 def _newer_format() -> None:
     path = Path("run/environment.json")
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
@@ -223,8 +228,12 @@ ARRAYS = {
     "part not chosen": Bad(ODD, "has the parts train, test; choose one, e.g. odd.npz#train", _parts),
     "npz part unknown": Bad(f"adapt odd.npz#trian target.npz {OUT}", "no x_trian; did you mean train?", _parts),
     "lengths differ": Bad(ODD, "y has shape (3,), x has 24 rows", _arrays("odd.npz", y=np.arange(3))),
-    "labels missing": Bad(ODD, "y has missing values, first in row 1", _arrays("odd.npz", y=[0, np.nan] * 12)),
-    "each row a class": Bad(ODD, "the label looks like a number or a name", _arrays("odd.npz", y=np.arange(24) / 7)),
+    "labels missing": Bad(
+        ODD, "y has missing or infinite values, first in row 1", _arrays("odd.npz", y=[0, np.nan] * 12)
+    ),
+    "each row a class": Bad(
+        f"{ODD} --task classification", "label looks like a number or a name", _arrays("odd.npz", y=np.arange(24) / 7)
+    ),
     "no rows": Bad(ODD, "so no rows", _arrays("odd.npz", x=np.zeros((0, 4)), y=np.zeros(0))),
     "NaN": Bad(ODD, "1 values are NaN, infinite or too large, first at row 2, column 1", _nan_in_row_2),
     "infinite": Bad(ODD, "96 values are NaN, infinite", _arrays("odd.npz", x=np.full((24, 4), np.inf))),
@@ -258,7 +267,15 @@ COLUMNS = {
     "label missing in rows": Bad(
         CSV, "2 rows have no 'sick', first row 1", _table("odd.csv", sick=["yes", None, "", *["no"] * 9])
     ),
-    "label a number": Bad(f"adapt table.csv table.csv {OUT} --label age", "looks like a number or a name"),
+    "label a number": Bad(
+        f"adapt table.csv table.csv {OUT} --label age --task classification", "looks like a number or a name"
+    ),
+    "label a name": Bad(
+        CSV, "looks like a number or a name", _table("odd.csv", sick=[f"patient {i}" for i in range(12)])
+    ),
+    "label infinite": Bad(
+        CSV, "label 'sick' is infinite, first in row 1", _table("odd.csv", sick=[1.5, float("inf"), *[2.0] * 10])
+    ),
     "label is the text": Bad(f"adapt table.csv table.csv {OUT} --label town --text town", "cannot be both"),
     "text unknown": Bad(f"adapt table.csv table.csv {OUT} --label sick --text twon", "'twon'; did you mean town?"),
     "text empty": Bad(f"{CSV} --text town", "column 'town' has no text", _table("odd.csv", town=[None] * 12)),
@@ -390,6 +407,7 @@ FROM_RUNS = {
     "a Run and an image size": Bad(f"{FROM_RUN} --image-size 32", "--image-size: run is a Run", _run()),
     "a Run and more seeds": Bad(f"{FROM_RUN} --seeds 2", "run has models of the seeds 0 and of no other", _run()),
     "a Run and patience": Bad(f"{FROM_RUN} --set train.patience=2", "train.patience: stops by", _run()),
+    "a Run and a task": Bad(f"{FROM_RUN} --task regression", "--task: run is a Run and has settled it", _run()),
     "a Run and another kind": Bad("adapt run images -o after", "has images, and the source has vectors", _run()),
     "a Run that is not finished": Bad(FROM_RUN, "is not finished", _run(lambda: Path("run/scores.json").unlink())),
     "a Run without its weights": Bad(
@@ -402,14 +420,75 @@ FROM_RUNS = {
     ),
 }  # fmt: skip
 
-CASES = {**PATHS, **FOLDERS, **ARRAYS, **COLUMNS, **OPTIONS, **BACKBONES, **RUNS, **FROM_RUNS}
+PRICES = f"adapt prices.csv prices.csv {OUT} --label price --task regression"
+NUMBERS = {
+    "task unknown": Bad(f"{NPZ} --task regresion", "task 'regresion': there is none of this name; use classification"),
+    "text for a regression": Bad(
+        f"adapt table.csv table.csv {OUT} --label sick --task regression", "label 'no' in row 0 is no number"
+    ),
+    "one word among numbers": Bad(
+        PRICES, "prices.csv: label 'cheap' in row 1 is no number", _table("prices.csv", price=["1.5", "cheap"] * 6)
+    ),
+    "number missing": Bad(
+        PRICES, "2 rows have no 'price', first row 1", _table("prices.csv", price=[1.5, None, None, *[2.5] * 9])
+    ),
+    "number infinite": Bad(
+        PRICES, "label 'price' is infinite, first in row 2",
+        _table("prices.csv", price=[1.5, 2.5, float("-inf"), *[2.5] * 9]),
+    ),
+    "numbers all the same": Bad(
+        PRICES, "every label is 2.5; there is nothing to learn", _table("prices.csv", price=[2.5] * 12)
+    ),
+    "NaN in y": Bad(
+        f"adapt odd.npz target.npz {OUT}", "y has missing or infinite values, first in row 0",
+        _arrays("odd.npz", y=np.array([np.nan, *np.arange(23) / 2])),
+    ),
+    "folders for a regression": Bad(f"{IMAGES} --task regression", "images: folders are classes, not numbers"),
+    "method for classes": Bad(
+        f"{NPZ} --task regression --method mcc",
+        "method mcc is for classes, and this is a regression; those that can are adda, dan, dann",
+    ),
+    "shallow method of numbers": Bad(
+        f"{NPZ} --task regression --method coral", "use acclimate.sklearn.AdapterRegressor(method='coral') in Python"
+    ),
+    "smoothed numbers": Bad(
+        f"{NPZ} --task regression --method source_only --set label_smoothing=0.1", "label_smoothing is for classes"
+    ),
+    "score of words": Bad(
+        f"{NPZ} --task regression --score odd.npz", "odd.npz: label 'cat' in row 0 is no number",
+        _arrays("odd.npz", y=np.array(["cat", "dog"] * 12)),
+    ),
+    "score without numbers": Bad(
+        f"{NPZ} --task regression --score odd.npz", "odd.npz: has no labels",
+        lambda: np.savez("odd.npz", x=np.zeros((2, 4))),
+    ),
+    "label shift of numbers": Bad(
+        "predict run prices.csv -o p.csv --label-shift em", "--label-shift is for classes, and this Run predicts",
+        _regression,
+    ),
+    "test time of numbers": Bad(
+        "predict run prices.csv -o p.csv --test-time lame", "--test-time is for classes, and this Run predicts",
+        _regression,
+    ),
+    "a method for classes from a Run of numbers": Bad(
+        "adapt run prices.csv -o after", "method shot is for classes, and this is a regression", _regression
+    ),
+    "evaluate words": Bad(
+        "evaluate run odd.csv", "odd.csv: label 'cheap' in row 0 is no number",
+        lambda: (_regression(), samples.rows().select(area="age", age="age", town="town", price=pl.lit("cheap"))
+                 .write_csv("odd.csv")),
+    ),
+}  # fmt: skip
+
+CASES = {**PATHS, **FOLDERS, **ARRAYS, **COLUMNS, **OPTIONS, **BACKBONES, **RUNS, **FROM_RUNS, **NUMBERS}
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, finished_run) -> Path:
+def here(tmp_path, monkeypatch, finished_run, finished_regression) -> Path:
     """A current folder with good inputs of each form."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FINISHED_RUN", str(finished_run))
+    monkeypatch.setenv("FINISHED_REGRESSION", str(finished_regression))
     samples.arrays(Path("source.npz"))
     samples.arrays(Path("target.npz"), seed=1)
     samples.images(Path("images"))

@@ -80,6 +80,12 @@ def test_a_wrong_method_is_caught(wrong, check):
         CHECKS[check](wrong)
 
 
+def test_a_method_that_takes_numbers_for_classes_is_caught():
+    claims = type("Claims", (GOOD,), {"tasks": frozenset({"classification", "regression"})})
+    with pytest.raises(RuntimeError):
+        CHECKS["losses_are_named_finite_scalars"](claims, "regression")
+
+
 def test_an_unchanged_method_is_not_caught():
     same = type("Same", (GOOD,), {"__doc__": GOOD.__doc__})
     assert issubclass(same, Method)

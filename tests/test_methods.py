@@ -8,9 +8,9 @@ from acclimate.errors import BadInput
 
 
 @pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize("name", methods.names())
-def test_every_method(name, check):
-    CHECKS[check](methods.get(name))
+@pytest.mark.parametrize(("name", "task"), [(n, t) for n in methods.names() for t in sorted(methods.get(n).tasks)])
+def test_every_method(name, task, check):
+    CHECKS[check](methods.get(name), task)
 
 
 def test_listing_them_imports_no_torch():

@@ -3,14 +3,28 @@ import copy
 import numpy as np
 import pytest
 import scipy.sparse
+import scipy.special
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import entropy
+from sklearn.metrics import log_loss, mean_squared_error
 from torch import nn
 from torch.func import grad, vmap
 
-from acclimate.nn import Classifier, DomainNorm, Normalize, SparseLinear, certainty, csr_rows, join, mlp, reverse_grad
+from acclimate.errors import BadInput
+from acclimate.nn import (
+    Classifier,
+    DomainNorm,
+    Normalize,
+    SparseLinear,
+    certainty,
+    csr_rows,
+    join,
+    label_loss,
+    mlp,
+    reverse_grad,
+)
 
 
 def csr(x):
@@ -147,3 +161,20 @@ def test_timms_activation_behind_a_batch_norm_is_kept():
     norm = BatchNormAct2d(4).eval()
     ours, x = DomainNorm(norm, shared=True).eval(), torch.randn(2, 4, 3, 3)
     torch.testing.assert_close(ours(x), norm(x))
+
+
+@given(st.integers(1, 30), st.integers(2, 5), st.integers(0, 99))
+def test_the_label_loss_is_scikit_learns_of_classes_and_of_numbers(n, k, seed):
+    rng = np.random.default_rng(seed)
+    logits, classes, numbers = rng.normal(size=(n, k)), rng.integers(k, size=n), rng.normal(size=n)
+    [(name, of_classes)] = label_loss(torch.from_numpy(logits), torch.from_numpy(classes)).items()
+    assert name == "class"
+    assert of_classes.item() == pytest.approx(log_loss(classes, scipy.special.softmax(logits, 1), labels=range(k)))
+    [(name, of_numbers)] = label_loss(torch.from_numpy(logits[:, :1]), torch.from_numpy(numbers)).items()
+    assert name == "squared error"
+    assert of_numbers.item() == pytest.approx(mean_squared_error(numbers, logits[:, 0]))
+
+
+def test_numbers_are_not_smoothed():
+    with pytest.raises(BadInput, match="label_smoothing is for classes"):
+        label_loss(torch.zeros(2, 1), torch.zeros(2), label_smoothing=0.1)

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from acclimate import backbones, methods
+from acclimate.data.labels import truth
 from acclimate.engine import Diverged
 from acclimate.errors import BadInput
 from acclimate.evaluate.predictor import Run
@@ -42,6 +43,7 @@ def adapt(
     label: str | None = None,
     text: str | None = None,
     drop: Sequence[str] = (),
+    task: str = "auto",
     settings: Mapping[str, Any] | None = None,
     weights: str | None = None,
     image_size: int | None = None,
@@ -52,7 +54,7 @@ def adapt(
     devices: int = 1,
     show: bool = False,
 ) -> Run:
-    """Train a classifier on the source, adapt it to the target, and leave a Run.
+    """Train a classifier, or a model of numbers, on the source, adapt it to the target, and leave a Run.
 
     The source-only baseline is trained on the same split and stands beside the result. Labels that the target
     happens to have are set aside before anything looks at them.
@@ -66,9 +68,11 @@ def adapt(
         backbone: ``auto``, ``mnist``, ``svhn``, ``gtsrb``, ``cnn``, ``mlp`` or ``timm:MODEL``.
         steps: Optimizer steps.
         seeds: How many, or which.
-        label: Column of a table with the classes.
-        text: Column of a table with the text to classify.
+        label: Column of a table with the classes, or the numbers to predict.
+        text: Column of a table with the text to learn from.
         drop: Columns of a table to leave out.
+        task: ``classification``, ``regression``, or ``auto``: regression if the labels are numbers with fractions, or
+            numbers about as many as examples.
         settings: Options by dotted name: the method's own, ``train.…``, ``backbone.…``.
         weights: A local file with the backbone's weights.
         image_size: Pixels a side that images are brought to.
@@ -86,7 +90,7 @@ def adapt(
     check_asked(output, seeds, image_size, devices, resume)
     asked = Asked(
         method=method, backbone=backbone, steps=steps, seeds=seeds, label=label, text=text, drop=drop,
-        settings=settings, weights=weights, image_size=image_size, precision=precision, score=score,
+        task=task, settings=settings, weights=weights, image_size=image_size, precision=precision, score=score,
         target_labels=target_labels,
     )  # fmt: skip
     plan = make_plan(source, target, asked)
@@ -116,16 +120,17 @@ def _train(run: RunFolder, plan: Plan, seed: int, devices: int, show: bool) -> N
         return
     source, target = plan.labelled(seed), plan.read(plan.target)
     for phase in missing:
-        here, truth = source.inputs, source.labels
+        here, known = source.inputs, source.labels
         if phase == "adapted" and plan.target_labels is not None:
-            here, truth = plan.read(plan.target_labels), plan.target_labels.codes(recipe.classes)
-        name, options = (recipe.method, recipe.options) if phase == "adapted" else ("source_only", {})
+            here, known = plan.read(plan.target_labels), truth(plan.target_labels, recipe)
+        asked = phase == recipe.phases[-1]
+        name, options = (recipe.method, recipe.options) if asked else ("source_only", {})
         torch.manual_seed(seed)
         kind, model = methods.get(name), backbones.classifier(recipe, phase, plan.shape)
         if kind.starts_from:
             model.load_state_dict(load_file(run.weights(seed, kind.starts_from)))
         job = Job(
-            run, phase, seed, kind(model, **options), recipe.train, here, truth, target,
+            run, phase, seed, kind(model, **options), recipe.train, here, known, target,
             source.validation, source.validation_labels, devices, show,
         )  # fmt: skip
         train(job)

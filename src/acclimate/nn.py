@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from acclimate.types import Outputs
+from acclimate.errors import BadInput
+from acclimate.types import Losses, Outputs
 
 Domain = str
 """``"source"`` or ``"target"``: whose statistics batch norm uses."""
@@ -75,6 +76,32 @@ def certainty(logits: Tensor) -> Tensor:
     log_p = logits.detach().log_softmax(1)
     weights = 1 + (log_p.exp() * log_p).sum(1).exp()
     return weights / weights.mean()
+
+
+def label_loss(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.0) -> Losses:
+    r"""The loss of the examples whose labels are known, under its name: of classes, or of numbers.
+
+    .. math::
+        \texttt{class} = -\frac{1}{n} \sum_i \log \mathrm{softmax}(z_i)_{y_i} \qquad
+        \texttt{squared error} = \frac{1}{n} \sum_i (z_i - y_i)^2
+
+    Args:
+        logits: :math:`z`, ``(n, k)`` for classes, ``(n, 1)`` for numbers.
+        labels: :math:`y`, ``(n,)``: classes if they are whole, numbers if they are floating.
+        label_smoothing: Share of a class's weight spread over all classes.
+
+    Raises:
+        BadInput: Numbers are to be smoothed.
+
+    Example:
+        >>> label_loss(torch.tensor([[1.0], [4.0]]), torch.tensor([1.0, 2.0]))
+        {'squared error': tensor(2.)}
+    """
+    if not labels.is_floating_point():
+        return {"class": nn.functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)}
+    if label_smoothing:
+        raise BadInput("label_smoothing is for classes, and these labels are numbers; leave it out")
+    return {"squared error": nn.functional.mse_loss(logits.squeeze(1), labels)}
 
 
 def mlp(*widths: int) -> nn.Sequential:
@@ -255,7 +282,7 @@ class DomainNorm(nn.Module):
 
 
 class Classifier(nn.Module):
-    """A backbone and a head: inputs → features ``(n, d)`` → logits ``(n, k)``.
+    """A backbone and a head: inputs → features ``(n, d)`` → logits ``(n, k)``, or one number ``(n, 1)``.
 
     Args:
         backbone: Inputs to features ``(n, n_features)``.

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from acclimate import backbones, data, methods
 from acclimate.data import Domain, preprocess
 from acclimate.data.arrays import from_arrays
 from acclimate.data.inputs import DenseInputs, Inputs
+from acclimate.data.labels import Truth, choose_task, scale_of, truth
 from acclimate.data.loaders import split
 from acclimate.data.preprocess import Preprocess
 from acclimate.errors import BadInput, did_you_mean, first_line
@@ -23,7 +23,9 @@ from acclimate.recipe import (
     Options,
     Place,
     Recipe,
+    Scale,
     Settings,
+    Task,
     Training,
     check_options,
     check_training,
@@ -33,10 +35,11 @@ from acclimate.run import RunFolder
 
 log = logging.getLogger("acclimate")
 
-Codes = NDArray[np.int64]
+AUTO_METHOD: Mapping[Task, str] = {"classification": "mcc", "regression": "deep_coral"}
+"""What ``--method auto`` is until methods are compared without target labels.
 
-AUTO_METHOD = "mcc"
-"""What ``--method auto`` is until methods are compared without target labels."""
+Of those that can learn numbers DeepCORAL has no adversary, and at the paper's scale it stays near the baseline.
+"""
 AUTO_SOURCE_FREE = "shot"
 """What it is where the source is a finished Run."""
 
@@ -52,6 +55,7 @@ class Asked:
     label: str | None = None
     text: str | None = None
     drop: Sequence[str] = ()
+    task: str = "auto"
     settings: Mapping[str, Any] | None = None
     weights: str | None = None
     image_size: int | None = None
@@ -61,12 +65,12 @@ class Asked:
 
 
 class Labelled(NamedTuple):
-    """The source's rows of one seed: those to learn from and those kept for validation, with their classes."""
+    """The source's rows of one seed: those to learn from and those kept for validation, with their labels."""
 
     inputs: Inputs
-    labels: Codes
+    labels: Truth
     validation: Inputs
-    validation_labels: Codes
+    validation_labels: Truth
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class Plan:
         if self.source is None:
             none, nothing = np.empty(0, dtype=np.int64), DenseInputs(np.empty((0, 0), dtype=np.float32))
             return Labelled(nothing, none, nothing, none)
-        labels = self.source.codes(self.recipe.classes)
+        labels = truth(self.source, self.recipe)
         rows, held = split(labels, self.recipe.train.validation, seed)
         here, kept = self.read(self.source.take(rows)), self.read(self.source.take(held))
         return Labelled(here, labels[rows], kept, labels[held])
@@ -110,7 +114,7 @@ class Plan:
         """The source's validation split of one seed, if there is a source."""
         if self.source is None:
             return None
-        return self.source.take(split(self.source.codes(self.recipe.classes), self.recipe.train.validation, seed)[1])
+        return self.source.take(split(truth(self.source, self.recipe), self.recipe.train.validation, seed)[1])
 
     def read(self, domain: Domain) -> Inputs:
         """A domain's rows; what is in use at a time keeps no more decoded images than the recipe allows.
@@ -147,16 +151,19 @@ def _origin(source: Any) -> Run | None:
 
 
 def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
-    method = AUTO_METHOD if asked.method == "auto" else asked.method
-    if method in shallow.names():
-        raise BadInput(f"method {method} trains no network; use acclimate.sklearn.Adapter(method={method!r}) in Python")
     place = Place(path="", label=asked.label, text=asked.text, drop=tuple(asked.drop))
+    here = _domain(source, "source", place)
+    task = choose_task(here, asked.task)
+    method = AUTO_METHOD[task] if asked.method == "auto" else asked.method
+    if method in shallow.names():
+        kind = "AdapterRegressor" if task == "regression" else "Adapter"
+        raise BadInput(f"method {method} trains no network; use acclimate.sklearn.{kind}(method={method!r}) in Python")
     parsed, options, training = _decided(method, asked)
-    here = _domain(source, "source", place).require_source()
+    _check_task(method, task)
+    here.require_source(task)
     there = _target(target, place)
     labelled = _target_labels(asked.target_labels, method, place)
     fitted = preprocess.fit(here, there, size=asked.image_size)
-    _check_labelled(labelled, here.classes, fitted)
     name = backbones.auto(shape_of(fitted)) if asked.backbone == "auto" else asked.backbone
     more = {**parsed.backbone, **({"weights": asked.weights} if asked.weights else {})}
     recipe = Recipe(
@@ -169,9 +176,12 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
         train=training,
         image_size=asked.image_size,
         seeds=tuple(range(asked.seeds)) if isinstance(asked.seeds, int) else tuple(asked.seeds),
-        classes=here.classes,
+        task=task,
+        classes=here.classes if task == "classification" else (),
+        scale=scale_of(here) if task == "regression" else Scale(),
     )
-    later = _later(asked.score, place, here.classes, fitted)
+    _check_labelled(labelled, recipe, fitted)
+    later = _later(asked.score, place, recipe, fitted)
     return Plan(here, None, there, labelled, fitted, _resolved(recipe, shape_of(fitted)), later)
 
 
@@ -180,6 +190,7 @@ def _from_run(origin: Run, target: Any, asked: Asked) -> Plan:
     method = AUTO_SOURCE_FREE if asked.method == "auto" else asked.method
     _check_source_free(origin, method, asked)
     before = origin.recipe
+    _check_task(method, before.task)
     parsed, options, training = _decided(method, asked)
     if parsed.backbone:
         raise BadInput(f"backbone.{next(iter(parsed.backbone))}: the Run has its backbone already; leave it out")
@@ -197,7 +208,7 @@ def _from_run(origin: Run, target: Any, asked: Asked) -> Plan:
             "origin": str(origin.path),
         }
     )
-    later = _later(asked.score, before.source, before.classes, fitted)
+    later = _later(asked.score, before.source, before, fitted)
     return Plan(None, origin, there, None, fitted, _resolved(recipe, shape_of(fitted)), later)
 
 
@@ -210,7 +221,7 @@ def _check_source_free(origin: Run, method: str, asked: Asked) -> None:
             f"give the source itself, or take a method that needs none: {', '.join(fit)}"
         )
     given = {name: getattr(asked, name) for name in ("label", "text", "drop", "weights", "image_size", "target_labels")}
-    given["backbone"] = asked.backbone != "auto"
+    given |= {"backbone": asked.backbone != "auto", "task": asked.task != "auto"}
     for name, value in given.items():
         if value:
             flag = name.replace("_", "-")
@@ -245,11 +256,11 @@ def _target(given: Any, place: Place) -> Domain:
     return there.without_labels()
 
 
-def _later(given: Any, place: Place, classes: Sequence[str], fitted: Preprocess) -> Callable[[], Domain] | None:
+def _later(given: Any, place: Place, recipe: Recipe, fitted: Preprocess) -> Callable[[], Domain] | None:
     """Where labels for scores are read from when training is over; looked at for mistakes now, and forgotten."""
     if given is None:
         return None
-    _check_labelled(_domain(given, "score", place), classes, fitted)
+    _check_labelled(_domain(given, "score", place), recipe, fitted)
     return lambda: _domain(given, "score", place)
 
 
@@ -296,16 +307,23 @@ def _target_labels(given: Any, method: str, place: Place) -> Domain | None:
     return _domain(given, "target labels", place) if needed else None
 
 
-def _check_labelled(domain: Domain | None, classes: Sequence[str], fitted: Preprocess) -> None:
+def _check_task(method: str, task: Task) -> None:
+    """Refuse a method that cannot learn what the labels are."""
+    if task not in methods.get(method).tasks:
+        can = [name for name in methods.names() if task in methods.get(name).tasks]
+        raise BadInput(f"method {method} is for classes, and this is a regression; those that can are {', '.join(can)}")
+
+
+def _check_labelled(domain: Domain | None, recipe: Recipe, fitted: Preprocess) -> None:
     """Find a mistake in a labelled target now, and not after the training."""
     if domain is not None:
-        domain.codes(classes)
+        truth(domain, recipe)
         fitted.inputs(domain)
 
 
 def _resolved(recipe: Recipe, shape: backbones.Shape) -> Recipe:
     """The recipe with what suits the backbone where nothing was said, once the model was built and tried."""
-    built = backbones.build(recipe.backbone, shape, len(recipe.classes), recipe.backbone_options)
+    built = backbones.build(recipe.backbone, shape, recipe.n_outputs, recipe.backbone_options)
     _check_size(recipe.backbone, built.classifier, shape)
     _check_layers(recipe, built.classifier)
     missing = {k: v for k, v in built.training.items() if getattr(recipe.train, k) is None}

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from acclimate.errors import BadInput, did_you_mean, first_line
 
 Options = dict[str, Any]
+Task = Literal["classification", "regression"]
+"""What the labels are, and so what is learnt: classes, or numbers."""
 
 
 class _Part(BaseModel):
@@ -50,6 +52,13 @@ class Place(_Part):
     drop: tuple[str, ...] = ()
 
 
+class Scale(_Part):
+    """What the labels of a regression are standardised by: the source's mean and standard deviation."""
+
+    mean: float = 0.0
+    std: float = Field(1.0, gt=0)
+
+
 class Recipe(_Part):
     """All that decides a training; with the same software it gives the same weights."""
 
@@ -62,8 +71,15 @@ class Recipe(_Part):
     train: Training = Training()
     image_size: int | None = Field(None, ge=8)
     seeds: tuple[int, ...] = (0,)
+    task: Task = "classification"
     classes: tuple[str, ...] = ()
+    scale: Scale = Scale()
     origin: str | None = Field(None, description="the Run whose source-only models it starts from")
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs of the head: one for each class, or one number."""
+        return 1 if self.task == "regression" else len(self.classes)
 
     @property
     def phases(self) -> tuple[str, ...]:

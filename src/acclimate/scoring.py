@@ -16,7 +16,7 @@ from acclimate.plan import Plan
 from acclimate.report.snippets import keep_snippets
 from acclimate.run import RunFolder
 from acclimate.validators.atc import atc
-from acclimate.validators.collapse import collapsed
+from acclimate.validators.collapse import collapsed, flattened
 
 log = logging.getLogger("acclimate")
 
@@ -48,7 +48,8 @@ def score(run: RunFolder, plan: Plan) -> None:
             for place in known.keys() - {"scored"}:
                 keep_snippets(run, place, known[place])
         _write_said(run, plan, seed, known)
-    parts = {phase: _parts(run, plan, phase, scored) for phase in plan.recipe.phases}
+    of_phase = _parts_of_numbers if plan.recipe.task == "regression" else _parts
+    parts = {phase: of_phase(run, plan, phase, scored) for phase in plan.recipe.phases}
     _write_scores(run, plan, parts)
 
 
@@ -59,7 +60,7 @@ def _write_said(run: RunFolder, plan: Plan, seed: int, places: Mapping[str, Doma
         model = load_model(run, seed, phase)
         for place, domain in places.items():
             said = say(model, inputs[place], "source" if place == "source_val" else "target")
-            _write_outputs(run, seed, phase, place, domain, said, plan.recipe.classes)
+            _write_outputs(run, seed, phase, place, domain, said)
 
 
 def _parts(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> dict[str, Any]:
@@ -87,13 +88,23 @@ def _parts(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> dic
     return parts | ({"target": metrics.mean_over_seeds(on_target)} if on_target else {})
 
 
+def _parts_of_numbers(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> dict[str, Any]:
+    """The three parts for a regression; without labels nothing honest is known of its error, so one is none."""
+
+    def over_seeds(place: str) -> dict[str, float]:
+        return metrics.mean_errors([metrics.errors(*_against(run, seed, phase, place)) for seed in plan.recipe.seeds])
+
+    parts = {"source_val": over_seeds("source_val"), "target_estimate": None}
+    return parts | ({} if scored is None else {"target": over_seeds("scored")})
+
+
 def _write_scores(run: RunFolder, plan: Plan, parts: Mapping[str, dict[str, Any]]) -> None:
     last, before = plan.recipe.phases[-1], parts["source_only"]
     why = _why_not(run, plan, parts) if last == "adapted" else ""
     kept = "source_only" if why else last
     scores = dict(parts[last])
-    if last == "adapted":
-        own, other = scores["target_estimate"], before["target_estimate"]
+    own, other = scores["target_estimate"], before["target_estimate"]
+    if last == "adapted" and own:
         bounds = {"low": min(own["low"], other["low"]), "high": max(own["high"], other["high"])}
         scores["target_estimate"] = {**own, **bounds, "how": RANGE if scores["source_val"] else WITHOUT_SOURCE}
     if why:
@@ -106,9 +117,12 @@ def _write_scores(run: RunFolder, plan: Plan, parts: Mapping[str, dict[str, Any]
 
 def _why_not(run: RunFolder, plan: Plan, parts: Mapping[str, dict[str, Any]]) -> str:
     """What speaks against the adapted model that would be kept; empty if nothing does."""
-    there = _probabilities(run, plan.recipe.seeds[0], "adapted", "target")
-    before, after = (parts[phase]["source_val"] for phase in ("source_only", "adapted"))
-    return collapsed((after or before)["accuracy"], before["accuracy"], there)
+    seed, last = plan.recipe.seeds[0], "adapted"
+    before, after = (parts[phase]["source_val"] for phase in ("source_only", last))
+    if plan.recipe.task == "regression":
+        here, there = (_predicted(run, seed, last, place) for place in ("source_val", "target"))
+        return flattened(after["r2"], before["r2"], here, there)
+    return collapsed((after or before)["accuracy"], before["accuracy"], _probabilities(run, seed, last, "target"))
 
 
 def _probabilities(run: RunFolder, seed: int, phase: str, place: str) -> NDArray[np.float64]:
@@ -125,9 +139,17 @@ def _labelled(
     return _probabilities(run, seed, phase, "source_val"), codes
 
 
-def _write_outputs(
-    folder: RunFolder, seed: int, phase: str, place: str, domain: Domain, said: Said, classes: Sequence[str]
-) -> None:
+def _predicted(run: RunFolder, seed: int, phase: str, place: str) -> NDArray[np.float64]:
+    return pl.read_parquet(run.outputs(seed, phase, place), columns=["predicted"])["predicted"].to_numpy()
+
+
+def _against(run: RunFolder, seed: int, phase: str, place: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The numbers that a model predicted of a domain, and the true ones."""
+    frame = pl.read_parquet(run.outputs(seed, phase, place), columns=["predicted", "label"])
+    return frame["predicted"].to_numpy(), frame["label"].to_numpy()
+
+
+def _write_outputs(folder: RunFolder, seed: int, phase: str, place: str, domain: Domain, said: Said) -> None:
     rows = np.random.default_rng(0).permutation(len(domain))[:FEATURE_ROWS]
     features: list[list[float] | None] = [None] * len(domain)
     for i in rows:
@@ -136,12 +158,22 @@ def _write_outputs(
         {
             "index": np.arange(len(domain)),
             "name": list(domain.names),
-            "predicted": [classes[i] for i in said.probabilities.argmax(1)],
-            "probabilities": said.probabilities.astype(np.float32).tolist(),
+            **_answers(folder, said),
             "features": pl.Series(features, dtype=pl.List(pl.Float32)),
         }
     )
     if domain.labels is not None:
-        frame = frame.with_columns(pl.Series("label", domain.labels.tolist(), dtype=pl.String))
+        numbers = folder.recipe.task == "regression"
+        frame = frame.with_columns(pl.Series("label", domain.numbers() if numbers else domain.labels.tolist()))
     name = folder.outputs(seed, phase, place).name
     folder.write(f"outputs/{name}", lambda path: frame.write_parquet(path))
+
+
+def _answers(folder: RunFolder, said: Said) -> dict[str, Any]:
+    """The columns that say what was predicted."""
+    recipe = folder.recipe
+    if recipe.task == "regression":
+        return {"predicted": said.numbers(recipe.scale)}
+    probabilities = said.probabilities
+    predicted = [recipe.classes[i] for i in probabilities.argmax(1)]
+    return {"predicted": predicted, "probabilities": probabilities.astype(np.float32).tolist()}

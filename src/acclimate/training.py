@@ -16,20 +16,19 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import load_file, save_file
 from torch.multiprocessing.spawn import ProcessRaisedException
-from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from acclimate.data.inputs import DenseInputs, Inputs, rows_of
+from acclimate.data.labels import Truth
 from acclimate.data.loaders import Loader, Sampler
 from acclimate.engine import RATES, Diverged, Step, fit, make_optimizer
 from acclimate.errors import BadInput
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, Domain, DomainNorm
+from acclimate.nn import Classifier, Domain, DomainNorm, label_loss
 from acclimate.recipe import Training
 from acclimate.run import RunFolder
 from acclimate.types import Outputs
@@ -63,10 +62,10 @@ class Job:
     method: Method
     training: Training
     source: Inputs
-    labels: NDArray[np.int64]
+    labels: Truth
     target: Inputs
     validation: Inputs
-    validation_labels: NDArray[np.int64]
+    validation_labels: Truth
     devices: int = 1
     show: bool = True
 
@@ -165,15 +164,15 @@ def _stalled(looks: list[float], patience: int | None) -> bool:
     return bool(patience and looks) and len(looks) - 1 - int(np.argmin(looks)) >= (patience or 0)
 
 
-def validate(model: Classifier, inputs: Inputs, labels: NDArray[np.int64], device: torch.device) -> dict[str, float]:
-    """Loss and accuracy on the source's validation split, as training sees it."""
+def validate(model: Classifier, inputs: Inputs, labels: Truth, device: torch.device) -> dict[str, float]:
+    """Loss on the source's validation split, as training sees it, and the accuracy where labels are classes."""
     logits = torch.cat([out.logits.float().cpu() for out in _outputs(model, inputs, "source", device)])
     truth = torch.from_numpy(labels)
-    right = (logits.argmax(1) == truth).float().mean()
-    return {
-        "source_val_loss": cross_entropy(logits, truth).item(),
-        "source_val_accuracy": right.item(),
-    }
+    [loss] = label_loss(logits, truth).values()
+    look = {"source_val_loss": loss.item()}
+    if not truth.is_floating_point():
+        look["source_val_accuracy"] = (logits.argmax(1) == truth).float().mean().item()
+    return look
 
 
 @torch.no_grad()

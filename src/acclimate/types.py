@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Labeled(NamedTuple):
-    """A batch of examples with their classes, ``labels (n,)``."""
+    """A batch of examples with ``labels (n,)``: classes as int64, or standardised numbers as float32."""
 
     inputs: Tensor
     labels: Tensor
@@ -20,7 +20,7 @@ class Unlabeled(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What a model says of a batch: ``features (n, d)``, ``logits (n, k)``.
+    """What a model says of a batch: ``features (n, d)``, ``logits (n, k)``; for a number ``k`` is 1.
 
     ``layers`` has the intermediate layers that were asked for, by name, each pooled to ``(n, d_layer)``.
     """

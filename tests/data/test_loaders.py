@@ -1,6 +1,7 @@
 from itertools import islice
 
 import numpy as np
+import pytest
 import samples
 import torch
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from acclimate.data import load
 from acclimate.data.inputs import DenseInputs, ImageInputs
-from acclimate.data.loaders import Loader, Sampler, pairs
+from acclimate.data.loaders import Loader, Sampler, pairs, split
 
 rows, sizes, seeds = st.integers(1, 40), st.integers(1, 24), st.integers(0, 2**31)
 
@@ -106,3 +107,24 @@ def test_a_loader_left_early_stops_its_thread(tmp_path):
     batches = Loader(inputs, Sampler(6, 2, seed=0)).start(0)
     next(batches)
     batches.close()
+
+
+@given(st.integers(40, 300), seeds)
+def test_of_numbers_a_share_of_each_range_is_kept_to_validate_on(n, seed):
+    numbers = np.random.default_rng(seed).lognormal(size=n).astype(np.float32)
+    rows, held = split(numbers, 0.25, seed=seed)
+    assert sorted([*rows, *held]) == list(range(n))
+    assert abs((numbers[held] > np.median(numbers)).mean() - 0.5) < 0.1
+
+
+@pytest.mark.parametrize("n", [2, 3, 20, 21])
+def test_few_numbers_are_shared_out_too(n):
+    rows, held = split(np.arange(n, dtype=np.float32), 0.1, seed=0)
+    assert len(rows) + len(held) == n
+    assert len(held) >= 1
+
+
+def test_one_number_many_times_is_one_range():
+    rows, held = split(np.r_[np.zeros(95), 1:6].astype(np.float32), 0.1, seed=0)
+    assert len(held) == pytest.approx(10, abs=2)
+    assert len(rows) + len(held) == 100

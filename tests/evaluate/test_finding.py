@@ -34,3 +34,34 @@ def test_how_many_seeds_there_were_is_told(tmp_path):
 def test_a_model_that_is_not_kept_is_told_with_the_reason(tmp_path):
     assert told(tmp_path, 0.6, 0.3, why="it broke").endswith("It is not kept: it broke.")
     assert told(tmp_path, None, None, why="it broke").endswith("It is not kept: it broke.")
+
+
+def told_of_numbers(tmp_path, before, after, method="dann"):
+    run = RunFolder(tmp_path)
+    place = {"source": Place(path="here"), "target": Place(path="there")}
+    run.write("recipe.yaml", Recipe(**place, method=method, backbone="mlp", task="regression").save)
+    part = {"source_val": {"mae": 1.0, "rmse": 2.0, "r2": 0.9}}
+    scores = {**part, "source_only": dict(part), "why": "", "seeds": [0]}
+    if after is not None:
+        scores["target"], scores["source_only"]["target"] = (
+            {"mae": mae, "rmse": 2 * mae, "r2": 0.5} for mae in (after, before)
+        )
+    run.write_json("scores.json", scores)
+    return finding(run)
+
+
+def test_of_numbers_the_errors_are_told(tmp_path):
+    assert told_of_numbers(tmp_path, 1234.5, 1000.0) == (
+        "dann lowers the mean absolute error on there from 1,234 to 1,000 (RMSE 2,469 to 2,000) (one seed)."
+    )
+
+
+def test_of_numbers_the_baseline_alone_is_told(tmp_path):
+    said = told_of_numbers(tmp_path, 1.5, 1.5, "source_only")
+    assert said == "On there the mean absolute error is 1.5 (RMSE 3, R² 0.500) without adaptation (one seed)."
+
+
+def test_of_numbers_without_labels_no_error_is_claimed(tmp_path):
+    said = told_of_numbers(tmp_path, None, None)
+    assert "with an R² of 0.900 on held-out source" in said
+    assert "was not scored: no labels given" in said

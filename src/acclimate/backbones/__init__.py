@@ -56,13 +56,13 @@ def classifier(recipe: Recipe, phase: str, shape: Shape, *, pretrained: bool = T
     """The classifier a recipe asks for in one of its phases, its weights fresh.
 
     Args:
-        recipe: Names the backbone, its options, the classes and how batch norm treats the domains.
+        recipe: Names the backbone, its options, what is learnt and how batch norm treats the domains.
         phase: ``source_only`` or ``adapted``.
         shape: What comes in.
         pretrained: Fetch pretrained weights; not needed where a Run's are loaded next.
     """
     without = {} if pretrained or not recipe.backbone.startswith("timm") else {"pretrained": False, "weights": None}
-    built = build(recipe.backbone, shape, len(recipe.classes), {**recipe.backbone_options, **without})
+    built = build(recipe.backbone, shape, recipe.n_outputs, {**recipe.backbone_options, **without})
     if recipe.separates_batch_norm(phase):
         built.classifier.separate_batch_norm(shared=recipe.train.batch_norm == "separate")
     return built.classifier

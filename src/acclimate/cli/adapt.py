@@ -23,9 +23,12 @@ def adapt(
     image_size: Annotated[int | None, typer.Option(help="Pixels a side that images are brought to.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
     seeds: Annotated[int, typer.Option(help="How many seeds to train.")] = 1,
-    label: Annotated[str | None, typer.Option(help="Column with the classes of a table.")] = None,
-    text: Annotated[str | None, typer.Option(help="Column with the text to classify.")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of a table with classes, or numbers to predict.")] = None,
+    text: Annotated[str | None, typer.Option(help="Column with the text to learn from.")] = None,
     drop: Annotated[str | None, typer.Option(help="Columns of a table to leave out, by commas.")] = None,
+    task: Annotated[
+        str, typer.Option(help="classification, regression, or auto: regression if labels are numbers with fractions.")
+    ] = "auto",
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="key=value: an option of the method, train.… or backbone.…"),
@@ -46,8 +49,9 @@ def adapt(
     try:
         run = adapt_(
             source, target, output, method=method, backbone=backbone, weights=weights, image_size=image_size,
-            steps=steps, seeds=seeds, label=label, text=text, drop=columns(drop), settings=pairs(set_),
-            score=score, target_labels=target_labels, precision=precision, devices=devices, resume=resume, show=True,
+            steps=steps, seeds=seeds, label=label, text=text, drop=columns(drop), task=task,
+            settings=pairs(set_), score=score, target_labels=target_labels, precision=precision, devices=devices,
+            resume=resume, show=True,
         )  # fmt: skip
     except KeyboardInterrupt:
         raise Stopped(f"stopped; the same command with --resume goes on with {output}") from None

@@ -1,6 +1,6 @@
 """``acclimate evaluate``."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,12 +22,24 @@ def evaluate(
     from acclimate.evaluate.predictor import Run
 
     result = Run.open(run).evaluate(labelled)
+    tell(_errors(result) if "mae" in result else _classes(result), result, as_json=json)
+
+
+def _errors(result: dict[str, Any]) -> str:
+    before = result["source_only"]
+    told = ", ".join(
+        f"{words} {result[name]:.4g} (source only {before[name]:.4g})"
+        for name, words in (("mae", "MAE"), ("rmse", "RMSE"), ("r2", "R²"))
+    )
+    return f"{result['n']} examples: {told}"
+
+
+def _classes(result: dict[str, Any]) -> str:
     recalls = "\n".join(
         f"  {name}: {'not there' if value is None else f'{value:.3f}'}" for name, value in result["recall"].items()
     )
     before = result["source_only"]["accuracy"]
-    text = (
+    return (
         f"{result['n']} examples: accuracy {result['accuracy']:.4f} (source only {before:.4f}), "
         f"F1 {result['f1']:.4f}, log loss {result['log_loss']:.4f}\nrecall of each class:\n{recalls}"
     )
-    tell(text, result, as_json=json)

@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 def predict(
     run: Annotated[str, typer.Argument(help="A finished Run.")],
-    examples: Annotated[str, typer.Argument(metavar="INPUT", help="What to classify: PATH or PATH#part.")],
+    examples: Annotated[str, typer.Argument(metavar="INPUT", help="What to predict for: PATH or PATH#part.")],
     output: Annotated[str, typer.Option("--output", "-o", help="predictions.csv or .parquet.")],
     label_shift: Annotated[
         str, typer.Option(help="Correct for other class shares than the source's, found by: bbse, rlls or em.")
@@ -29,7 +29,7 @@ def predict(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write class and probabilities for every row of INPUT, in its order."""
+    """Write class and probabilities, or a number, for every row of INPUT, in its order."""
     speak_on_stderr()
     path = _checked(Path(output), examples)
     from acclimate.evaluate.predictor import Run
@@ -39,18 +39,27 @@ def predict(
     if label_shift:
         get(label_shift)
     opened = Run.open(run)
+    if label_shift:
+        opened.require_classes("--label-shift")
     frame = opened.predict(examples, test_time=test_time, settings=pairs(set_))
     shift = opened.label_shift(frame, label_shift) if label_shift else None
     frame = frame if shift is None else opened.correct(frame, shift)
     RunFolder(path.parent).write(path.name, frame.write_csv if path.suffix == ".csv" else frame.write_parquet)
     unread = frame["error"].count()
-    counts = {str(c): int(n) for c, n in frame["class"].drop_nulls().value_counts(sort=True).iter_rows()}
     text = f"{frame.height} rows to {path}" + (f"; {unread} could not be read, see column error" if unread else "")
-    value: dict[str, Any] = {"output": str(path), "rows": frame.height, "unread": unread, "classes": counts}
+    value: dict[str, Any] = {"output": str(path), "rows": frame.height, "unread": unread, **_summary(frame)}
     if shift is not None:
         value["shares"] = shift.by_class(opened.recipe.classes)
         text = "\n".join([text, *(_SHARE.format(**of) for of in value["shares"])])
     tell(text, value, as_json=json)
+
+
+def _summary(frame: Any) -> dict[str, Any]:
+    """How often each class is predicted, or between what and what the predictions of a regression lie."""
+    if "prediction" in frame.columns:
+        numbers = frame["prediction"]
+        return {"least": numbers.min(), "mean": numbers.mean(), "greatest": numbers.max()}
+    return {"classes": {str(c): int(n) for c, n in frame["class"].drop_nulls().value_counts(sort=True).iter_rows()}}
 
 
 _SHARE = "{class}: {share:.1%} ({low:.1%} to {high:.1%}), in the source {source:.1%}"

@@ -23,8 +23,8 @@ def load(
     Args:
         path: A folder or ``.zip`` of images, an ``.npz``, or a ``.csv``, ``.csv.gz`` or ``.parquet`` table.
         part: A sub-folder; the ``train`` of ``x_train``; or ``column=value`` of a table.
-        label: The column of a table that has the classes.
-        text: The column of a table that has the text to classify.
+        label: The column of a table that has the classes, or the numbers to predict.
+        text: The column of a table that has the text to learn from.
         drop: Columns of a table to leave out.
         must_have_label: Refuse a table that lacks the column ``label`` or one of ``drop``.
 

@@ -103,7 +103,7 @@ def _labels(y: NDArray[Any], n: int, name: str) -> NDArray[np.str_]:
     if np.issubdtype(y.dtype, np.floating):
         if not np.isfinite(y).all():
             raise BadInput(
-                f"{name}: y has missing values, first in row {int(np.argmin(np.isfinite(y)))}; "
+                f"{name}: y has missing or infinite values, first in row {int(np.argmin(np.isfinite(y)))}; "
                 "fill them or leave the rows out"
             )
         if (y == np.round(y)).all():

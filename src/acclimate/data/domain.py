@@ -1,6 +1,6 @@
 """A domain: a named set of examples, with or without labels. All that enters the house becomes one."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acclimate.errors import BadInput, did_you_mean
+from acclimate.recipe import Task
 
 Kind = Literal["images", "vectors", "table", "text"]
 
@@ -37,7 +38,7 @@ class Domain:
         kind: ``images``, ``vectors``, ``table`` or ``text``.
         examples: `Images`, an array ``(n, d)`` (NumPy or SciPy CSR), a polars data frame, or a list of texts.
         names: A name for each example: a file's path, a row's number.
-        labels: The class of each example as text ``(n,)``, or none.
+        labels: The class of each example, or its number, as text ``(n,)``, or none.
     """
 
     name: str
@@ -70,36 +71,66 @@ class Domain:
         Raises:
             BadInput: It has no labels, or classes that are not among ``classes``.
         """
-        if self.labels is None:
-            raise BadInput(
-                f"{self.name}: has no labels, and they are needed here; give class folders, `y`, or the label's column"
-            )
+        self._require_labels()
         position = {c: i for i, c in enumerate(classes)}
         if strange := [c for c in self.classes if c not in position]:
             raise BadInput(
                 f"{self.name}: class {strange[0]!r} is not among the source's; "
                 f"{did_you_mean(strange[0], classes)}; rename it or leave it out"
             )
-        return np.array([position[str(c)] for c in self.labels], dtype=np.int64)
+        return np.array([position[str(c)] for c in self._require_labels()], dtype=np.int64)
 
-    def require_source(self) -> "Domain":
-        """This domain, if a classifier can be learnt from it.
+    def numbers(self) -> NDArray[np.float64]:
+        """Labels ``(n,)`` as the numbers they spell.
 
         Raises:
-            BadInput: No labels, fewer than two classes, or about as many classes as examples.
+            BadInput: It has no labels, or one that is no finite number.
+        """
+        labels = self._require_labels()
+        numbers = spelt(labels)
+        if not (finite := np.isfinite(numbers)).all():
+            row = int(np.argmin(finite))
+            raise BadInput(
+                f"{self.name}: label {str(labels[row])!r} in row {row} is no number, and a regression learns numbers; "
+                "mend it, or use --task classification"
+            )
+        return numbers
+
+    def require_source(self, task: Task = "classification") -> "Domain":
+        """This domain, if a classifier, or a model of numbers, can be learnt from it.
+
+        Raises:
+            BadInput: No labels, fewer than two classes, about as many classes as examples, or labels that are no
+                numbers or all the same one.
         """
         if self.labels is None:
             raise BadInput(f"{self.name}: the source has no labels; give class folders, `y`, or --label COLUMN")
-        if len(self.classes) < 2:
-            raise BadInput(f"{self.name}: only one class ({self.classes[0]!r}); a classifier needs at least two")
-        if len(self.classes) > max(10, len(self) // 2):
+        if task == "classification":
+            self._require_classes()
+        elif not np.ptp(numbers := self.numbers()):
             raise BadInput(
-                f"{self.name}: {len(self.classes)} classes in {len(self)} examples; "
-                "the label looks like a number or a name, choose a column of classes"
+                f"{self.name}: every label is {numbers[0]:g}; there is nothing to learn, choose another column"
             )
-        if len(self.classes) == len(self):
-            raise BadInput(f"{self.name}: one example of each class is too few; some are kept to validate on")
         return self
+
+    def _require_classes(self) -> None:
+        classes = self.classes
+        if len(classes) < 2:
+            raise BadInput(f"{self.name}: only one class ({classes[0]!r}); a classifier needs at least two")
+        if too_many(classes, self):
+            raise BadInput(
+                f"{self.name}: {len(classes)} classes in {len(self)} examples; the label looks like a number or "
+                "a name, choose a column of classes, or use --task regression for numbers"
+            )
+        if len(classes) == len(self):
+            raise BadInput(f"{self.name}: one example of each class is too few; some are kept to validate on")
+
+    def _require_labels(self) -> NDArray[np.str_]:
+        if self.labels is None:
+            raise BadInput(
+                f"{self.name}: has no labels, and they are needed here; give class folders, `y`, or the label's column"
+            )
+        return self.labels
 
     def take(self, index: NDArray[np.int64]) -> "Domain":
         """The examples at ``index``, in that order."""
@@ -110,6 +141,31 @@ class Domain:
             [self.names[i] for i in index],
             None if self.labels is None else self.labels[index],
         )
+
+
+def too_many(classes: Sequence[str], examples: Sized) -> bool:
+    """Whether there are about as many different labels as examples, as of numbers or names."""
+    return len(classes) > max(10, len(examples) // 2)
+
+
+def spelt(labels: NDArray[np.str_]) -> NDArray[np.float64]:
+    """The number that each text spells ``(n,)``; NaN where it spells none.
+
+    Example:
+        >>> spelt(np.array(["1.5", "cat"])).tolist()
+        [1.5, nan]
+    """
+    try:
+        return labels.astype(np.float64)
+    except ValueError:
+        return np.array([_number(text) for text in labels])
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return np.nan
 
 
 def _take(examples: Any, index: NDArray[np.int64]) -> Any:

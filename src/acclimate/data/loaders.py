@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from acclimate.data.inputs import DenseInputs, Index, Inputs
+from acclimate.data.labels import Truth
 from acclimate.errors import BadInput
 
 
@@ -52,13 +54,20 @@ class Sampler:
         return self._order
 
 
-def split(labels: NDArray[np.int64], share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+MOST_STRATA, ROWS_OF_STRATUM = 10, 20
+"""Of numbers: as many ranges as this, each of about so many rows at least."""
+
+
+def split(labels: Truth, share: float, seed: int) -> tuple[Index, Index]:
     """Rows to train on and rows to validate on, ``share`` of each class; every class keeps a row to train on.
+
+    Of numbers it is ``share`` of each of up to ten ranges of them that are about as frequent as each other.
 
     Raises:
         BadInput: No class has two rows.
     """
     rng = np.random.default_rng([seed, 7])
+    labels = _ranges(labels) if np.issubdtype(labels.dtype, np.floating) else labels
     kept: list[int] = []
     for c in np.unique(labels):
         rows = rng.permutation(np.flatnonzero(labels == c))
@@ -70,13 +79,19 @@ def split(labels: NDArray[np.int64], share: float, seed: int) -> tuple[NDArray[n
     return np.setdiff1d(np.arange(len(labels)), validation), validation
 
 
+def _ranges(numbers: NDArray[Any]) -> NDArray[np.int64]:
+    """In which of the ranges between quantiles each of ``numbers (n,)`` lies."""
+    n = min(MOST_STRATA, max(1, len(numbers) // ROWS_OF_STRATUM))
+    return np.searchsorted(np.unique(np.quantile(numbers, np.arange(1, n) / n)), numbers)
+
+
 class Loader:
     """Batches of one domain from any step on, fetched ahead where that takes time.
 
     Args:
         inputs: The domain's rows.
         sampler: Which of them, in which order.
-        labels: Classes of the rows, if they go along.
+        labels: Classes of the rows, or their numbers, if they go along.
         ahead: Batches fetched ahead.
         pinned: Put them into memory that a GPU copies from by itself.
     """
@@ -85,7 +100,7 @@ class Loader:
         self,
         inputs: Inputs,
         sampler: Sampler,
-        labels: NDArray[np.int64] | None = None,
+        labels: Truth | None = None,
         *,
         ahead: int = 2,
         pinned: bool = False,
@@ -108,7 +123,7 @@ class Loader:
                 yield waiting.pop(0).result()
 
     def labels_of(self, index: Index) -> Tensor:
-        """Their classes; an empty tensor if none go along."""
+        """Their labels; an empty tensor if none go along."""
         return torch.empty(0) if self.labels is None else self.labels[torch.from_numpy(index)]
 
     def _fetch(self, step: int) -> tuple[Tensor, Tensor]:

@@ -148,6 +148,10 @@ def _labels(frame: pl.DataFrame, label: str, name: str) -> NDArray[np.str_]:
     values = frame[label]
     if values.dtype.is_float():
         values = values.fill_nan(None)
+        if bool((infinite := values.is_infinite().fill_null(False)).any()):
+            raise BadInput(
+                f"{name}: label {label!r} is infinite, first in row {infinite.arg_max()}; mend it or leave it out"
+            )
         if bool((values == values.round(0)).all()):
             values = values.cast(pl.Int64)
     missing = values.is_null()

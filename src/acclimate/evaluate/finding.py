@@ -1,6 +1,11 @@
 """What a Run found, in one sentence."""
 
+from typing import Any
+
 from acclimate.run import RunFolder
+
+UNKNOWN = "without labels of the target nothing honest can be said of its error: give some with --score"
+"""What stands in the place of an estimate where numbers are predicted."""
 
 
 def finding(run: RunFolder) -> str:
@@ -12,15 +17,42 @@ def finding(run: RunFolder) -> str:
     before = scores["source_only"]
     if "target" not in scores:
         return (
-            f"Trained on {recipe.source.path} with {before['source_val']['accuracy']:.1%} on held-out source; how well "
+            f"Trained on {recipe.source.path} with {_told(before['source_val'])} on held-out source; how well "
             f"{recipe.method} works on {recipe.target.path} was not scored: no labels given ({over}).{not_kept}"
         )
-    after = scores["target"]["accuracy"]
     if recipe.method == "source_only":
-        return f"On {recipe.target.path} {after:.1%} are right without adaptation ({over})."
-    gain = after - before["target"]["accuracy"]
+        return f"On {recipe.target.path} {_alone(scores['target'])} without adaptation ({over})."
+    return f"{recipe.method} {_change(recipe.target.path, before['target'], scores['target'])} ({over}).{not_kept}"
+
+
+def amount(number: float) -> str:
+    """A number in the unit of the labels, to four significant digits.
+
+    Example:
+        >>> amount(123456.0), amount(0.0123)
+        ('123,500', '0.0123')
+    """
+    return f"{float(f'{number:.4g}'):,g}"
+
+
+def _told(part: dict[str, Any]) -> str:
+    return f"an R² of {part['r2']:.3f}" if "r2" in part else f"{part['accuracy']:.1%}"
+
+
+def _alone(part: dict[str, Any]) -> str:
+    if "mae" in part:
+        return f"the mean absolute error is {amount(part['mae'])} (RMSE {amount(part['rmse'])}, R² {part['r2']:.3f})"
+    return f"{part['accuracy']:.1%} are right"
+
+
+def _change(where: str, before: dict[str, Any], after: dict[str, Any]) -> str:
+    """What the method does there, e.g. ``raises accuracy on … from … to …``."""
+    name = "mae" if "mae" in after else "accuracy"
+    gain = after[name] - before[name]
     verb = "raises" if gain > 0 else "lowers" if gain < 0 else "leaves"
+    if name == "accuracy":
+        return f"{verb} accuracy on {where} from {before[name]:.1%} to {after[name]:.1%}"
     return (
-        f"{recipe.method} {verb} accuracy on {recipe.target.path} from {before['target']['accuracy']:.1%} to "
-        f"{after:.1%} ({over}).{not_kept}"
+        f"{verb} the mean absolute error on {where} from {amount(before['mae'])} to {amount(after['mae'])} "
+        f"(RMSE {amount(before['rmse'])} to {amount(after['rmse'])})"
     )

@@ -15,7 +15,8 @@ from torch import nn
 from acclimate import backbones, data
 from acclimate.data import Domain, preprocess
 from acclimate.data.arrays import from_arrays
-from acclimate.data.inputs import Inputs, ReadableInputs, rows_of
+from acclimate.data.inputs import Index, Inputs, ReadableInputs, rows_of
+from acclimate.data.labels import in_units
 from acclimate.data.preprocess import (
     ImagePreprocess,
     Preprocess,
@@ -24,10 +25,10 @@ from acclimate.data.preprocess import (
     VectorPreprocess,
 )
 from acclimate.errors import BadInput, first_line
-from acclimate.evaluate.metrics import confusion, recalls, scores
+from acclimate.evaluate.metrics import confusion, errors, recalls, scores
 from acclimate.methods import testtime
 from acclimate.nn import Classifier
-from acclimate.recipe import check_options
+from acclimate.recipe import Scale, check_options
 from acclimate.run import RunFolder
 from acclimate.shift.label_shift import LabelShift, label_shift
 
@@ -35,10 +36,24 @@ BATCH = 256
 
 
 class Said(NamedTuple):
-    """What a model said of a domain: ``probabilities (n, k)`` and ``features (n, d)``."""
+    """What a model said of a domain: ``logits (n, k)``, for a number ``(n, 1)``, and ``features (n, d)``."""
 
-    probabilities: NDArray[np.float64]
+    logits: NDArray[np.float64]
     features: NDArray[np.float32]
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """Of each class, ``(n, k)``."""
+        return softmax(self.logits)
+
+    def numbers(self, scale: Scale) -> NDArray[np.float64]:
+        """What is predicted ``(n,)``, in the units of the labels."""
+        return in_units(self.logits[:, 0], scale)
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities of ``logits (n, k)``."""
+    return np.asarray(torch.from_numpy(logits).softmax(1).numpy())
 
 
 def shape_of(fitted: Preprocess) -> backbones.Shape:
@@ -70,12 +85,12 @@ def load_model(run: RunFolder, seed: int, phase: str) -> Classifier:
 def say(model: nn.Module, inputs: Inputs, domain: str) -> Said:
     """Run the model over all rows of a domain."""
     device = next(model.parameters()).device
-    probabilities, features = [], []
+    logits, features = [], []
     for rows in rows_of(inputs, BATCH):
         out = model(inputs.batch(rows).to(device), domain)
-        probabilities.append(out.logits.double().softmax(1).cpu().numpy())
+        logits.append(out.logits.double().cpu().numpy())
         features.append(out.features.float().cpu().numpy())
-    return Said(np.concatenate(probabilities), np.concatenate(features))
+    return Said(np.concatenate(logits), np.concatenate(features))
 
 
 class Run(RunFolder):
@@ -102,7 +117,7 @@ class Run(RunFolder):
         return str(kept)
 
     def predict(self, examples: Any, *, test_time: str = "", settings: Mapping[str, Any] | None = None) -> pl.DataFrame:
-        """Class and probability of every class for each example, in the order of the input.
+        """Class and probability of every class, or a number, for each example, in the order of the input.
 
         Args:
             examples: A path, a `Domain`, an array as in an ``.npz``, or a pair of it and labels.
@@ -110,7 +125,8 @@ class Run(RunFolder):
             settings: Options of that method, e.g. ``{"most_changed": 1.0}``.
 
         Returns:
-            A row for each: ``name``, ``class``, a ``p_…`` for each class, ``error`` for what could not be read.
+            A row for each: ``name``, ``class`` and a ``p_…`` for each class, or the ``prediction`` of a regression in
+            the unit of its labels, and ``error`` for what could not be read.
 
         Raises:
             BadInput: The input is of another kind or shape than what the Run was trained on.
@@ -118,19 +134,40 @@ class Run(RunFolder):
         model = self._predicting(test_time, settings or {})
         domain = self.domain(examples)
         inputs = ReadableInputs(self._inputs(domain))
-        readable = inputs.readable
-        classes = self.recipe.classes
-        probabilities = np.full((len(domain), len(classes)), np.nan)
-        if len(readable):
-            probabilities[readable] = say(model, inputs, "target").probabilities
-        chosen: list[str | None] = [None] * len(domain)
+        logits = np.full((len(domain), self.recipe.n_outputs), np.nan)
+        if len(inputs):
+            logits[inputs.readable] = say(model, inputs, "target").logits
+        columns = [
+            pl.Series("name", list(domain.names)),
+            *(self._number_column(logits) if self.predicts_numbers else self._class_columns(logits, inputs.readable)),
+            pl.Series("error", [inputs.broken.get(i) for i in range(len(domain))], dtype=pl.String),
+        ]
+        return pl.DataFrame(columns)
+
+    @property
+    def predicts_numbers(self) -> bool:
+        """Whether it is a regression's Run."""
+        return self.recipe.task == "regression"
+
+    def require_classes(self, asked: str) -> None:
+        """Refuse what makes sense for classes alone.
+
+        Raises:
+            BadInput: The Run predicts numbers.
+        """
+        if self.predicts_numbers:
+            raise BadInput(f"{asked} is for classes, and this Run predicts numbers; leave it out")
+
+    def _number_column(self, logits: NDArray[np.float64]) -> list[pl.Series]:
+        return [pl.Series("prediction", in_units(logits[:, 0], self.recipe.scale)).fill_nan(None)]
+
+    def _class_columns(self, logits: NDArray[np.float64], readable: Index) -> list[pl.Series]:
+        probabilities, classes = softmax(logits), self.recipe.classes
+        chosen: list[str | None] = [None] * len(logits)
         for i in readable:
             chosen[i] = classes[int(probabilities[i].argmax())]
-        frame = pl.DataFrame({"name": list(domain.names), "class": pl.Series(chosen, dtype=pl.String)})
-        return frame.with_columns(
-            *[pl.Series(f"p_{c}", probabilities[:, j]).fill_nan(None) for j, c in enumerate(classes)],
-            pl.Series("error", [inputs.broken.get(i) for i in range(len(domain))], dtype=pl.String),
-        )
+        shares = [pl.Series(f"p_{c}", probabilities[:, j]).fill_nan(None) for j, c in enumerate(classes)]
+        return [pl.Series("class", chosen, dtype=pl.String), *shares]
 
     def _predicting(self, test_time: str, settings: Mapping[str, Any]) -> nn.Module:
         """The kept model, or one that adapts as it predicts."""
@@ -138,6 +175,7 @@ class Run(RunFolder):
             raise BadInput(f"setting {next(iter(settings))!r}: options go with --test-time; name the method")
         if not test_time:
             return self.model(self.kept)
+        self.require_classes("--test-time")
         kind = testtime.get(test_time)
         options = check_options(f"test-time {test_time}", settings, testtime.options(test_time))
         return kind(self.model(self.kept), **options)
@@ -150,8 +188,9 @@ class Run(RunFolder):
             how: ``bbse``, ``rlls`` or ``em``.
 
         Raises:
-            BadInput: No example could be read, or there is no such estimator.
+            BadInput: No example could be read, there is no such estimator, or the Run predicts numbers.
         """
+        self.require_classes("--label-shift")
         there = self._probabilities(predicted)
         if not len(there):
             raise BadInput("label shift: of no example the class is known; give some that can be read")
@@ -185,12 +224,19 @@ class Run(RunFolder):
         """Scores on labelled examples of the kept model and, beside it, of both.
 
         Raises:
-            BadInput: They have no labels, or other classes.
+            BadInput: They have no labels, or other classes, or none that are numbers in a regression.
         """
         domain = self.domain(labelled)
+        return self._evaluate_numbers(domain) if self.predicts_numbers else self._evaluate_classes(domain)
+
+    def _evaluate_numbers(self, domain: Domain) -> dict[str, Any]:
+        numbers, scale = domain.numbers(), self.recipe.scale
+        off = {phase: errors(said.numbers(scale), numbers) for phase, said in self._said(domain).items()}
+        return {"n": len(domain), "kept": self.kept, **off[self.kept], **off}
+
+    def _evaluate_classes(self, domain: Domain) -> dict[str, Any]:
         labels = domain.codes(self.recipe.classes)
-        inputs = self._inputs(domain)
-        said = {phase: say(self.model(phase), inputs, "target") for phase in self.phases()}
+        said = self._said(domain)
         kept = said[self.kept].probabilities
         return {
             "n": len(domain),
@@ -200,6 +246,10 @@ class Run(RunFolder):
             "confusion": confusion(kept, labels).tolist(),
             **{phase: scores(s.probabilities, labels) for phase, s in said.items()},
         }
+
+    def _said(self, domain: Domain) -> dict[str, Said]:
+        inputs = self._inputs(domain)
+        return {phase: say(self.model(phase), inputs, "target") for phase in self.phases()}
 
     def domain(self, examples: Any) -> Domain:
         """``examples`` read the way the Run's target was."""

@@ -21,6 +21,9 @@ class Method(nn.Module):
     """The domains it learns from: ``source``, ``target``, or ``target_labels``, an explicitly labelled target
     that stands in the place of the source. Of a domain that is not named it gets an empty batch."""
 
+    tasks: ClassVar[frozenset[str]] = frozenset({"classification"})
+    """What it can learn: ``classification``, and ``regression`` where no part of it is a matter of classes."""
+
     batched: ClassVar[bool] = True
     """Whether seeds can be stacked by ``torch.func`` and trained as one; not where a loss leaves torch."""
 

@@ -1,13 +1,14 @@
 """Adversarial discriminative domain adaptation."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, mlp, opening
+from acclimate.nn import Classifier, label_loss, mlp, opening
 from acclimate.types import Labeled, Losses, Turn, Unlabeled
 
 
@@ -18,12 +19,13 @@ class ADDA(Method):
 
     .. math::
         \text{discriminate:} \; \min_{d} \mathrm{BCE}(d(f(x_s)), 1) + \mathrm{BCE}(d(f(x_t)), 0) \qquad
-        \text{map:} \; \min_{f, c} \mathrm{CE}(c(f(x_s)), y_s) + \lambda \, \mathrm{BCE}(d(f(x_t)), 1)
+        \text{map:} \; \min_{f, c} L(c(f(x_s)), y_s) + \lambda \, \mathrm{BCE}(d(f(x_t)), 1)
 
+    where :math:`L` is cross entropy for classes, squared error for numbers (`acclimate.nn.label_loss`).
     The labels of the domain are inverted where DANN reverses the gradient: the aim is the same, but the
     gradient is large as long as the discriminator wins. These are the paper's adversarial losses. What is not the
     paper's is that it trains an encoder on the source, holds it fast, and lets a second one for the target start
-    from its weights; here one training learns one encoder for both domains, the class loss keeps it sound on the
+    from its weights; here one training learns one encoder for both domains, the label loss keeps it sound on the
     source, and :math:`\lambda = \text{weight} \cdot (2 / (1 + e^{-\gamma p}) - 1)`, which opens with the progress
     :math:`p`, stands for the paper's first stage.
 
@@ -38,6 +40,8 @@ class ADDA(Method):
     Reference:
         Tzeng et al., Adversarial Discriminative Domain Adaptation, CVPR 2017. arXiv:1702.05464
     """
+
+    tasks: ClassVar[frozenset[str]] = frozenset({"classification", "regression"})
 
     def __init__(
         self,
@@ -61,10 +65,8 @@ class ADDA(Method):
             return {"domain": self.taken_for(here.features, 1.0) + self.taken_for(there.features, 0.0)}
         scale = self.weight * opening(progress, self.gamma)
         here, there = self.model.both(source.inputs, target.inputs)
-        return {
-            "class": cross_entropy(here.logits, source.labels),
-            "inverted": scale * self.taken_for(there.features, 1.0),
-        }
+        inverted = scale * self.taken_for(there.features, 1.0)
+        return label_loss(here.logits, source.labels) | {"inverted": inverted}
 
     def taken_for(self, features: Tensor, domain: float) -> Tensor:
         """How surprised the discriminator is that ``features (n, d)`` are of a domain: source 1, target 0."""

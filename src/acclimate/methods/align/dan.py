@@ -1,13 +1,13 @@
 """Deep adaptation network."""
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from acclimate.distances import mmd
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier
+from acclimate.nn import Classifier, label_loss
 from acclimate.types import Losses, Outputs
 
 
@@ -15,9 +15,10 @@ class DAN(Method):
     r"""Learn layers whose distribution is the same in both domains, as far as several Gaussian kernels can tell.
 
     .. math::
-        \min_{f, c} \; \mathrm{CE}(c(f(x_s)), y_s) + \sum_l w_l \, \mathrm{MMD}_k^2(h_l(x_s), h_l(x_t)), \qquad
+        \min_{f, c} \; L(c(f(x_s)), y_s) + \sum_l w_l \, \mathrm{MMD}_k^2(h_l(x_s), h_l(x_t)), \qquad
         k(x, y) = \frac{1}{u} \sum_q e^{-\lVert x - y \rVert^2 / (2^q \gamma)}
 
+    where :math:`L` is cross entropy for classes, squared error for numbers (`acclimate.nn.label_loss`).
     The kernels have equal parts and sum to one, as the convex combination of the paper does (code that adds them
     has :math:`u` times this loss); their parts are not learned. :math:`\gamma` is the mean squared distance between
     two examples of the batch. The discrepancy is the biased estimate over all pairs (`acclimate.distances.mmd`),
@@ -35,6 +36,8 @@ class DAN(Method):
         Long et al., Learning Transferable Features with Deep Adaptation Networks, ICML 2015. arXiv:1502.02791
     """
 
+    tasks: ClassVar[frozenset[str]] = frozenset({"classification", "regression"})
+
     def __init__(
         self,
         model: Classifier,
@@ -49,10 +52,10 @@ class DAN(Method):
         model.layers = tuple(name for name in self.layers if name not in {"features", "logits"})
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
-        """Class loss and one discrepancy for each layer."""
+        """Label loss and one discrepancy for each layer."""
         here = {**source.layers, "features": source.features, "logits": source.logits}
         there = {**target.layers, "features": target.features, "logits": target.logits}
-        return {"class": cross_entropy(source.logits, labels)} | {
+        return label_loss(source.logits, labels) | {
             f"mmd {name}": self.weight * w * mmd(here[name], there[name], self.powers)
             for name, w in self.layers.items()
         }

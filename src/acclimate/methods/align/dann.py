@@ -1,13 +1,14 @@
 """Domain-adversarial neural network."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, join, mlp, opening, reverse_grad
+from acclimate.nn import Classifier, join, label_loss, mlp, opening, reverse_grad
 from acclimate.types import Losses, Outputs
 
 
@@ -15,9 +16,10 @@ class DANN(Method):
     r"""Learn features from which a discriminator cannot tell the domain.
 
     .. math::
-        \min_{f, c} \max_{d} \; \mathrm{CE}(c(f(x_s)), y_s)
+        \min_{f, c} \max_{d} \; L(c(f(x_s)), y_s)
             - \lambda \, [\mathrm{BCE}(d(f(x_s)), 1) + \mathrm{BCE}(d(f(x_t)), 0)]
 
+    where :math:`L` is cross entropy for classes, squared error for numbers (`acclimate.nn.label_loss`).
     The min-max is one backward pass: `reverse_grad` stands between features and discriminator.
     It opens slowly, :math:`\lambda = \text{weight} \cdot (2 / (1 + e^{-\gamma p}) - 1)`, with the
     progress :math:`p \in [0, 1]`, since a discriminator that knows nothing yet teaches only noise.
@@ -33,6 +35,8 @@ class DANN(Method):
         Ganin et al., Domain-Adversarial Training of Neural Networks, JMLR 2016. arXiv:1505.07818
     """
 
+    tasks: ClassVar[frozenset[str]] = frozenset({"classification", "regression"})
+
     def __init__(
         self, model: Classifier, *, weight: float = 1.0, gamma: float = 10.0, widths: Sequence[int] = (1024, 1024)
     ):
@@ -41,12 +45,11 @@ class DANN(Method):
         self.discriminator = mlp(model.n_features, *widths, 1)
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
-        """Class loss and domain loss."""
+        """Label loss and domain loss."""
         scale = self.weight * opening(progress, self.gamma)
         features = reverse_grad(join(source.features, target.features), scale)
         is_source, is_target = self.discriminator(features).split([len(source.features), len(target.features)])
-        return {
-            "class": cross_entropy(source.logits, labels),
+        return label_loss(source.logits, labels) | {
             "domain": binary_cross_entropy_with_logits(is_source, torch.ones_like(is_source))
             + binary_cross_entropy_with_logits(is_target, torch.zeros_like(is_target)),
         }

@@ -1,13 +1,13 @@
 """Deep correlation alignment."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from acclimate.distances import coral
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier
+from acclimate.nn import Classifier, label_loss
 from acclimate.types import Losses, Outputs
 
 
@@ -15,9 +15,10 @@ class DeepCORAL(Method):
     r"""Learn layers whose covariance is the same in both domains.
 
     .. math::
-        \min_{f, c} \; \mathrm{CE}(c(f(x_s)), y_s)
+        \min_{f, c} \; L(c(f(x_s)), y_s)
             + \sum_l \frac{w_l}{4 d_l^2} \lVert \mathrm{cov}(h_l(x_s)) - \mathrm{cov}(h_l(x_t)) \rVert_F^2
 
+    where :math:`L` is cross entropy for classes, squared error for numbers (`acclimate.nn.label_loss`).
     Means are left free: only second moments are aligned, at the paper's scale. The covariance is of the batch,
     so small batches (``n < d``) make it noisy, and with several processes each aligns its own part of the batch.
 
@@ -25,7 +26,7 @@ class DeepCORAL(Method):
 
     Args:
         layers: Which layers, each with its weight :math:`w_l`: ``features``, ``logits``, or any named part of
-            the backbone (pooled over space). The paper takes the logits, with a weight for which the class
+            the backbone (pooled over space). The paper takes the logits, with a weight for which the label
             loss and this one end about equal.
         weight: Multiplies all of them.
 
@@ -34,6 +35,8 @@ class DeepCORAL(Method):
         arXiv:1607.01719
     """
 
+    tasks: ClassVar[frozenset[str]] = frozenset({"classification", "regression"})
+
     def __init__(self, model: Classifier, *, layers: Mapping[str, float] | None = None, weight: float = 1.0):
         super().__init__(model)
         self.layers = dict(layers or {"features": 1.0})
@@ -41,9 +44,9 @@ class DeepCORAL(Method):
         model.layers = tuple(name for name in self.layers if name not in {"features", "logits"})
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
-        """Class loss and one CORAL loss for each layer."""
+        """Label loss and one CORAL loss for each layer."""
         here = {**source.layers, "features": source.features, "logits": source.logits}
         there = {**target.layers, "features": target.features, "logits": target.logits}
-        return {"class": cross_entropy(source.logits, labels)} | {
+        return label_loss(source.logits, labels) | {
             f"coral {name}": self.weight * w * coral(here[name], there[name]) for name, w in self.layers.items()
         }

@@ -3,10 +3,9 @@
 from typing import ClassVar
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier
+from acclimate.nn import Classifier, label_loss
 from acclimate.types import Labeled, Losses, Unlabeled
 
 
@@ -14,14 +13,15 @@ class SourceOnly(Method):
     r"""Learn from the source alone: the baseline that every adaptation must beat.
 
     .. math::
-        \min_{f, c} \; \mathrm{CE}(c(f(x_s)), y_s)
+        \min_{f, c} \; L(c(f(x_s)), y_s)
 
+    where :math:`L` is cross entropy for classes, squared error for numbers (`acclimate.nn.label_loss`).
     The target is not looked at; batch norm keeps the statistics of the source.
 
     Shapes: logits ``(n_s, k)``, labels ``(n_s,)``.
 
     Args:
-        label_smoothing: Share of the label's weight spread over all classes.
+        label_smoothing: Share of the label's weight spread over all classes; not for numbers.
 
     Reference:
         Empirical risk minimisation; label smoothing after Szegedy et al., Rethinking the Inception
@@ -29,12 +29,13 @@ class SourceOnly(Method):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"source"})
+    tasks: ClassVar[frozenset[str]] = frozenset({"classification", "regression"})
 
     def __init__(self, model: Classifier, *, label_smoothing: float = 0.0):
         super().__init__(model)
         self.label_smoothing = label_smoothing
 
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
-        """The class loss on the source."""
+        """The label loss on the source."""
         logits: Tensor = self.model(source.inputs, "source").logits
-        return {"class": cross_entropy(logits, source.labels, label_smoothing=self.label_smoothing)}
+        return label_loss(logits, source.labels, label_smoothing=self.label_smoothing)

@@ -3,10 +3,9 @@
 from typing import ClassVar
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier
+from acclimate.nn import Classifier, label_loss
 from acclimate.types import Labeled, Losses, Unlabeled
 
 
@@ -14,15 +13,16 @@ class Supervised(Method):
     r"""Learn from labels of the target, which adaptation does without: the train-on-target row of a benchmark.
 
     .. math::
-        \min_{f, c} \; \mathrm{CE}(c(f(x_t)), y_t)
+        \min_{f, c} \; L(c(f(x_t)), y_t)
 
+    where :math:`L` is cross entropy for classes, squared error for numbers (`acclimate.nn.label_loss`).
     It needs a labelled target given on purpose (``--target-labels``); that domain stands in the place of
     the source, which it does not look at. Small targets make this less than the best that can be had.
 
     Shapes: logits ``(n, k)``, labels ``(n,)``, both of the labelled target.
 
     Args:
-        label_smoothing: Share of the label's weight spread over all classes.
+        label_smoothing: Share of the label's weight spread over all classes; not for numbers.
 
     Reference:
         The "train on target" row of Ganin et al., Domain-Adversarial Training of Neural Networks, JMLR 2016.
@@ -30,12 +30,13 @@ class Supervised(Method):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"target_labels"})
+    tasks: ClassVar[frozenset[str]] = frozenset({"classification", "regression"})
 
     def __init__(self, model: Classifier, *, label_smoothing: float = 0.0):
         super().__init__(model)
         self.label_smoothing = label_smoothing
 
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
-        """The class loss on the labelled target, which comes as ``source``."""
+        """The label loss on the labelled target, which comes as ``source``."""
         logits: Tensor = self.model(source.inputs, "target").logits
-        return {"class": cross_entropy(logits, source.labels, label_smoothing=self.label_smoothing)}
+        return label_loss(logits, source.labels, label_smoothing=self.label_smoothing)
