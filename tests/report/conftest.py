@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import samples
 
 HOSTILE = ("<script>alert(1)</script>", "</script><!--", "<ink>")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -72,6 +73,26 @@ def from_a_run(scored, tmp_path_factory):
 
     target = pictures(1)
     return adapt(scored, target[0], tmp_path_factory.mktemp("report") / "run", method="shot", steps=3, score=target)
+
+
+@pytest.fixture(scope="session")
+def numbers(tmp_path_factory):
+    """A Run of two seeds that predicts numbers, its target scored."""
+    from acclimate import adapt
+
+    place = tmp_path_factory.mktemp("report")
+    source, target = samples.prices(place / "s.csv"), samples.prices(place / "t.csv", n=40, shift=1, seed=1)
+    return adapt(source, target, place / "run", method="dann", steps=3, seeds=2, label="price", score=target)
+
+
+@pytest.fixture(scope="session")
+def unscored_numbers(tmp_path_factory):
+    """A Run of the baseline that predicts numbers for images without labels."""
+    from acclimate import adapt
+
+    x, _ = pictures(0)
+    place = tmp_path_factory.mktemp("report") / "run"
+    return adapt((x, x.mean((1, 2))), x, place, method="source_only", steps=2, settings={"train.batch_size": 8})
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-RUNS = ["scored", "unscored", "baseline", "from_a_run"]
+RUNS = ["scored", "unscored", "baseline", "from_a_run", "numbers", "unscored_numbers"]
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -80,3 +80,27 @@ def test_dark_recolours_page_and_plots(scored, look):
         seen.page.wait_for_selector(f"body[data-drawn='{scheme}']")
         found[scheme] = seen.page.evaluate(colours)
     assert all(a != b for a, b in zip(found["dark"], found["light"], strict=True))
+
+
+def test_the_toggle_colours_by_prediction(numbers, look):
+    seen = look(numbers)
+    fills = (
+        "[...document.querySelectorAll(\"[data-plot='map adapted'] .point\")].map(p => p.style.fill + p.style.stroke)"
+    )
+    by_domain = set(seen.page.evaluate(fills))
+    seen.page.get_by_label("By prediction", exact=True).check()
+    seen.page.wait_for_function(f"new Set({fills}).size > {len(by_domain)}")
+    assert seen.page.locator("[data-shows='map value']").is_visible()
+
+
+def test_predictions_are_drawn_against_the_truth(numbers, look):
+    seen = look(numbers)
+    assert seen.count("[data-plot='against adapted'] .point") == 40
+    assert seen.count("[data-plot='against source_only'] .js-line") == 1
+    assert seen.count("[data-plot='spread'] .js-line") == 4
+
+
+def test_pointing_at_a_dot_tells_its_numbers(numbers, look):
+    said = look(numbers).point_at("map adapted")
+    assert "adapted: " in said
+    assert "true: " in said

@@ -7,7 +7,21 @@ from acclimate.run import RunFolder
 
 def write_report(run: RunFolder) -> Path:
     """Write ``report.html`` from what the Run's folder holds, and say where it is."""
-    from acclimate.report.page import render  # openTSNE and plotly take seconds to import
-
-    text = render(run)
+    text = _regression(run) if run.recipe.task == "regression" else _classification(run)
     return run.write("report.html", lambda path: path.write_text(text, "utf-8"))
+
+
+def _classification(run: RunFolder) -> str:
+    from acclimate.report.classes import ClassContents  # openTSNE and plotly take seconds to import
+    from acclimate.report.outputs import read_outputs
+    from acclimate.report.page import render
+
+    return render(ClassContents(run, read_outputs(run)))
+
+
+def _regression(run: RunFolder) -> str:
+    from acclimate.report.numbers import NumberContents
+    from acclimate.report.outputs import read_numbers
+    from acclimate.report.page import render
+
+    return render(NumberContents(run, read_numbers(run)))

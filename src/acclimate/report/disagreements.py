@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from acclimate.report.outputs import Codes, Said
+from acclimate.report.outputs import Codes, Said, SaidNumbers
 
 
 class Tally(NamedTuple):
@@ -52,3 +53,27 @@ def telling(before: Said, after: Said, among: Codes, most: int) -> list[int]:
         turns.append((seen.setdefault(pair, 0), int(row)))
         seen[pair] += 1
     return [row for _, row in sorted(turns, key=lambda turn: turn[0])[:most]]
+
+
+class Gap(NamedTuple):
+    """How far apart two models of numbers are, and how often each is the nearer one (none if nobody knows)."""
+
+    examples: int
+    mean: float
+    after_nearer: int | None = None
+    before_nearer: int | None = None
+
+
+def gap(before: SaidNumbers, after: SaidNumbers, truth: NDArray[np.float64] | None) -> Gap:
+    """The mean distance of what they predict, and whose is nearer to the truth."""
+    apart = float(np.abs(before.predicted - after.predicted).mean())
+    if truth is None:
+        return Gap(len(before), apart)
+    gain = np.abs(before.predicted - truth) - np.abs(after.predicted - truth)
+    return Gap(len(before), apart, int((gain > 0).sum()), int((gain < 0).sum()))
+
+
+def furthest(before: SaidNumbers, after: SaidNumbers, among: Codes, most: int) -> list[int]:
+    """Rows to show: those ``among`` the given ones of which the two models say the most different numbers."""
+    apart = np.abs(before.predicted[among] - after.predicted[among])
+    return [int(row) for row in among[np.argsort(-apart, kind="stable")[:most]]]

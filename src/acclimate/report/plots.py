@@ -26,6 +26,10 @@ COLOURS = {"source_only": "<before>", "adapted": "<after>"}
 NAMES = {"source_only": "source-only", "adapted": "adapted"}
 MANY = 150
 """Points of one colour from which on rings are drawn smaller, lest they hide the dots."""
+BINS = 40
+"""Bars of a histogram."""
+OF_LABELS = ("class", "squared error")
+"""What the loss of known labels is called; that on the source's validation split is drawn with it."""
 NAMED_CELLS = 25
 """Classes up to which the sides of a confusion matrix name them."""
 CELLS_WITH_TEXT = 12
@@ -58,10 +62,7 @@ def plane(points: NDArray[np.float64], n_source: int, codes: Codes, classes: Seq
         first: Which of the page's points the first of these is.
     """
     is_source = np.arange(len(points)) < n_source
-    by_domain = [
-        _dots(points, ~is_source, "<target>", first, source=False),
-        _dots(points, is_source, "<source>", first, source=True),
-    ]
+    by_domain = _by_domain(points, is_source, first)
     by_class = [
         _dots(points, (codes == c) & (is_source == source), f"<hue-{c % HUES}>", first, source=source)
         for source in (False, True)
@@ -72,7 +73,46 @@ def plane(points: NDArray[np.float64], n_source: int, codes: Codes, classes: Seq
     return figure({"domain": (by_domain, layout), "class": (by_class, named)})
 
 
-def _dots(points: NDArray[np.float64], chosen: NDArray[np.bool_], colour: str, first: int, *, source: bool) -> Trace:
+def plane_of_numbers(
+    points: NDArray[np.float64], n_source: int, numbers: NDArray[np.float64], ends: tuple[float, float], first: int = 0
+) -> Figure:
+    """A map of features, the source's points first; by domain and by predicted number.
+
+    Args:
+        points: Where they lie ``(n, 2)``.
+        n_source: How many are the source's.
+        numbers: What each is coloured by ``(n,)``.
+        ends: The numbers from which on down, and up, all have the same colour.
+        first: Which of the page's points the first of these is.
+    """
+    is_source, shades = np.arange(len(points)) < n_source, {"colorscale": _SHADES, "cmin": ends[0], "cmax": ends[1]}
+    by_value: list[Trace] = []
+    for source in (False, True):
+        chosen = is_source == source
+        dots = _dots(points, chosen, [_short(x) for x in numbers[chosen]], first, source=source)
+        by_value.append({**dots, "marker": {**dots["marker"], **shades}})
+    layout = _bare_axes()
+    return figure({"domain": (_by_domain(points, is_source, first), layout), "value": (by_value, layout)})
+
+
+_SHADES = [[0, "<low>"], [0.5, "<middle>"], [1, "<high>"]]
+
+
+def _short(value: float) -> float:
+    """To four significant digits, for a page of a fair size."""
+    return float(f"{value:.4g}")
+
+
+def _by_domain(points: NDArray[np.float64], is_source: NDArray[np.bool_], first: int) -> list[Trace]:
+    return [
+        _dots(points, ~is_source, "<target>", first, source=False),
+        _dots(points, is_source, "<source>", first, source=True),
+    ]
+
+
+def _dots(
+    points: NDArray[np.float64], chosen: NDArray[np.bool_], colour: str | list[float], first: int, *, source: bool
+) -> Trace:
     large = np.count_nonzero(chosen) <= MANY
     ring = {"symbol": "circle-open", "size": 8 if large else 6, "line": {"width": 2 if large else 1.3, "color": colour}}
     dot = {"symbol": "circle", "size": 6, "opacity": 0.62, "line": {"width": 0}}
@@ -223,6 +263,63 @@ def _matrix_axes(classes: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def spread(series: Mapping[str, NDArray[np.float64]]) -> Figure:
+    """A histogram as a line for each series: ``source``, ``source_only``, ``adapted``, ``truth``.
+
+    What lies beyond the middle 99 % of all values together is counted with the outermost bins.
+    """
+    least, most = np.quantile(np.concatenate(list(series.values())), [0.005, 0.995])
+    edges = np.linspace(least, most if most > least else least + 1, BINS + 1)
+    middles = [_short(x) for x in (edges[1:] + edges[:-1]) / 2]
+    data: list[Trace] = []
+    for name, values in series.items():
+        counts, _ = np.histogram(values.clip(edges[0], edges[-1]), edges)
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": middles,
+                "y": [_short(share) for share in counts / max(len(values), 1)],
+                "line": {**_STROKES[name], "shape": "hvh"},
+                "hovertemplate": f"{_SERIES[name]}<br>near %{{x}}: %{{y:.1%}} of examples<extra></extra>",
+            }
+        )
+    shares = {"tickformat": ".0%", "rangemode": "tozero"}
+    return figure({"all": (data, _number_axes({"showgrid": False}, shares))})
+
+
+def _number_axes(x: Mapping[str, Any], y: Mapping[str, Any]) -> dict[str, Any]:
+    axis = {"gridcolor": "<faint>", "automargin": True, "nticks": 6, "zeroline": False}
+    margin = {"l": 8, "r": 12, "t": 8, "b": 8}
+    return {"margin": margin, "hovermode": "closest", "xaxis": {**axis, **x}, "yaxis": {**axis, **y}}
+
+
+_STROKES: dict[str, dict[str, Any]] = {
+    "source": {"color": "<source>", "width": 2, "dash": "dot"},
+    "source_only": {"color": "<before>", "width": 2.2},
+    "adapted": {"color": "<after>", "width": 2.2},
+    "truth": {"color": "<ink>", "width": 2, "dash": "dot"},
+}
+
+
+def against(true: NDArray[np.float64], predicted: NDArray[np.float64], names: Sequence[str], phase: str) -> Figure:
+    """Each prediction ``(n,)`` over the truth ``(n,)``; on the line they are the same."""
+    ends = [_short(true.min()), _short(true.max())]
+    stroke = {"color": "<ink>", "width": 1.5, "dash": "dot"}
+    line = {"type": "scatter", "mode": "lines", "x": ends, "y": ends, "hoverinfo": "skip", "line": stroke}
+    dots = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [_short(x) for x in true],
+        "y": [_short(y) for y in predicted],
+        "text": [plain(name, 60) for name in names],
+        "marker": {"size": 6, "opacity": 0.5, "color": COLOURS[phase]},
+        "hovertemplate": "%{text}<br>true %{x}<br>predicted %{y}<extra></extra>",
+    }
+    titles = ({"title": {"text": text, "standoff": 6}} for text in ("true", "predicted"))
+    return figure({"all": ([line, dots], _number_axes(*titles))})
+
+
 def courses(curves: pl.DataFrame) -> dict[str, Figure]:
     """A figure for each loss by its name: thin lines are seeds, the thick one is their mean."""
     lengths = curves.group_by("name", maintain_order=True).agg(pl.col("stretch").n_unique())
@@ -232,7 +329,7 @@ def courses(curves: pl.DataFrame) -> dict[str, Figure]:
         if name == "source_val_loss":
             continue  # it goes with the loss that it is the same of
         data = [trace for phase in COLOURS for trace in _course(curves, phase, name)]
-        if name == "class" and "source_val_loss" in names:
+        if name in OF_LABELS and "source_val_loss" in names:
             data += [t for phase in COLOURS for t in _course(curves, phase, "source_val_loss", dash="dot")]
         figures[name] = figure({"all": (data, _step_axes(name))})
     return figures
