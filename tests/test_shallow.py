@@ -10,7 +10,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from acclimate import methods
 from acclimate.errors import BadInput
 from acclimate.methods import shallow
-from acclimate.sklearn import Adapter
+from acclimate.sklearn import Adapter, AdapterRegressor
 
 ALL = pytest.mark.parametrize("name", shallow.names())
 
@@ -35,6 +35,11 @@ def test_it_is_a_scikit_learn_estimator(name):
 @ALL
 def test_the_adapter_with_it_is_a_scikit_learn_classifier(name):
     check_estimator(Adapter(method=name), on_skip=None)
+
+
+@ALL
+def test_the_adapter_with_it_is_a_scikit_learn_regressor(name):
+    check_estimator(AdapterRegressor(method=name), on_skip=None)
 
 
 @ALL

@@ -5,14 +5,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 from acclimate.errors import BadInput
 from acclimate.methods.shallow.coral import CORAL
-from acclimate.sklearn import Adapter
+from acclimate.methods.shallow.importance_weighting import ImportanceWeighting
+from acclimate.sklearn import Adapter, AdapterRegressor
 
 
 @pytest.fixture
@@ -141,3 +143,54 @@ def test_it_is_there_once_acclimate_is_imported_and_brings_no_torch():
     code = "import sys, acclimate; print(acclimate.sklearn.Adapter(), 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "Adapter() False\n"
+
+
+@pytest.fixture
+def moved():
+    """Numbers that follow one axis; the target's cloud lies elsewhere and is stretched."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(120, 3))
+    y = 50 + 10 * rows[:, 0] + rng.normal(size=120)
+    return rows, y, rows[:90] * [1, 5, 0.2] + [9, 0, 4], y[:90]
+
+
+def test_an_adapted_regressor_is_near_where_the_bare_one_is_not(moved):
+    X, y, X_target, y_target = moved
+    assert Ridge().fit(X, y).score(X_target, y_target) < 0
+    assert AdapterRegressor(method="coral").fit(X, y, X_target=X_target).score(X_target, y_target) > 0.95
+
+
+def test_it_is_the_regressor_on_what_the_method_gives(moved):
+    X, y, X_target, _ = moved
+    coral = CORAL(reg=0.1).fit(X, X_target=X_target)
+    by_hand = KNeighborsRegressor(3).fit(coral.transform_source(X), y)
+    adapter = AdapterRegressor(KNeighborsRegressor(3), options={"reg": 0.1}).fit(X, y, X_target=X_target)
+    np.testing.assert_allclose(adapter.predict(X_target), by_hand.predict(X_target))
+    assert adapter.source_score(X, y) == by_hand.score(coral.transform_source(X), y)
+
+
+def test_weights_reach_the_regressor(moved):
+    X, y, X_target, _ = moved
+    weights = ImportanceWeighting().fit(X, X_target=X_target).weights_
+    adapter = AdapterRegressor(Ridge(), method="importance_weighting").fit(X, y, X_target=X_target)
+    by_hand = Ridge().fit(X, y, sample_weight=weights)
+    np.testing.assert_allclose(adapter.predict(X_target), by_hand.predict(X_target))
+
+
+def test_a_regressor_that_takes_no_weights_is_refused(moved):
+    X, y, X_target, _ = moved
+    with pytest.raises(BadInput, match="KNeighborsRegressor takes no sample_weight"):
+        AdapterRegressor(KNeighborsRegressor(), method="kernel_mean_matching").fit(X, y, X_target=X_target)
+
+
+def test_an_adapter_of_skadas_goes_before_a_regressor(moved, skada):
+    X, y, X_target, _ = moved
+    ours = AdapterRegressor(method=CORAL(reg=0)).fit(X, y, X_target=X_target)
+    theirs = AdapterRegressor(method=skada.CORALAdapter(reg=None)).fit(X, y, X_target=X_target)
+    np.testing.assert_allclose(ours.predict(X_target), theirs.predict(X_target), rtol=0.01)  # skada's C is over n
+
+
+def test_a_whole_regressor_of_skadas_takes_the_place_of_both(moved, skada):
+    X, y, X_target, _ = moved
+    adapter = AdapterRegressor(method=skada.JDOTRegressor(Ridge())).fit(X, y, X_target=X_target)
+    assert np.abs(adapter.predict(X_target) - y.mean()).max() < 60

@@ -1,16 +1,17 @@
-"""Domain adaptation before any scikit-learn classifier."""
+"""Domain adaptation before any scikit-learn classifier or regressor."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 import sklearn
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
@@ -27,10 +28,107 @@ SKADA_SOURCE, SKADA_TARGET, SKADA_NO_LABEL = 1, -2, -1
 
 
 def _can(what: str) -> Callable[[Adapter], bool]:
-    return lambda adapter: hasattr(adapter._classifier(), what)
+    return lambda adapter: hasattr(adapter._estimator(), what)
 
 
-class Adapter(ClassifierMixin, BaseEstimator):
+class AdapterBase(BaseEstimator):
+    """What an adapted classifier and an adapted regressor share: a method before an estimator.
+
+    Args:
+        estimator: What learns from the source; one that suits if ``None``.
+        method: The name of a shallow method, such an object, or one of skada's.
+        options: Options of the method named.
+    """
+
+    def __init__(self, estimator: Any = None, *, method: Any = "coral", options: Mapping[str, Any] | None = None):
+        self.estimator = estimator
+        self.method = method
+        self.options = options
+
+    def fit(self, X: ArrayLike, y: ArrayLike, *, X_target: ArrayLike | None = None) -> Self:
+        """Learn from the labelled source ``X``, ``y`` and the unlabelled target ``X_target``."""
+        X, y = validate_data(self, X, y, accept_sparse="csr", y_numeric=self._numbers)
+        self._see(y)
+        target = X if X_target is None else self._read(X_target, name="X_target")
+        self.method_ = self._method().fit(X, y, X_target=target)
+        self.estimator_ = self.method_ if self._is_whole() else self._fit_estimator(X, y)
+        return self
+
+    def predict(self, X: ArrayLike, *, domain: Side = "target") -> NDArray[Any]:
+        """Labels of rows ``(n, d)`` of ``domain``."""
+        return self._answer("predict", X, domain)
+
+    _numbers = False
+
+    @abstractmethod
+    def _see(self, y: Any) -> None:
+        """Look at the labels."""
+
+    @abstractmethod
+    def _default(self) -> Any:
+        """The estimator where none is given."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = get_tags(self._method()).input_tags.sparse
+        return tags
+
+    def _answer(self, what: str, X: ArrayLike, domain: Side) -> NDArray[Any]:
+        check_is_fitted(self)
+        if domain not in {"source", "target"}:
+            raise BadInput(f"domain={domain!r} is neither 'source' nor 'target'")
+        rows = self._read(X)
+        if self._is_whole():
+            answer: NDArray[Any] = self.estimator_.answer(what, rows, domain)
+        else:
+            answer = getattr(self.estimator_, what)(self._map(rows, domain))
+        return answer
+
+    def _map(self, X: Any, domain: Side) -> Any:
+        map_rows = getattr(self.method_, "transform_source" if domain == "source" else "transform", None)
+        return X if map_rows is None else np.asarray(map_rows(X))
+
+    def _fit_estimator(self, X: Any, y: Any) -> Any:
+        estimator = self._estimator()
+        weights = getattr(self.method_, "weights_", None)
+        told = {} if weights is None else weighting(estimator, weights)
+        with sklearn.config_context(enable_metadata_routing=False):  # which skada turns on when it is imported
+            return estimator.fit(self._map(X, "source"), y, **told)
+
+    def _method(self) -> Any:
+        if isinstance(self.method, str):
+            told = check_options(f"method {self.method}", self.options or {}, shallow.options(self.method))
+            return shallow.get(self.method)(**told)
+        if self.options:
+            raise BadInput("options go with the name of a method; this method is an object, give it its options")
+        takes_both = has_fit_parameter(self.method, "X_target") or has_fit_parameter(self.method, "sample_domain")
+        if not takes_both and not isinstance(self.method, Pipeline):
+            kind = type(self.method).__name__
+            raise BadInput(f"{kind}.fit takes no target: it is neither a shallow method nor one of skada's")
+        if self._is_whole():
+            if self.estimator is not None:
+                raise BadInput(f"{type(self.method).__name__} is an estimator itself: leave out the estimator")
+            return SkadaEstimator(self.method, numbers=self._numbers)
+        if has_fit_parameter(self.method, "sample_domain"):
+            return SkadaAdapter(self.method, numbers=self._numbers)
+        return clone(self.method)
+
+    def _estimator(self) -> Any:
+        if self._is_whole():
+            return self.method
+        return self._default() if self.estimator is None else clone(self.estimator)
+
+    def _is_whole(self) -> bool:
+        return hasattr(self.method, "predict")
+
+    def _read(self, X: ArrayLike, name: str = "") -> Any:
+        try:
+            return validate_data(self, X, reset=False, accept_sparse="csr")
+        except ValueError as error:
+            raise BadInput(f"{name}: {error}") if name else error from None
+
+
+class Adapter(ClassifierMixin, AdapterBase):
     """A scikit-learn classifier, adapted to a target of which it sees no label.
 
     The method maps both domains, or weights the source; the classifier then learns from the source. What it
@@ -62,25 +160,6 @@ class Adapter(ClassifierMixin, BaseEstimator):
         ['no', 'no', 'yes', 'yes']
     """
 
-    def __init__(self, estimator: Any = None, *, method: Any = "coral", options: Mapping[str, Any] | None = None):
-        self.estimator = estimator
-        self.method = method
-        self.options = options
-
-    def fit(self, X: ArrayLike, y: ArrayLike, *, X_target: ArrayLike | None = None) -> Self:
-        """Learn from the labelled source ``X``, ``y`` and the unlabelled target ``X_target``."""
-        X, y = validate_data(self, X, y, accept_sparse="csr")
-        check_classification_targets(y)
-        self.classes_ = np.unique(y)
-        target = X if X_target is None else self._read(X_target, name="X_target")
-        self.method_ = self._method().fit(X, y, X_target=target)
-        self.estimator_ = self.method_ if self._is_whole() else self._fit_classifier(X, y)
-        return self
-
-    def predict(self, X: ArrayLike, *, domain: Side = "target") -> NDArray[Any]:
-        """Labels of rows ``(n, d)`` of ``domain``."""
-        return self._answer("predict", X, domain)
-
     @available_if(_can("predict_proba"))
     def predict_proba(self, X: ArrayLike, *, domain: Side = "target") -> NDArray[np.float64]:
         """Probabilities ``(n, k)`` of the ``classes_`` for rows of ``domain``."""
@@ -95,75 +174,62 @@ class Adapter(ClassifierMixin, BaseEstimator):
         """Accuracy on rows of the source; itself a scorer, ``scoring=Adapter.source_score``."""
         return float(accuracy_score(y, self.predict(X, domain="source")))
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = get_tags(self._method()).input_tags.sparse
-        return tags
+    def _see(self, y: Any) -> None:
+        check_classification_targets(y)
+        self.classes_ = np.unique(y)
 
-    def _answer(self, what: str, X: ArrayLike, domain: Side) -> NDArray[Any]:
-        check_is_fitted(self)
-        if domain not in {"source", "target"}:
-            raise BadInput(f"domain={domain!r} is neither 'source' nor 'target'")
-        rows = self._read(X)
-        if self._is_whole():
-            answer: NDArray[Any] = self.estimator_.answer(what, rows, domain)
-        else:
-            answer = getattr(self.estimator_, what)(self._map(rows, domain))
-        return answer
-
-    def _map(self, X: Any, domain: Side) -> Any:
-        map_rows = getattr(self.method_, "transform_source" if domain == "source" else "transform", None)
-        return X if map_rows is None else np.asarray(map_rows(X))
-
-    def _fit_classifier(self, X: Any, y: Any) -> Any:
-        classifier = self._classifier()
-        weights = getattr(self.method_, "weights_", None)
-        told = {} if weights is None else weighting(classifier, weights)
-        with sklearn.config_context(enable_metadata_routing=False):  # which skada turns on when it is imported
-            return classifier.fit(self._map(X, "source"), y, **told)
-
-    def _method(self) -> Any:
-        if isinstance(self.method, str):
-            told = check_options(f"method {self.method}", self.options or {}, shallow.options(self.method))
-            return shallow.get(self.method)(**told)
-        if self.options:
-            raise BadInput("options go with the name of a method; this method is an object, give it its options")
-        takes_both = has_fit_parameter(self.method, "X_target") or has_fit_parameter(self.method, "sample_domain")
-        if not takes_both and not isinstance(self.method, Pipeline):
-            kind = type(self.method).__name__
-            raise BadInput(f"{kind}.fit takes no target: it is neither a shallow method nor one of skada's")
-        if self._is_whole():
-            if self.estimator is not None:
-                raise BadInput(f"{type(self.method).__name__} is a classifier itself: leave out the estimator")
-            return SkadaEstimator(self.method)
-        return SkadaAdapter(self.method) if has_fit_parameter(self.method, "sample_domain") else clone(self.method)
-
-    def _classifier(self) -> Any:
-        if self._is_whole():
-            return self.method
-        return LogisticRegression(max_iter=1000) if self.estimator is None else clone(self.estimator)
-
-    def _is_whole(self) -> bool:
-        return hasattr(self.method, "predict")
-
-    def _read(self, X: ArrayLike, name: str = "") -> Any:
-        try:
-            return validate_data(self, X, reset=False, accept_sparse="csr")
-        except ValueError as error:
-            raise BadInput(f"{name}: {error}") if name else error from None
+    def _default(self) -> Any:
+        return LogisticRegression(max_iter=1000)
 
 
-def weighting(classifier: Any, weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """How the ``fit`` of a classifier, or of a pipeline that ends in one, is told the weights of its rows.
+class AdapterRegressor(RegressorMixin, AdapterBase):
+    """A scikit-learn regressor, adapted to a target of which it sees no label; otherwise as `Adapter`.
+
+    Shapes: source ``(n_s, d)``, numbers ``(n_s,)``, target ``(n_t, d)``.
+
+    Args:
+        estimator: The regressor; ridge regression if ``None``, its strength found by leave-one-out on the source.
+        method: The name of a shallow method, such an object, e.g. ``CORAL(reg=0.1)``, or one of skada's: an adapter,
+            or a whole estimator, which then is the regressor too.
+        options: Options of the method named, e.g. ``{"reg": 0.1}``.
+
+    Attributes:
+        method_: The method as fitted.
+        estimator_: The regressor as fitted.
+
+    Raises:
+        BadInput: There is no such method or option, or the method gives weights that the regressor does not take.
+
+    Example:
+        >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), [0.0, 2.0, 4.0, 6.0]
+        >>> AdapterRegressor(method="coral").fit(X, y, X_target=X + 10).predict(X + 10).round(2).tolist()
+        [0.0, 2.0, 4.0, 6.0]
+    """
+
+    _numbers = True
+
+    def source_score(self, X: ArrayLike, y: ArrayLike) -> float:
+        """R² on rows of the source; itself a scorer, ``scoring=AdapterRegressor.source_score``."""
+        return float(r2_score(y, self.predict(X, domain="source")))
+
+    def _see(self, y: Any) -> None:
+        pass
+
+    def _default(self) -> Any:
+        return RidgeCV(alphas=np.logspace(-3, 3, 13))  # one strength would not suit features of any scale
+
+
+def weighting(estimator: Any, weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """How the ``fit`` of an estimator, or of a pipeline that ends in one, is told the weights of its rows.
 
     Raises:
         BadInput: It takes none.
     """
-    step, last = classifier.steps[-1] if isinstance(classifier, Pipeline) else ("", classifier)
+    step, last = estimator.steps[-1] if isinstance(estimator, Pipeline) else ("", estimator)
     if not has_fit_parameter(last, "sample_weight"):
         raise BadInput(
             f"{type(last).__name__} takes no sample_weight, which this method gives; "
-            "choose a classifier that does, such as LogisticRegression, or a method that maps features"
+            "choose one that does, such as LogisticRegression or Ridge, or a method that maps features"
         )
     return {f"{step}__sample_weight" if step else "sample_weight": weights}
 
@@ -173,14 +239,16 @@ class SkadaAdapter(BaseEstimator):
 
     Args:
         adapter: One that maps features or computes weights.
+        numbers: Whether labels are numbers and not classes.
     """
 
-    def __init__(self, adapter: Any):
+    def __init__(self, adapter: Any, *, numbers: bool = False):
         self.adapter = adapter
+        self.numbers = numbers
 
     def fit(self, X: Matrix, y: NDArray[Any], *, X_target: Matrix) -> Self:
         """Learn from both domains."""
-        rows, labels, domains = stacked(X, y, X_target)
+        rows, labels, domains = stacked(X, y, X_target, numbers=self.numbers)
         self.adapter_ = clone(self.adapter)
         self.adapter_.fit(rows, labels, sample_domain=domains)
         if hasattr(self.adapter_, "compute_weights"):
@@ -205,14 +273,16 @@ class SkadaEstimator(BaseEstimator):
 
     Args:
         estimator: It predicts labels.
+        numbers: Whether those are numbers and not classes.
     """
 
-    def __init__(self, estimator: Any):
+    def __init__(self, estimator: Any, *, numbers: bool = False):
         self.estimator = estimator
+        self.numbers = numbers
 
     def fit(self, X: Matrix, y: NDArray[Any], *, X_target: Matrix) -> Self:
         """Learn from both domains."""
-        rows, labels, domains = stacked(X, y, X_target)
+        rows, labels, domains = stacked(X, y, X_target, numbers=self.numbers)
         self.classes_ = np.unique(y)
         self.estimator_ = clone(self.estimator)
         self.estimator_.fit(rows, labels, sample_domain=domains)  # not all of skada's return themselves
@@ -222,12 +292,18 @@ class SkadaEstimator(BaseEstimator):
         """What it says to rows of ``domain`` when asked to e.g. ``predict``."""
         told = {"sample_domain": np.full(len(X), SKADA_SOURCE), "allow_source": True} if domain == "source" else {}
         answer: NDArray[Any] = getattr(self.estimator_, what)(X, **told)
-        return self.classes_[answer] if what == "predict" else answer
+        return self.classes_[answer] if what == "predict" and not self.numbers else answer
 
 
-def stacked(X: Matrix, y: NDArray[Any], X_target: Matrix) -> tuple[Matrix, NDArray[Any], NDArray[Any]]:
-    """Both domains as skada takes them: rows, labels ``0 … k − 1`` with none for the target, and which is which."""
+def stacked(
+    X: Matrix, y: NDArray[Any], X_target: Matrix, *, numbers: bool
+) -> tuple[Matrix, NDArray[Any], NDArray[Any]]:
+    """Both domains as skada takes them: rows, labels, and which is which.
+
+    Labels are ``0 … k − 1``, or numbers; the target's are what skada takes for none.
+    """
     sizes = [len(X), len(X_target)]
-    labels = np.unique(y, return_inverse=True)[1]
+    labels = y if numbers else np.unique(y, return_inverse=True)[1]
+    none = np.nan if numbers else SKADA_NO_LABEL
     rows = np.vstack([X, X_target])
-    return rows, np.r_[labels, np.full(sizes[1], SKADA_NO_LABEL)], np.repeat([SKADA_SOURCE, SKADA_TARGET], sizes)
+    return rows, np.r_[labels, np.full(sizes[1], none)], np.repeat([SKADA_SOURCE, SKADA_TARGET], sizes)
