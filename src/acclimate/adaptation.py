@@ -18,6 +18,7 @@ from acclimate.data.labels import truth
 from acclimate.engine import Diverged
 from acclimate.errors import BadInput
 from acclimate.evaluate.predictor import Run
+from acclimate.fitting import fit as fit_linear
 from acclimate.plan import Asked, Plan, check_asked, make_plan
 from acclimate.recipe import Recipe
 from acclimate.report import write_report
@@ -65,7 +66,8 @@ def adapt(
         target: Domain to work on: a path, a `Domain`, or an array ``x``.
         output: Folder for the Run; a temporary one by default.
         method: What is minimised; see ``acclimate methods``.
-        backbone: ``auto``, ``mnist``, ``svhn``, ``gtsrb``, ``cnn``, ``mlp`` or ``timm:MODEL``.
+        backbone: ``auto``, ``mnist``, ``svhn``, ``gtsrb``, ``cnn``, ``mlp`` or ``timm:MODEL``; ``linear`` is what
+            shallow methods stand before.
         steps: Optimizer steps.
         seeds: How many, or which.
         label: Column of a table with the classes, or the numbers to predict.
@@ -125,6 +127,12 @@ def _train(run: RunFolder, plan: Plan, seed: int, devices: int, show: bool) -> N
             here, known = plan.read(plan.target_labels), truth(plan.target_labels, recipe)
         asked = phase == recipe.phases[-1]
         name, options = (recipe.method, recipe.options) if asked else ("source_only", {})
+        if not recipe.trains_a_network:
+            fit_linear(
+                run, seed, phase, here, known, target,
+                method=name, options=options, estimator=recipe.backbone_options, task=recipe.task,
+            )  # fmt: skip
+            continue
         torch.manual_seed(seed)
         kind, model = methods.get(name), backbones.classifier(recipe, phase, plan.shape)
         if kind.starts_from:

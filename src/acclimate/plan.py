@@ -1,5 +1,6 @@
 """From what was asked for to all that is decided before training: domains, preprocessing, a recipe."""
 
+import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from acclimate import backbones, data, methods
+from acclimate import backbones, data, fitting, methods
 from acclimate.data import Domain, preprocess
 from acclimate.data.arrays import from_arrays
 from acclimate.data.inputs import DenseInputs, Inputs
@@ -20,6 +21,7 @@ from acclimate.errors import BadInput, did_you_mean, first_line
 from acclimate.evaluate.predictor import Run, shape_of
 from acclimate.methods import shallow
 from acclimate.recipe import (
+    LINEAR,
     Options,
     Place,
     Recipe,
@@ -155,24 +157,26 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     here = _domain(source, "source", place)
     task = choose_task(here, asked.task)
     method = AUTO_METHOD[task] if asked.method == "auto" else asked.method
-    if method in shallow.names():
-        kind = "AdapterRegressor" if task == "regression" else "Adapter"
-        raise BadInput(f"method {method} trains no network; use acclimate.sklearn.{kind}(method={method!r}) in Python")
-    parsed, options, training = _decided(method, asked)
+    linear = _is_linear(method, asked.backbone)
+    parsed, options, training = _decided_linear(method, asked) if linear else _decided(method, asked)
     _check_task(method, task)
     here.require_source(task)
     there = _target(target, place)
     labelled = _target_labels(asked.target_labels, method, place)
     fitted = preprocess.fit(here, there, size=asked.image_size)
-    name = backbones.auto(shape_of(fitted)) if asked.backbone == "auto" else asked.backbone
+    if linear:
+        fitting.check(method, shape_of(fitted))
+    auto = LINEAR if linear else backbones.auto(shape_of(fitted))
+    name = auto if asked.backbone == "auto" else asked.backbone
     more = {**parsed.backbone, **({"weights": asked.weights} if asked.weights else {})}
+    known = fitting.options() if linear else backbones.options(name)
     recipe = Recipe(
         source=place.model_copy(update={"path": here.name}),
         target=place.model_copy(update={"path": there.name}),
         method=method,
         options=options,
         backbone=name,
-        backbone_options=check_options(f"backbone {name}", more, backbones.options(name)),
+        backbone_options=check_options(f"backbone {name}", more, known),
         train=training,
         image_size=asked.image_size,
         seeds=tuple(range(asked.seeds)) if isinstance(asked.seeds, int) else tuple(asked.seeds),
@@ -182,7 +186,38 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     )
     _check_labelled(labelled, recipe, fitted)
     later = _later(asked.score, place, recipe, fitted)
-    return Plan(here, None, there, labelled, fitted, _resolved(recipe, shape_of(fitted)), later)
+    recipe = recipe if linear else _resolved(recipe, shape_of(fitted))
+    return Plan(here, None, there, labelled, fitted, recipe, later)
+
+
+def _is_linear(method: str, backbone: str) -> bool:
+    """Whether it is a shallow method before a linear model, or that model alone; and no network."""
+    every = [*methods.names(), *shallow.names()]
+    if method not in every:
+        raise BadInput(f"no method {method!r}; {did_you_mean(method, every)}")
+    if method in shallow.names() and backbone not in {"auto", LINEAR}:
+        raise BadInput(f"method {method} stands before a linear model, not {backbone}; leave --backbone out")
+    if backbone == LINEAR and method not in {"source_only", *shallow.names()}:
+        raise BadInput(f"method {method} trains a network, and backbone {LINEAR} is none; leave --backbone out")
+    return method in shallow.names() or backbone == LINEAR
+
+
+def _decided_linear(method: str, asked: Asked) -> tuple[Settings, Options, Training]:
+    """The settings, the method's options among them; of how a network is trained only the validation split is left."""
+    parsed = parse_settings(asked.settings or {})
+    options = check_options(f"method {method}", parsed.options, _options(method))
+    told = {"--steps": asked.steps, "--precision": asked.precision, "--weights": asked.weights}
+    told |= {f"train.{key}": True for key in parsed.train if key != "validation"}
+    for name, value in told.items():
+        if value is not None:
+            raise BadInput(f"{name}: says how a network is trained, and {method} fits a linear model; leave it out")
+    return parsed, options, check_training(parsed.train)
+
+
+def _options(method: str) -> dict[str, inspect.Parameter]:
+    if method in shallow.names():
+        return shallow.options(method)
+    return {}  # those of source_only are for networks
 
 
 def _from_run(origin: Run, target: Any, asked: Asked) -> Plan:
@@ -191,6 +226,10 @@ def _from_run(origin: Run, target: Any, asked: Asked) -> Plan:
     _check_source_free(origin, method, asked)
     before = origin.recipe
     _check_task(method, before.task)
+    if not before.trains_a_network:
+        raise BadInput(
+            f"{origin.path}: its model is linear, and method {method} goes on with a network; give another Run"
+        )
     parsed, options, training = _decided(method, asked)
     if parsed.backbone:
         raise BadInput(f"backbone.{next(iter(parsed.backbone))}: the Run has its backbone already; leave it out")
@@ -299,7 +338,7 @@ def _domain(given: Any, name: str, place: Place) -> Domain:
 
 
 def _target_labels(given: Any, method: str, place: Place) -> Domain | None:
-    needed = "target_labels" in methods.get(method).needs
+    needed = method in methods.names() and "target_labels" in methods.get(method).needs
     if needed and given is None:
         raise BadInput(f"method {method} trains on labels of the target; give them with --target-labels")
     if given is not None and not needed:
@@ -309,8 +348,8 @@ def _target_labels(given: Any, method: str, place: Place) -> Domain | None:
 
 def _check_task(method: str, task: Task) -> None:
     """Refuse a method that cannot learn what the labels are."""
-    if task not in methods.get(method).tasks:
-        can = [name for name in methods.names() if task in methods.get(name).tasks]
+    if method in methods.names() and task not in methods.get(method).tasks:
+        can = [name for name in methods.names() if task in methods.get(name).tasks] + shallow.names()
         raise BadInput(f"method {method} is for classes, and this is a regression; those that can are {', '.join(can)}")
 
 

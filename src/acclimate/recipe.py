@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from acclimate.errors import BadInput, did_you_mean, first_line
 
 Options = dict[str, Any]
+LINEAR = "linear"
+"""The backbone that is none: a linear model of scikit-learn's, before which shallow methods stand."""
+
 Task = Literal["classification", "regression"]
 """What the labels are, and so what is learnt: classes, or numbers."""
 
@@ -80,6 +83,11 @@ class Recipe(_Part):
     def n_outputs(self) -> int:
         """Outputs of the head: one for each class, or one number."""
         return 1 if self.task == "regression" else len(self.classes)
+
+    @property
+    def trains_a_network(self) -> bool:
+        """Whether its models are networks, and not scikit-learn's."""
+        return self.backbone != LINEAR
 
     @property
     def phases(self) -> tuple[str, ...]:

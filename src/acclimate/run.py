@@ -77,8 +77,13 @@ class RunFolder:
         return self._json("environment.json")
 
     def weights(self, seed: int, phase: str) -> Path:
-        """The weights of one seed, ``adapted`` or ``source_only``."""
-        return self.file(f"models/{phase}-{seed}.safetensors")
+        """The model of one seed, ``adapted`` or ``source_only``: a network's weights, or what scikit-learn fitted."""
+        fitted = self.fitted(seed, phase)
+        return fitted if fitted.exists() else self.file(f"models/{phase}-{seed}.safetensors")
+
+    def fitted(self, seed: int, phase: str) -> Path:
+        """Where the model of one seed lies if scikit-learn fitted it."""
+        return self.file(f"models/{phase}-{seed}.skops")
 
     def checkpoint(self, seed: int, phase: str) -> Path:
         """Where a training that is under way can go on."""

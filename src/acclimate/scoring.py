@@ -110,7 +110,7 @@ def _write_scores(run: RunFolder, plan: Plan, parts: Mapping[str, dict[str, Any]
     if why:
         log.warning("the adapted model is not kept: %s; the source-only model predicts", why)
     weights = run.weights(plan.recipe.seeds[0], kept)
-    run.write("model.safetensors", lambda path: shutil.copyfile(weights, path))
+    run.write(f"model{weights.suffix}", lambda path: shutil.copyfile(weights, path))
     seeds = list(plan.recipe.seeds)
     run.write_json("scores.json", {**scores, "kept": kept, "why": why, "source_only": before, "seeds": seeds})
 

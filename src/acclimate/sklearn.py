@@ -24,6 +24,8 @@ from acclimate.recipe import check_options
 
 Matrix: TypeAlias = NDArray[np.float64]
 Side: TypeAlias = Literal["source", "target"]
+STRENGTHS = tuple(10.0 ** (k / 2) for k in range(-6, 7))
+"""Of a ridge's penalty, to choose from on the source: one would not suit features of any scale."""
 SKADA_SOURCE, SKADA_TARGET, SKADA_NO_LABEL = 1, -2, -1
 
 
@@ -216,7 +218,7 @@ class AdapterRegressor(RegressorMixin, AdapterBase):
         pass
 
     def _default(self) -> Any:
-        return RidgeCV(alphas=np.logspace(-3, 3, 13))  # one strength would not suit features of any scale
+        return RidgeCV(alphas=STRENGTHS)
 
 
 def weighting(estimator: Any, weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:

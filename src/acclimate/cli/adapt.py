@@ -18,7 +18,7 @@ def adapt(
     target: Annotated[str, typer.Argument(help="Domain the model must work on; labels in it are set aside.")],
     output: Annotated[str, typer.Option("--output", "-o", help="Folder for the Run.")],
     method: Annotated[str, typer.Option(help="auto, or one of `acclimate methods`.")] = "auto",
-    backbone: Annotated[str, typer.Option(help="auto, mnist, svhn, gtsrb, cnn, mlp, or timm:MODEL.")] = "auto",
+    backbone: Annotated[str, typer.Option(help="auto, mnist, svhn, gtsrb, cnn, mlp, timm:MODEL, or linear.")] = "auto",
     weights: Annotated[str | None, typer.Option(help="Local .safetensors or .pth for the backbone.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Pixels a side that images are brought to.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,

@@ -5,7 +5,7 @@ import typer
 from acclimate.cli.output import Json, tell
 
 _USED = {
-    "shallow": "acclimate.sklearn.Adapter(method=NAME) or AdapterRegressor, in Python",
+    "shallow": "acclimate adapt --method NAME, before a linear model; acclimate.sklearn.Adapter(method=NAME) in Python",
     "testtime": "acclimate predict --test-time NAME",
 }
 

@@ -26,6 +26,7 @@ from acclimate.data.preprocess import (
 )
 from acclimate.errors import BadInput, first_line
 from acclimate.evaluate.metrics import confusion, errors, recalls, scores
+from acclimate.fitting import load as load_fitted
 from acclimate.methods import testtime
 from acclimate.nn import Classifier
 from acclimate.recipe import Scale, check_options
@@ -65,13 +66,15 @@ def shape_of(fitted: Preprocess) -> backbones.Shape:
     return backbones.Shape(images=False, n_features=fitted.n_features, sparse=sparse)
 
 
-def load_model(run: RunFolder, seed: int, phase: str) -> Classifier:
-    """A trained classifier of a Run, in evaluation mode, on a GPU if there is one.
+def load_model(run: RunFolder, seed: int, phase: str) -> nn.Module:
+    """A trained model of a Run, in evaluation mode, on a GPU if there is one and it is a network.
 
     Raises:
         BadInput: Its weights cannot be read or are another architecture's.
     """
     recipe, path = run.recipe, run.weights(seed, phase)
+    if not recipe.trains_a_network:
+        return load_fitted(path).eval()
     shape = shape_of(preprocess.load(run.file("preprocess")))
     model = backbones.classifier(recipe, phase, shape, pretrained=False)
     try:
@@ -84,7 +87,7 @@ def load_model(run: RunFolder, seed: int, phase: str) -> Classifier:
 @torch.no_grad()
 def say(model: nn.Module, inputs: Inputs, domain: str) -> Said:
     """Run the model over all rows of a domain."""
-    device = next(model.parameters()).device
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
     logits, features = [], []
     for rows in rows_of(inputs, BATCH):
         out = model(inputs.batch(rows).to(device), domain)
@@ -178,7 +181,10 @@ class Run(RunFolder):
         self.require_classes("--test-time")
         kind = testtime.get(test_time)
         options = check_options(f"test-time {test_time}", settings, testtime.options(test_time))
-        return kind(self.model(self.kept), **options)
+        model = self.model(self.kept)
+        if not isinstance(model, Classifier):
+            raise BadInput(f"--test-time {test_time}: adapts a network, and this Run's model is linear; leave it out")
+        return kind(model, **options)
 
     def label_shift(self, predicted: pl.DataFrame, how: str = "em") -> LabelShift:
         """How often each class occurs among the examples of `predict`, if nothing but the shares has changed.
@@ -266,7 +272,7 @@ class Run(RunFolder):
     def _inputs(self, domain: Domain) -> Inputs:
         return self.preprocess.inputs(domain, cache_bytes=self.recipe.train.cache_mb * 2**20)
 
-    def model(self, phase: str) -> Classifier:
+    def model(self, phase: str) -> nn.Module:
         """The first seed's model of a phase."""
         if phase not in self._models:
             self._models[phase] = load_model(self, self.recipe.seeds[0], phase)
@@ -278,7 +284,7 @@ class Run(RunFolder):
         return preprocess.load(self.file("preprocess"))
 
     @cached_property
-    def _models(self) -> dict[str, Classifier]:
+    def _models(self) -> dict[str, nn.Module]:
         return {}
 
     def phases(self) -> Sequence[str]:

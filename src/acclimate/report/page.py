@@ -154,16 +154,18 @@ class Contents(Generic[S]):
         return {f"loss {name}": figure for name, figure in plots.courses(read_losses(self.run)).items()}
 
     def _facts(self) -> dict[str, Any]:
-        environment, train = self.run.environment, self.recipe.train
+        environment, train, network = self.run.environment, self.recipe.train, self.recipe.trains_a_network
         facts = {
             "Source": self.recipe.source.path,
             "Started from": self.recipe.origin or "",
             "Target": self.recipe.target.path,
             "Method": " ".join([self.recipe.method, *(f"{k}={v}" for k, v in self.recipe.options.items())]),
-            "Backbone": self.recipe.backbone,
+            "Backbone": " ".join(
+                [self.recipe.backbone, *(f"{k}={v}" for k, v in self.recipe.backbone_options.items())]
+            ),
             "Seeds": ", ".join(str(s) for s in self.recipe.seeds),
-            "Steps": f"{train.steps:,} of {train.batch_size} examples",
-            "Optimizer": f"{train.optimizer}, rate {train.lr}, {train.schedule}",
+            "Steps": f"{train.steps:,} of {train.batch_size} examples" if network else "",
+            "Optimizer": f"{train.optimizer}, rate {train.lr}, {train.schedule}" if network else "",
             "Time": _duration(environment.get("seconds")),
             "Started": str(environment.get("started", "")).replace("T", " "),
             "Device": f"{environment.get('device', '')}, {environment.get('threads', '')} threads",
