@@ -101,6 +101,31 @@ def test_of_a_run_the_first_source_free_method_is_auto_and_python_takes_the_obje
     assert (run.recipe.method, run.recipe.origin) == ("shot", str(before.path))
 
 
+def test_a_shallow_method_leaves_a_run_like_any_other(tmp_path):
+    run = adapted(tmp_path, method="coral", steps=None)
+    assert {p.name for p in (tmp_path / "run/models").iterdir()} == {"source_only-0.skops", "adapted-0.skops"}
+    assert (tmp_path / "run/model.skops").is_file()
+    assert set(run.scores["source_only"]) == {"source_val", "target_estimate", "target"}
+    assert run.predict(shifted(shift=2, seed=1)[0])["class"].is_not_null().all()
+    assert run.label_shift(run.predict(shifted(shift=2, seed=1)[0]), "em").shares.sum() == pytest.approx(1)
+
+
+def test_a_linear_run_is_nothing_that_a_network_goes_on_from(tmp_path):
+    run = adapted(tmp_path, method="source_only", backbone="linear", steps=None)
+    with pytest.raises(BadInput, match="its model is linear"):
+        package.adapt(run, shifted()[0], method="shot")
+    with pytest.raises(BadInput, match="--test-time lame: adapts a network"):
+        run.predict(shifted()[0], test_time="lame")
+
+
+def test_a_shallow_method_learns_numbers(tmp_path):
+    x, _ = shifted()
+    amounts = x[:, 0] * 3.5 + 100
+    run = package.adapt((x, amounts), x + 1, tmp_path / "run", method="coral", score=(x + 1, amounts))
+    assert run.scores["source_val"]["r2"] > 0.9
+    assert run.predict(x + 1)["prediction"].mean() == pytest.approx(amounts.mean(), abs=1)
+
+
 def test_seeds_are_plural(tmp_path):
     run = adapted(tmp_path, seeds=3)
     assert run.scores["seeds"] == [0, 1, 2]

@@ -314,7 +314,13 @@ OPTIONS = {
     "no devices": Bad(f"{NPZ} --devices 0", "devices: 0 is too few"),
     "precision": Bad(f"{NPZ} --precision 7-bit", "train.precision='7-bit' does not fit; Input should be '32-true'"),
     "method unknown": Bad(f"{NPZ} --method dannn", "no method 'dannn'; did you mean dann?"),
-    "method for scikit-learn": Bad(f"{NPZ} --method coral", "use acclimate.sklearn.Adapter(method='coral') in Python"),
+    "shallow method and a network": Bad(f"{NPZ} --method coral --backbone mlp", "before a linear model, not mlp"),
+    "shallow method and steps": Bad(f"{NPZ} --method coral --steps 3", "--steps: says how a network is trained"),
+    "shallow method and a rate": Bad(f"{NPZ} --method coral --set train.lr=1", "train.lr: says how a network is"),
+    "shallow method's option": Bad(f"{NPZ} --method coral --set reg=much", "method coral: option reg='much'"),
+    "shallow method of images": Bad(f"{IMAGES} --method coral", "and these are images"),
+    "linear model for a network's method": Bad(f"{NPZ} --backbone linear", "method mcc trains a network"),
+    "linear model's option": Bad(f"{NPZ} --method coral --set backbone.c=1", "backbone linear has no option 'c'"),
     "option unknown": Bad(f"{NPZ} --method mcc --set wieght=1", "no option 'wieght'; did you mean weight?"),
     "option of another type": Bad(f"{NPZ} --method mcc --set weight=much", "option weight='much' does not fit"),
     "set without =": Bad(f"{NPZ} --set weight", "--set weight: write it as key=value"),
@@ -447,9 +453,6 @@ NUMBERS = {
     "method for classes": Bad(
         f"{NPZ} --task regression --method mcc",
         "method mcc is for classes, and this is a regression; those that can are adda, dan, dann",
-    ),
-    "shallow method of numbers": Bad(
-        f"{NPZ} --task regression --method coral", "use acclimate.sklearn.AdapterRegressor(method='coral') in Python"
     ),
     "smoothed numbers": Bad(
         f"{NPZ} --task regression --method source_only --set label_smoothing=0.1", "label_smoothing is for classes"

@@ -67,6 +67,15 @@ def baseline(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def linear(tmp_path_factory):
+    """A Run of a shallow method, which has no losses."""
+    from acclimate import adapt
+
+    (x, y), place = ((np.random.default_rng(0).normal(size=(40, 3)), [0, 1] * 20), tmp_path_factory.mktemp("report"))
+    return adapt((x, y), x + 1, place / "run", method="importance_weighting")
+
+
+@pytest.fixture(scope="session")
 def from_a_run(scored, tmp_path_factory):
     """A Run that started from another and never met the source."""
     from acclimate import adapt
