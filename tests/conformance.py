@@ -122,7 +122,7 @@ def check_turns_move_all_parts(method):
 
 def check_says_what_it_is(method):
     doc = inspect.getdoc(method)
-    for part in (".. math::", "Shapes:", "Reference:", "arXiv:"):
+    for part in (".. math::", "When to use:\n", "Shapes:", "Reference:", "arXiv:"):
         assert part in doc
     parameters = inspect.signature(method).parameters.values()
     for option in (p for p in parameters if p.kind is p.KEYWORD_ONLY):
