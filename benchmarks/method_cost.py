@@ -24,7 +24,7 @@ from step_cost import Workload
 
 from acclimate import methods
 
-STEPS = {"cnn": 100, "mlp, sparse rows": 300}
+STEPS = {"cnn": 60, "mlp, sparse rows": 200}
 NETS = {
     "cnn": "the DANN paper's net for MNIST, images of 28 × 28",
     "mlp, sparse rows": "5 000-50-2, bags of words",

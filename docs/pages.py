@@ -185,7 +185,7 @@ def cost_block(entry: Entry) -> str:
 
 
 PICTURE = (
-    "Inter-twinning moons, the target turned by 35°, every option at its default, seed 0{panels}. {points} Accuracy on "
+    "Inter-twinning moons, the target turned by 35°, {options}, seed 0{panels}. {points} Accuracy on "
     "the target over {seeds} seeds: {it}{before}; see [moons.md](../../benchmarks/moons.md)."
 )
 POINTS = "Coloured points are the source by class, black ones the target, which has no labels."
@@ -203,6 +203,7 @@ def moons_block(entry: Entry) -> str:
     alone = entry.name == "source_only"
     left = f"left a {NETS.get(entry.room, 'net')} that learnt from the source alone"
     text = PICTURE.format(
+        options="every option at its default" + (" but `widths=[100]`" if "widths" in entry.options else ""),
         panels="" if alone else f": {left}, right `{entry.name}`",
         points=ANSWERED if entry.room == "testtime" else POINTS,
         seeds=len(it),
