@@ -265,8 +265,8 @@ def main() -> None:
     for seed, room in itertools.product(range(args.seeds), args.rooms):
         moons = Moons(seed)
         for name in dict.fromkeys(["source_only", *ROOMS[room][2]]):
-            image = PICTURES / f"{name}.png"
-            drawn = seed > 0 or image.exists() or room == "paper" or (name == "source_only" and room != "net")
+            image = PICTURES / f"{name}{'-paper' if room == 'paper' else ''}.png"
+            drawn = seed > 0 or image.exists() or (name == "source_only" and room != "net")
             noted = any((r["room"], r["method"], r["seed"]) == (room, name, seed) for r in read(kept))
             if (noted and drawn) or (args.methods and name not in args.methods):
                 continue

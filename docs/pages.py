@@ -186,7 +186,11 @@ def cost_block(entry: Entry) -> str:
 
 PICTURE = (
     "Inter-twinning moons, the target turned by 35°, {options}, seed 0{panels}. {points} Accuracy on "
-    "the target over {seeds} seeds: {it}{before}; see [moons.md](../../benchmarks/moons.md)."
+    "the target over {seeds}: {it}{before}; see [moons.md](../../benchmarks/moons.md)."
+)
+PAPER = (
+    "The same with the net and the options that the paper has for its moons, seed 0: over {seeds} {it} "
+    "(source only {before})."
 )
 POINTS = "Coloured points are the source by class, black ones the target, which has no labels."
 ANSWERED = (
@@ -206,16 +210,26 @@ def moons_block(entry: Entry) -> str:
         options="every option at its default" + (" but `widths=[100]`" if "widths" in entry.options else ""),
         panels="" if alone else f": {left}, right `{entry.name}`",
         points=ANSWERED if entry.room == "testtime" else POINTS,
-        seeds=len(it),
+        seeds=counted(it),
         it=spread(it),
         before="" if alone else f" (source only {spread(before)})",
     )
-    return f"![{entry.name} on the moons]({entry.name}.png)\n\n{filled(text)}"
+    blocks = [f"![{entry.name} on the moons]({entry.name}.png)", filled(text)]
+    if entry.name in moons("paper"):
+        it, before = moons("paper")[entry.name]
+        text = PAPER.format(seeds=counted(it), it=spread(it), before=spread(before))
+        blocks += [f"![{entry.name} with the paper's net]({entry.name}-paper.png)", filled(text)]
+    return "\n\n".join(blocks)
 
 
 def filled(text: str, indent: str = "") -> str:
     """A paragraph in lines of at most 120."""
     return textwrap.fill(text, 120, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
+
+
+def counted(values: list[float]) -> str:
+    """How many seeds they are of."""
+    return f"{len(values)} seed{'s' if len(values) > 1 else ''}"
 
 
 def spread(values: list[float]) -> str:
@@ -224,13 +238,16 @@ def spread(values: list[float]) -> str:
 
 
 @cache
-def moons() -> dict[str, tuple[list[float], list[float]]]:
-    """Accuracies of each method, and of source-only in the same room, by seed."""
+def moons(setting: str = "") -> dict[str, tuple[list[float], list[float]]]:
+    """Accuracies of each method, and of source-only in the same room, by seed: by default, or in the ``paper``'s."""
     found: dict[tuple[str, str], list[float]] = {}
     for r in read("moons"):
         found.setdefault((r["room"], r["method"]), []).append(r["accuracy"])
-    own = {place: it for place, it in found.items() if place[1] != "source_only" or place[0] == "net"}
-    return {name: (it, found[room, "source_only"]) for (room, name), it in own.items() if room != "paper"}
+    return {
+        name: (it, found[room, "source_only"])
+        for (room, name), it in found.items()
+        if (room == "paper") == (setting == "paper") and (name != "source_only" or room == "net")
+    }
 
 
 @cache
