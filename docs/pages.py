@@ -271,8 +271,9 @@ def index() -> str:
         "<!-- Made by `make docs` from the docstrings; change it there. -->\n\n# Methods",
         filled(
             "The last column is the accuracy on the target of the [inter-twinning moons](../../benchmarks/moons.md), "
-            "every option at its default, beside source only in the same room. It tells what a method does to two half "
-            "circles that turn, and no more; [digits.md](../../benchmarks/digits.md) has images."
+            "every option at its default but the width of discriminators, beside source only in the same room. It "
+            "tells what a method does to two half circles that turn, and no more; "
+            "[digits.md](../../benchmarks/digits.md) has images."
         ),
     ]
     for room in dict.fromkeys(entry.room for entry in entries()):
