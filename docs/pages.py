@@ -33,6 +33,7 @@ ROOMS = {
 }
 """In the order of the table; a room that is not here comes after these, by its folder's name."""
 USED = {
+    "sourcefree": "acclimate adapt FINISHED_RUN TARGET -o RUN --method {name}",
     "shallow": 'Adapter(method="{name}").fit(X, y, X_target=X_target)  # from acclimate.sklearn',
     "testtime": "acclimate predict RUN INPUT -o predictions.csv --test-time {name}",
     "label_shift": "acclimate predict RUN INPUT -o predictions.csv --label-shift {name}",
