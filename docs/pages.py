@@ -190,8 +190,8 @@ PICTURE = (
     "the target over {seeds}: {it}{before}; see [moons.md](../../benchmarks/moons.md)."
 )
 PAPER = (
-    "The same with the net and the options that the paper has for its moons, seed 0: over {seeds} {it} "
-    "(source only {before})."
+    "The same with the net and the options that the paper has for its moons, and a fifth of its passes, seed 0. Over "
+    "{seeds}: {it} (source only {before})."
 )
 POINTS = "Coloured points are the source by class, black ones the target, which has no labels."
 ANSWERED = (
