@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-.PHONY: demo install test check fix clean bench-%
+.PHONY: demo install test check fix docs clean bench-%
 
 demo: .venv/installed
 	$(BIN)/acclimate demo
@@ -22,6 +22,9 @@ check: .venv/installed
 fix: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: .venv/installed
+	$(BIN)/python docs/pages.py
 
 bench-%: .venv/installed
 	$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --group bench

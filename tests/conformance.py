@@ -128,7 +128,7 @@ def check_turns_move_all_parts(method, task="classification"):
 def check_says_what_it_is(method, task="classification"):
     doc = inspect.getdoc(method)
     assert task in method.tasks <= {"classification", "regression"}
-    for part in (".. math::", "Shapes:", "Reference:", "arXiv:"):
+    for part in (".. math::", "When to use:\n", "Shapes:", "Reference:", "arXiv:"):
         assert part in doc
     parameters = inspect.signature(method).parameters.values()
     for option in (p for p in parameters if p.kind is p.KEYWORD_ONLY):

@@ -85,7 +85,7 @@ def test_sparse_rows_give_what_dense_rows_give(name):
 @ALL
 def test_its_docstring_has_equation_shapes_and_reference(name):
     doc = inspect.getdoc(shallow.get(name))
-    assert all(part in doc for part in (".. math::", "Shapes:", "Reference:"))
+    assert all(part in doc for part in (".. math::", "When to use:\n", "Shapes:", "Reference:"))
     assert set(shallow.summary(name)["options"]) == set(shallow.options(name))
 
 

@@ -58,7 +58,8 @@ def test_the_model_it_was_given_stays_as_it_is(name):
 @ALL
 def test_it_says_what_it_is(name):
     doc = inspect.getdoc(testtime.get(name))
-    for part in (".. math::", "Shapes:", "Reference:", "arXiv:", *(f"{option}:" for option in testtime.options(name))):
+    parts = (".. math::", "When to use:\n", "Shapes:", "Reference:", "arXiv:")
+    for part in (*parts, *(f"{option}:" for option in testtime.options(name))):
         assert part in doc
 
 

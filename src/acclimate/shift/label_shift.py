@@ -121,6 +121,11 @@ def bbse(source: Probabilities, labels: Labels, target: Probabilities) -> Weight
 
     solved by least squares; negative weights are set to zero and the shares made to sum to one.
 
+    When to use:
+        Where only the shares of the classes have changed and the confusions on the held-out source can be trusted:
+        some dozens of examples of each class, of a classifier that is mostly right. It reads hard predictions, so
+        nothing hangs on calibration there.
+
     Reference:
         Lipton et al., Detecting and Correcting for Label Shift with Black Box Predictors, ICML 2018.
         arXiv:1802.03916
@@ -139,6 +144,9 @@ def rlls(
             + \Delta \lVert \theta \rVert_2, \quad w = 1 + \hat\theta, \quad
         \Delta = 3 \, \text{strength} \left( \tfrac{2 \log (2k / \text{risk})}{3 n}
             + \sqrt{\tfrac{2 \log (2k / \text{risk})}{n}} \right)
+
+    When to use:
+        As BBSE, where examples are few or the classifier is weak: it errs towards no shift.
 
     Args:
         source: Held-out source probabilities ``(n, k)``.
@@ -177,6 +185,10 @@ def em(
             \frac{p(y \mid x_i) \, q(y) / p(y)}{\sum_{y'} p(y' \mid x_i) \, q(y') / p(y')}
 
     It wants calibrated probabilities; `label_shift` calibrates them with a bias for every class first.
+
+    When to use:
+        First of all, where only the shares of the classes have changed: it reads whole probabilities and so wastes
+        least. It hangs on their calibration, which the held-out source must allow.
 
     Args:
         source: Held-out source probabilities ``(n, k)``; only their number of classes matters here.

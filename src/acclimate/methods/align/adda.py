@@ -29,6 +29,10 @@ class ADDA(Method):
     source, and :math:`\lambda = \text{weight} \cdot (2 / (1 + e^{-\gamma p}) - 1)`, which opens with the progress
     :math:`p`, stands for the paper's first stage.
 
+    When to use:
+        Where DANN's discriminator wins so early that its reversed gradient says nothing. It costs a second turn a
+        step, and like DANN it wants the same shares of the classes in both domains.
+
     Shapes: features ``(n_s, d)`` and ``(n_t, d)``; ``n_s`` need not equal ``n_t``.
 
     Args:

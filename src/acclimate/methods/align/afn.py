@@ -24,6 +24,11 @@ class AFN(Method):
     bounds the norm, so a large learning rate drives it off. The domains' means are added, as in the authors' code.
     The paper's dropout that preserves the norm is a matter of the backbone and not here.
 
+    When to use:
+        With a pretrained backbone on photographs, where features of the target come out shorter than those of the
+        source: compare their norms first. It asks nothing of the predictions, but nor does it tell apart which way
+        features should grow.
+
     Shapes: features ``(n_s, d)`` and ``(n_t, d)``; ``n_s`` need not equal ``n_t``.
 
     Args:

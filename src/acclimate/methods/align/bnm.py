@@ -22,6 +22,10 @@ class BNM(Method):
     aligned, and classes that the target has not got are invited too. With several processes each takes the norm of
     its own part of the batch.
 
+    When to use:
+        As MCC, where classes are many or rare ones are swallowed. It too sharpens what the model believes, and it
+        invites classes that the target has not got.
+
     Shapes: target logits ``(n_t, k)``.
 
     Args:

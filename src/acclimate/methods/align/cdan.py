@@ -28,6 +28,11 @@ class CDAN(Method):
     matrices are drawn once and saved with the weights. :math:`\lambda` opens with the progress as in DANN. With
     several processes the weights have mean 1 in each one's part of the batch.
 
+    When to use:
+        Where DANN would do and there are several classes, which it aligns each by itself; above DANN in the paper's
+        tables of photographs. It trusts the predictions on the target: where source-only is mostly wrong, so is the
+        pairing.
+
     Shapes: features ``(n_s, d)`` and ``(n_t, d)``, logits ``(n_s, k)`` and ``(n_t, k)``; ``n_s`` need not equal
     ``n_t``.
 

@@ -24,6 +24,10 @@ class DAN(Method):
     two examples of the batch. The discrepancy is the biased estimate over all pairs (`acclimate.distances.mmd`),
     where the paper takes an unbiased one over a few. With several processes each aligns its own part of the batch.
 
+    When to use:
+        Where the domains differ in more than their covariance and an adversary is not wanted. Batches must be large
+        enough to show a distribution, and the classes about as frequent in both domains.
+
     Shapes: layers ``(n_s, d_l)`` and ``(n_t, d_l)``; ``n_s`` need not equal ``n_t``.
 
     Args:

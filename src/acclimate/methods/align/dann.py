@@ -24,6 +24,11 @@ class DANN(Method):
     It opens slowly, :math:`\lambda = \text{weight} \cdot (2 / (1 + e^{-\gamma p}) - 1)`, with the
     progress :math:`p \in [0, 1]`, since a discriminator that knows nothing yet teaches only noise.
 
+    When to use:
+        Where the domains look different, their classes come in about the same shares, and there are thousands of steps
+        to spend: the best of those tried from MNIST to MNIST-M. It aligns whole domains, so it does harm where the
+        shares differ. Adversaries are fickle: run several seeds.
+
     Shapes: features ``(n_s, d)`` and ``(n_t, d)``; ``n_s`` need not equal ``n_t``.
 
     Args:

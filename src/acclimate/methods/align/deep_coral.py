@@ -22,6 +22,11 @@ class DeepCORAL(Method):
     Means are left free: only second moments are aligned, at the paper's scale. The covariance is of the batch,
     so small batches (``n < d``) make it noisy, and with several processes each aligns its own part of the batch.
 
+    When to use:
+        As a steady first try without anything else to train, where features differ in scale and correlation: better
+        than source-only on all pairs of digits, on none of them the best. Its loss is small by its scale, so the
+        weight may have to span orders of magnitude; look at the loss beside the class loss.
+
     Shapes: layers ``(n_s, d_l)`` and ``(n_t, d_l)`` with ``n_s, n_t ≥ 2``; ``n_s`` need not equal ``n_t``.
 
     Args:

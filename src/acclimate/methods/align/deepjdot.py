@@ -27,6 +27,11 @@ class DeepJDOT(Method):
     frequent in the target as in the source. With several processes each couples its own part of the batch, and
     seeds cannot be trained as one model.
 
+    When to use:
+        Where the domains lie near each other, the classes are as frequent in both and batches hold all of them; else
+        it must pair examples of different classes. Choose the weights by the width of the features, of which the
+        distance is a sum.
+
     Shapes: features ``(n_s, d)`` and ``(n_t, d)``, target logits ``(n_t, k)``; ``n_s`` need not equal ``n_t``.
 
     Args:

@@ -26,6 +26,10 @@ class JAN(Method):
     (`acclimate.distances.joint_mmd`), where the paper takes an unbiased one over a few; the paper's adversarial
     variant is not here. With several processes each aligns its own part of the batch.
 
+    When to use:
+        As DAN, where the classes move by themselves and the predictions on the target are mostly right from the start.
+        Where they are not, it aligns the wrong pairs.
+
     Shapes: features ``(n_s, d)`` and ``(n_t, d)``, logits ``(n_s, k)`` and ``(n_t, k)``; ``n_s`` need not equal
     ``n_t``.
 

@@ -22,6 +22,11 @@ class MCC(Method):
     It wants batches of at least as many examples as classes; no part of the source's features is aligned. With
     several processes each takes the confusion of its own part of the batch.
 
+    When to use:
+        First of all, where a batch has at least as many examples as there are classes: cheap, nothing else to train,
+        the best of those tried between MNIST and USPS, and far above source-only on MNIST-M. It sharpens what the
+        model believes, and so also its mistakes: on the moons it does harm.
+
     Shapes: target logits ``(n_t, k)``.
 
     Args:

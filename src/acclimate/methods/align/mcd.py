@@ -22,6 +22,10 @@ class MCD(Method):
 
     The first head is the one that predicts afterwards.
 
+    When to use:
+        Where aligning whole domains would mix classes that lie close together, and a step may cost several times as
+        much. Heads that agree on the wrong side of a gap teach it nothing.
+
     Shapes: features ``(n_s, d)``, ``(n_t, d)``; ``n_s`` need not equal ``n_t``.
 
     Args:

@@ -24,6 +24,10 @@ class MDD(Method):
     grows with the progress as in DANN, to the 0.1 of the authors' code. The margin is the factor that the paper
     writes as :math:`\gamma = e^\rho` for a margin :math:`\rho`. The first head is the one that predicts afterwards.
 
+    When to use:
+        As MCD, in one pass and with many classes, as in the paper's tables of photographs. Its weight and margin were
+        chosen for those.
+
     Shapes: features ``(n_s, d)`` and ``(n_t, d)``, logits ``(n_s, k)`` and ``(n_t, k)`` with ``k ≥ 2``; ``n_s``
     need not equal ``n_t``.
 

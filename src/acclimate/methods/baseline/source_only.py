@@ -18,6 +18,10 @@ class SourceOnly(Method):
     where :math:`L` is cross entropy for classes, squared error for numbers (`acclimate.nn.label_loss`).
     The target is not looked at; batch norm keeps the statistics of the source.
 
+    When to use:
+        Always, as the row beside every other. As the model itself where the domains hardly differ, where only the
+        shares of the classes have changed (see the estimators of label shift), or where no method can be trusted.
+
     Shapes: logits ``(n_s, k)``, labels ``(n_s,)``.
 
     Args:

@@ -19,6 +19,10 @@ class Supervised(Method):
     It needs a labelled target given on purpose (``--target-labels``); that domain stands in the place of
     the source, which it does not look at. Small targets make this less than the best that can be had.
 
+    When to use:
+        Where the target has labels, to see how much there is to gain. It is the upper row of a table and no
+        adaptation.
+
     Shapes: logits ``(n, k)``, labels ``(n,)``, both of the labelled target.
 
     Args:

@@ -17,6 +17,11 @@ class CORAL(OneToOneFeatureMixin, ShallowMap):
 
     The target stays as it is. The paper has features of mean zero, where the means drop out.
 
+    When to use:
+        On tables and features of a frozen model, up to some thousand columns (a step of :math:`O(d^3)`), where the
+        domains differ in scale and correlation: seconds, and little that can go wrong. Leave ``reg`` above 0 where
+        there are fewer rows than columns.
+
     Shapes: source ``(n_s, d)``, target ``(n_t, d)`` with ``n_s, n_t ≥ 2``; the map ``coral_`` is ``(d, d)``.
 
     Args:

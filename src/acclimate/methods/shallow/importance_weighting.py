@@ -20,6 +20,10 @@ class ImportanceWeighting(Shallow):
     For covariate shift: the target is where the source also is, in other shares, and labels follow from features.
     A classifier that tells the domains apart without error leaves few rows that count: give it a smaller ``C``.
 
+    When to use:
+        On covariate shift in few columns, where the target lies within the source. It does harm on bags of words and
+        other wide rows, where the domains are told apart nearly without error and few examples keep a weight.
+
     Shapes: source ``(n_s, d)``, target ``(n_t, d)``, either may be sparse; ``weights_`` are ``(n_s,)``, of mean 1.
 
     Args:

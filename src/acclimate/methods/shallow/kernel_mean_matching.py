@@ -21,6 +21,10 @@ class KernelMeanMatching(Shallow):
 
     Needs no model of either density. For covariate shift, as importance weighting.
 
+    When to use:
+        As importance weighting, on up to some thousand rows, where no classifier of the domain should stand between.
+        With wide rows or a target outside of the source a few examples take all the weight.
+
     Shapes: source ``(n_s, d)``, target ``(n_t, d)``, either may be sparse; ``weights_`` are ``(n_s,)``.
     Takes ``O(n_s²)`` memory.
 

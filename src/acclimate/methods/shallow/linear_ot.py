@@ -19,6 +19,10 @@ class LinearOT(OneToOneFeatureMixin, ShallowMap):
     Of all maps that give the source the target's mean and covariance, as CORAL does, it moves it least.
     Covariances are divided by ``n``, as in POT, whose mapping this equals.
 
+    When to use:
+        As CORAL, where the target is a shift or stretch of the source, and the classes are as frequent in both: a mean
+        that moved because the shares did is moved too.
+
     Shapes: source ``(n_s, d)``, target ``(n_t, d)`` with ``n_s, n_t ≥ 2``; the map ``transport_`` is ``(d, d)``.
 
     Args:

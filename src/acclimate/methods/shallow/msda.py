@@ -27,6 +27,10 @@ class MSDA(ClassNamePrefixFeaturesOutMixin, ShallowMap):
     where :math:`q_i = 1 - p`, and 1 for the bias, which has no :math:`\eta`. Both domains are mapped alike, to
     :math:`[h_0, \dots, h_L]`. Inputs should be about as large as what tanh gives: presence, tf-idf, small counts.
 
+    When to use:
+        On bags of words, for which it was made and where it is the first shallow method to try; elsewhere bring the
+        columns to the size of 1 first. Not on tens of thousands of columns.
+
     Shapes: source ``(n_s, d)``, target ``(n_t, d)``, either may be sparse; mapped rows are ``(n, (layers + 1) d)``,
     dense. A layer takes ``O(d³)`` time and three ``d × d`` matrices of memory.
 

@@ -17,6 +17,10 @@ class SubspaceAlignment(ClassNamePrefixFeaturesOutMixin, ShallowMap):
 
     The columns of :math:`P` are the first principal directions of a domain.
 
+    When to use:
+        On many correlated columns of which few directions matter, as features of a frozen model. With as many
+        components as columns it does little more than turn the axes.
+
     Shapes: source ``(n_s, d)``, target ``(n_t, d)`` with ``n_s, n_t ≥ 2``; mapped rows are ``(n, p)``.
 
     Args:

@@ -23,6 +23,10 @@ class TCA(ClassNamePrefixFeaturesOutMixin, ShallowMap):
     :math:`H` centres: :math:`W` is the leading eigenvectors of :math:`(K L K + \mu I)^{-1} K H K`. Both domains are
     mapped alike, new rows too.
 
+    When to use:
+        On up to a few thousand rows in all, where a kernel sees what the domains share. Labels have no say in what is
+        kept, and what is dropped may be what tells the classes apart.
+
     Shapes: source ``(n_s, d)``, target ``(n_t, d)``; mapped rows are ``(n, p)``. Takes ``O((n_s + n_t)³)`` time.
 
     Args:

@@ -28,6 +28,11 @@ class SHOT(Method):
     as each other, and does harm where they are not. With several processes each takes :math:`\bar p` of its own part
     of the batch.
 
+    When to use:
+        Where the source cannot be had any more, source-only is mostly right on the target and the classes are about as
+        frequent as each other there; with rare classes lower ``diversity``. It starts from those predictions and has
+        no source to keep it from wandering off.
+
     Shapes: features ``(n_t, d)``, logits ``(n_t, k)``.
 
     Args:

@@ -17,6 +17,10 @@ class AdaBN(TestTime):
 
     over all :math:`n` examples seen so far, in every batch norm. No weight moves.
 
+    When to use:
+        On a stream whose contrast, noise or colours differ from the source's, with a net that has batch norm: the
+        cheapest, since no weight moves. The classes must come mixed.
+
     Shapes: inputs ``(n, …)``, any batch size.
 
     Args:

@@ -19,6 +19,10 @@ class LAME(TestTime):
     with :math:`w_{ij} = 1` where :math:`j` is one of the ``neighbours`` of :math:`i` by the cosine of their features
     or the other way round, halved if only one is. The update is repeated until nothing moves.
 
+    When to use:
+        On a stream whose neighbours are of one class, as frames of a video are, or with a net without batch norm. It
+        mends single answers by those of their likes; where a whole region is wrong, it stays so.
+
     Shapes: features ``(n, d)``, logits ``(n, k)``.
 
     Args:

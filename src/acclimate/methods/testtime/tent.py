@@ -18,6 +18,10 @@ class Tent(TestTime):
     One step of Adam a batch; batch norm takes the statistics of the batch itself. The answer is that of before the
     step, so a batch is passed through once.
 
+    When to use:
+        As AdaBN, on long streams in batches of dozens, where the model is mostly right. On a stream of few classes it
+        grows sure of the wrong ones, which ``most_changed`` bounds.
+
     Shapes: inputs ``(n, …)``; logits ``(n, k)``. Batches of a few examples have no statistics worth the name.
 
     Args:
