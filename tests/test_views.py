@@ -133,7 +133,9 @@ def test_tones_that_blend_go_towards_black_grey_and_the_mean():
 def test_moves_look_where_they_say(name, expected):
     """Where the point half-way down the middle looks, at two thirds of the largest magnitude."""
     move = views._move(torch.tensor([views.OPERATIONS.index(name)]), torch.tensor([2 / 3]))[0]
-    np.testing.assert_allclose((move @ torch.tensor([0.0, 0.5, 1.0]))[:2] - torch.tensor([0.0, 0.5]), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        (move @ torch.tensor([0.0, 0.5, 1.0]))[:2] - torch.tensor([0.0, 0.5]), expected, atol=1e-6
+    )
 
 
 def test_a_strong_view_covers_up_to_a_quarter_with_a_grey_square():
