@@ -89,7 +89,7 @@ def _noisy(x: Tensor, scale: float) -> Tensor:
 def _shifted(x: Tensor, share: float, flip: bool) -> Tensor:
     """Images moved by whole pixels, up to ``share`` of their side, and mirrored at random if ``flip``."""
     n, _, h, w = x.shape
-    drawn = torch.rand(n, 3, device=x.device)
+    drawn = torch.rand(n, 3, device=x.device, dtype=torch.float32)
     rows = _moved_indices(h, drawn[:, 0], share)
     columns = _moved_indices(w, drawn[:, 1], share)
     if flip:
@@ -108,10 +108,10 @@ def _moved_indices(size: int, drawn: Tensor, share: float) -> Tensor:
 
 def _augmented(x: Tensor, strength: float, flip: bool) -> Tensor:
     n = len(x)
-    drawn = torch.rand(n, 10, device=x.device)
+    drawn = torch.rand(n, 10, device=x.device, dtype=torch.float32)  # whatever type the weights have
     level, sign = drawn[:, :2], 2 * drawn[:, 2:4].round() - 1
     chosen = torch.where(level < strength, (drawn[:, 4:6] * len(OPERATIONS)).long(), 0)
-    y, move = x.float().contiguous(), torch.eye(3, device=x.device).expand(n, 3, 3)
+    y, move = x.float().contiguous(), torch.eye(3).to(drawn).expand(n, 3, 3)
     if flip:
         y = torch.where(drawn[:, 6].view(-1, 1, 1, 1) < 0.5, y.flip(3), y)
     for i in (0, 1):
@@ -171,6 +171,6 @@ def _square(drawn: Tensor, most: float, like: Tensor) -> Tensor:
     """Where a square of up to ``most`` of the side lies, ``(n, 1, h, w)``: ``drawn (n, 3)`` is its middle and size."""
     h, w = like.shape[2:]
     y, x, half = (drawn[:, i].view(-1, 1, 1, 1) for i in range(3))
-    rows = torch.linspace(0, 1, h, device=like.device).view(1, 1, h, 1)
-    columns = torch.linspace(0, 1, w, device=like.device).view(1, 1, 1, w)
+    rows = torch.linspace(0, 1, h).to(like).view(1, 1, h, 1)
+    columns = torch.linspace(0, 1, w).to(like).view(1, 1, 1, w)
     return ((rows - y).abs() < half * most / 2) & ((columns - x).abs() < half * most / 2)

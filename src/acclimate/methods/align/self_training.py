@@ -12,7 +12,7 @@ from acclimate.types import Labeled, Losses, Unlabeled
 
 
 class SelfTraining(Method):
-    r"""Learn, from strong views of the target, the classes that weak views of it are sure of.
+    r"""Learn to give strong views of the target the classes that its weak views are sure to have.
 
     .. math::
         \min_{f, c} \; \mathrm{CE}(z_s^w, y_s) + \mathrm{CE}(z_s^a, y_s)
