@@ -111,7 +111,7 @@ def _augmented(x: Tensor, strength: float, flip: bool) -> Tensor:
     drawn = torch.rand(n, 10, device=x.device, dtype=torch.float32)  # whatever type the weights have
     level, sign = drawn[:, :2], 2 * drawn[:, 2:4].round() - 1
     chosen = torch.where(level < strength, (drawn[:, 4:6] * len(OPERATIONS)).long(), 0)
-    y, move = x.float().contiguous(), torch.eye(3).to(drawn).expand(n, 3, 3)
+    y, move = x.float().contiguous(), torch.eye(3, device=x.device, dtype=torch.float32).expand(n, 3, 3)
     if flip:
         y = torch.where(drawn[:, 6].view(-1, 1, 1, 1) < 0.5, y.flip(3), y)
     for i in (0, 1):
@@ -171,6 +171,6 @@ def _square(drawn: Tensor, most: float, like: Tensor) -> Tensor:
     """Where a square of up to ``most`` of the side lies, ``(n, 1, h, w)``: ``drawn (n, 3)`` is its middle and size."""
     h, w = like.shape[2:]
     y, x, half = (drawn[:, i].view(-1, 1, 1, 1) for i in range(3))
-    rows = torch.linspace(0, 1, h).to(like).view(1, 1, h, 1)
-    columns = torch.linspace(0, 1, w).to(like).view(1, 1, 1, w)
+    rows = torch.linspace(0, 1, h, device=like.device, dtype=like.dtype).view(1, 1, h, 1)
+    columns = torch.linspace(0, 1, w, device=like.device, dtype=like.dtype).view(1, 1, 1, w)
     return ((rows - y).abs() < half * most / 2) & ((columns - x).abs() < half * most / 2)
