@@ -51,8 +51,8 @@ def strong(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
 
     Each image gets two operations drawn from `OPERATIONS` with magnitudes of their own (RandAugment), and then a grey
     square of up to half its side (cutout). Two things are simpler than in the paper: moves come after changes of
-    tone, so that an image is resampled once, and equalising and sharpening are left out. What comes in at the border
-    is black. Vectors lose a fifth of their features, which take the batch's mean, and get noise of three tenths of
+    tone, so that an image is resampled once, and equalising and sharpening are left out. Grey is the mean of the
+    channels. What comes in at the border is black. Vectors lose a fifth of their features, which take the batch's mean, and get noise of three tenths of
     each feature's standard deviation; sparse rows lose three tenths of their non-zeros.
 
     Args:
@@ -63,8 +63,9 @@ def strong(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
         flip: Whether half of the images are mirrored left to right.
 
     Reference:
-        Cubuk et al., RandAugment, CVPR workshops 2020. arXiv:1909.13719, with the ranges of Sohn et al., FixMatch,
-        NeurIPS 2020, table 12. arXiv:2001.07685
+        Cubuk et al., RandAugment, CVPR workshops 2020. arXiv:1909.13719; DeVries and Taylor, Improved Regularization
+        of Convolutional Neural Networks with Cutout, 2017. arXiv:1708.04552; the ranges: Sohn et al., FixMatch,
+        NeurIPS 2020, appendix. arXiv:2001.07685
     """
     if strength == 0:
         return x
