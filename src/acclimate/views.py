@@ -52,8 +52,9 @@ def strong(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
     Each image gets two operations drawn from `OPERATIONS` with magnitudes of their own (RandAugment), and then a grey
     square of up to half its side (cutout). Two things are simpler than in the paper: moves come after changes of
     tone, so that an image is resampled once, and equalising and sharpening are left out. Grey is the mean of the
-    channels. What comes in at the border is black. Vectors lose a fifth of their features, which take the batch's mean, and get noise of three tenths of
-    each feature's standard deviation; sparse rows lose three tenths of their non-zeros.
+    channels, and what comes in at the border is black. Vectors lose a fifth of their features, which take the batch's
+    mean, and get noise of three tenths of each feature's standard deviation; sparse rows lose three tenths of their
+    non-zeros.
 
     Args:
         x: Images, vectors or sparse rows, each with the examples first.
