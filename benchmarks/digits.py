@@ -94,6 +94,15 @@ class Task:
         classes = self.source.classes
         self.unlabelled, self.scored = self.fitted.inputs(self.target), self.fitted.inputs(self.test)
         self.labels, self.truth = self.source.codes(classes), self.test.codes(classes)
+        self.trained: dict[tuple[str, int, str], dict[str, torch.Tensor]] = {}
+
+    def start(self, method: str, seed: int, row: Row, folder: Path) -> dict[str, torch.Tensor]:
+        """The weights of the method that another starts from, trained by the same settings, once for all of them."""
+        key = method, seed, repr(row.train)
+        if key not in self.trained:
+            self.run(method, seed, row._replace(options={}), folder / method)
+            self.trained[key] = load_file(RunFolder(folder / method).weights(seed, "adapted"))
+        return self.trained[key]
 
     def run(self, method: str, seed: int, row: Row, folder: Path) -> dict[str, Any]:
         """Train once and score the last step."""
@@ -102,16 +111,18 @@ class Task:
         torch.manual_seed(seed)
         built = backbones.build(row.backbone, self.shape, 10, row.net)
         training = Training(**{**built.training, **row.train})
-        one_domain = method in {"source_only", "supervised"}
-        if not one_domain and training.batch_norm != "concat":
+        kind = methods.get(method)
+        if len(kind.needs) > 1 and training.batch_norm != "concat":
             built.classifier.separate_batch_norm(shared=training.batch_norm == "separate")
+        if kind.starts_from:
+            built.classifier.load_state_dict(self.start(kind.starts_from, seed, row, folder))
         source, labels = self.fitted.inputs(self.source.take(rows)), self.labels[rows]
         if method == "supervised":
             source, labels = self.unlabelled, self.target.codes(self.source.classes)
         run, start = RunFolder(folder), time.perf_counter()
         train(
             Job(
-                run, "adapted", seed, methods.get(method)(built.classifier, **row.options), training,
+                run, "adapted", seed, kind(built.classifier, **row.options), training,
                 source, labels, self.unlabelled, validation, self.labels[held],
             )
         )  # fmt: skip

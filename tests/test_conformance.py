@@ -1,6 +1,9 @@
 """The suite catches deliberately wrong methods, each by the check that is there for it."""
 
+import random
+
 import pytest
+import torch
 from conformance import CHECKS
 from torch.nn.functional import cross_entropy
 
@@ -57,6 +60,28 @@ class LeavesTorch(GOOD):
         return {n: loss + constant for n, loss in super().losses(source, labels, target, progress).items()}
 
 
+class DrawsFromElsewhere(GOOD):
+    __doc__ = GOOD.__doc__
+    elsewhere = random.Random(0)
+
+    def losses(self, source, labels, target, progress):
+        return super().losses(source, labels, target, progress) | {
+            "drawn": self.elsewhere.random() * target.logits.sum()
+        }
+
+
+class ForgetsWhatItSurveyed(GOOD):
+    __doc__ = GOOD.__doc__
+    mean = 0.0
+
+    def before_pass(self, target):
+        self.mean = torch.cat([out.features for out in target]).mean(0)
+
+    def losses(self, source, labels, target, progress):
+        far = (target.features - self.mean).square().mean()
+        return super().losses(source, labels, target, progress) | {"far": far}
+
+
 class SaysItCannotBeBatched(GOOD):
     __doc__ = GOOD.__doc__
     batched = False
@@ -69,6 +94,9 @@ class SaysItCannotBeBatched(GOOD):
         (CountsItsOwnSteps, "progress_alone_decides_the_schedule"),
         (CountsItsOwnSteps, "resumes_where_it_stopped"),
         (DetachesTheTarget, "what_it_needs_reaches_the_backbone"),
+        (DrawsFromElsewhere, "resumes_where_it_stopped"),
+        (DrawsFromElsewhere, "progress_alone_decides_the_schedule"),
+        (ForgetsWhatItSurveyed, "resumes_where_it_stopped"),
         (PairsExamplesByOrder, "order_in_the_batch_does_not_matter"),
         (ReturnsAVector, "losses_are_named_finite_scalars"),
         (LeavesTorch, "batched_seeds_agree_with_single_ones"),

@@ -21,9 +21,11 @@ from acclimate.nn import (
     certainty,
     csr_rows,
     join,
+    keeping_statistics,
     label_loss,
     mlp,
     reverse_grad,
+    size_buffers_as_loaded,
 )
 
 
@@ -178,3 +180,39 @@ def test_the_label_loss_is_scikit_learns_of_classes_and_of_numbers(n, k, seed):
 def test_numbers_are_not_smoothed():
     with pytest.raises(BadInput, match="label_smoothing is for classes"):
         label_loss(torch.zeros(2, 1), torch.zeros(2), label_smoothing=0.1)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_statistics_stay_while_they_are_kept_and_run_again_afterwards(apart):
+    model = Classifier(nn.BatchNorm1d(3), nn.Linear(3, 2), n_features=3, n_classes=2)
+    if apart:
+        model.separate_batch_norm(shared=True)
+    before = {name: value.clone() for name, value in model.state_dict().items() if "num_batches" not in name}
+    with keeping_statistics(model):
+        inside = model(torch.randn(9, 3, generator=torch.Generator().manual_seed(0)) + 5).features
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
+    torch.testing.assert_close(inside.mean(0), torch.zeros(3), atol=1e-5, rtol=0)
+    model(torch.ones(4, 3))
+    assert any(not torch.equal(model.state_dict()[name], value) for name, value in before.items())
+
+
+class Rows(nn.Module):
+    def __init__(self, n=0):
+        super().__init__()
+        self.register_buffer("rows", torch.arange(n))
+        self.inner = nn.Linear(2, 2)
+        size_buffers_as_loaded(self)
+
+
+def test_buffers_take_the_sizes_of_what_is_loaded():
+    full, empty = nn.Sequential(Rows(5)), copy.deepcopy(nn.Sequential(Rows()))
+    empty.load_state_dict(full.state_dict())
+    assert torch.equal(empty[0].rows, torch.arange(5))
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        empty.load_state_dict(full.state_dict() | {"0.inner.weight": torch.zeros(3, 2)})
+
+
+def test_outputs_of_normalized_inputs_are_those_of_inputs():
+    model = Classifier(mlp(3, 4), nn.Linear(4, 2), n_features=4, n_classes=2, normalize=nn.LayerNorm(3))
+    x = torch.randn(5, 3)
+    torch.testing.assert_close(model.of_normalized(model.normalize(x)), model(x))

@@ -61,7 +61,7 @@ def stop_at(monkeypatch, step):
     monkeypatch.setattr(training._Log, "add", dying)
 
 
-@pytest.mark.parametrize("name", ["dann", "mcd", "source_only", "shot"])
+@pytest.mark.parametrize("name", ["dann", "mcd", "source_only", "shot", "nrc", "self_training", "mean_teacher", "vada"])
 @pytest.mark.parametrize("step", [7, 12])
 def test_resumed_weights_are_the_same_to_the_bit(tmp_path, monkeypatch, name, step):
     train(job(tmp_path / "straight", name))

@@ -102,6 +102,7 @@ def fit(
                     parameter.grad = None
             prefix = f"{turn.name} " if len(turns) > 1 else ""
             losses |= {prefix + name: loss.detach() for name, loss in now.items()}
+        method.after_step()
         unread.append((step + 1, losses))
         if len(unread) >= read_every or step + 1 == steps:
             yield from _read(unread)

@@ -281,6 +281,35 @@ class DomainNorm(nn.Module):
         return behind
 
 
+@contextmanager
+def keeping_statistics(model: nn.Module) -> Iterator[None]:
+    """Leave batch norm's running statistics alone while it is open, though batches go by their own.
+
+    They are of what a model is asked about later, so views that it learns from must not be among them.
+    """
+    norms = [m for m in model.modules() if isinstance(m, (_BatchNorm, DomainNorm))]
+    usual = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, usual, strict=True):
+            norm.momentum = momentum
+
+
+def size_buffers_as_loaded(module: nn.Module) -> None:
+    """Have a module's own buffers take the sizes of those that are loaded, where the data decide them."""
+    register: Any = module.register_load_state_dict_pre_hook  # torch gives it no types
+    register(_make_room)
+
+
+def _make_room(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    for name, buffer in module.named_buffers(recurse=False):
+        if prefix + name in state:
+            setattr(module, name, buffer.new_empty(state[prefix + name].shape))
+
+
 class Classifier(nn.Module):
     """A backbone and a head: inputs → features ``(n, d)`` → logits ``(n, k)``, or one number ``(n, 1)``.
 
@@ -310,11 +339,15 @@ class Classifier(nn.Module):
 
     def forward(self, inputs: Tensor, domain: Domain = "target") -> Outputs:
         """Outputs of a batch of one domain."""
+        return self.of_normalized(self.normalize(inputs), domain)
+
+    def of_normalized(self, x: Tensor, domain: Domain = "target") -> Outputs:
+        """Outputs of inputs that `normalize` has been through, for who changes them where their scale is known."""
         for module in () if self.one_pass else self.modules():
             if isinstance(module, DomainNorm):
                 module.domain = domain
         with _tap(self.backbone, self.layers) as layers:
-            features = self.backbone(self.normalize(inputs))
+            features = self.backbone(x)
         return Outputs(features, self.head(features), layers)
 
     def both(self, source: Tensor, target: Tensor) -> tuple[Outputs, Outputs]:

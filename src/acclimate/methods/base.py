@@ -44,6 +44,9 @@ class Method(nn.Module):
         buffers, so that a training that is cut off within a pass goes on to the same weights.
         """
 
+    def after_step(self) -> None:
+        """Called when all turns of a step are done, for what follows the weights without a gradient: a teacher."""
+
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
         """Losses of one step, or of one ``turn`` of it. ``progress`` in [0, 1] is how much of the training is done."""
         out_source, out_target = self.model.both(source.inputs, target.inputs)

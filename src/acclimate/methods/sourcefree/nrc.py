@@ -1,0 +1,106 @@
+"""Neighbourhood reciprocity clustering."""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from acclimate.methods.base import Method
+from acclimate.nn import Classifier, size_buffers_as_loaded
+from acclimate.types import Labeled, Losses, Outputs, Unlabeled
+
+ROWS_AT_ONCE = 256
+"""Of the bank, compared with all of it: what is held is this times the size of the target."""
+
+
+class NRC(Method):
+    r"""Predict for each example of the target what is predicted for its neighbours among the target.
+
+    .. math::
+        \min_{f, c} \; -\frac{1}{n} \sum_i \Bigl[ S_i^\top p_i + \sum_{k \in N_i} a_{ik} \, S_k^\top p_i
+            + r \sum_{k \in N_i} \sum_{m \in E_k} S_m^\top p_i \Bigr] + \sum_c \bar p_c \log \bar p_c, \qquad
+        a_{ik} = \begin{cases} 1 & i \in E_k \\ r & \text{else} \end{cases}
+
+    It starts from the weights of the source-only model and sees no example of the source. Features and predictions
+    :math:`S` of the whole target are kept: those of before each pass over it, where the paper writes each batch's
+    anew as it goes. :math:`N_i` are the nearest by cosine, :math:`E_k` the nearest of those; neighbours that are so
+    to each other count fully. What a batch says of itself has no row in the bank: the nearest row is taken for the
+    example itself, so it is :math:`S_i` and not among :math:`N_i`. The entropy of the mean prediction
+    :math:`\bar p` asks for classes that are about as frequent as each other, and does harm where they are not.
+    The bank, ``n (d + k)`` numbers for a target of ``n``, is part of the state, so checkpoints grow by it; to find
+    :math:`E` takes ``n² d`` products before a pass. With several processes each takes :math:`\bar p` of its own part
+    of the batch.
+
+    When to use:
+        In the place of SHOT, where the source cannot be had and neighbours in the features share their class though
+        source-only gives them different ones. It keeps all of the target's features in memory, so it is for targets
+        of up to some 100 000 examples; as SHOT, it wants classes about as frequent as each other.
+
+    Shapes: features ``(n_t, d)``, logits ``(n_t, k)``.
+
+    Args:
+        neighbours: How many :math:`N_i` are; 5 in the paper's VisDA.
+        expanded: How many :math:`E_k` are; 5 in the paper's VisDA.
+        far: :math:`r`, what neighbours that are not so to each other count; 0.1 in the paper.
+        diversity: Of the mean prediction's entropy; 1 in the paper.
+
+    Reference:
+        Yang et al., Exploiting the Intrinsic Neighborhood Structure for Source-Free Domain Adaptation, NeurIPS 2021.
+        arXiv:2110.04202
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"target"})
+    starts_from: ClassVar[str] = "source_only"
+    features: Tensor
+    scores: Tensor
+    nearest: Tensor
+
+    def __init__(
+        self, model: Classifier, *, neighbours: int = 5, expanded: int = 5, far: float = 0.1, diversity: float = 1.0
+    ):
+        super().__init__(model)
+        self.neighbours, self.expanded, self.far, self.diversity = neighbours, expanded, far, diversity
+        self.register_buffer("features", torch.zeros(0, model.n_features))
+        self.register_buffer("scores", torch.zeros(0, model.n_classes))
+        self.register_buffer("nearest", torch.zeros(0, expanded, dtype=torch.int64))
+        size_buffers_as_loaded(self)
+
+    @torch.no_grad()
+    def before_pass(self, target: Iterable[Outputs]) -> None:
+        """Fill the bank anew, with what the model says of the whole target."""
+        said = list(target)
+        self.features = normalize(torch.cat([out.features for out in said])).detach()
+        self.scores = torch.cat([out.logits for out in said]).softmax(1).detach()
+        self.nearest = nearest_others(self.features, self.expanded)
+
+    def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
+        """Agreement with oneself, the neighbours and theirs, and negative entropy of the mean prediction."""
+        out: Outputs = self.model(target.inputs, "target")
+        p, mean = out.logits.softmax(1), out.logits.softmax(1).mean(0)
+        cosines = normalize(out.features.detach()) @ self.features.T
+        found = cosines.topk(min(self.neighbours + 1, len(self.features))).indices
+        itself, near = found[:, 0], found[:, 1:]
+        theirs = self.nearest[near]
+        mutual = (theirs == itself[:, None, None]).any(2)
+        counts = torch.where(mutual, 1.0, self.far)
+        return {
+            "itself": -(self.scores[itself] * p).sum(1).mean(),
+            "neighbours": -(counts[:, :, None] * self.scores[near] * p[:, None]).sum((1, 2)).mean(),
+            "expanded": -self.far * (self.scores[theirs] * p[:, None, None]).sum((1, 2, 3)).mean(),
+            "diversity": -self.diversity * torch.special.entr(mean).sum(),
+        }
+
+
+def nearest_others(features: Tensor, most: int) -> Tensor:
+    """For each of ``features (n, d)`` of unit length, the ``most`` other rows with the greatest cosine, ``(n, most)``.
+
+    Of fewer rows there are fewer.
+    """
+    found, most = [], min(most, len(features) - 1)
+    for start in range(0, len(features), ROWS_AT_ONCE):
+        cosines = features[start : start + ROWS_AT_ONCE] @ features.T
+        cosines.diagonal(start).fill_(-torch.inf)
+        found.append(cosines.topk(most).indices)
+    return torch.cat(found)
