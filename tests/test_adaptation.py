@@ -65,18 +65,20 @@ def test_a_source_free_method_starts_from_the_source_only_weights(tmp_path, meth
     torch.testing.assert_close(before["backbone.0.weight"], after["backbone.0.weight"], rtol=0, atol=0.02)
 
 
-def source_free(folder, **options):
-    """A Run of shot that started from a Run, whose source is no more."""
+def source_free(folder, method="shot"):
+    """A Run that started from a Run, whose source is no more."""
     samples.arrays(folder / "source.npz", n=60)
     samples.arrays(folder / "target.npz", seed=1, n=60)
-    before = package.adapt(folder / "source.npz", folder / "target.npz", folder / "before", method="shot", steps=5)
+    given = {"method": method, "steps": 5}
+    before = package.adapt(folder / "source.npz", folder / "target.npz", folder / "before", **given)
     (folder / "source.npz").unlink()
-    given = {"method": "shot", "steps": 5, "score": folder / "target.npz", **options}
+    given["score"] = folder / "target.npz"
     return before, package.adapt(folder / "before", folder / "target.npz", folder / "after", **given)
 
 
-def test_from_a_run_a_source_free_method_gives_what_it_gives_from_the_source(tmp_path):
-    before, after = source_free(tmp_path)
+@pytest.mark.parametrize("method", ["shot", "nrc"])
+def test_from_a_run_a_source_free_method_gives_what_it_gives_from_the_source(method, tmp_path):
+    before, after = source_free(tmp_path, method)
     for phase in ("source_only", "adapted"):
         assert after.weights(0, phase).read_bytes() == before.weights(0, phase).read_bytes()
 
