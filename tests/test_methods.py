@@ -28,3 +28,4 @@ def test_summary_tells_the_options_without_importing(name):
     assert set(told["options"]) == set(methods.options(name))
     assert told["does"].endswith(".")
     assert told["reference"]
+    assert told["numbers"] == ("regression" in methods.get(name).tasks)

@@ -29,4 +29,5 @@ def methods(json: Json = False) -> None:
         last = kind
         options = ", ".join(f"{k}={v}" for k, v in method["options"].items())
         lines.append(f"{method['name']:<{width}}  {method['does']}\n{'':<{width}}  {options or 'no options'}")
+        lines[-1] += "; learns numbers too" if method["numbers"] else ""
     tell("\n".join(lines).strip(), {"methods": found}, as_json=json)

@@ -48,15 +48,17 @@ class Registry(Generic[T]):
         return {k: p for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
 
     def summary(self, name: str) -> dict[str, Any]:
-        """What the folder tells of a method without importing it: its family, first sentence, options, reference."""
+        """What the folder tells of a method without importing it: family, first sentence, options, and so on."""
         path = HERE / self._family_of()[name] / f"{name}.py"
         [method] = (n for n in ast.parse(path.read_text("utf-8")).body if isinstance(n, ast.ClassDef))
         doc = ast.get_docstring(method) or ""
         init = next((n for n in method.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
+        assigned = {ast.unparse(n.target): n.value for n in method.body if isinstance(n, ast.AnnAssign) and n.value}
         arguments = zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True) if init else ()
         return {
             "name": name,
             "family": path.parent.name,
+            "numbers": path.parent.name == "shallow" or "regression" in ast.dump(assigned.get("tasks", ast.Pass())),
             "does": doc.split("\n", 1)[0],
             "options": {a.arg: ast.unparse(default) for a, default in arguments if default is not None},
             "reference": " ".join(doc.partition("Reference:")[2].split()),
