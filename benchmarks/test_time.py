@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from acclimate import adapt
 from acclimate.data import Domain
-from acclimate.data.inputs import Inputs, rows_of
+from acclimate.data.inputs import Inputs
 from acclimate.evaluate.predictor import BATCH, Run
 from acclimate.methods import testtime
 from acclimate.nn import Classifier
