@@ -48,6 +48,8 @@ PAPER = {
 """Ganin et al., JMLR 2016, table 1: books → dvd, dvd → books."""
 PAIRS = (("books", "dvd"), ("dvd", "books"))
 DIRECTIONS, STEPS, SEEDS = 500, 500, 3
+DIRECTED, MORE = f"tf-idf, {DIRECTIONS} directions", "mSDA of all reviews"
+"""Names of forms of input; the last is learnt from the unlabelled test reviews too, outside the paper's protocol."""
 
 Rows = Any
 """``(n, d)``: float32, NumPy or SciPy CSR."""
@@ -95,7 +97,12 @@ class Forms:
             with np.load(path) as stored:
                 self.classes[name] = (stored["y"] > 0).astype(np.int64)
         self.made: dict[str, dict[str, Rows]] = {"counts": self.rows}
-        self.makers = {"tf-idf": self._tfidf, f"tf-idf, {DIRECTIONS} directions": self._directions, "mSDA": self._msda}
+        self.makers: dict[str, Callable[[], dict[str, Rows]]] = {
+            "tf-idf": self._tfidf,
+            DIRECTED: self._directions,
+            "mSDA": self._msda,
+            MORE: lambda: self._msda(("train", "test")),
+        }
 
     def domain(self, form: str, name: str) -> Domain:
         if form not in self.made:
@@ -118,10 +125,10 @@ class Forms:
         scale = np.sqrt(self._both(made).var(0).mean())
         return {n: (r / scale).astype(np.float32) for n, r in made.items()}
 
-    def _msda(self) -> dict[str, Rows]:
+    def _msda(self, parts: tuple[str, ...] = ("train",)) -> dict[str, Rows]:
         """Of the counts, turned to the principal directions: the same distances in 3 900 columns, not 30 000."""
-        layers = shallow.get("msda")()
-        layers.fit(self.rows["books_train"], X_target=self.rows["dvd_train"])
+        books, dvd = (scipy.sparse.vstack([self.rows[f"{d}_{p}"] for p in parts], "csr") for d in ("books", "dvd"))
+        layers = shallow.get("msda")().fit(books, X_target=dvd)
         made = {n: layers.transform(r).astype(np.float32) for n, r in self.rows.items()}
         both = self._both(made)
         values, vectors = np.linalg.eigh((both @ both.T).astype(np.float64))
@@ -230,7 +237,6 @@ UNIT_C = {"C": [0.1, 0.3, 1.0, 3.0, 10.0]}
 """For rows of length 1, which want a larger one."""
 FEW_C = {"C": [1e-4, 1e-3, 1e-2, 1e-1]}
 WEIGHTS = np.logspace(-2, 0, 9).round(4).tolist()
-DIRECTIONS_FORM = f"tf-idf, {DIRECTIONS} directions"
 LOGISTIC = {"widths": [()]}
 """The paper's domain classifier."""
 RATES = {"lr": [0.01, 0.03]}
@@ -238,10 +244,10 @@ ROWS = (
     Row("SVM", "counts", plain, C),
     Row("SVM", "tf-idf", plain, UNIT_C),
     Row("importance weighting", "tf-idf", before_svm("importance_weighting"), UNIT_C | {"domain_C": [0.1, 1.0]}, 2),
-    Row("SVM", DIRECTIONS_FORM, plain, FEW_C, 2),
-    Row("CORAL", DIRECTIONS_FORM, before_svm("coral"), FEW_C | {"reg": [0.1, 1.0]}, 2),
+    Row("SVM", DIRECTED, plain, FEW_C, 2),
+    Row("CORAL", DIRECTED, before_svm("coral"), FEW_C | {"reg": [0.1, 1.0]}, 2),
     Row(
-        "subspace alignment", DIRECTIONS_FORM, before_svm("subspace_alignment"),
+        "subspace alignment", DIRECTED, before_svm("subspace_alignment"),
         FEW_C | {"n_components": [50, 100, 200]}, 2,
     ),
     Row("MLP", "counts", net("source_only"), {"hidden": [50, 100]}, 1, seeds=True),
@@ -250,6 +256,8 @@ ROWS = (
     Row("MLP", "mSDA", net("source_only"), RATES, 1, seeds=True),
     Row("DANN", "mSDA", net("dann"), {"weight": [0.1, 0.3, 1.0]} | RATES | LOGISTIC, 1, seeds=True),
     Row("MCC", "mSDA", net("mcc"), {"weight": [0.3, 1.0]} | RATES, 1, seeds=True),
+    Row("SVM", MORE, plain, C),
+    Row("MCC", MORE, net("mcc"), {"weight": [0.3, 1.0]} | RATES, 1, seeds=True),
 )  # fmt: skip
 
 HEAD = """# Amazon reviews: books ↔ dvd
@@ -263,7 +271,8 @@ How hyperparameters were chosen: each row's by reverse validation (section 5.1.2
 {folds}; the options chosen among stand in `benchmarks/amazon.py`, those chosen in the table. The labels of the target's
 test file are read once all is chosen. All that is not named is the library's default. *mSDA*: five layers of the
 counts, p = .5, as in the paper, learnt from both training files; nets take it at mean 0 and mean length 10 and learn
-by SGD.
+by SGD. *mSDA of all reviews*: learnt from the test files' reviews too, 12 051 without a label, as where a finished
+set is to be labelled. It is outside the paper's protocol, which shows 2 000 + 2 000.
 """
 
 
@@ -343,7 +352,7 @@ def main() -> None:
         run(row, forms, pair, args.seeds, log)
     scored = [entry for entry in log.found if entry["step"] == "score"]
     head = HEAD.format(
-        minutes=5 + sum(entry["seconds"] for entry in log.found) / 60, seeds=args.seeds, steps=STEPS,
+        minutes=12 + sum(entry["seconds"] for entry in log.found) / 60, seeds=args.seeds, steps=STEPS,
         folds="five folds (SVM alone), two (shallow methods) or one (nets) of five",
     )  # fmt: skip
     args.out.write_text(f"{head}\n{table(scored)}\n", "utf-8")
