@@ -7,6 +7,8 @@ MNIST's train part. The target is drawn from the test part, its class shares fro
 """
 
 import argparse
+import itertools
+import json
 import statistics
 import tempfile
 import warnings
@@ -84,12 +86,13 @@ def trial(said: Said, name: str, rows: NDArray[np.int64], draws: int) -> dict[st
     }
 
 
-def table(found: dict[tuple[float, int, str], list[dict[str, float]]]) -> str:
+def table(found: list[dict[str, Any]]) -> str:
     """Means over seeds and draws, with the standard deviation of the gain."""
     head = "| α | n | estimator | MSE of the weights | accuracy before | gain | intervals hold the truth |"
     lines = [head, "|---|---|---|---|---|---|---|"]
-    for (alpha, n, name), trials in found.items():
-        mean = {k: statistics.mean(t[k] for t in trials) for k in trials[0]}
+    for alpha, n, name in itertools.product(ALPHAS, SIZES, ESTIMATORS):
+        trials = [f for f in found if (f["alpha"], f["n"], f["estimator"]) == (alpha, n, name)]
+        mean = {k: statistics.mean(t[k] for t in trials) for k in ("mse", "plain", "gain", "coverage")}
         sd = statistics.stdev(t["gain"] for t in trials)
         lines.append(
             f"| {alpha} | {n} | {name} | {mean['mse']:.4f} | {mean['plain']:.4f} | {mean['gain']:+.4f} ± {sd:.4f} "
@@ -109,22 +112,28 @@ def main() -> None:
     args: Any = parser.parse_args()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(min(2, torch.get_num_threads()))
-    found: dict[tuple[float, int, str], list[dict[str, float]]] = {}
+    kept = args.out.with_suffix(".jsonl")  # a classifier and a target that are there already are not repeated
+    found = [json.loads(line) for line in kept.read_text("utf-8").splitlines()] if kept.exists() else []
+    done = {(f["seed"], f["alpha"], f["n"], f["draw"]) for f in found}
     for seed in range(args.seeds):
-        said = classifier(args.data, seed, args.rows, args.steps)
-        for alpha in ALPHAS:
-            for n in SIZES:
-                for turn in range(args.draws):
-                    rows = draw(said.truth, alpha, n, np.random.default_rng([seed, turn, n, int(10 * alpha)]))
-                    for name in ESTIMATORS:
-                        found.setdefault((alpha, n, name), []).append(trial(said, name, rows, 100))
-        print(table(found), flush=True)
+        wanted = [c for c in itertools.product(range(args.draws), ALPHAS, SIZES) if (seed, *c[1:], c[0]) not in done]
+        said = classifier(args.data, seed, args.rows, args.steps) if wanted else None
+        for turn, alpha, n in wanted:
+            assert said is not None
+            rows = draw(said.truth, alpha, n, np.random.default_rng([seed, turn, n, int(10 * alpha)]))
+            which = {"seed": seed, "alpha": alpha, "n": n, "draw": turn}
+            new = [which | {"estimator": name} | trial(said, name, rows, 100) for name in ESTIMATORS]
+            found += new
+            with kept.open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps(f) + "\n" for f in new)
+            print(json.dumps(new[-1]), flush=True)
+    targets = len({(f["seed"], f["draw"]) for f in found})
     head = (
         '# Label shift: MNIST drawn to other class shares\n\n`make bench-label_shift ARGS="--data FOLDER"`: means '
-        f"over {args.seeds} classifiers × {args.draws} targets a cell, gain ± sd over them. Source: {args.rows} "
-        f"images, half of them held out to calibrate and to count confusions; {args.steps} steps of the `mnist` net. "
-        "Intervals: 100 bootstrap draws, 95 %; the truth is the shares of the very rows drawn. Nothing was tuned on "
-        "labels of a target.\n\n"
+        f"over {targets} targets a cell, {args.draws} for each of {args.seeds} classifiers, gain ± sd over them. "
+        f"Source: {args.rows} images, half of them held out to calibrate and to count confusions; {args.steps} steps "
+        "of the `mnist` net. Intervals: 100 bootstrap draws, 95 %; the truth is the shares of the very rows drawn. "
+        "Nothing was tuned on labels of a target.\n\n"
     )
     args.out.write_text(head + table(found) + "\n", "utf-8")
 
