@@ -45,7 +45,7 @@ SHALLOW = ("importance_weighting", "coral")
 BASE = dict.fromkeys(SHALLOW, "logistic") | dict.fromkeys(["dann", *ESTIMATORS], "net")
 """What each adaptation stands beside: the same classifier without it."""
 COLUMNS = ("logistic", *SHALLOW, "net", "dann", *ESTIMATORS, "logistic on target", "net on target")
-SEEDS, STEPS = 5, 500
+SEEDS, STEPS = 5, 200
 
 Labels = NDArray[np.int64]
 Said = NDArray[np.float64]
