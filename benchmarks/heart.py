@@ -139,7 +139,7 @@ All hyperparameters are the library's defaults, the same for every pair; nothing
 What it says: **here no method helps on average, and most harm.** CORAL is better on seven pairs, by little, and much
 worse from va on. Importance weighting, DANN and above all the corrections for label shift lose on most pairs: more than
 the shares of the classes differs between these hospitals, which is what those corrections assume away (and they aim
-at accuracy, which for RLLS and BBSE falls too), and a fifth of a hospital is few patients to count confusions on.
+at accuracy, which falls too), and a fifth of a hospital is few patients to count confusions on.
 Switzerland has eight patients without a disease: nothing is learnt from it, and its own labels do not help either, so
 *on target* is an upper bound for cleveland and hungarian alone.
 """
