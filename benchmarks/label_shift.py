@@ -2,8 +2,8 @@
 
     make bench-label_shift ARGS="--data FOLDER"
 
-A source-only classifier (the `mnist` net, so short a training that it errs on 8 % of the held-out source) is trained once a seed on
-MNIST's train part. The target is drawn from the test part, its class shares from a Dirichlet distribution.
+A source-only classifier (the `mnist` net, so short a training that it errs on 8 % of the held-out source) is trained
+once a seed on some of MNIST. The target is drawn from the rest, its class shares from a Dirichlet distribution.
 """
 
 import argparse
