@@ -127,10 +127,10 @@ def main() -> None:
             with kept.open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(f) + "\n" for f in new)
             print(json.dumps(new[-1]), flush=True)
-    targets = len({(f["seed"], f["draw"]) for f in found})
+    targets, classifiers = len({(f["seed"], f["draw"]) for f in found}), len({f["seed"] for f in found})
     head = (
         '# Label shift: MNIST drawn to other class shares\n\n`make bench-label_shift ARGS="--data FOLDER"`: means '
-        f"over {targets} targets a cell, {args.draws} for each of {args.seeds} classifiers, gain ± sd over them. "
+        f"over {targets} targets a cell of {classifiers} classifiers, gain ± sd over the targets. "
         f"Source: {args.rows} images, half of them held out to calibrate and to count confusions; {args.steps} steps "
         "of the `mnist` net. Intervals: 100 bootstrap draws, 95 %; the truth is the shares of the very rows drawn. "
         "Nothing was tuned on labels of a target.\n\n"
