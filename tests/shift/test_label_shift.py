@@ -109,6 +109,17 @@ def test_intervals_hold_the_truth(name):
     assert np.mean(held) > 0.85
 
 
+@pytest.mark.parametrize("name", ["bbse", "rlls"])
+def test_a_confusion_that_was_never_seen_may_yet_be_there(name):
+    """One in 200 of the target's examples, all of class 0, is taken for class 2; among 150 of the source none is."""
+    sure = 0.98 * np.eye(3) + 0.01
+    source = sure[np.arange(450) % 3]
+    target = sure[np.where(np.arange(4000) % 200 == 0, 2, 0)]
+    found = label_shift(name, source, np.arange(450) % 3, target, draws=200)
+    assert found.low[2] == pytest.approx(0, abs=1e-3)
+    assert found.high[2] > 0
+
+
 def test_a_class_without_held_out_examples_is_told():
     p, _ = world(10, EQUAL, 0)
     with pytest.raises(BadInput, match="class number 2 has no held-out source example"):

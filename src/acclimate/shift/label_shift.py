@@ -79,8 +79,9 @@ def label_shift(
     """Estimate the target's class shares with bootstrap intervals.
 
     Both samples are drawn again in every bootstrap draw, the held-out source within each class, and the calibration
-    is learnt anew. The intervals are of sampling alone: where more than the shares has changed, nothing bounds the
-    error.
+    is learnt anew. Each class then gets one example more that is like any of the source's: that a confusion was
+    never seen in a few hundred examples does not mean that there is none. The intervals are of sampling alone: where
+    more than the shares has changed, nothing bounds the error.
 
     Args:
         name: ``bbse``, ``rlls`` or ``em``.
@@ -99,16 +100,18 @@ def label_shift(
         raise BadInput(f"class number {int(share.argmin())} has no held-out source example; label shift needs some")
     calibration = calibrate(source, labels)
 
-    def shares(i: Labels, j: Labels, fitted: Calibration) -> NDArray[np.float64]:
-        weights = estimator(fitted(source[i]), labels[i], fitted(target[j]))
-        return weights * share
+    def shares(here: Probabilities, known: Labels, there: Probabilities, fitted: Calibration) -> NDArray[np.float64]:
+        return estimator(fitted(here), known, fitted(there)) * _shares(known, len(share))
 
-    best = shares(np.arange(len(labels)), np.arange(len(target)), calibration)
+    best = shares(source, labels, target, calibration)
     rng = np.random.default_rng(seed)
     drawn = []
     for _ in range(draws):
         i, j = _within_classes(labels, rng), rng.integers(len(target), size=len(target))
-        drawn.append(shares(i, j, calibrate(source[i], labels[i], start=calibration)))
+        fitted = calibrate(source[i], labels[i], start=calibration)
+        more = rng.integers(len(labels), size=len(share))
+        known = np.concatenate([labels[i], np.arange(len(share))])
+        drawn.append(shares(source[np.concatenate([i, more])], known, target[j], fitted))
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0) if draws else (best, best)
     return LabelShift(best, low, high, share, calibration)
 
