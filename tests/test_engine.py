@@ -39,6 +39,12 @@ def test_every_method_trains(name):
     assert any(not torch.equal(v, before[k]) for k, v in method.state_dict().items())
 
 
+@pytest.mark.parametrize(("name", "rate"), [("dann", 0.05), ("shot", 0.005), ("nrc", 0.005)])
+def test_what_starts_from_trained_weights_takes_smaller_steps(name, rate):
+    optimizer = make_optimizer(build(methods.get(name)), Training(lr=0.05))
+    assert [group["base"] for group in optimizer.param_groups] == pytest.approx([rate])
+
+
 @pytest.mark.parametrize("n_target", [1, 3, 100])
 def test_a_domain_smaller_than_a_batch_works(n_target):
     _, _, done = run("deep_coral", n_target=n_target)

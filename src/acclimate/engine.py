@@ -113,7 +113,7 @@ def make_optimizer(method: Method, training: Training) -> Optimizer:
     """The optimizer that ``training`` asks for, in one fused call a step; the backbone and the rest as two groups."""
     of_backbone = {id(p) for p in method.model.backbone.parameters()}
     trained = [p for p in method.parameters() if p.requires_grad]
-    lr, decay = training.lr or 1e-3, training.weight_decay or 0.0
+    lr, decay = (training.lr or 1e-3) * method.rate, training.weight_decay or 0.0
     groups: list[dict[str, Any]] = [
         {"params": [p for p in trained if id(p) in of_backbone], "lr": lr, "base": lr},
         {

@@ -33,6 +33,9 @@ class Method(nn.Module):
     starts_from: ClassVar[str] = ""
     """The phase of the same seed whose weights its model takes over, e.g. ``source_only``; none by default."""
 
+    rate: ClassVar[float] = 1.0
+    """What the learning rate is multiplied with; less for a method that goes on from trained weights."""
+
     def __init__(self, model: Classifier):
         super().__init__()
         self.model = model

@@ -20,13 +20,13 @@ class SHOT(Method):
             + \text{weight} \cdot \mathrm{CE}(c(f(x_i)), \hat y_i), \qquad
         \hat y_i = \arg\max_k \cos([f(x_i); 1], \mu_k)
 
-    It starts from the weights of the source-only model; its head :math:`c` stands still and no example of the source
-    is seen again. The centroids :math:`\mu_k` are taken anew before each pass over the target, from all of it, in two
-    rounds: weighted by the probabilities, then by the pseudo-labels that gives. The paper keeps the pseudo-labels of
-    a whole pass; here an example takes the one that its features of the moment are nearest to, so that the state
-    is ``k`` centroids. The entropy of the mean prediction :math:`\bar p` asks for classes that are about as frequent
-    as each other, and does harm where they are not. With several processes each takes :math:`\bar p` of its own part
-    of the batch.
+    It starts from the weights of the source-only model and learns at a tenth of its rate; its head :math:`c` stands
+    still and no example of the source is seen again. The centroids :math:`\mu_k` are taken anew before each pass
+    over the target, from all of it, in two rounds: weighted by the probabilities, then by the pseudo-labels that
+    gives. The paper keeps the pseudo-labels of a whole pass; here an example takes the one that its features of the
+    moment are nearest to, so that the state is ``k`` centroids. The entropy of the mean prediction :math:`\bar p`
+    asks for classes that are about as frequent as each other, and does harm where they are not. With several
+    processes each takes :math:`\bar p` of its own part of the batch.
 
     When to use:
         Where the source cannot be had any more, source-only is mostly right on the target and the classes are about as
@@ -46,6 +46,7 @@ class SHOT(Method):
 
     needs: ClassVar[frozenset[str]] = frozenset({"target"})
     starts_from: ClassVar[str] = "source_only"
+    rate: ClassVar[float] = 0.1
     centroids: Tensor
 
     def __init__(self, model: Classifier, *, weight: float = 0.3, diversity: float = 1.0):
