@@ -408,6 +408,8 @@ RUNS = {
 FROM_RUN = "adapt run target.npz -o after"
 FROM_RUNS = {
     "a Run and a method for the source": Bad(f"{FROM_RUN} --method dann", "take a method that needs none: ", _run()),
+    "a Run and a shallow method": Bad(f"{FROM_RUN} --method coral", "learns from examples of the source", _run()),
+    "a Run and no method": Bad(f"{FROM_RUN} --method shod", "did you mean shot?", _run()),
     "a Run and a backbone": Bad(f"{FROM_RUN} --backbone mlp", "--backbone: run is a Run and has settled it", _run()),
     "a Run and its backbone's option": Bad(f"{FROM_RUN} --set backbone.width=3", "has its backbone already", _run()),
     "a Run and an image size": Bad(f"{FROM_RUN} --image-size 32", "--image-size: run is a Run", _run()),

@@ -157,6 +157,7 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     here = _domain(source, "source", place)
     task = choose_task(here, asked.task)
     method = AUTO_METHOD[task] if asked.method == "auto" else asked.method
+    _check_name(method)
     linear = _is_linear(method, asked.backbone)
     parsed, options, training = _decided_linear(method, asked) if linear else _decided(method, asked)
     _check_task(method, task)
@@ -192,9 +193,6 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
 
 def _is_linear(method: str, backbone: str) -> bool:
     """Whether it is a shallow method before a linear model, or that model alone; and no network."""
-    every = [*methods.names(), *shallow.names()]
-    if method not in every:
-        raise BadInput(f"no method {method!r}; {did_you_mean(method, every)}")
     if method in shallow.names() and backbone not in {"auto", LINEAR}:
         raise BadInput(f"method {method} stands before a linear model, not {backbone}; leave --backbone out")
     if backbone == LINEAR and method not in {"source_only", *shallow.names()}:
@@ -253,7 +251,7 @@ def _from_run(origin: Run, target: Any, asked: Asked) -> Plan:
 
 def _check_source_free(origin: Run, method: str, asked: Asked) -> None:
     fit = [name for name in methods.names() if methods.get(name).starts_from and methods.get(name).needs == {"target"}]
-    methods.get(method)
+    _check_name(method)
     if method not in fit:
         raise BadInput(
             f"method {method} learns from examples of the source, and {origin.path} is a Run, which holds none; "
@@ -344,6 +342,12 @@ def _target_labels(given: Any, method: str, place: Place) -> Domain | None:
     if given is not None and not needed:
         raise BadInput(f"method {method} does not read labels of the target; leave --target-labels out")
     return _domain(given, "target labels", place) if needed else None
+
+
+def _check_name(method: str) -> None:
+    every = [*methods.names(), *shallow.names()]
+    if method not in every:
+        raise BadInput(f"no method {method!r}; {did_you_mean(method, every)}")
 
 
 def _check_task(method: str, task: Task) -> None:

@@ -24,7 +24,7 @@ class MCC(Method):
 
     When to use:
         First of all, where a batch has at least as many examples as there are classes: cheap, nothing else to train,
-        the best of those tried between MNIST and USPS, and far above source-only on MNIST-M. It sharpens what the
+        the best of those tried from USPS to MNIST, and far above source-only on MNIST-M. It sharpens what the
         model believes, and so also its mistakes: on the moons it does harm.
 
     Shapes: target logits ``(n_t, k)``.
