@@ -146,13 +146,14 @@ class Task:
 
 NETS = {
     "cnn": ("Acclimate's defaults for small images", Row("cnn", {}, {}, {})),
+    "long": ("The same, four times as long", Row("cnn", {}, {}, {})),
     "paper": (
         "The DANN paper's net and recipe, every image normalised by itself",
         Row("mnist", {"pixels": "image"}, {}, {}),
     ),
 }
 """The nets that methods are compared on; none was chosen, and no setting changed, by what the target's labels say."""
-STEPS = {"cnn": 3000, "paper": 20000}
+STEPS = {"cnn": 3000, "long": 12000, "paper": 20000}
 
 
 def recipe(net: str, method: str, steps: int) -> Row:
@@ -218,7 +219,7 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     kept = args.out.with_suffix(".jsonl")  # a run that is there already is not repeated
     for pair, net in itertools.product(args.tasks, args.net):
-        wanted = args.methods if net == "cnn" else [m for m in args.methods if m in PAPER]
+        wanted = [m for m in args.methods if m in PAPER] if net == "paper" else args.methods
         task = Task(args.data, *pair.split("-"), args.size)
         for seed, method in itertools.product(range(args.seeds), wanted):
             if any((r["task"], r["net"], r["method"], r["seed"]) == (task.name, net, method, seed) for r in read(kept)):

@@ -10,6 +10,7 @@ sampling, schedule, log, progress bar, final validation, writing the weights. A 
 import argparse
 import copy
 import importlib
+import itertools
 import os
 import statistics
 import tempfile
@@ -32,6 +33,7 @@ from acclimate.run import RunFolder
 from acclimate.training import Job, train
 
 BATCH = 64
+STEPS = {"cnn": 150, "mlp, dense": 600, "mlp, sparse rows": 600}
 
 
 class Net(nn.Module):
@@ -182,7 +184,7 @@ class DenseOrFirst:
         return self.inputs.batch(index)
 
 
-def measure(work: Workload, repeats: int) -> dict[str, list[float]]:
+def measure(work: Workload, repeats: int, *, peers: bool) -> dict[str, list[float]]:
     work.prepare()
     variants: dict[str, Callable[[], None]] = {
         "bare supervised loop": work.bare,
@@ -191,7 +193,7 @@ def measure(work: Workload, repeats: int) -> dict[str, list[float]]:
         "acclimate dann": lambda: work.ours("dann", widths=(work.width,)),
         "acclimate deep_coral": lambda: work.ours("deep_coral"),
     }
-    if importlib.util.find_spec("skada") and "sparse" not in work.name:
+    if peers and importlib.util.find_spec("skada") and "sparse" not in work.name:
         variants["skada DANN"] = lambda: work.skada("dann")
         variants["skada DeepCoral"] = lambda: work.skada("coral")
     seconds: dict[str, list[float]] = {name: [] for name in variants}
@@ -204,9 +206,10 @@ def measure(work: Workload, repeats: int) -> dict[str, list[float]]:
     return seconds
 
 
-def table(work: Workload, seconds: dict[str, list[float]]) -> str:
+def table(work: Workload, seconds: dict[str, list[float]], threads: int) -> str:
     base = seconds["bare supervised loop"]
-    lines = [f"| {work.name} | ms a step | ratio (median) | ratio (least, most) |", "|---|---|---|---|"]
+    title = f"{work.name}, {threads} thread{'s' * (threads > 1)}"
+    lines = [f"| {title} | ms a step | ratio (median) | ratio (least, most) |", "|---|---|---|---|"]
     for name, values in seconds.items():
         ratios = [v / b for v, b in zip(values, base, strict=True)]
         ms = 1000 * statistics.median(values) / work.steps
@@ -218,20 +221,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with mnist/, mnist_m/, amazon_bow/")
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, nargs="*", default=[os.cpu_count() or 1, 1])
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     os.environ["FORCE_COLOR"] = "1"  # the progress bar is drawn, into nothing
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    torch.set_num_threads(os.cpu_count() or 1)
     parts = []
-    for name, steps in (("cnn", 150), ("mlp, dense", 600), ("mlp, sparse rows", 600)):
+    for threads, (name, steps) in itertools.product(args.threads, STEPS.items()):
+        torch.set_num_threads(threads)
         work = Workload(name, args.data, steps)
-        parts.append(table(work, measure(work, args.repeats)))
+        parts.append(table(work, measure(work, args.repeats, peers=threads == args.threads[0]), threads))
         print(parts[-1], flush=True)
     head = (
         f'# The cost of one training step\n\n`make bench-step_cost ARGS="--data FOLDER"`: {args.repeats} rounds, '
-        f"{torch.get_num_threads()} threads, torch {torch.__version__}.\n"
+        f"torch {torch.__version__}.\n"
         f"{' '.join(__doc__.split(chr(10) * 2)[2].split())}\n"
     )
     args.out.write_text("\n\n".join([head, *parts]) + "\n", "utf-8")

@@ -104,6 +104,29 @@ def label_loss(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.0) 
     return {"squared error": nn.functional.mse_loss(logits.squeeze(1), labels)}
 
 
+def domain_loss(logits: Tensor, n_source: int, weights: Tensor | None = None) -> Tensor:
+    r"""How badly a discriminator tells the domains apart, each domain counting the same: a scalar.
+
+    .. math::
+        \frac{1}{n_s} \sum_i w_i \, \mathrm{BCE}(z_i, 1) + \frac{1}{n_t} \sum_j w_j \, \mathrm{BCE}(z_j, 0)
+
+    Args:
+        logits: :math:`z`, ``(n_s + n_t, 1)``, those of the source first.
+        n_source: :math:`n_s`.
+        weights: :math:`w`, ``(n_s + n_t, 1)``; 1 if there are none.
+
+    Example:
+        >>> domain_loss(torch.zeros(3, 1), 1)  # 2 log 2
+        tensor(1.3863)
+    """
+    truth = torch.zeros_like(logits)
+    truth[:n_source] = 1
+    share = torch.full_like(logits, 1 / (len(logits) - n_source))
+    share[:n_source] = 1 / n_source
+    weighted = share if weights is None else share * weights
+    return nn.functional.binary_cross_entropy_with_logits(logits, truth, weighted, reduction="sum")
+
+
 def mlp(*widths: int) -> nn.Sequential:
     """Linear layers of the given widths with ReLU between: ``mlp(256, 1024, 1)``."""
     layers: list[nn.Module] = []

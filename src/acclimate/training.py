@@ -326,7 +326,7 @@ class _Log:
 
 
 def _show(steps: Iterator[Step], job: Job, fabric: Fabric, start: int) -> Iterator[Step]:
-    """A bar with losses, examples a second and the time left, drawn a few times a second at the most."""
+    """A bar with losses, examples a second and the time left, drawn twice a second at the most."""
     console = Console(stderr=True)
     domains = len(job.method.needs)
     columns = (
@@ -343,7 +343,7 @@ def _show(steps: Iterator[Step], job: Job, fabric: Fabric, start: int) -> Iterat
         drawn, since = time.monotonic(), start
         for step in steps:
             now = time.monotonic()
-            if console.is_terminal and (now - drawn > 0.2 or step.done == job.training.steps):
+            if console.is_terminal and (now - drawn > 0.5 or step.done == job.training.steps):
                 speed = (step.done - since) * job.training.batch_size * domains / max(now - drawn, 1e-9)
                 losses = "  ".join(f"{name} {value:.3f}" for name, value in step.losses.items())
                 bar.update(task, completed=step.done, losses=losses, speed=f"{speed:,.0f}/s", refresh=True)

@@ -9,9 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from acclimate.data.inputs import DenseInputs, Index, Inputs
+from acclimate.data.inputs import DenseInputs, Index, Inputs, SparseInputs
 from acclimate.data.labels import Truth
 from acclimate.errors import BadInput
+
+SPARSE_BATCHES = 16
+"""Batches of compressed rows that are picked in one go."""
 
 
 class Sampler:
@@ -110,6 +113,8 @@ class Loader:
 
     def start(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs and labels (an empty tensor if there are none) of batch ``step`` and all after it."""
+        if isinstance(self.inputs, SparseInputs) and not self.pinned:
+            yield from self._several_at_once(self.inputs, step)
         if self.inputs.in_memory and not self.pinned:
             while True:
                 yield self._fetch(step)
@@ -125,6 +130,12 @@ class Loader:
     def labels_of(self, index: Index) -> Tensor:
         """Their labels; an empty tensor if none go along."""
         return torch.empty(0) if self.labels is None else self.labels[torch.from_numpy(index)]
+
+    def _several_at_once(self, inputs: SparseInputs, step: int) -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            indices = [self.sampler.indices(i) for i in range(step, step + SPARSE_BATCHES)]
+            yield from zip(inputs.batches(indices), map(self.labels_of, indices), strict=True)
+            step += SPARSE_BATCHES
 
     def _fetch(self, step: int) -> tuple[Tensor, Tensor]:
         index = self.sampler.indices(step)

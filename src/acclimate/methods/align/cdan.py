@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import cross_entropy
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, certainty, join, mlp, opening, reverse_grad
+from acclimate.nn import Classifier, certainty, domain_loss, join, mlp, opening, reverse_grad
 from acclimate.types import Losses, Outputs
 
 
@@ -74,15 +74,13 @@ class CDAN(Method):
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Class loss and conditional domain loss."""
         scale = self.weight * opening(progress, self.gamma)
-        sizes = [len(source.features), len(target.features)]
         features = reverse_grad(join(source.features, target.features), scale)
         p = torch.cat([source.logits, target.logits]).detach().softmax(1)
-        is_source, is_target = self.discriminator(self.condition(features, p)).split(sizes)
-        here, there = (certainty(of.logits)[:, None] if self.entropy else None for of in (source, target))
+        told = self.discriminator(self.condition(features, p))
+        sure = torch.cat([certainty(of.logits) for of in (source, target)])[:, None] if self.entropy else None
         return {
             "class": cross_entropy(source.logits, labels),
-            "domain": binary_cross_entropy_with_logits(is_source, torch.ones_like(is_source), here)
-            + binary_cross_entropy_with_logits(is_target, torch.zeros_like(is_target), there),
+            "domain": domain_loss(told, len(source.features), sure),
         }
 
     def condition(self, features: Tensor, p: Tensor) -> Tensor:

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, join, label_loss, mlp, opening, reverse_grad
+from acclimate.nn import Classifier, domain_loss, join, label_loss, mlp, opening, reverse_grad
 from acclimate.types import Losses, Outputs
 
 
@@ -53,8 +51,6 @@ class DANN(Method):
         """Label loss and domain loss."""
         scale = self.weight * opening(progress, self.gamma)
         features = reverse_grad(join(source.features, target.features), scale)
-        is_source, is_target = self.discriminator(features).split([len(source.features), len(target.features)])
         return label_loss(source.logits, labels) | {
-            "domain": binary_cross_entropy_with_logits(is_source, torch.ones_like(is_source))
-            + binary_cross_entropy_with_logits(is_target, torch.zeros_like(is_target)),
+            "domain": domain_loss(self.discriminator(features), len(source.features))
         }

@@ -5,10 +5,10 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, kl_div
+from torch.nn.functional import cross_entropy, kl_div
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, Domain, join, keeping_statistics, mlp, reverse_grad
+from acclimate.nn import Classifier, Domain, domain_loss, join, keeping_statistics, mlp, reverse_grad
 from acclimate.types import Labeled, Losses, Outputs, Unlabeled
 
 
@@ -80,10 +80,7 @@ class VADA(Method):
     def domain_loss(self, here: Tensor, there: Tensor) -> Tensor:
         """What the discriminator loses; the features ``(n_s, d)`` and ``(n_t, d)`` get its gradient reversed."""
         features = reverse_grad(join(here, there), self.weight)
-        is_source, is_target = self.discriminator(features).split([len(here), len(there)])
-        return binary_cross_entropy_with_logits(
-            is_source, torch.ones_like(is_source)
-        ) + binary_cross_entropy_with_logits(is_target, torch.zeros_like(is_target))
+        return domain_loss(self.discriminator(features), len(here))
 
     def smoothness(self, inputs: Tensor, said: Outputs, domain: Domain) -> Tensor:
         """How far the worst small change of ``inputs`` takes the predictions from what was ``said``: a scalar."""
