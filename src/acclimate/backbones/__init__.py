@@ -11,12 +11,15 @@ from acclimate.errors import BadInput, did_you_mean
 from acclimate.nn import Classifier
 from acclimate.recipe import Recipe
 
+NO_BACKBONES = {"base", "layers"}
+"""Files of the folder that are none."""
+
 __all__ = ["Built", "Shape", "auto", "build", "classifier", "names", "options"]
 
 
 def names() -> list[str]:
     """Every backbone there is; ``timm`` stands for ``timm:MODEL``."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name != "base")
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in NO_BACKBONES)
 
 
 def auto(shape: Shape) -> str:

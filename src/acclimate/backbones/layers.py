@@ -1,0 +1,64 @@
+"""A backbone's parameters by layer: what fine-tuning freezes, thaws and slows down, layer by layer."""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable
+
+from torch import nn
+
+LOWEST = ("embed", "relative_attention_bias")
+"""In the names of what every layer of a transformer stands on."""
+LAYER = re.compile(r"(?:^|\.)(?:layers?|blocks?|h)\.(\d+)\.")
+"""What a layer of a transformer is called, and which one it is."""
+
+
+def layer_groups(backbone: nn.Module) -> list[list[str]]:
+    """Names of the parameters by layer, the layer nearest the input first, every parameter once.
+
+    Models of timm, and all that have a ``group_matcher`` like theirs, are parted by it: stem, then each block.
+    Encoders of transformers are embeddings, each layer, and what comes behind them; a `torch.nn.Sequential` is its
+    children, where a normalisation belongs to the layer before it; anything else is one layer.
+
+    Example:
+        >>> layer_groups(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Linear(3, 1)))
+        [['0.weight', '0.bias', '1.weight', '1.bias'], ['3.weight', '3.bias']]
+    """
+    if callable(matcher := getattr(backbone, "group_matcher", None)):
+        from timm.models import group_parameters
+
+        groups = group_parameters(backbone, matcher(coarse=False))
+        return [list(groups[depth]) for depth in sorted(groups)]
+    if hasattr(backbone, "base_model_prefix"):
+        return _by(transformer_depth, backbone)
+    return _of_sequence(backbone) if isinstance(backbone, nn.Sequential) else _by(lambda name: 0, backbone)
+
+
+def transformer_depth(name: str) -> float:
+    """Where in a transformer a parameter stands: 0 for embeddings, from 1 on its layers, last what is behind them.
+
+    Example:
+        >>> [transformer_depth(f"{name}.weight") for name in ("embeddings.word", "encoder.layer.4.output", "pooler")]
+        [0.0, 5.0, inf]
+    """
+    if layer := LAYER.search(name):
+        return 1.0 + int(layer[1])
+    return 0.0 if any(part in name for part in LOWEST) else math.inf
+
+
+def _by(depth: Callable[[str], float], module: nn.Module) -> list[list[str]]:
+    groups: defaultdict[float, list[str]] = defaultdict(list)
+    for name, _ in module.named_parameters():
+        groups[depth(name)].append(name)
+    return [groups[d] for d in sorted(groups)]
+
+
+def _of_sequence(sequence: nn.Sequential) -> list[list[str]]:
+    groups: dict[str, list[str]] = {}
+    current = ""
+    for name, _ in sequence.named_parameters():
+        child = name.partition(".")[0]
+        is_norm = all(p.ndim < 2 for p in sequence.get_submodule(child).parameters())
+        current = current if is_norm and current else child
+        groups.setdefault(current, []).append(name)
+    return list(groups.values())
