@@ -1,7 +1,7 @@
 """The one training loop. It knows nothing of any method, and no method knows of it."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 from itertools import chain
 from operator import add
@@ -14,6 +14,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from acclimate.data.loaders import Loader, pairs
 from acclimate.errors import BadInput
+from acclimate.finetune import FROZEN, Layer
 from acclimate.methods.base import Method
 from acclimate.recipe import Training
 from acclimate.types import Labeled, Losses, Outputs, Turn, Unlabeled
@@ -54,6 +55,7 @@ def fit(
     pass_steps: int = 1,
     read_every: int = 1,
     compiled: bool = False,
+    thaw: Callable[[float], None] = lambda progress: None,
 ) -> Iterator[Step]:
     """Train from step ``start`` to ``steps``, yielding the losses of each.
 
@@ -73,6 +75,7 @@ def fit(
         pass_steps: Steps of a pass over the target.
         read_every: Steps between readings of the losses, which make a GPU wait; they come late, but all come.
         compiled: Have torch compile the method.
+        thaw: Told the progress before each step; has layers stand still until their time has come.
 
     Raises:
         Diverged: A loss is not finite.
@@ -82,7 +85,7 @@ def fit(
     if compiled:
         module.compile()
     forward, backward, optimizer = _set_up(fabric, module, optimizer)
-    trained = [p for p in method.parameters() if p.requires_grad]
+    trained = [p for group in optimizer.param_groups for p in group["params"]]
     batches = _on_device(fabric, pairs(source, target, start))
     unread: list[tuple[int, dict[str, Tensor]]] = []
     for step, (inputs, labels, others) in zip(range(start, steps), batches, strict=False):
@@ -90,6 +93,7 @@ def fit(
             method.before_pass(survey())
         here, there, progress = Labeled(inputs, labels), Unlabeled(others), step / steps
         _set_rate(optimizer, rate(progress))
+        thaw(progress)
         losses: dict[str, Tensor] = {}
         for turn, still in turns:
             for _ in range(turn.repeat):
@@ -109,25 +113,41 @@ def fit(
             unread = []
 
 
-def make_optimizer(method: Method, training: Training) -> Optimizer:
-    """The optimizer that ``training`` asks for, in one fused call a step; the backbone and the rest as two groups."""
-    of_backbone = {id(p) for p in method.model.backbone.parameters()}
-    trained = [p for p in method.parameters() if p.requires_grad]
+def make_optimizer(method: Method, training: Training, layers: Sequence[Layer] = ()) -> Optimizer:
+    """The optimizer that ``training`` asks for, in one fused call a step.
+
+    Args:
+        method: Whose parameters it moves, but for those that never do.
+        training: Rates, decay, kind.
+        layers: Those of the backbone that have a pace of their own; all else goes at the rate of the backbone or, if
+            it is no part of it, of the head.
+    """
     lr, decay = (training.lr or 1e-3) * method.rate, training.weight_decay or 0.0
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in trained if id(p) in of_backbone], "lr": lr, "base": lr},
-        {
-            "params": [p for p in trained if id(p) not in of_backbone],
-            "lr": lr * training.head_lr,
-            "base": lr * training.head_lr,
-        },
-    ]
-    if training.head_lr == 1.0:
-        groups = [{"params": trained, "lr": lr, "base": lr}]
+    faster = training.head_lr or 1.0
+    named = dict(method.model.backbone.named_parameters())
+    groups = [_group([named[n] for n in names], lr * pace.rate) for names, pace in layers if pace != FROZEN]
+    taken = {id(named[n]) for names, _ in layers for n in names}
+    others = [p for p in method.parameters() if p.requires_grad and id(p) not in taken]
+    of_backbone = {id(p) for p in named.values()} if not layers else set()
+    groups += [_group([p for p in others if id(p) in of_backbone], lr)]
+    groups += [_group([p for p in others if id(p) not in of_backbone], lr * faster)]
+    groups = _merged([g for g in groups if g["params"]])
     if training.optimizer == "sgd":
         return SGD(groups, lr=lr, momentum=training.momentum, weight_decay=decay, fused=True)
     kind = Adam if training.optimizer == "adam" else AdamW
     return kind(groups, lr=lr, weight_decay=decay, fused=True)
+
+
+def _group(parameters: list[nn.Parameter], lr: float) -> dict[str, Any]:
+    return {"params": parameters, "lr": lr, "base": lr}
+
+
+def _merged(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Groups of one rate as one, since each is a call of its own."""
+    of_rate: dict[float, dict[str, Any]] = {}
+    for group in groups:
+        of_rate.setdefault(group["base"], _group([], group["base"]))["params"].extend(group["params"])
+    return list(of_rate.values())
 
 
 def _set_up(

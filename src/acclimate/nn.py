@@ -3,7 +3,7 @@
 import copy
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise
@@ -333,6 +333,30 @@ def _make_room(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -
             setattr(module, name, buffer.new_empty(state[prefix + name].shape))
 
 
+class Bottlenecked(nn.Module):
+    """A backbone with a narrow layer behind it: what can still be moved where the backbone itself is frozen.
+
+    Args:
+        net: Inputs to ``(n, d)``.
+        d: What it gives.
+        width: Features that come out.
+
+    Reference:
+        Dense layer, batch norm and ReLU as in Liang et al., Do We Really Need to Access the Source Data?, ICML 2020.
+        arXiv:2002.08546
+    """
+
+    def __init__(self, net: nn.Module, d: int, width: int):
+        super().__init__()
+        self.net = net
+        self.bottleneck = nn.Sequential(nn.Linear(d, width), nn.BatchNorm1d(width), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features ``(n, width)``."""
+        narrow: Tensor = self.bottleneck(self.net(x))
+        return narrow
+
+
 class Classifier(nn.Module):
     """A backbone and a head: inputs → features ``(n, d)`` → logits ``(n, k)``, or one number ``(n, 1)``.
 
@@ -359,6 +383,45 @@ class Classifier(nn.Module):
         self.n_features, self.n_classes = n_features, n_classes
         self.layers: tuple[str, ...] = ()
         self.one_pass = True
+        self.resting: frozenset[str] = frozenset()
+
+    @property
+    def net(self) -> tuple[str, nn.Module]:
+        """The backbone without a bottleneck that stands behind it, and what its parameters' names begin with."""
+        return ("net.", self.backbone.net) if isinstance(self.backbone, Bottlenecked) else ("", self.backbone)
+
+    def narrowed(self, width: int) -> "Classifier":
+        """The same backbone with a bottleneck of ``width`` features behind it, and a fresh linear head."""
+        backbone = Bottlenecked(self.backbone, self.n_features, width)
+        head = nn.Linear(width, self.n_classes)
+        return Classifier(backbone, head, n_features=width, n_classes=self.n_classes, normalize=self.normalize)
+
+    def on_features(self) -> "Classifier":
+        """What stands above the backbone, as a classifier of what the backbone gives; it shares its parameters."""
+        above: nn.Module = nn.Identity()
+        if isinstance(self.backbone, Bottlenecked):
+            above = copy.copy(self.backbone)
+            above._modules = {**self.backbone._modules, "net": nn.Identity()}
+        model = Classifier(above, self.head, n_features=self.n_features, n_classes=self.n_classes)
+        model.one_pass = not any(isinstance(m, DomainNorm) for m in model.modules())
+        return model
+
+    def rest(self, names: Iterable[str]) -> None:
+        """Have parameters of the backbone stand still, by their names; all others of the backbone move.
+
+        Of a part none of whose parameters moves, batch norm and dropout stand still too.
+        """
+        self.resting = frozenset(names)
+        for name, parameter in self.backbone.named_parameters():
+            parameter.requires_grad_(name not in self.resting)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "Classifier":
+        """Train, but for what rests."""
+        super().train(mode)
+        if mode and self.resting:
+            _settle(self.backbone, self.resting, "")
+        return self
 
     def forward(self, inputs: Tensor, domain: Domain = "target") -> Outputs:
         """Outputs of a batch of one domain."""
@@ -385,13 +448,29 @@ class Classifier(nn.Module):
         )
         return here, there
 
-    def separate_batch_norm(self, *, shared: bool) -> None:
-        """Give every batch norm its own statistics for each domain; in place, before the optimizer is made."""
-        norms = [(name, m) for name, m in self.named_modules() if isinstance(m, _BatchNorm)]
+    def separate_batch_norm(self, *, shared: bool, but: Collection[str] = ()) -> None:
+        """Give every batch norm its own statistics for each domain; in place, before the optimizer is made.
+
+        Args:
+            shared: Whether both domains share the affine parameters.
+            but: Parameters of the backbone, by name; a batch norm that has one of them stays as it is.
+        """
+        kept = {f"backbone.{name.rpartition('.')[0]}" for name in but}
+        norms = [(n, m) for n, m in self.named_modules() if isinstance(m, _BatchNorm) and n not in kept]
         for name, norm in norms:
             parent, _, leaf = name.rpartition(".")
             setattr(self.get_submodule(parent), leaf, DomainNorm(norm, shared=shared))
         self.one_pass = not norms
+
+
+def _settle(module: nn.Module, resting: Collection[str], prefix: str) -> None:
+    """Bring the parts all of whose parameters rest into evaluation mode."""
+    own = [prefix + name for name, _ in module.named_parameters()]
+    if own and all(name in resting for name in own):
+        module.eval()
+        return
+    for name, part in module.named_children():
+        _settle(part, resting, f"{prefix}{name}.")
 
 
 @contextmanager

@@ -1,0 +1,22 @@
+"""Gradual unfreezing."""
+
+from acclimate.finetune.base import Pace
+
+
+def paces(n_layers: int, *, span: float = 0.5) -> list[Pace]:
+    r"""The head moves first, then one layer after the other from the top, until all do.
+
+    .. math:: l \text{ moves from progress } \text{span} \cdot \frac{L - l}{L - 1} \text{ on}, \qquad l = 1, \dots, L
+
+    Args:
+        n_layers: :math:`L`, layers of the model, the head's being the last.
+        span: The progress at which the lowest layer moves too.
+
+    Reference:
+        Howard and Ruder, Universal Language Model Fine-tuning, ACL 2018. arXiv:1801.06146
+
+    Example:
+        >>> [pace.start for pace in paces(3)]
+        [0.5, 0.25, 0.0]
+    """
+    return [Pace(start=span * (n_layers - 1 - i) / max(n_layers - 1, 1)) for i in range(n_layers)]

@@ -1,0 +1,25 @@
+"""Layer-wise learning-rate decay."""
+
+from acclimate.finetune.base import Pace
+
+
+def paces(n_layers: int, *, decay: float = 0.75) -> list[Pace]:
+    r"""All layers move, each slower than the one above it.
+
+    .. math:: \eta_l = \eta \, \gamma^{L - l}, \qquad l = 1, \dots, L
+
+    What lies low is general and hardly to be changed; what lies high is of the task it was pretrained for.
+
+    Args:
+        n_layers: :math:`L`, layers of the model, the head's being the last.
+        decay: :math:`\gamma`; .65 to .9 for transformers in the papers.
+
+    Reference:
+        Howard and Ruder, Universal Language Model Fine-tuning, ACL 2018 (discriminative fine-tuning).
+        arXiv:1801.06146; Clark et al., ELECTRA, ICLR 2020. arXiv:2003.10555
+
+    Example:
+        >>> [round(0.001 * pace.rate, 10) for pace in paces(5, decay=0.3)]
+        [8.1e-06, 2.7e-05, 9e-05, 0.0003, 0.001]
+    """
+    return [Pace(decay ** (n_layers - 1 - i)) for i in range(n_layers)]
