@@ -26,7 +26,8 @@ class Training(_Part):
     """How the weights are moved; what is none is chosen by the backbone."""
 
     steps: int = Field(2000, ge=1, description="optimizer steps")
-    batch_size: int = Field(64, ge=1, description="examples of each domain in a step, over all processes")
+    batch_size: int = Field(64, ge=1, description="examples of each domain in a batch, over all processes")
+    accumulate: int = Field(1, ge=1, description="batches whose mean gradient one step takes")
     optimizer: Literal["sgd", "adam", "adamw"] | None = Field(None, description="fused where the device allows it")
     lr: float | None = Field(None, gt=0, description="learning rate at the start")
     head_lr: float = Field(1.0, gt=0, description="how many times faster all but the backbone learns")

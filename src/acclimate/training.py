@@ -45,7 +45,7 @@ class Job:
 
     Attributes:
         run: Whose folder takes checkpoints, losses and weights.
-        phase: ``adapted`` or ``source_only``.
+        phase: ``source_only``, ``pretrained`` or ``adapted``.
         seed: Decides the order of batches and all random numbers; ``method`` has its initial weights already.
         method: What is trained.
         training: How.
@@ -126,7 +126,8 @@ def _train(fabric: Fabric, job: Job) -> None:
         start=start,
         rate=RATES[training.schedule or "constant"],
         survey=partial(_outputs, method.model, job.target, "target", fabric.device),
-        pass_steps=math.ceil(len(job.target) / training.batch_size),
+        pass_steps=math.ceil(len(job.target) / (training.batch_size * training.accumulate)),
+        accumulate=training.accumulate,
         read_every=1 if fabric.device.type == "cpu" else math.gcd(training.validate_every, training.save_every, 10),
         compiled=training.compile,
     )
@@ -344,7 +345,8 @@ def _show(steps: Iterator[Step], job: Job, fabric: Fabric, start: int) -> Iterat
         for step in steps:
             now = time.monotonic()
             if console.is_terminal and (now - drawn > 0.5 or step.done == job.training.steps):
-                speed = (step.done - since) * job.training.batch_size * domains / max(now - drawn, 1e-9)
+                examples = job.training.batch_size * job.training.accumulate * domains
+                speed = (step.done - since) * examples / max(now - drawn, 1e-9)
                 losses = "  ".join(f"{name} {value:.3f}" for name, value in step.losses.items())
                 bar.update(task, completed=step.done, losses=losses, speed=f"{speed:,.0f}/s", refresh=True)
                 drawn, since = now, step.done
