@@ -11,7 +11,6 @@ from torch.overrides import TorchFunctionMode
 from acclimate.nn import Classifier, mlp
 from acclimate.types import Labeled, Turn, Unlabeled
 
-
 FEATURES = "features"
 """The task of a method that learns no labels; it looks at images."""
 

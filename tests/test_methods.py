@@ -12,7 +12,7 @@ EVERY += [(selfsup, name, FEATURES) for name in selfsup.names()]
 
 
 @pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize(("kind", "name", "task"), EVERY, ids=lambda part: part if isinstance(part, str) else "")
+@pytest.mark.parametrize(("kind", "name", "task"), EVERY, ids=[f"{name}-{task}" for _, name, task in EVERY])
 def test_every_method(kind, name, task, check):
     CHECKS[check](kind.get(name), task)
 

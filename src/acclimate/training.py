@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import load_file, save_file
 from torch.multiprocessing.spawn import ProcessRaisedException
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from acclimate.data.inputs import DenseInputs, Inputs, rows_of
@@ -187,12 +188,14 @@ def _outputs(model: Classifier, inputs: Inputs, domain: Domain, device: torch.de
 
 
 @torch.no_grad()
-def estimate_statistics(model: Classifier, inputs: Inputs, domain: Domain) -> None:
+def estimate_statistics(
+    model: Classifier, inputs: Inputs, domain: Domain, kinds: type | tuple[type, ...] = DomainNorm
+) -> None:
     """Take batch norm's statistics of a domain anew, as the mean over its batches (AdaBN, arXiv:1603.04779).
 
     During training they ran behind weights that moved; and a share of the domain had not been seen yet.
     """
-    norms = [m for m in model.modules() if isinstance(m, DomainNorm)]
+    norms: list[Any] = [m for m in model.modules() if isinstance(m, kinds)]
     if not norms:
         return
     device = next(model.parameters()).device
@@ -213,7 +216,9 @@ def _finish(job: Job, model: Classifier) -> None:
     if "source" in job.method.needs:
         estimate_statistics(model, job.source, "source")
     if "target" in job.method.needs:
-        estimate_statistics(model, job.target, "target")
+        # what learns features alone has seen views, and whoever freezes its layers next shows them the examples
+        kinds = DomainNorm if job.method.tasks else (DomainNorm, _BatchNorm)
+        estimate_statistics(model, job.target, "target", kinds)
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     job.run.write(f"models/{job.run.weights(job.seed, job.phase).name}", lambda path: save_file(state, path))
     for left in job.run.file("checkpoints").glob(f"{job.run.checkpoint(job.seed, job.phase).stem}.*"):

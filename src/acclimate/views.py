@@ -268,4 +268,4 @@ def _gaussian(size: int, deviation: Tensor) -> Tensor:
     """What each of ``size`` pixels takes of each, ``(n, size, size)``."""
     at = torch.arange(size, device=deviation.device, dtype=deviation.dtype)
     apart = (at[:, None] - at) / deviation.clamp(min=0.01).view(-1, 1, 1)
-    return (-apart.square() / 2).softmax(2)
+    return torch.softmax(-apart.square() / 2, 2)
