@@ -11,15 +11,22 @@ from torch.overrides import TorchFunctionMode
 from acclimate.nn import Classifier, mlp
 from acclimate.types import Labeled, Turn, Unlabeled
 
+FEATURES = "features"
+"""The task of a method that learns no labels; it looks at images."""
+
 
 def build(method, seed=0, task="classification"):
     torch.manual_seed(seed)
-    k = 3 if task == "classification" else 1
-    return method(Classifier(mlp(5, 16, 8), mlp(8, k), n_features=8, n_classes=k))
+    k = 1 if task == "regression" else 3
+    backbone = torch.nn.Sequential(torch.nn.Flatten(), mlp(192, 16, 8)) if task == FEATURES else mlp(5, 16, 8)
+    return method(Classifier(backbone, mlp(8, k), n_features=8, n_classes=k))
 
 
 def batches(n_source=12, n_target=9, shift=2.0, seed=0, task="classification"):
     g = torch.Generator().manual_seed(seed)
+    if task == FEATURES:
+        x = 255 * torch.rand(n_source + n_target, 3, 8, 8, generator=g)
+        return Labeled(x[:n_source], torch.arange(n_source) % 3), Unlabeled(x[n_source:])
     x = torch.randn(n_source, 5, generator=g)
     labels = torch.arange(n_source) % 3 if task == "classification" else x[:, 0] - x[:, 1]
     return Labeled(x, labels), Unlabeled(shift + torch.randn(n_target, 5, generator=g))
@@ -35,7 +42,7 @@ def ready(method, seed=0, task="classification", sure=20.0):
 
     built = build(of_a_sure_one, seed, task)
     with torch.no_grad():
-        built.before_pass([built.model(batches(n_target=20)[1].inputs, "target")])
+        built.before_pass([built.model(batches(n_target=20, task=task)[1].inputs, "target")])
     return built
 
 
@@ -58,7 +65,7 @@ def step(method, optimizer, progress=0.5, seed=0, task="classification"):
         optimizer.zero_grad()
         sum(method(*batches(seed=seed, task=task), progress, turn).values()).backward()
         optimizer.step()
-    method.after_step()
+    method.after_step(progress)
 
 
 class FlippedDraws(TorchFunctionMode):
@@ -154,7 +161,8 @@ def check_turns_move_all_parts(method, task="classification"):
 
 def check_says_what_it_is(method, task="classification"):
     doc = inspect.getdoc(method)
-    assert task in method.tasks <= {"classification", "regression"}
+    assert task in (method.tasks or {FEATURES})
+    assert method.tasks <= {"classification", "regression"}
     for part in (".. math::", "When to use:\n", "Shapes:", "Reference:", "arXiv:"):
         assert part in doc
     parameters = inspect.signature(method).parameters.values()

@@ -72,7 +72,8 @@ def test_before_each_pass_over_the_target_a_method_may_look_at_all_of_it(monkeyp
 
 def test_after_all_turns_of_a_step_a_method_may_follow_the_weights(monkeypatch):
     method, heads = build(methods.get("mcd")), []
-    monkeypatch.setattr(method, "after_step", lambda: heads.append(method.second_head[0].weight.detach().clone()))
+    head = method.second_head[0]
+    monkeypatch.setattr(method, "after_step", lambda progress: heads.append(head.weight.detach().clone()))
     optimizer = make_optimizer(method, Training())
     for _ in fit(Fabric(accelerator="cpu"), method, optimizer, *loaders(), steps=3):
         assert torch.equal(heads[-1], method.second_head[0].weight)

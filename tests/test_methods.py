@@ -1,16 +1,20 @@
 """A new file under acclimate/methods/ is tested here without being named here."""
 
 import pytest
-from conformance import CHECKS
+from conformance import CHECKS, FEATURES
 
 from acclimate import methods
 from acclimate.errors import BadInput
+from acclimate.methods import selfsup
+
+EVERY = [(methods, name, task) for name in methods.names() for task in sorted(methods.get(name).tasks)]
+EVERY += [(selfsup, name, FEATURES) for name in selfsup.names()]
 
 
 @pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize(("name", "task"), [(n, t) for n in methods.names() for t in sorted(methods.get(n).tasks)])
-def test_every_method(name, task, check):
-    CHECKS[check](methods.get(name), task)
+@pytest.mark.parametrize(("kind", "name", "task"), EVERY, ids=[f"{name}-{task}" for _, name, task in EVERY])
+def test_every_method(kind, name, task, check):
+    CHECKS[check](kind.get(name), task)
 
 
 def test_listing_them_imports_no_torch():
@@ -22,10 +26,10 @@ def test_an_unknown_name_is_answered_with_the_nearest():
         methods.get("dan_n")
 
 
-@pytest.mark.parametrize("name", methods.names())
-def test_summary_tells_the_options_without_importing(name):
-    told = methods.summary(name)
-    assert set(told["options"]) == set(methods.options(name))
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in (methods, selfsup) for name in kind.names()])
+def test_summary_tells_the_options_without_importing(kind, name):
+    told = kind.summary(name)
+    assert set(told["options"]) == set(kind.options(name))
     assert told["does"].endswith(".")
     assert told["reference"]
-    assert told["numbers"] == ("regression" in methods.get(name).tasks)
+    assert told["numbers"] == ("regression" in kind.get(name).tasks)

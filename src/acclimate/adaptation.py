@@ -14,13 +14,15 @@ import torch
 from safetensors.torch import load_file
 
 from acclimate import backbones, methods
+from acclimate.data.inputs import Inputs, JoinedInputs
 from acclimate.data.labels import truth
 from acclimate.engine import Diverged
 from acclimate.errors import BadInput
 from acclimate.evaluate.predictor import Run
 from acclimate.fitting import fit as fit_linear
-from acclimate.plan import Asked, Plan, check_asked, make_plan
-from acclimate.recipe import Recipe
+from acclimate.methods import selfsup
+from acclimate.plan import Asked, Plan, check_asked, make_plan, no_examples
+from acclimate.recipe import Pretraining, Recipe
 from acclimate.report import write_report
 from acclimate.run import FORMAT, RunFolder
 from acclimate.scoring import score as score_all
@@ -38,6 +40,7 @@ def adapt(
     output: str | Path | None = None,
     *,
     method: str = "auto",
+    pretrain: str | None = None,
     backbone: str = "auto",
     steps: int | None = None,
     seeds: int | Sequence[int] = 1,
@@ -66,6 +69,7 @@ def adapt(
         target: Domain to work on: a path, a `Domain`, or an array ``x``.
         output: Folder for the Run; a temporary one by default.
         method: What is minimised; see ``acclimate methods``.
+        pretrain: What the backbone learns from unlabelled images first: ``byol`` or ``vicreg``. The baseline does not.
         backbone: ``auto``, ``mnist``, ``svhn``, ``gtsrb``, ``cnn``, ``mlp`` or ``timm:MODEL``; ``linear`` is what
             shallow methods stand before.
         steps: Optimizer steps.
@@ -75,7 +79,8 @@ def adapt(
         drop: Columns of a table to leave out.
         task: ``classification``, ``regression``, or ``auto``: regression if the labels are numbers with fractions, or
             numbers about as many as examples.
-        settings: Options by dotted name: the method's own, ``train.…``, ``backbone.…``.
+        settings: Options by dotted name: the method's own, ``train.…``, ``pretrain.…``,
+            ``backbone.…``.
         weights: A local file with the backbone's weights.
         image_size: Pixels a side that images are brought to.
         precision: ``32-true``, ``bf16-mixed`` …
@@ -91,9 +96,9 @@ def adapt(
     began = time.monotonic()
     check_asked(output, seeds, image_size, devices, resume)
     asked = Asked(
-        method=method, backbone=backbone, steps=steps, seeds=seeds, label=label, text=text, drop=drop,
-        task=task, settings=settings, weights=weights, image_size=image_size, precision=precision, score=score,
-        target_labels=target_labels,
+        method=method, pretrain=pretrain, backbone=backbone, steps=steps, seeds=seeds, label=label, text=text,
+        drop=drop, task=task, settings=settings, weights=weights, image_size=image_size, precision=precision,
+        score=score, target_labels=target_labels,
     )  # fmt: skip
     plan = make_plan(source, target, asked)
     run, made = _open(output, plan.recipe, resume)
@@ -117,15 +122,19 @@ def adapt(
 def _train(run: RunFolder, plan: Plan, seed: int, devices: int, show: bool) -> None:
     """Train the baseline and the method of one seed on the same split, unless their weights are there."""
     recipe = plan.recipe
-    missing = [phase for phase in recipe.phases if not run.weights(seed, phase).exists()]
+    missing = [phase for phase in recipe.trainings if not run.weights(seed, phase).exists()]
     if not missing:
         return
     source, target = plan.labelled(seed), plan.read(plan.target)
     for phase in missing:
+        if recipe.pretrain and phase == "pretrained":
+            rows = {"target": target, "source": source.inputs, "both": JoinedInputs(source.inputs, target)}
+            train(_pretraining(run, plan, recipe.pretrain, seed, rows[recipe.pretrain.on], devices, show))
+            continue
         here, known = source.inputs, source.labels
         if phase == "adapted" and plan.target_labels is not None:
             here, known = plan.read(plan.target_labels), truth(plan.target_labels, recipe)
-        asked = phase == recipe.phases[-1]
+        asked = phase == "adapted" or recipe.method == "source_only"
         name, options = (recipe.method, recipe.options) if asked else ("source_only", {})
         if not recipe.trains_a_network:
             fit_linear(
@@ -134,7 +143,8 @@ def _train(run: RunFolder, plan: Plan, seed: int, devices: int, show: bool) -> N
             )  # fmt: skip
             continue
         torch.manual_seed(seed)
-        kind, model = methods.get(name), backbones.classifier(recipe, phase, plan.shape)
+        learnt = load_file(run.weights(seed, "pretrained")) if phase == "adapted" and recipe.pretrain else None
+        kind, model = methods.get(name), backbones.classifier(recipe, phase, plan.shape, learnt=learnt)
         if kind.starts_from:
             model.load_state_dict(load_file(run.weights(seed, kind.starts_from)))
         job = Job(
@@ -142,6 +152,19 @@ def _train(run: RunFolder, plan: Plan, seed: int, devices: int, show: bool) -> N
             source.validation, source.validation_labels, devices, show,
         )  # fmt: skip
         train(job)
+
+
+def _pretraining(
+    run: RunFolder, plan: Plan, asked: Pretraining, seed: int, rows: Inputs, devices: int, show: bool
+) -> Job:
+    """The training of one seed's backbone on ``rows`` without labels, from the weights the baseline starts from."""
+    torch.manual_seed(seed)
+    method = selfsup.get(asked.method)(backbones.classifier(plan.recipe, "pretrained", plan.shape), **asked.options)
+    none = no_examples()
+    return Job(
+        run, "pretrained", seed, method, asked.train, none.inputs, none.labels, rows,
+        none.validation, none.validation_labels, devices, show,
+    )  # fmt: skip
 
 
 def _open(output: str | Path | None, recipe: Recipe, resume: bool) -> tuple[RunFolder, Path | None]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
-from itertools import chain
+from itertools import chain, islice
 from operator import add
 from typing import Any, NamedTuple
 
@@ -53,6 +53,7 @@ def fit(
     rate: Rate = RATES["constant"],
     survey: Callable[[], Iterable[Outputs]] = tuple,
     pass_steps: int = 1,
+    accumulate: int = 1,
     read_every: int = 1,
     compiled: bool = False,
     thaw: Callable[[float], None] = lambda progress: None,
@@ -73,6 +74,7 @@ def fit(
         rate: The schedule of the learning rate.
         survey: Gives what the model says of the whole target, for methods that look at it before each pass.
         pass_steps: Steps of a pass over the target.
+        accumulate: Batches whose mean gradient one step takes.
         read_every: Steps between readings of the losses, which make a GPU wait; they come late, but all come.
         compiled: Have torch compile the method.
         thaw: Told the progress before each step; has layers stand still until their time has come.
@@ -86,31 +88,48 @@ def fit(
         module.compile()
     forward, backward, optimizer = _set_up(fabric, module, optimizer)
     trained = [p for group in optimizer.param_groups for p in group["params"]]
-    batches = _on_device(fabric, pairs(source, target, start))
+    batches = _on_device(fabric, pairs(source, target, start * accumulate))
     unread: list[tuple[int, dict[str, Tensor]]] = []
-    for step, (inputs, labels, others) in zip(range(start, steps), batches, strict=False):
+    for step in range(start, steps):
         if step % pass_steps == 0:
             method.before_pass(survey())
-        here, there, progress = Labeled(inputs, labels), Unlabeled(others), step / steps
+        parts, progress = list(islice(batches, accumulate)), step / steps  # all turns see the same
         _set_rate(optimizer, rate(progress))
         thaw(progress)
         losses: dict[str, Tensor] = {}
         for turn, still in turns:
             for _ in range(turn.repeat):
-                now = forward(here, there, progress, turn.name)
-                backward(reduce(add, now.values()))
+                now = _gradient(forward, backward, parts, progress, turn.name)
                 for parameter in still:
                     parameter.grad = None
                 optimizer.step()
                 for parameter in trained:
                     parameter.grad = None
             prefix = f"{turn.name} " if len(turns) > 1 else ""
-            losses |= {prefix + name: loss.detach() for name, loss in now.items()}
-        method.after_step()
+            losses |= {prefix + name: loss for name, loss in now.items()}
+        method.after_step(progress)
         unread.append((step + 1, losses))
         if len(unread) >= read_every or step + 1 == steps:
             yield from _read(unread)
             unread = []
+
+
+def _gradient(
+    forward: Callable[..., Losses],
+    backward: Callable[[Tensor], None],
+    batches: Sequence[tuple[Tensor, ...]],
+    progress: float,
+    turn: str,
+) -> Losses:
+    """Take the mean gradient over the batches; their mean losses."""
+    means: Losses = {}
+    for inputs, labels, others in batches:
+        losses = forward(Labeled(inputs, labels), Unlabeled(others), progress, turn)
+        if len(batches) > 1:
+            losses = {name: loss / len(batches) for name, loss in losses.items()}
+        backward(reduce(add, losses.values()))
+        means = {name: means[name] + loss.detach() if means else loss.detach() for name, loss in losses.items()}
+    return means
 
 
 def make_optimizer(method: Method, training: Training, layers: Sequence[Layer] = ()) -> Optimizer:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import scipy.sparse
 import torch
@@ -133,6 +133,20 @@ def mlp(*widths: int) -> nn.Sequential:
     for n_in, n_out in pairwise(widths):
         layers += [nn.Linear(n_in, n_out), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
+
+
+def projector(*widths: int, norm: Literal["batch", "layer"] = "batch") -> nn.Sequential:
+    """Linear layers of the given widths with a norm and ReLU between: what a self-supervised loss looks at.
+
+    Args:
+        widths: Of the input, the hidden layers and the output: ``projector(512, 4096, 256)``.
+        norm: Over the batch, or over each example's own units, which a small batch does not disturb.
+    """
+    kind = nn.BatchNorm1d if norm == "batch" else nn.LayerNorm
+    layers: list[nn.Module] = []
+    for n_in, n_out in pairwise(widths):
+        layers += [nn.Linear(n_in, n_out), kind(n_out), nn.ReLU()]
+    return nn.Sequential(*layers[:-2])
 
 
 def fresh_copy(module: nn.Module) -> nn.Module:

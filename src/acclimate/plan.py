@@ -19,11 +19,14 @@ from acclimate.data.loaders import split
 from acclimate.data.preprocess import Preprocess
 from acclimate.errors import BadInput, did_you_mean, first_line
 from acclimate.evaluate.predictor import Run, shape_of
-from acclimate.methods import shallow
+from acclimate.methods import selfsup, shallow
+from acclimate.methods.base import Method
+from acclimate.nn import Classifier
 from acclimate.recipe import (
     LINEAR,
     Options,
     Place,
+    Pretraining,
     Recipe,
     Scale,
     Settings,
@@ -42,6 +45,8 @@ AUTO_METHOD: Mapping[Task, str] = {"classification": "mcc", "regression": "deep_
 
 Of those that can learn numbers DeepCORAL has no adversary, and at the paper's scale it stays near the baseline.
 """
+WITH_LABELS = {"batch_norm", "validation", "validate_every", "patience"}
+"""Settings of a training that say nothing where there are no labels and one set of images."""
 AUTO_SOURCE_FREE = "shot"
 """What it is where the source is a finished Run."""
 
@@ -51,6 +56,7 @@ class Asked:
     """What is asked for beside the two domains: the arguments of `acclimate.adapt`, by their names."""
 
     method: str = "auto"
+    pretrain: str | None = None
     backbone: str = "auto"
     steps: int | None = None
     seeds: int | Sequence[int] = 1
@@ -73,6 +79,12 @@ class Labelled(NamedTuple):
     labels: Truth
     validation: Inputs
     validation_labels: Truth
+
+
+def no_examples() -> Labelled:
+    """What stands in the place of a source that there is not, or that nothing is learnt from."""
+    none, nothing = np.empty(0, dtype=np.int64), DenseInputs(np.empty((0, 0), dtype=np.float32))
+    return Labelled(nothing, none, nothing, none)
 
 
 @dataclass(frozen=True)
@@ -105,8 +117,7 @@ class Plan:
     def labelled(self, seed: int) -> Labelled:
         """The source as one seed sees it; empty where there is a Run in its place."""
         if self.source is None:
-            none, nothing = np.empty(0, dtype=np.int64), DenseInputs(np.empty((0, 0), dtype=np.float32))
-            return Labelled(nothing, none, nothing, none)
+            return no_examples()
         labels = truth(self.source, self.recipe)
         rows, held = split(labels, self.recipe.train.validation, seed)
         here, kept = self.read(self.source.take(rows)), self.read(self.source.take(held))
@@ -160,6 +171,7 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     _check_name(method)
     linear = _is_linear(method, asked.backbone)
     parsed, options, training = _decided_linear(method, asked) if linear else _decided(method, asked)
+    pretrain = _pretraining(method, asked, parsed, training, linear=linear)
     _check_task(method, task)
     here.require_source(task)
     there = _target(target, place)
@@ -167,6 +179,8 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     fitted = preprocess.fit(here, there, size=asked.image_size)
     if linear:
         fitting.check(method, shape_of(fitted))
+    if pretrain and not shape_of(fitted).images:
+        raise BadInput(f"--pretrain {pretrain.method}: learns from views of images, and these are none; leave it out")
     auto = LINEAR if linear else backbones.auto(shape_of(fitted))
     name = auto if asked.backbone == "auto" else asked.backbone
     more = {**parsed.backbone, **({"weights": asked.weights} if asked.weights else {})}
@@ -179,6 +193,7 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
         backbone=name,
         backbone_options=check_options(f"backbone {name}", more, known),
         train=training,
+        pretrain=pretrain,
         image_size=asked.image_size,
         seeds=tuple(range(asked.seeds)) if isinstance(asked.seeds, int) else tuple(asked.seeds),
         task=task,
@@ -202,7 +217,7 @@ def _is_linear(method: str, backbone: str) -> bool:
 
 def _decided_linear(method: str, asked: Asked) -> tuple[Settings, Options, Training]:
     """The settings, the method's options among them; of how a network is trained only the validation split is left."""
-    parsed = parse_settings(asked.settings or {})
+    parsed = _settings(asked)
     options = check_options(f"method {method}", parsed.options, _options(method))
     told = {"--steps": asked.steps, "--precision": asked.precision, "--weights": asked.weights}
     told |= {f"train.{key}": True for key in parsed.train if key != "validation"}
@@ -257,7 +272,8 @@ def _check_source_free(origin: Run, method: str, asked: Asked) -> None:
             f"method {method} learns from examples of the source, and {origin.path} is a Run, which holds none; "
             f"give the source itself, or take a method that needs none: {', '.join(fit)}"
         )
-    given = {name: getattr(asked, name) for name in ("label", "text", "drop", "weights", "image_size", "target_labels")}
+    settled = ("label", "text", "drop", "pretrain", "weights", "image_size", "target_labels")
+    given = {name: getattr(asked, name) for name in settled}
     given |= {"backbone": asked.backbone != "auto", "task": asked.task != "auto"}
     for name, value in given.items():
         if value:
@@ -275,7 +291,7 @@ def _seeds_of(origin: Run, asked: int | Sequence[int]) -> tuple[int, ...]:
 
 def _decided(method: str, asked: Asked) -> tuple[Settings, Options, Training]:
     """The settings, the method's options among them, and how it is trained."""
-    parsed = parse_settings(asked.settings or {})
+    parsed = _settings(asked)
     options = check_options(f"method {method}", parsed.options, methods.options(method))
     given = {"steps": asked.steps, "precision": asked.precision}
     if len(methods.get(method).needs) == 1:  # there are no two domains whose statistics could be kept apart
@@ -284,6 +300,44 @@ def _decided(method: str, asked: Asked) -> tuple[Settings, Options, Training]:
         parsed.train["batch_norm"] = "concat"
     training = check_training({**{k: v for k, v in given.items() if v is not None}, **parsed.train})
     return parsed, options, training
+
+
+def _pretraining(
+    method: str, asked: Asked, parsed: Settings, training: Training, *, linear: bool
+) -> Pretraining | None:
+    """What the backbone learns without labels first, if it is to; what is not said of that is as in the training."""
+    if asked.pretrain is None:
+        return None
+    name, given = asked.pretrain, parsed.pretrain
+    if name not in selfsup.names():
+        raise BadInput(f"--pretrain: no self-supervised method {name!r}; {did_you_mean(name, selfsup.names())}")
+    if linear:
+        raise BadInput(f"--pretrain: is of a network, and {method} fits a linear model; leave it out")
+    if methods.get(method).starts_from:
+        raise BadInput(f"--pretrain: method {method} goes on from the source-only model instead; leave it out")
+    own, on = selfsup.options(name), given.get("on", "target")
+    known = {"on", *own, *Training.model_fields} - WITH_LABELS
+    if strange := [k for k in given if k not in known]:
+        raise BadInput(f"pretrain has no setting {strange[0]!r}; {did_you_mean(strange[0], known)}")
+    if on not in (places := ("target", "source", "both")):
+        raise BadInput(f"pretrain.on={on!r}: whose images to learn from; {did_you_mean(str(on), places)}")
+    options = check_options(f"--pretrain {name}", {k: v for k, v in given.items() if k in own}, own)
+    as_later = {k: getattr(training, k) for k in training.model_fields_set - WITH_LABELS}
+    of_training = {k: v for k, v in given.items() if k not in {"on", *own}}
+    train = check_training({**as_later, **of_training, "batch_norm": "concat"}, "pretrain")
+    if train.batch_size < 2:
+        raise BadInput("pretrain.batch_size=1: images are told apart by others in the batch; give 2 or more")
+    return Pretraining(method=name, options=options, on=on, train=train)
+
+
+def _settings(asked: Asked) -> Settings:
+    parsed = parse_settings(asked.settings or {})
+    if parsed.pretrain and asked.pretrain is None:
+        raise BadInput(
+            f"pretrain.{next(iter(parsed.pretrain))}: says how a backbone is pretrained; add --pretrain byol, "
+            "or leave it out"
+        )
+    return parsed
 
 
 def _target(given: Any, place: Place) -> Domain:
@@ -345,6 +399,8 @@ def _target_labels(given: Any, method: str, place: Place) -> Domain | None:
 
 
 def _check_name(method: str) -> None:
+    if method in selfsup.names():
+        raise BadInput(f"method {method} learns features, no labels; use --pretrain {method} before another --method")
     every = [*methods.names(), *shallow.names()]
     if method not in every:
         raise BadInput(f"no method {method!r}; {did_you_mean(method, every)}")
@@ -369,8 +425,16 @@ def _resolved(recipe: Recipe, shape: backbones.Shape) -> Recipe:
     built = backbones.build(recipe.backbone, shape, recipe.n_outputs, recipe.backbone_options)
     _check_size(recipe.backbone, built.classifier, shape)
     _check_layers(recipe, built.classifier)
-    missing = {k: v for k, v in built.training.items() if getattr(recipe.train, k) is None}
-    return recipe.model_copy(update={"train": recipe.train.model_copy(update=missing)})
+    trained: dict[str, Any] = {"train": _filled(recipe.train, built.training)}
+    if it := recipe.pretrain:
+        _built(f"--pretrain {it.method}", selfsup.get(it.method), built.classifier, it.options)
+        trained["pretrain"] = it.model_copy(update={"train": _filled(it.train, built.training)})
+    return recipe.model_copy(update=trained)
+
+
+def _filled(training: Training, suits: Mapping[str, Any]) -> Training:
+    """``training`` with what suits the backbone where nothing was said."""
+    return training.model_copy(update={k: v for k, v in suits.items() if getattr(training, k) is None})
 
 
 @torch.no_grad()
@@ -390,12 +454,17 @@ def _check_size(backbone: str, model: Any, shape: backbones.Shape) -> None:
 
 def _check_layers(recipe: Recipe, model: Any) -> None:
     """Build the method once, so that an option it cannot take is told before anything is written."""
-    try:
-        built = methods.get(recipe.method)(model, **recipe.options)
-    except (TypeError, ValueError) as error:
-        raise BadInput(f"method {recipe.method}: {error}") from error
+    built = _built(f"method {recipe.method}", methods.get(recipe.method), model, recipe.options)
     known = dict(built.model.backbone.named_modules())
     for layer in built.model.layers:
         if layer not in known:
             names = ["features", "logits", *(n for n in known if n)]
             raise BadInput(f"backbone {recipe.backbone} has no layer {layer!r}; {did_you_mean(layer, names)}")
+
+
+def _built(owner: str, kind: type[Method], model: Classifier, options: Options) -> Method:
+    """The method, built; what it cannot be built with is said to be of its ``owner``."""
+    try:
+        return kind(model, **options)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise BadInput(f"{owner}: {first_line(error)}") from error

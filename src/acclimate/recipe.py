@@ -26,7 +26,8 @@ class Training(_Part):
     """How the weights are moved; what is none is chosen by the backbone."""
 
     steps: int = Field(2000, ge=1, description="optimizer steps")
-    batch_size: int = Field(64, ge=1, description="examples of each domain in a step, over all processes")
+    batch_size: int = Field(64, ge=1, description="examples of each domain in a batch, over all processes")
+    accumulate: int = Field(1, ge=1, description="batches whose mean gradient one step takes")
     optimizer: Literal["sgd", "adam", "adamw"] | None = Field(None, description="fused where the device allows it")
     lr: float | None = Field(None, gt=0, description="learning rate at the start")
     head_lr: float = Field(1.0, gt=0, description="how many times faster all but the backbone learns")
@@ -44,6 +45,15 @@ class Training(_Part):
     cache_mb: int = Field(1024, ge=0, description="memory for decoded images, over both domains, of each process")
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"] = "32-true"
     compile: bool = Field(False, description="torch.compile the method")
+
+
+class Pretraining(_Part):
+    """What the backbone learns without labels before the adaptation, which goes on from it with a fresh head."""
+
+    method: str
+    options: Options = {}
+    on: Literal["target", "source", "both"] = Field("target", description="whose examples it learns from")
+    train: Training = Training()
 
 
 class Place(_Part):
@@ -72,6 +82,7 @@ class Recipe(_Part):
     backbone: str
     backbone_options: Options = {}
     train: Training = Training()
+    pretrain: Pretraining | None = None
     image_size: int | None = Field(None, ge=8)
     seeds: tuple[int, ...] = (0,)
     task: Task = "classification"
@@ -91,12 +102,19 @@ class Recipe(_Part):
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """The trainings of one seed: the baseline, then the method unless it is the baseline itself."""
-        return ("source_only",) if self.method == "source_only" else ("source_only", "adapted")
+        """The models of one seed that predict: the baseline, then the method's unless it is the baseline itself."""
+        alone = self.method == "source_only" and not self.pretrain
+        return ("source_only",) if alone else ("source_only", "adapted")
+
+    @property
+    def trainings(self) -> tuple[str, ...]:
+        """The trainings of one seed in their order: of `phases`, and of the backbone before the method's if asked."""
+        before, *after = self.phases
+        return (before, *(["pretrained"] if self.pretrain else []), *after)
 
     def separates_batch_norm(self, phase: str) -> bool:
-        """Whether the model of this phase keeps statistics for each domain; the baseline sees one alone."""
-        return phase != "source_only" and self.train.batch_norm != "concat"
+        """Whether the model of this phase keeps statistics for each domain; only where a method sees two apart."""
+        return phase == "adapted" and self.train.batch_norm != "concat"
 
     def save(self, path: Path) -> None:
         """Write it as YAML."""
@@ -123,10 +141,11 @@ class Settings(BaseModel):
     options: Options = {}
     backbone: Options = {}
     train: Options = {}
+    pretrain: Options = {}
 
 
 def parse_settings(texts: Mapping[str, Any]) -> Settings:
-    """Sort dotted keys: ``train.lr`` and ``backbone.norm`` go to those, all others are options of the method.
+    """Sort dotted keys: ``train.lr``, ``backbone.norm`` and ``pretrain.on`` go to those, all others are of the method.
 
     Args:
         texts: Keys with values that are YAML texts (from a command line) or Python's own.
@@ -138,7 +157,7 @@ def parse_settings(texts: Mapping[str, Any]) -> Settings:
     for key, text in texts.items():
         value = _value(key, text) if isinstance(text, str) else text
         first, _, rest = key.partition(".")
-        if rest and first in {"train", "backbone"}:
+        if rest and first in {"train", "backbone", "pretrain"}:
             getattr(settings, first)[rest] = value
         elif rest:
             inner = settings.options.setdefault(first, {})
@@ -157,19 +176,19 @@ def _value(key: str, text: str) -> Any:
         raise BadInput(f"--set {key}={text}: the value cannot be read; quote it if it is text") from error
 
 
-def check_training(given: Mapping[str, Any]) -> Training:
-    """Training settings from ``given``, defaults for the rest.
+def check_training(given: Mapping[str, Any], of: str = "train") -> Training:
+    """Training settings from ``given``, defaults for the rest; a message calls them settings ``of`` that.
 
     Raises:
         BadInput: A key is unknown or a value does not fit.
     """
     for key in given:
         if key not in Training.model_fields:
-            raise BadInput(f"train has no setting {key!r}; {did_you_mean(key, Training.model_fields)}")
+            raise BadInput(f"{of} has no setting {key!r}; {did_you_mean(key, Training.model_fields)}")
     try:
         return Training.model_validate(given)
     except ValidationError as error:
-        raise BadInput(_first(error, "train.")) from error
+        raise BadInput(_first(error, f"{of}.")) from error
 
 
 def check_options(owner: str, given: Mapping[str, Any], known: Mapping[str, inspect.Parameter]) -> Options:

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import load_file, save_file
 from torch.multiprocessing.spawn import ProcessRaisedException
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from acclimate.data.inputs import DenseInputs, Inputs, rows_of
@@ -45,7 +46,7 @@ class Job:
 
     Attributes:
         run: Whose folder takes checkpoints, losses and weights.
-        phase: ``adapted`` or ``source_only``.
+        phase: ``source_only``, ``pretrained`` or ``adapted``.
         seed: Decides the order of batches and all random numbers; ``method`` has its initial weights already.
         method: What is trained.
         training: How.
@@ -126,7 +127,8 @@ def _train(fabric: Fabric, job: Job) -> None:
         start=start,
         rate=RATES[training.schedule or "constant"],
         survey=partial(_outputs, method.model, job.target, "target", fabric.device),
-        pass_steps=math.ceil(len(job.target) / training.batch_size),
+        pass_steps=math.ceil(len(job.target) / (training.batch_size * training.accumulate)),
+        accumulate=training.accumulate,
         read_every=1 if fabric.device.type == "cpu" else math.gcd(training.validate_every, training.save_every, 10),
         compiled=training.compile,
     )
@@ -186,12 +188,14 @@ def _outputs(model: Classifier, inputs: Inputs, domain: Domain, device: torch.de
 
 
 @torch.no_grad()
-def estimate_statistics(model: Classifier, inputs: Inputs, domain: Domain) -> None:
+def estimate_statistics(
+    model: Classifier, inputs: Inputs, domain: Domain, kinds: type | tuple[type, ...] = DomainNorm
+) -> None:
     """Take batch norm's statistics of a domain anew, as the mean over its batches (AdaBN, arXiv:1603.04779).
 
     During training they ran behind weights that moved; and a share of the domain had not been seen yet.
     """
-    norms = [m for m in model.modules() if isinstance(m, DomainNorm)]
+    norms: list[Any] = [m for m in model.modules() if isinstance(m, kinds)]
     if not norms:
         return
     device = next(model.parameters()).device
@@ -212,7 +216,9 @@ def _finish(job: Job, model: Classifier) -> None:
     if "source" in job.method.needs:
         estimate_statistics(model, job.source, "source")
     if "target" in job.method.needs:
-        estimate_statistics(model, job.target, "target")
+        # what learns features alone has seen views, and whoever freezes its layers next shows them the examples
+        kinds = DomainNorm if job.method.tasks else (DomainNorm, _BatchNorm)
+        estimate_statistics(model, job.target, "target", kinds)
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     job.run.write(f"models/{job.run.weights(job.seed, job.phase).name}", lambda path: save_file(state, path))
     for left in job.run.file("checkpoints").glob(f"{job.run.checkpoint(job.seed, job.phase).stem}.*"):
@@ -344,7 +350,8 @@ def _show(steps: Iterator[Step], job: Job, fabric: Fabric, start: int) -> Iterat
         for step in steps:
             now = time.monotonic()
             if console.is_terminal and (now - drawn > 0.5 or step.done == job.training.steps):
-                speed = (step.done - since) * job.training.batch_size * domains / max(now - drawn, 1e-9)
+                examples = job.training.batch_size * job.training.accumulate * domains
+                speed = (step.done - since) * examples / max(now - drawn, 1e-9)
                 losses = "  ".join(f"{name} {value:.3f}" for name, value in step.losses.items())
                 bar.update(task, completed=step.done, losses=losses, speed=f"{speed:,.0f}/s", refresh=True)
                 drawn, since = now, step.done

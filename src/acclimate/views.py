@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
+from acclimate.errors import BadInput
 from acclimate.nn import csr_rows
 
 OPERATIONS = (
@@ -20,6 +21,8 @@ OPERATIONS = (
     "rotate", "shear x", "shear y", "translate x", "translate y",
 )  # fmt: skip
 """What a strong view of an image is made of."""
+LUMA = (0.299, 0.587, 0.114)
+"""How much red, green and blue count for the grey of a colour (ITU-R BT.601)."""
 
 
 def weak(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
@@ -176,3 +179,93 @@ def _square(drawn: Tensor, most: float, like: Tensor) -> Tensor:
     rows = torch.linspace(0, 1, h, device=like.device, dtype=like.dtype).view(1, 1, h, 1)
     columns = torch.linspace(0, 1, w, device=like.device, dtype=like.dtype).view(1, 1, 1, w)
     return ((rows - y).abs() < half * most / 2) & ((columns - x).abs() < half * most / 2)
+
+
+def pair(x: Tensor, *, crop: float = 0.08, flip: bool = True, colours: bool = True) -> tuple[Tensor, Tensor]:
+    r"""Two views of each image that show the same thing and are as unlike as can be, drawn as BYOL's.
+
+    A rectangle of ``crop`` to all of the image's area is brought to the image's size; half are mirrored. In four of
+    five the brightness, contrast and saturation (by up to 0.4, 0.4 and 0.2 of themselves) and the hue (by up to a
+    tenth of a turn) change, and one in five loses its colours. All of the first views and a tenth of the second are
+    blurred by a Gaussian of 0.1 to 2 pixels in 224, and a fifth of the second have their bright parts inverted.
+
+    Simpler than in the paper: images are resampled linearly; tones change in one order and not in a drawn one, and
+    are clipped when all have; hue turns about the axis of greys.
+
+    Args:
+        x: Images ``(n, c, h, w)``.
+        crop: The least share of an image's area that is shown. Of small pictures that one thing fills, a third or
+            more; the paper's is of photographs.
+        flip: Whether half of the images are mirrored left to right; digits and text must not be.
+        colours: Whether tones change: all but crop, mirror and blur.
+
+    Raises:
+        BadInput: They are no images.
+
+    Reference:
+        Grill et al., Bootstrap Your Own Latent, NeurIPS 2020, appendix B. arXiv:2006.07733
+    """
+    if x.ndim != 4:
+        raise BadInput("two views are cut out of an image, and these are vectors")
+    with torch.autocast(x.device.type, enabled=False):  # half a number has too few digits for a pixel
+        first = _seen(x, crop, flip, colours, blurred=1.0, inverted=0.0)
+        return first, _seen(x, crop, flip, colours, blurred=0.1, inverted=0.2)
+
+
+def _seen(x: Tensor, crop: float, flip: bool, colours: bool, *, blurred: float, inverted: float) -> Tensor:
+    """One of a pair; ``blurred`` and ``inverted`` are the shares that are."""
+    drawn = torch.rand(len(x), 14, device=x.device, dtype=torch.float32)
+    y = _cropped(x.float().contiguous(), drawn[:, :5], crop, flip)
+    y = _tinted(y, drawn[:, 5:11]) if colours else y
+    y = _blurred(y, torch.where(drawn[:, 11] < blurred, (0.1 + 1.9 * drawn[:, 12]) / 224, 0.0))
+    if colours:
+        chosen = (drawn[:, 13] < inverted).view(-1, 1, 1, 1)
+        y = torch.where(chosen & (y >= 128), 255 - y, y)
+    return torch.empty_like(x).copy_(y if x.dtype.is_floating_point else y.round())
+
+
+def _cropped(x: Tensor, drawn: Tensor, least: float, flip: bool) -> Tensor:
+    """Rectangles of ``least`` to all of the area, their sides as 3:4 to 4:3, brought to the images' size."""
+    area = least + (1 - least) * drawn[:, 0]
+    sides = torch.exp((2 * drawn[:, 1] - 1) * (-area.log()).clamp(max=math.log(4 / 3)))  # neither exceeds the image
+    width, height, zero = (area * sides).sqrt(), (area / sides).sqrt(), torch.zeros_like(area)
+    mirrored = torch.where(drawn[:, 4] < 0.5, -width, width) if flip else width
+    across = torch.stack([mirrored, zero, (1 - width) * (2 * drawn[:, 2] - 1)], 1)
+    down = torch.stack([zero, height, (1 - height) * (2 * drawn[:, 3] - 1)], 1)
+    grid = affine_grid(torch.stack([across, down], 1), list(x.shape), align_corners=False)
+    return grid_sample(x, grid, padding_mode="border", align_corners=False)
+
+
+def _tinted(x: Tensor, drawn: Tensor) -> Tensor:
+    """Brightness, contrast, hue and saturation, each a linear map of colours: one matrix for each image."""
+    n, c, h, w = x.shape
+    most = torch.tensor([0.4, 0.4, 0.2, 0.1], device=x.device) * (drawn[:, 4:5] < 0.8)
+    by = most * (2 * drawn[:, :4] - 1)
+    bright, contrast, saturation = (1 + by[:, :3]).T.view(3, -1, 1, 1)
+    kept = torch.where(drawn[:, 5].view(-1, 1, 1) < 0.2, 0.0, saturation)
+    luma, same = torch.tensor(LUMA, device=x.device), torch.eye(3, device=x.device)
+    matrix = luma.expand(3, 3).lerp(same, kept) @ _turned(2 * math.pi * by[:, 3])
+    colour = x.expand(n, 3, h, w).flatten(2)
+    grey = luma @ colour.mean(2, keepdim=True)  # no map of colours moves a grey
+    y = bright * (contrast * (matrix @ colour) + (1 - contrast) * grey[:, None])
+    return y.clamp(0, 255).view(n, 3, h, w)[:, :c]
+
+
+def _turned(angle: Tensor) -> Tensor:
+    """Rotations of colours about the axis of greys, ``(n, 3, 3)``, by ``angle (n,)``."""
+    cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=angle.device) / 3**0.5
+    cos, sin = angle.cos().view(-1, 1, 1), angle.sin().view(-1, 1, 1)
+    return cos * torch.eye(3, device=angle.device) + (1 - cos) / 3 + sin * cross
+
+
+def _blurred(x: Tensor, scale: Tensor) -> Tensor:
+    """Blurred by a Gaussian whose standard deviation is ``scale (n,)`` of a side; at the border by what there is."""
+    down, across = (_gaussian(size, scale * size) for size in x.shape[2:])
+    return down[:, None] @ x @ across[:, None].mT
+
+
+def _gaussian(size: int, deviation: Tensor) -> Tensor:
+    """What each of ``size`` pixels takes of each, ``(n, size, size)``."""
+    at = torch.arange(size, device=deviation.device, dtype=deviation.dtype)
+    apart = (at[:, None] - at) / deviation.clamp(min=0.01).view(-1, 1, 1)
+    return torch.softmax(-apart.square() / 2, 2)

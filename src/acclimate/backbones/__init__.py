@@ -6,6 +6,8 @@ import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
+from torch import Tensor
+
 from acclimate.backbones.base import Built, Shape
 from acclimate.errors import BadInput, did_you_mean
 from acclimate.nn import Classifier
@@ -55,17 +57,28 @@ def build(name: str, shape: Shape, n_classes: int, options: Mapping[str, Any]) -
     return built
 
 
-def classifier(recipe: Recipe, phase: str, shape: Shape, *, pretrained: bool = True) -> Classifier:
+def classifier(
+    recipe: Recipe,
+    phase: str,
+    shape: Shape,
+    *,
+    pretrained: bool = True,
+    learnt: Mapping[str, Tensor] | None = None,
+) -> Classifier:
     """The classifier a recipe asks for in one of its phases, its weights fresh.
 
     Args:
         recipe: Names the backbone, its options, what is learnt and how batch norm treats the domains.
-        phase: ``source_only`` or ``adapted``.
+        phase: ``source_only``, ``pretrained`` or ``adapted``.
         shape: What comes in.
         pretrained: Fetch pretrained weights; not needed where a Run's are loaded next.
+        learnt: Weights of a classifier, of which the backbone takes its own; the head stays fresh.
     """
     without = {} if pretrained or not recipe.backbone.startswith("timm") else {"pretrained": False, "weights": None}
     built = build(recipe.backbone, shape, recipe.n_outputs, {**recipe.backbone_options, **without})
+    if learnt is not None:  # before batch norm is parted, as both parts start from what was learnt
+        own = {k.removeprefix("backbone."): v for k, v in learnt.items() if k.startswith("backbone.")}
+        built.classifier.backbone.load_state_dict(own)
     if recipe.separates_batch_norm(phase):
         built.classifier.separate_batch_norm(shared=recipe.train.batch_norm == "separate")
     return built.classifier

@@ -18,6 +18,9 @@ def adapt(
     target: Annotated[str, typer.Argument(help="Domain the model must work on; labels in it are set aside.")],
     output: Annotated[str, typer.Option("--output", "-o", help="Folder for the Run.")],
     method: Annotated[str, typer.Option(help="auto, or one of `acclimate methods`.")] = "auto",
+    pretrain: Annotated[
+        str | None, typer.Option(help="byol or vicreg: the backbone learns from unlabelled images first.")
+    ] = None,
     backbone: Annotated[str, typer.Option(help="auto, mnist, svhn, gtsrb, cnn, mlp, timm:MODEL, or linear.")] = "auto",
     weights: Annotated[str | None, typer.Option(help="Local .safetensors or .pth for the backbone.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Pixels a side that images are brought to.")] = None,
@@ -31,7 +34,7 @@ def adapt(
     ] = "auto",
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="key=value: an option of the method, train.… or backbone.…"),
+        typer.Option("--set", help="key=value: an option of the method, train.…, pretrain.… or backbone.…"),
     ] = None,
     score: Annotated[str | None, typer.Option(help="Labelled target, read after training, for scores alone.")] = None,
     target_labels: Annotated[
@@ -48,8 +51,8 @@ def adapt(
 
     try:
         run = adapt_(
-            source, target, output, method=method, backbone=backbone, weights=weights, image_size=image_size,
-            steps=steps, seeds=seeds, label=label, text=text, drop=columns(drop), task=task,
+            source, target, output, method=method, pretrain=pretrain, backbone=backbone, weights=weights,
+            image_size=image_size, steps=steps, seeds=seeds, label=label, text=text, drop=columns(drop), task=task,
             settings=pairs(set_), score=score, target_labels=target_labels, precision=precision, devices=devices,
             resume=resume, show=True,
         )  # fmt: skip

@@ -6,6 +6,7 @@ from acclimate.cli.output import Json, tell
 
 _USED = {
     "shallow": "acclimate adapt --method NAME, before a linear model; acclimate.sklearn.Adapter(method=NAME) in Python",
+    "selfsup": "acclimate adapt --pretrain NAME, before the --method",
     "testtime": "acclimate predict --test-time NAME",
 }
 
@@ -18,9 +19,9 @@ def register(app: typer.Typer) -> None:
 def methods(json: Json = False) -> None:
     """List the methods, with their options and where they come from."""
     from acclimate import methods as deep
-    from acclimate.methods import shallow, testtime
+    from acclimate.methods import selfsup, shallow, testtime
 
-    found = [kind.summary(name) for kind in (deep, shallow, testtime) for name in kind.names()]
+    found = [kind.summary(name) for kind in (deep, selfsup, shallow, testtime) for name in kind.names()]
     width = max(len(m["name"]) for m in found)
     lines, last = [], ""
     for method in found:

@@ -157,6 +157,25 @@ class ReadableInputs:
         return self.inputs.batch(self.readable[index])
 
 
+class JoinedInputs:
+    """The rows of two domains as one: those of the first, then those of the second."""
+
+    def __init__(self, first: Inputs, second: Inputs):
+        self.first, self.second = first, second
+        self.in_memory = first.in_memory and second.in_memory
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.second)
+
+    def batch(self, index: Index) -> Tensor:
+        """The rows at ``index``, in that order."""
+        n = len(self.first)
+        theirs = np.argsort(index >= n, kind="stable")  # the first domain's come first
+        here, there = np.split(index[theirs], [int((index < n).sum())])
+        parts = [of.batch(rows) for of, rows in ((self.first, here), (self.second, there - n)) if len(rows)]
+        return torch.cat(parts)[torch.from_numpy(np.argsort(theirs))]
+
+
 def _broken(inputs: Inputs) -> dict[int, str]:
     if not isinstance(inputs, ImageInputs):
         return {}

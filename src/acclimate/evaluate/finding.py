@@ -15,14 +15,15 @@ def finding(run: RunFolder) -> str:
     over = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
     not_kept = f" It is not kept: {scores['why']}." if scores["why"] else ""
     before = scores["source_only"]
+    method = recipe.method + (f" after {recipe.pretrain.method}" if recipe.pretrain else "")
     if "target" not in scores:
         return (
             f"Trained on {recipe.source.path} with {_told(before['source_val'])} on held-out source; how well "
-            f"{recipe.method} works on {recipe.target.path} was not scored: no labels given ({over}).{not_kept}"
+            f"{method} works on {recipe.target.path} was not scored: no labels given ({over}).{not_kept}"
         )
-    if recipe.method == "source_only":
+    if recipe.phases == ("source_only",):
         return f"On {recipe.target.path} {_alone(scores['target'])} without adaptation ({over})."
-    return f"{recipe.method} {_change(recipe.target.path, before['target'], scores['target'])} ({over}).{not_kept}"
+    return f"{method} {_change(recipe.target.path, before['target'], scores['target'])} ({over}).{not_kept}"
 
 
 def amount(number: float) -> str:

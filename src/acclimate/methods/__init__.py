@@ -1,6 +1,7 @@
 """Methods by name. The folder is the registry: one file, one method, no list to keep in step.
 
-The shallow ones follow scikit-learn's protocol instead of `Method`: `acclimate.methods.shallow` lists them.
+The shallow ones follow scikit-learn's protocol instead of `Method`: `acclimate.methods.shallow` lists them. Those
+that learn no classes, but features for another method to go on from, are in `acclimate.methods.selfsup`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from acclimate.methods.registry import Registry
 if TYPE_CHECKING:  # so that listing the methods, for --help or tab completion, does not import torch
     from acclimate.methods.base import Method
 
-_families = [m.name for m in pkgutil.iter_modules(__path__) if m.ispkg and m.name not in {"shallow", "testtime"}]
+_OTHERS = {"shallow", "testtime", "selfsup"}
+_families = [m.name for m in pkgutil.iter_modules(__path__) if m.ispkg and m.name not in _OTHERS]
 _folders: Registry[Method] = Registry(*_families)
 names, get, options, summary = _folders.names, _folders.get, _folders.options, _folders.summary

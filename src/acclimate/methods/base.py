@@ -22,7 +22,8 @@ class Method(nn.Module):
     that stands in the place of the source. Of a domain that is not named it gets an empty batch."""
 
     tasks: ClassVar[frozenset[str]] = frozenset({"classification"})
-    """What it can learn: ``classification``, and ``regression`` where no part of it is a matter of classes."""
+    """What it can learn: ``classification``, and ``regression`` where no part of it is a matter of classes; nothing if
+    it learns features alone, on which another method goes on."""
 
     batched: ClassVar[bool] = True
     """Whether seeds can be stacked by ``torch.func`` and trained as one; not where a loss leaves torch."""
@@ -47,8 +48,12 @@ class Method(nn.Module):
         buffers, so that a training that is cut off within a pass goes on to the same weights.
         """
 
-    def after_step(self) -> None:
-        """Called when all turns of a step are done, for what follows the weights without a gradient: a teacher."""
+    def after_step(self, progress: float) -> None:
+        """Called when all turns of a step are done, for what follows the weights without a gradient: a teacher.
+
+        Args:
+            progress: What `forward` was told in this step.
+        """
 
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
         """Losses of one step, or of one ``turn`` of it. ``progress`` in [0, 1] is how much of the training is done."""

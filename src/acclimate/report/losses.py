@@ -18,12 +18,13 @@ def read_losses(run: RunFolder) -> pl.DataFrame:
 
 
 def thin(long: pl.DataFrame) -> pl.DataFrame:
-    """Each curve as the means over at most 120 equal stretches; what is not finite is left out."""
-    width = max(1, -(-int(long.select(pl.col("step").max()).item() or 1) // BINS))
+    """Each phase's curves as means over at most 120 equal stretches of it; what is not finite is left out."""
+    width = (pl.col("step").max().over("phase") + BINS - 1) // BINS
     stretch = ((pl.col("step") - 1) // width).alias("stretch")
     return (
-        long.filter(pl.col("value").is_not_null() & pl.col("value").is_finite())
-        .group_by("phase", "seed", "name", stretch, maintain_order=True)
+        long.with_columns(stretch)
+        .filter(pl.col("value").is_not_null() & pl.col("value").is_finite())
+        .group_by("phase", "seed", "name", "stretch", maintain_order=True)
         .agg(pl.col("step").mean().round(1), pl.col("value").mean())
         .sort("stretch", maintain_order=True)
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
 from acclimate.evaluate.finding import finding
+from acclimate.recipe import Recipe, Training
 from acclimate.report import plots
 from acclimate.report.embed import embed
 from acclimate.report.losses import read_losses
@@ -160,11 +161,12 @@ class Contents(Generic[S]):
             "Started from": self.recipe.origin or "",
             "Target": self.recipe.target.path,
             "Method": " ".join([self.recipe.method, *(f"{k}={v}" for k, v in self.recipe.options.items())]),
+            "Pretrained": _pretraining(self.recipe),
             "Backbone": " ".join(
                 [self.recipe.backbone, *(f"{k}={v}" for k, v in self.recipe.backbone_options.items())]
             ),
             "Seeds": ", ".join(str(s) for s in self.recipe.seeds),
-            "Steps": f"{train.steps:,} of {train.batch_size} examples" if network else "",
+            "Steps": _steps(train) if network else "",
             "Optimizer": f"{train.optimizer}, rate {train.lr}, {train.schedule}" if network else "",
             "Time": _duration(environment.get("seconds")),
             "Started": str(environment.get("started", "")).replace("T", " "),
@@ -206,6 +208,20 @@ def _breakable(text: str) -> Markup:
 
 def _percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.1%}"
+
+
+def _steps(train: Training) -> str:
+    batches = f"{train.accumulate} batches of " if train.accumulate > 1 else ""
+    return f"{train.steps:,} of {batches}{train.batch_size} examples"
+
+
+def _pretraining(recipe: Recipe) -> str:
+    """What the backbone learnt without labels, on what and how long."""
+    if (it := recipe.pretrain) is None:
+        return ""
+    on = "source and target" if it.on == "both" else f"the {it.on}"
+    told = " ".join([it.method, *(f"{k}={v}" for k, v in it.options.items())])
+    return f"{told} on {on} without labels, {_steps(it.train)}, {it.train.optimizer}, rate {it.train.lr}"
 
 
 def _duration(seconds: float | None) -> str:

@@ -22,8 +22,8 @@ HUES = 10
 """Colours there are for classes; with more classes they come round again, and the names on the map tell them apart."""
 LETTERS = 18
 """Characters of a class's name on an axis."""
-COLOURS = {"source_only": "<before>", "adapted": "<after>"}
-NAMES = {"source_only": "source-only", "adapted": "adapted"}
+COLOURS = {"source_only": "<before>", "pretrained": "<low>", "adapted": "<after>"}
+NAMES = {"source_only": "source-only", "pretrained": "pretraining", "adapted": "adapted"}
 MANY = 150
 """Points of one colour from which on rings are drawn smaller, lest they hide the dots."""
 BINS = 40

@@ -84,6 +84,6 @@ def test_the_teacher_starts_as_the_student_and_shares_nothing_with_it():
 
 def test_the_teacher_is_in_the_state():
     method, fresh = apart(build(MeanTeacher)), build(MeanTeacher, seed=1)
-    method.after_step()
+    method.after_step(0.5)
     fresh.load_state_dict(method.state_dict())
     torch.testing.assert_close(fresh.teacher.state_dict(), method.teacher.state_dict(), rtol=0, atol=0)

@@ -83,7 +83,7 @@ class MeanTeacher(Method):
         }
 
     @torch.no_grad()
-    def after_step(self) -> None:
+    def after_step(self, progress: float) -> None:
         """Have the teacher follow the student."""
         for its, mine in zip(self.teacher.parameters(), self.model.parameters(), strict=True):
             its.lerp_(mine, 1 - self.decay)

@@ -1,0 +1,96 @@
+"""Variance-invariance-covariance regularisation."""
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from acclimate import views
+from acclimate.methods.base import Method
+from acclimate.nn import Classifier, projector
+from acclimate.types import Labeled, Losses, Unlabeled
+
+
+class VICReg(Method):
+    r"""Learn features that are the same for two views of an image, differ among images and do not repeat each other.
+
+    .. math::
+        \min_{f, g} \; \frac{\text{weight}}{n d} \lVert Z - Z' \rVert_F^2
+            + \frac{\text{variance}}{2 d} \sum_{Y} \sum_j \max\bigl(0, 1 - \sqrt{\mathrm{Var}(y_j) + 10^{-4}}\bigr)
+            + \frac{\text{covariance}}{d} \sum_{Y} \sum_{j \ne j'} C(Y)_{jj'}^2, \qquad Y \in \{Z, Z'\}
+
+    :math:`Z` and :math:`Z'` are ``(n, d)``: the projections :math:`g(f(\cdot))` of two views of each image; the
+    projection is thrown away when the features are learnt. :math:`C` is their unbiased covariance over the batch.
+    There is no teacher: what keeps all images from becoming one point is the spread that is asked of each
+    coordinate, within a batch. No label is looked at, and the model's head stands still. The weights are the authors',
+    and the half before the variance is their code's. With several processes each takes the statistics of its own part
+    of the batch.
+
+    When to use:
+        As BYOL, where batches are small or a teacher costs too much: a step passes the model twice and not four times.
+        Batches may be smaller than BYOL's, but the spread is told of a batch, so give it 64 or more.
+
+    Shapes: images ``(n_t, c, h, w)``, features ``(n_t, d)``, projections ``(n_t, out)``.
+
+    Args:
+        weight: Of the invariance; 25 in the paper.
+        variance: Of the spread; 25 in the paper.
+        covariance: Of the covariance; 1 in the paper.
+        hidden: Units of the two hidden layers of the projection; 8192 in the paper, at a price.
+        out: Width of the projection; 8192 in the paper.
+        norm: Behind the hidden layers: ``batch`` as in the paper, or ``layer``.
+        crop: The least share of an image's area in a view; 0.08 in the paper.
+        flip: Whether views may be mirrored left to right; digits may not.
+        colours: Whether views may change tones; where colour tells the classes apart they may not.
+
+    Reference:
+        Bardes, Ponce and LeCun, VICReg: Variance-Invariance-Covariance Regularization for Self-Supervised Learning,
+        ICLR 2022. arXiv:2105.04906
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"target"})
+    tasks: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(
+        self,
+        model: Classifier,
+        *,
+        weight: float = 25.0,
+        variance: float = 25.0,
+        covariance: float = 1.0,
+        hidden: int = 2048,
+        out: int = 2048,
+        norm: Literal["batch", "layer"] = "batch",
+        crop: float = 0.08,
+        flip: bool = True,
+        colours: bool = True,
+    ):
+        super().__init__(model)
+        model.head.requires_grad_(False)
+        self.weight, self.variance, self.covariance = weight, variance, covariance
+        self.crop, self.flip, self.colours = crop, flip, colours
+        self.projector = projector(model.n_features, hidden, hidden, out, norm=norm)
+
+    def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
+        """Distance of the two views' projections, and what spread and covariance of each lack."""
+        pair = views.pair(target.inputs, crop=self.crop, flip=self.flip, colours=self.colours)
+        z, other = (self.projector(self.model(view).features).float() for view in pair)
+        return {
+            "invariance": self.weight * mse_loss(z, other),
+            "variance": self.variance * (spread_lacked(z) + spread_lacked(other)) / 2,
+            "covariance": self.covariance * (redundancy(z) + redundancy(other)),
+        }
+
+
+def spread_lacked(z: Tensor) -> Tensor:
+    """How much the standard deviations of the columns of ``z (n, d)`` fall short of 1, on average."""
+    return (1 - (z.var(0) + 1e-4).sqrt()).relu().mean()
+
+
+def redundancy(z: Tensor) -> Tensor:
+    """Squared covariances between different columns of ``z (n, d)``, summed, over ``d``."""
+    centred = z - z.mean(0)
+    with torch.autocast(z.device.type, enabled=False):
+        covariance = centred.T @ centred / (len(z) - 1)
+    return (covariance.square().sum() - covariance.diagonal().square().sum()) / z.shape[1]
