@@ -50,6 +50,8 @@ def adapt(
     image_size: int | None = None,
     precision: str | None = None,
     score: Any = None,
+    positive: Sequence[str] = (),
+    tta: Sequence[str] = (),
     target_labels: Any = None,
     resume: bool = False,
     devices: int = 1,
@@ -80,6 +82,9 @@ def adapt(
         image_size: Pixels a side that images are brought to.
         precision: ``32-true``, ``bf16-mixed`` …
         score: Labelled target, read after training is over and only for scores.
+        positive: Classes that are positive together, for the AUC; without them it is that of each against the rest.
+        tta: Views of each image that answers are averaged over, for scores beside the plain ones: ``hflip``,
+            ``shift``, ``five_crop``.
         target_labels: Labelled target to train on, for the method ``supervised`` alone.
         resume: Go on with the Run in ``output`` if there is one.
         devices: Processes, or GPUs.
@@ -93,7 +98,7 @@ def adapt(
     asked = Asked(
         method=method, backbone=backbone, steps=steps, seeds=seeds, label=label, text=text, drop=drop,
         task=task, settings=settings, weights=weights, image_size=image_size, precision=precision, score=score,
-        target_labels=target_labels,
+        positive=positive, tta=tta, target_labels=target_labels,
     )  # fmt: skip
     plan = make_plan(source, target, asked)
     run, made = _open(output, plan.recipe, resume)

@@ -34,6 +34,12 @@ def adapt(
         typer.Option("--set", help="key=value: an option of the method, train.… or backbone.…"),
     ] = None,
     score: Annotated[str | None, typer.Option(help="Labelled target, read after training, for scores alone.")] = None,
+    positive: Annotated[
+        str | None, typer.Option(help="Classes that are positive together, by commas, for the AUC.")
+    ] = None,
+    tta: Annotated[
+        str | None, typer.Option(help="Views that --score averages over too: hflip, shift, five_crop, by commas.")
+    ] = None,
     target_labels: Annotated[
         str | None, typer.Option(help="Labelled target to train on; for `supervised` alone.")
     ] = None,
@@ -50,8 +56,8 @@ def adapt(
         run = adapt_(
             source, target, output, method=method, backbone=backbone, weights=weights, image_size=image_size,
             steps=steps, seeds=seeds, label=label, text=text, drop=columns(drop), task=task,
-            settings=pairs(set_), score=score, target_labels=target_labels, precision=precision, devices=devices,
-            resume=resume, show=True,
+            settings=pairs(set_), score=score, positive=columns(positive), tta=columns(tta),
+            target_labels=target_labels, precision=precision, devices=devices, resume=resume, show=True,
         )  # fmt: skip
     except KeyboardInterrupt:
         raise Stopped(f"stopped; the same command with --resume goes on with {output}") from None
