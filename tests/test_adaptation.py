@@ -179,6 +179,36 @@ def test_evaluate_shows_the_baseline_beside(tmp_path):
     assert found[found["kept"]]["accuracy"] == found["accuracy"]
 
 
+def test_positive_classes_make_the_auc_binary(tmp_path):
+    from sklearn.metrics import roc_auc_score
+
+    run, (x, y) = adapted(tmp_path, positive=["1"]), shifted(shift=2, seed=1)
+    expected = roc_auc_score(y, run.predict(x)["p_1"])
+    assert run.scores["positive"] == ["1"]
+    kept = run.scores if run.scores["kept"] == "adapted" else run.scores["source_only"]
+    assert kept["target"]["auc"] == pytest.approx(expected, abs=1e-4)
+    assert run.evaluate((x, y))["auc"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_scores_with_views_stand_beside_the_plain_ones(tmp_path):
+    source, target = samples.images(tmp_path / "s", each=8), samples.images(tmp_path / "t", each=8)
+    given = {"method": "mcc", "steps": 2, "score": target}
+    plain = package.adapt(source, target, tmp_path / "plain", **given).scores
+    run = package.adapt(source, target, tmp_path / "views", tta=["hflip", "shift"], **given)
+    assert run.scores["target"] == plain["target"]
+    assert run.scores["target_tta"].keys() == plain["target"].keys()
+    assert run.scores["target_tta"] != plain["target"]
+    found = run.evaluate(target, tta=["hflip", "shift"])["tta"]
+    assert found["adapted"]["log_loss"] == pytest.approx(run.scores["target_tta"]["log_loss"], abs=1e-4)
+
+
+def test_predictions_are_averaged_over_views(tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3)).astype(np.uint8)
+    run = package.adapt((x, [0, 1] * 6), x, tmp_path / "run", method="source_only", steps=2, backbone="cnn")
+    plain, mirrored = (run.predict(a)["p_1"].to_numpy() for a in (x, x[:, :, ::-1]))
+    np.testing.assert_allclose(run.predict(x, tta=["hflip"])["p_1"], (plain + mirrored) / 2, atol=1e-6)
+
+
 def test_the_split_keeps_a_row_of_every_class_to_train_on():
     labels = np.array([0] * 20 + [1] * 2 + [2])
     rows, held = split(labels, 0.1, seed=0)

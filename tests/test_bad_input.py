@@ -332,6 +332,14 @@ OPTIONS = {
     "train unknown": Bad(f"{NPZ} --set train.stps=3", "train has no setting 'stps'; did you mean steps?"),
     "labels wanting": Bad(f"{NPZ} --method supervised", "give them with --target-labels"),
     "labels unwanted": Bad(f"{NPZ} --method mcc --target-labels target.npz", "leave --target-labels out"),
+    "positive unknown": Bad(f"{NPZ} --positive 7", "--positive: '7' is no class of the source"),
+    "positive all": Bad(f"{NPZ} --positive 0,1", "--positive: names all classes"),
+    "view unknown": Bad(f"{IMAGES} --tta hflop --score images", "--tta: no view 'hflop'; did you mean hflip?"),
+    "views of vectors": Bad(f"{NPZ} --tta hflip --score target.npz", "--tta hflip: is for images, and these are not"),
+    "views of text": Bad(
+        f"adapt table.csv table.csv {OUT} --label sick --text town --tta hflip --score table.csv", "is for images"
+    ),
+    "views without score": Bad(f"{IMAGES} --tta hflip", "--tta: is for scores on a labelled target"),
     "score without labels": Bad(
         f"{NPZ} --score odd.npz", "odd.npz: has no labels", lambda: np.savez("odd.npz", x=np.zeros((2, 4)))
     ),
@@ -390,6 +398,10 @@ RUNS = {
     "test-time option alone": Bad(f"{PREDICT} --set lr=1", "options go with --test-time", _run()),
     "test-time without batch norm": Bad(f"{PREDICT} --test-time tent", "this model has none; use lame", _run()),
     "unknown label shift": Bad(f"{PREDICT} --label-shift bbs", "did you mean bbse?", _run()),
+    "views of a Run on vectors": Bad(f"{PREDICT} --tta shift", "--tta shift: is for images", _run()),
+    "evaluate with unknown views": Bad("evaluate run target.npz --tta hflop", "did you mean hflip?", _run()),
+    "evaluate with unknown classes": Bad("evaluate run target.npz --positive 2", "'2' is no class", _run()),
+    "views and label shift": Bad(f"{PREDICT} --tta hflip --label-shift em", "--label-shift and --tta", _run()),
     "predictions elsewhere": Bad("predict run target.npz -o p.txt", "written as .csv or .parquet"),
     "predictions in no folder": Bad("predict run target.npz -o no/p.csv", "there is no folder no"),
     "predictions over input": Bad("predict run table.csv -o table.csv", "is the input itself"),
@@ -475,6 +487,8 @@ NUMBERS = {
         "predict run prices.csv -o p.csv --test-time lame", "--test-time is for classes, and this Run predicts",
         _regression,
     ),
+    "positive numbers": Bad("evaluate run prices.csv --positive 3", "--positive is for classes", _regression),
+    "positive numbers to come": Bad(f"{NPZ} --task regression --positive 3", "--positive: is for classes"),
     "a method for classes from a Run of numbers": Bad(
         "adapt run prices.csv -o after", "method shot is for classes, and this is a regression", _regression
     ),

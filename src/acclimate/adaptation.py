@@ -41,6 +41,7 @@ def adapt(
     *,
     method: str = "auto",
     pretrain: str | None = None,
+    finetune: str = "auto",
     backbone: str = "auto",
     steps: int | None = None,
     seeds: int | Sequence[int] = 1,
@@ -53,6 +54,8 @@ def adapt(
     image_size: int | None = None,
     precision: str | None = None,
     score: Any = None,
+    positive: Sequence[str] = (),
+    tta: Sequence[str] = (),
     target_labels: Any = None,
     resume: bool = False,
     devices: int = 1,
@@ -70,6 +73,8 @@ def adapt(
         output: Folder for the Run; a temporary one by default.
         method: What is minimised; see ``acclimate methods``.
         pretrain: What the backbone learns from unlabelled images first: ``byol`` or ``vicreg``. The baseline does not.
+        finetune: Which weights move, when and how fast: ``full``, ``feature_extraction``, ``partial``, ``llrd``,
+            ``gradual``, ``lp_ft`` or ``lora``; ``auto`` is ``full``.
         backbone: ``auto``, ``mnist``, ``svhn``, ``gtsrb``, ``cnn``, ``mlp`` or ``timm:MODEL``; ``linear`` is what
             shallow methods stand before.
         steps: Optimizer steps.
@@ -80,11 +85,14 @@ def adapt(
         task: ``classification``, ``regression``, or ``auto``: regression if the labels are numbers with fractions, or
             numbers about as many as examples.
         settings: Options by dotted name: the method's own, ``train.…``, ``pretrain.…``,
-            ``backbone.…``.
+            ``finetune.…``, ``backbone.…``.
         weights: A local file with the backbone's weights.
         image_size: Pixels a side that images are brought to.
         precision: ``32-true``, ``bf16-mixed`` …
         score: Labelled target, read after training is over and only for scores.
+        positive: Classes that are positive together, for the AUC; without them it is that of each against the rest.
+        tta: Views of each image that answers are averaged over, for scores beside the plain ones: ``hflip``,
+            ``shift``, ``five_crop``.
         target_labels: Labelled target to train on, for the method ``supervised`` alone.
         resume: Go on with the Run in ``output`` if there is one.
         devices: Processes, or GPUs.
@@ -96,9 +104,9 @@ def adapt(
     began = time.monotonic()
     check_asked(output, seeds, image_size, devices, resume)
     asked = Asked(
-        method=method, pretrain=pretrain, backbone=backbone, steps=steps, seeds=seeds, label=label, text=text,
-        drop=drop, task=task, settings=settings, weights=weights, image_size=image_size, precision=precision,
-        score=score, target_labels=target_labels,
+        method=method, pretrain=pretrain, finetune=finetune, backbone=backbone, steps=steps, seeds=seeds, label=label,
+        text=text, drop=drop, task=task, settings=settings, weights=weights, image_size=image_size,
+        precision=precision, score=score, positive=positive, tta=tta, target_labels=target_labels,
     )  # fmt: skip
     plan = make_plan(source, target, asked)
     run, made = _open(output, plan.recipe, resume)

@@ -3,7 +3,7 @@
 import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from acclimate.data.labels import Truth, choose_task, scale_of, truth
 from acclimate.data.loaders import split
 from acclimate.data.preprocess import Preprocess
 from acclimate.errors import BadInput, did_you_mean, first_line
+from acclimate.evaluate import metrics, tta
 from acclimate.evaluate.predictor import Run, shape_of
 from acclimate.methods import selfsup, shallow
 from acclimate.methods.base import Method
@@ -69,6 +70,8 @@ class Asked:
     image_size: int | None = None
     precision: str | None = None
     score: Any = None
+    positive: Sequence[str] = ()
+    tta: Sequence[str] = ()
     target_labels: Any = None
 
 
@@ -99,6 +102,8 @@ class Plan:
         fitted: The preprocessing, fitted on source and target.
         recipe: Everything else.
         score: Where a labelled target for scores is read from, when training is over.
+        positive: Classes that are positive together, for the AUC.
+        tta: Views that answers on the labelled target are averaged over, beside the plain ones.
     """
 
     source: Domain | None
@@ -108,6 +113,8 @@ class Plan:
     fitted: Preprocess
     recipe: Recipe
     score: Callable[[], Domain] | None
+    positive: tuple[str, ...] = ()
+    tta: tuple[str, ...] = ()
 
     @property
     def shape(self) -> backbones.Shape:
@@ -152,7 +159,9 @@ def make_plan(source: Any, target: Any, asked: Asked) -> Plan:
         BadInput: Something in it cannot be, told before anything is written.
     """
     origin = _origin(source)
-    return _from_source(source, target, asked) if origin is None else _from_run(origin, target, asked)
+    plan = _from_source(source, target, asked) if origin is None else _from_run(origin, target, asked)
+    _check_scoring(plan, asked)
+    return replace(plan, positive=tuple(asked.positive), tta=tuple(asked.tta))
 
 
 def _origin(source: Any) -> Run | None:
@@ -353,6 +362,16 @@ def _later(given: Any, place: Place, recipe: Recipe, fitted: Preprocess) -> Call
         return None
     _check_labelled(_domain(given, "score", place), recipe, fitted)
     return lambda: _domain(given, "score", place)
+
+
+def _check_scoring(plan: Plan, asked: Asked) -> None:
+    """Find a mistake in how the models are to be scored now, and not after the training."""
+    if asked.positive and plan.recipe.task == "regression":
+        raise BadInput("--positive: is for classes, and this is a regression; leave it out")
+    metrics.check_positive(asked.positive, plan.recipe.classes)
+    tta.check(asked.tta, images=plan.shape.images)
+    if asked.tta and asked.score is None:
+        raise BadInput("--tta: is for scores on a labelled target; give one with --score, or use it in predict")
 
 
 def check_asked(

@@ -61,22 +61,23 @@ def _write_said(run: RunFolder, plan: Plan, seed: int, places: Mapping[str, Doma
         for place, domain in places.items():
             said = say(model, inputs[place], "source" if place == "source_val" else "target")
             _write_outputs(run, seed, phase, place, domain, said)
+        if plan.tta:
+            with_views = say(model, inputs["scored"], "target", plan.tta)
+            _write_outputs(run, seed, phase, "scored_tta", places["scored"], with_views)
 
 
 def _parts(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> dict[str, Any]:
     """The three parts of ``scores.json`` for one phase, over all seeds."""
-    classes = plan.recipe.classes
-    on_source, on_target, estimates = [], [], []
+    classes, positive = plan.recipe.classes, plan.positive
+    on_source, estimates = [], []
     for seed in plan.recipe.seeds:
         there = _probabilities(run, seed, phase, "target")
         # a model that started from a Run never met the source, whose examples only the source-only model has seen
         seen = run.outputs(seed, phase, "source_val").exists()
         here, labels = _labelled(run, seed, phase if seen else "source_only", classes)
         if seen:
-            on_source.append(metrics.scores(here, labels))
+            on_source.append(metrics.all_scores(here, labels, classes, positive))
         estimates.append(atc(here, labels, there, seed=seed))
-        if scored is not None:
-            on_target.append(metrics.scores(_probabilities(run, seed, phase, "scored"), scored.codes(classes)))
     estimate = {
         "accuracy": round(float(np.mean([e.accuracy for e in estimates])), 6),
         "low": min(e.low for e in estimates),
@@ -85,7 +86,17 @@ def _parts(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> dic
     }
     source_val = metrics.mean_over_seeds(on_source) if on_source else None
     parts = {"source_val": source_val, "target_estimate": estimate}
-    return parts | ({"target": metrics.mean_over_seeds(on_target)} if on_target else {})
+    if scored is not None:
+        truth = scored.codes(classes)
+        for part, place in _scored_places(plan).items():
+            said = [_probabilities(run, seed, phase, place) for seed in plan.recipe.seeds]
+            parts[part] = metrics.mean_over_seeds([metrics.all_scores(p, truth, classes, positive) for p in said])
+    return parts
+
+
+def _scored_places(plan: Plan) -> dict[str, str]:
+    """The parts of ``scores.json`` that are of a labelled target, and where the outputs they rest on are."""
+    return {"target": "scored"} | ({"target_tta": "scored_tta"} if plan.tta else {})
 
 
 def _parts_of_numbers(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> dict[str, Any]:
@@ -95,7 +106,8 @@ def _parts_of_numbers(run: RunFolder, plan: Plan, phase: str, scored: Domain | N
         return metrics.mean_errors([metrics.errors(*_against(run, seed, phase, place)) for seed in plan.recipe.seeds])
 
     parts = {"source_val": over_seeds("source_val"), "target_estimate": None}
-    return parts | ({} if scored is None else {"target": over_seeds("scored")})
+    places = {} if scored is None else _scored_places(plan)
+    return parts | {part: over_seeds(place) for part, place in places.items()}
 
 
 def _write_scores(run: RunFolder, plan: Plan, parts: Mapping[str, dict[str, Any]]) -> None:
@@ -111,8 +123,8 @@ def _write_scores(run: RunFolder, plan: Plan, parts: Mapping[str, dict[str, Any]
         log.warning("the adapted model is not kept: %s; the source-only model predicts", why)
     weights = run.weights(plan.recipe.seeds[0], kept)
     run.write(f"model{weights.suffix}", lambda path: shutil.copyfile(weights, path))
-    seeds = list(plan.recipe.seeds)
-    run.write_json("scores.json", {**scores, "kept": kept, "why": why, "source_only": before, "seeds": seeds})
+    asked = {"seeds": list(plan.recipe.seeds), "positive": list(plan.positive), "tta": list(plan.tta)}
+    run.write_json("scores.json", {**scores, "kept": kept, "why": why, "source_only": before, **asked})
 
 
 def _why_not(run: RunFolder, plan: Plan, parts: Mapping[str, dict[str, Any]]) -> str:

@@ -113,6 +113,12 @@ def test_evaluating_gives_one_json_object(acclimate, finished_run, new_rows):
     assert set(said["recall"]) == {"0", "1"}
 
 
+def test_evaluating_tells_each_measure_and_each_class(acclimate, finished_run, new_rows):
+    said = acclimate("evaluate", finished_run, new_rows, "--positive", "1").out
+    assert all(f"{measure} " in said for measure in ("accuracy", "F1", "log loss", "AUC"))
+    assert said.splitlines()[1] == "recall and F1 of each class:"
+
+
 def test_adapting_gives_one_json_object_and_notes_on_stderr(acclimate, tmp_path):
     source, target = samples.arrays(tmp_path / "a.npz"), samples.arrays(tmp_path / "b.npz")
     more = ("--method", "source_only", "--steps", 1, "--json")

@@ -44,7 +44,7 @@ def scored(tmp_path_factory):
 
     target = pictures(1)
     place = tmp_path_factory.mktemp("report") / "scored"
-    return adapt(pictures(0), target[0], place, method="dann", steps=3, seeds=2, score=target)
+    return adapt(pictures(0), target[0], place, method="dann", steps=3, seeds=2, score=target, tta=["hflip"])
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,13 @@ def test_three_numbers_when_scored(scored):
         assert re.search(rf"{heading} (\S+ points )?.*?\d+\.\d % ±", said)
 
 
+def test_every_measure_is_told_with_its_spread_and_with_views(scored):
+    said = words(scored)
+    for measure in "Accuracy", "F1, mean over classes", "Log loss", "AUC, each class against the rest":
+        assert re.search(rf"{re.escape(measure)}( \d+\.\d+( %)? ± \d+\.\d+( %)?){{4}}", said)
+    assert "averaged over the example and its views hflip" in said
+
+
 def test_means_over_seeds_are_called_so(scored):
     assert "Scores are means over 2 seeds" in words(scored)
 

@@ -21,6 +21,10 @@ def adapt(
     pretrain: Annotated[
         str | None, typer.Option(help="byol or vicreg: the backbone learns from unlabelled images first.")
     ] = None,
+    finetune: Annotated[
+        str,
+        typer.Option(help="Which weights move: full, feature_extraction, partial, llrd, gradual, lp_ft or lora."),
+    ] = "auto",
     backbone: Annotated[str, typer.Option(help="auto, mnist, svhn, gtsrb, cnn, mlp, timm:MODEL, or linear.")] = "auto",
     weights: Annotated[str | None, typer.Option(help="Local .safetensors or .pth for the backbone.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Pixels a side that images are brought to.")] = None,
@@ -34,9 +38,15 @@ def adapt(
     ] = "auto",
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="key=value: an option of the method, train.…, pretrain.… or backbone.…"),
+        typer.Option("--set", help="key=value: an option of the method, train.…, finetune.…, pretrain.…, backbone.…"),
     ] = None,
     score: Annotated[str | None, typer.Option(help="Labelled target, read after training, for scores alone.")] = None,
+    positive: Annotated[
+        str | None, typer.Option(help="Classes that are positive together, by commas, for the AUC.")
+    ] = None,
+    tta: Annotated[
+        str | None, typer.Option(help="Views that --score averages over too: hflip, shift, five_crop, by commas.")
+    ] = None,
     target_labels: Annotated[
         str | None, typer.Option(help="Labelled target to train on; for `supervised` alone.")
     ] = None,
@@ -51,10 +61,11 @@ def adapt(
 
     try:
         run = adapt_(
-            source, target, output, method=method, pretrain=pretrain, backbone=backbone, weights=weights,
-            image_size=image_size, steps=steps, seeds=seeds, label=label, text=text, drop=columns(drop), task=task,
-            settings=pairs(set_), score=score, target_labels=target_labels, precision=precision, devices=devices,
-            resume=resume, show=True,
+            source, target, output, method=method, pretrain=pretrain, finetune=finetune, backbone=backbone,
+            weights=weights, image_size=image_size, steps=steps, seeds=seeds, label=label, text=text,
+            drop=columns(drop), task=task, settings=pairs(set_), score=score, positive=columns(positive),
+            tta=columns(tta), target_labels=target_labels, precision=precision, devices=devices, resume=resume,
+            show=True,
         )  # fmt: skip
     except KeyboardInterrupt:
         raise Stopped(f"stopped; the same command with --resume goes on with {output}") from None

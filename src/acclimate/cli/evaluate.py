@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from acclimate.cli.output import Json, speak_on_stderr, tell
+from acclimate.cli.output import Json, columns, speak_on_stderr, tell
 
 
 def register(app: typer.Typer) -> None:
@@ -15,31 +15,51 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     run: Annotated[str, typer.Argument(help="A finished Run.")],
     labelled: Annotated[str, typer.Argument(help="Labelled examples: PATH or PATH#part.")],
+    positive: Annotated[
+        str | None, typer.Option(help="Classes that are positive together, by commas, for the AUC.")
+    ] = None,
+    tta: Annotated[
+        str | None, typer.Option(help="Score with the mean over views too: hflip, shift, five_crop, by commas.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Score a Run on LABELLED, the source-only baseline beside it."""
     speak_on_stderr()
     from acclimate.evaluate.predictor import Run
 
-    result = Run.open(run).evaluate(labelled)
-    tell(_errors(result) if "mae" in result else _classes(result), result, as_json=json)
+    result = Run.open(run).evaluate(labelled, positive=columns(positive), tta=columns(tta))
+    told = _errors if "mae" in result else _classes
+    lines = [f"{result['n']} examples: {told(result)}"]
+    if tta:
+        lines.append(f"mean over the views {tta}: {told(result['tta'])}")
+    tell("\n".join([*lines, *_each_class(result)]), result, as_json=json)
 
 
-def _errors(result: dict[str, Any]) -> str:
-    before = result["source_only"]
-    told = ", ".join(
-        f"{words} {result[name]:.4g} (source only {before[name]:.4g})"
+def _errors(scores: dict[str, Any]) -> str:
+    before = scores["source_only"]
+    return ", ".join(
+        f"{words} {scores[name]:.4g} (source only {before[name]:.4g})"
         for name, words in (("mae", "MAE"), ("rmse", "RMSE"), ("r2", "R²"))
     )
-    return f"{result['n']} examples: {told}"
 
 
-def _classes(result: dict[str, Any]) -> str:
-    recalls = "\n".join(
-        f"  {name}: {'not there' if value is None else f'{value:.3f}'}" for name, value in result["recall"].items()
+def _classes(scores: dict[str, Any]) -> str:
+    before = scores["source_only"]
+    named = {"accuracy": "accuracy", "f1": "F1", "log_loss": "log loss", "auc": "AUC"}
+    return ", ".join(
+        f"{words} {scores[name]:.4f} (source only {before[name]:.4f})"
+        for name, words in named.items()
+        if scores[name] is not None
     )
-    before = result["source_only"]["accuracy"]
-    return (
-        f"{result['n']} examples: accuracy {result['accuracy']:.4f} (source only {before:.4f}), "
-        f"F1 {result['f1']:.4f}, log loss {result['log_loss']:.4f}\nrecall of each class:\n{recalls}"
-    )
+
+
+def _each_class(result: dict[str, Any]) -> list[str]:
+    lines = [
+        f"  {name}: {_share(recall)}, {_share(result['f1_by_class'][name])}"
+        for name, recall in result.get("recall", {}).items()
+    ]
+    return ["recall and F1 of each class:", *lines] if lines else []
+
+
+def _share(value: float | None) -> str:
+    return "not there" if value is None else f"{value:.3f}"

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from acclimate.cli.output import Json, pairs, speak_on_stderr, tell
+from acclimate.cli.output import Json, columns, pairs, speak_on_stderr, tell
 from acclimate.errors import BadInput
 
 
@@ -27,6 +27,9 @@ def predict(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="key=value: an option of --test-time, e.g. most_changed=0.2")
     ] = None,
+    tta: Annotated[
+        str | None, typer.Option(help="Average over views of each image: hflip, shift, five_crop, by commas.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write class and probabilities, or a number, for every row of INPUT, in its order."""
@@ -41,7 +44,9 @@ def predict(
     opened = Run.open(run)
     if label_shift:
         opened.require_classes("--label-shift")
-    frame = opened.predict(examples, test_time=test_time, settings=pairs(set_))
+    if label_shift and tta:
+        raise BadInput("--label-shift and --tta: shares are told from what the model says of plain examples; drop one")
+    frame = opened.predict(examples, test_time=test_time, settings=pairs(set_), tta=columns(tta))
     shift = opened.label_shift(frame, label_shift) if label_shift else None
     frame = frame if shift is None else opened.correct(frame, shift)
     RunFolder(path.parent).write(path.name, frame.write_csv if path.suffix == ".csv" else frame.write_parquet)

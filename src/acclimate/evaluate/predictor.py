@@ -1,5 +1,6 @@
 """A finished Run that predicts: it reads the Run's folder and nothing else."""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from acclimate import backbones, data
 from acclimate.data import Domain, preprocess
@@ -25,7 +26,8 @@ from acclimate.data.preprocess import (
     VectorPreprocess,
 )
 from acclimate.errors import BadInput, first_line
-from acclimate.evaluate.metrics import confusion, errors, recalls, scores
+from acclimate.evaluate import tta as views
+from acclimate.evaluate.metrics import all_scores, by_name, check_positive, confusion, errors, recalls
 from acclimate.fitting import load as load_fitted
 from acclimate.methods import testtime
 from acclimate.nn import Classifier
@@ -85,15 +87,30 @@ def load_model(run: RunFolder, seed: int, phase: str) -> nn.Module:
 
 
 @torch.no_grad()
-def say(model: nn.Module, inputs: Inputs, domain: str) -> Said:
-    """Run the model over all rows of a domain."""
+def say(model: nn.Module, inputs: Inputs, domain: str, tta: Sequence[str] = ()) -> Said:
+    """Run the model over all rows of a domain; with views for ``tta`` its answer is the mean over them."""
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     logits, features = [], []
     for rows in rows_of(inputs, BATCH):
-        out = model(inputs.batch(rows).to(device), domain)
-        logits.append(out.logits.double().cpu().numpy())
-        features.append(out.features.float().cpu().numpy())
+        seen = [model(view, domain) for view in views.views_of(inputs.batch(rows).to(device), tta)]
+        logits.append(mean_answer([out.logits.double() for out in seen]).cpu().numpy())
+        features.append(seen[0].features.float().cpu().numpy())
     return Said(np.concatenate(logits), np.concatenate(features))
+
+
+def mean_answer(logits: Sequence[Tensor]) -> Tensor:
+    """Logits ``(n, k)`` of the mean of the probabilities that several logits stand for; of numbers ``(n, 1)`` the mean.
+
+    Example:
+        >>> mean_answer([torch.tensor([[0.0, 0.0]]), torch.tensor([[100.0, 0.0]])]).softmax(1)
+        tensor([[0.7500, 0.2500]])
+    """
+    if len(logits) == 1:
+        return logits[0]
+    stacked = torch.stack(list(logits))
+    if stacked.shape[2] == 1:
+        return stacked.mean(0)
+    return stacked.log_softmax(2).logsumexp(0) - math.log(len(logits))
 
 
 class Run(RunFolder):
@@ -119,13 +136,21 @@ class Run(RunFolder):
             raise BadInput(f"{self.file('scores.json')}: says not which model is kept; was it changed by hand?")
         return str(kept)
 
-    def predict(self, examples: Any, *, test_time: str = "", settings: Mapping[str, Any] | None = None) -> pl.DataFrame:
+    def predict(
+        self,
+        examples: Any,
+        *,
+        test_time: str = "",
+        settings: Mapping[str, Any] | None = None,
+        tta: Sequence[str] = (),
+    ) -> pl.DataFrame:
         """Class and probability of every class, or a number, for each example, in the order of the input.
 
         Args:
             examples: A path, a `Domain`, an array as in an ``.npz``, or a pair of it and labels.
             test_time: A method by which the model adapts while it predicts: ``adabn``, ``tent``, ``lame``.
             settings: Options of that method, e.g. ``{"most_changed": 1.0}``.
+            tta: Views of each image to average over: ``hflip``, ``shift``, ``five_crop``.
 
         Returns:
             A row for each: ``name``, ``class`` and a ``p_…`` for each class, or the ``prediction`` of a regression in
@@ -134,12 +159,15 @@ class Run(RunFolder):
         Raises:
             BadInput: The input is of another kind or shape than what the Run was trained on.
         """
+        self.check_views(tta)
+        if tta and test_time:
+            raise BadInput("--tta and --test-time: a model that adapts as it predicts looks at each example once")
         model = self._predicting(test_time, settings or {})
         domain = self.domain(examples)
         inputs = ReadableInputs(self._inputs(domain))
         logits = np.full((len(domain), self.recipe.n_outputs), np.nan)
         if len(inputs):
-            logits[inputs.readable] = say(model, inputs, "target").logits
+            logits[inputs.readable] = say(model, inputs, "target", tta).logits
         columns = [
             pl.Series("name", list(domain.names)),
             *(self._number_column(logits) if self.predicts_numbers else self._class_columns(logits, inputs.readable)),
@@ -151,6 +179,14 @@ class Run(RunFolder):
     def predicts_numbers(self) -> bool:
         """Whether it is a regression's Run."""
         return self.recipe.task == "regression"
+
+    def check_views(self, tta: Sequence[str]) -> None:
+        """Refuse views for test-time augmentation that this Run's examples do not have.
+
+        Raises:
+            BadInput: There is no such view, or the examples are no images.
+        """
+        views.check(tta, images=self.preprocess.kind == "images")
 
     def require_classes(self, asked: str) -> None:
         """Refuse what makes sense for classes alone.
@@ -226,36 +262,47 @@ class Run(RunFolder):
         columns = [f"p_{c}" for c in self.recipe.classes]
         return predicted.filter(pl.col("class").is_not_null()).select(columns).to_numpy()
 
-    def evaluate(self, labelled: Any) -> dict[str, Any]:
-        """Scores on labelled examples of the kept model and, beside it, of both.
+    def evaluate(self, labelled: Any, *, positive: Sequence[str] = (), tta: Sequence[str] = ()) -> dict[str, Any]:
+        """Scores on labelled examples of the kept model and, beside it, of both; of the first seed.
+
+        Args:
+            labelled: As for `predict`, with labels.
+            positive: Classes that are positive together, for the AUC; by default those the Run was scored with.
+            tta: Views of each image to average over; the scores with them stand apart, under ``tta``.
 
         Raises:
-            BadInput: They have no labels, or other classes, or none that are numbers in a regression.
+            BadInput: They have no labels, or other classes, or none that are numbers in a regression; or a view or a
+                positive class makes no sense.
         """
+        self.check_views(tta)
+        if positive:
+            self.require_classes("--positive")
+        positive = positive or self.scores.get("positive", ())
+        check_positive(positive, self.recipe.classes)
         domain = self.domain(labelled)
-        return self._evaluate_numbers(domain) if self.predicts_numbers else self._evaluate_classes(domain)
-
-    def _evaluate_numbers(self, domain: Domain) -> dict[str, Any]:
-        numbers, scale = domain.numbers(), self.recipe.scale
-        off = {phase: errors(said.numbers(scale), numbers) for phase, said in self._said(domain).items()}
-        return {"n": len(domain), "kept": self.kept, **off[self.kept], **off}
-
-    def _evaluate_classes(self, domain: Domain) -> dict[str, Any]:
-        labels = domain.codes(self.recipe.classes)
-        said = self._said(domain)
-        kept = said[self.kept].probabilities
-        return {
-            "n": len(domain),
-            "kept": self.kept,
-            **scores(kept, labels),
-            "recall": dict(zip(self.recipe.classes, _numbers(recalls(kept, labels)), strict=True)),
-            "confusion": confusion(kept, labels).tolist(),
-            **{phase: scores(s.probabilities, labels) for phase, s in said.items()},
-        }
-
-    def _said(self, domain: Domain) -> dict[str, Said]:
         inputs = self._inputs(domain)
-        return {phase: say(self.model(phase), inputs, "target") for phase in self.phases()}
+        said = self._said(inputs)
+        found = {phase: self._judged(of, domain, positive) for phase, of in said.items()}
+        more = {} if self.predicts_numbers else self._by_class(said[self.kept], domain)
+        told = {"n": len(domain), "kept": self.kept, **found[self.kept], **more, **found}
+        if tta:
+            found = {phase: self._judged(of, domain, positive) for phase, of in self._said(inputs, tta).items()}
+            told["tta"] = {"views": list(tta), **found[self.kept], **found}
+        return told
+
+    def _said(self, inputs: Inputs, tta: Sequence[str] = ()) -> dict[str, Said]:
+        return {phase: say(self.model(phase), inputs, "target", tta) for phase in self.phases()}
+
+    def _judged(self, said: Said, domain: Domain, positive: Sequence[str]) -> dict[str, Any]:
+        recipe = self.recipe
+        if self.predicts_numbers:
+            return errors(said.numbers(recipe.scale), domain.numbers())
+        return all_scores(said.probabilities, domain.codes(recipe.classes), recipe.classes, positive)
+
+    def _by_class(self, said: Said, domain: Domain) -> dict[str, Any]:
+        labels, classes = domain.codes(self.recipe.classes), self.recipe.classes
+        counts = confusion(said.probabilities, labels)
+        return {"recall": by_name(recalls(said.probabilities, labels), classes), "confusion": counts.tolist()}
 
     def domain(self, examples: Any) -> Domain:
         """``examples`` read the way the Run's target was."""
@@ -290,7 +337,3 @@ class Run(RunFolder):
     def phases(self) -> Sequence[str]:
         """The models there are: ``source_only`` and, unless that is the method itself, ``adapted``."""
         return [p for p in ("source_only", "adapted") if self.weights(self.recipe.seeds[0], p).exists()]
-
-
-def _numbers(values: NDArray[np.float64]) -> list[float | None]:
-    return [None if np.isnan(v) else round(float(v), 6) for v in values]

@@ -1,13 +1,13 @@
 """The page of a Run that predicts classes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from acclimate.evaluate.metrics import confusion, recalls
+from acclimate.evaluate.metrics import confusion, f1_by_class, recalls
 from acclimate.report import plots
 from acclimate.report.disagreements import tally, telling
 from acclimate.report.outputs import Codes, Said, class_shares
@@ -59,11 +59,14 @@ class ClassContents(Contents[Said]):
 
     @cached_property
     def _recalls(self) -> dict[str, NDArray[np.float64]]:
-        return {
-            phase: recalls(said.probabilities, said.labels)
-            for phase, said in self.outputs.scored.items()
-            if said.labels is not None
-        }
+        return self._judged(recalls)
+
+    def _judged(
+        self, measure: Callable[[NDArray[np.float64], Codes], NDArray[np.float64]]
+    ) -> dict[str, NDArray[np.float64]]:
+        """A measure of each class ``(k,)`` on the labelled target, by model."""
+        said = self.outputs.scored.items()
+        return {phase: measure(of.probabilities, of.labels) for phase, of in said if of.labels is not None}
 
     def own_figures(self) -> dict[str, plots.Figure]:
         """Shares and, when scored, recalls and confusions."""
@@ -83,6 +86,7 @@ class ClassContents(Contents[Said]):
         every = range(len(self.recipe.classes))
         columns = {f"share {k}": v for k, v in self._class_shares.items()}
         columns |= {f"recall {k}": v for k, v in self._recalls.items()}
+        columns |= {f"F1 {k}": v for k, v in self._judged(f1_by_class).items()}
         numbers = _numbers(columns, every)
         rows = [(name, [numbers[column][c] for column in numbers]) for c, name in enumerate(self.recipe.classes)]
         return {"columns": [_column(name) for name in numbers], "rows": rows}
@@ -128,4 +132,4 @@ def _numbers(columns: Mapping[str, NDArray[np.float64]], rows: Sequence[int]) ->
 def _column(name: str) -> str:
     kind, _, of = name.partition(" ")
     whose = {**plots.NAMES, "truth": "target, true"}.get(of, of)
-    return f"found by {whose}" if kind == "recall" else f"share, {whose}"
+    return {"recall": f"found by {whose}", "F1": f"F1 of {whose}"}.get(kind, f"share, {whose}")

@@ -18,6 +18,7 @@ from acclimate.recipe import Recipe, Training
 from acclimate.report import plots
 from acclimate.report.embed import embed
 from acclimate.report.losses import read_losses
+from acclimate.report.measures import measures
 from acclimate.report.outputs import Codes, Outputs, S
 from acclimate.report.snippets import Snippet, read_snippets, shown
 from acclimate.run import RunFolder
@@ -72,6 +73,7 @@ class Contents(Generic[S]):
             "scores": self.scores,
             "phases": self.phases,
             "names": plots.NAMES,
+            "measures": measures(self.scores, self.phases),
             "n_here": len(self.last(self.outputs.source)),
             "n_there": len(self.last(self.outputs.scored or self.outputs.target)),
             "page": {"figures": figures, "points": self._points()},
