@@ -13,16 +13,18 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from acclimate import backbones, methods
-from acclimate.data.inputs import Inputs, JoinedInputs
+from acclimate import finetune, methods
+from acclimate.data.inputs import JoinedInputs
 from acclimate.data.labels import truth
 from acclimate.engine import Diverged
 from acclimate.errors import BadInput
 from acclimate.evaluate.predictor import Run
+from acclimate.features import Features, stand_for
+from acclimate.finetune import FROZEN, Layer
 from acclimate.fitting import fit as fit_linear
 from acclimate.methods import selfsup
 from acclimate.plan import Asked, Plan, check_asked, make_plan, no_examples
-from acclimate.recipe import Pretraining, Recipe
+from acclimate.recipe import Options, Pretraining, Recipe
 from acclimate.report import write_report
 from acclimate.run import FORMAT, RunFolder
 from acclimate.scoring import score as score_all
@@ -133,41 +135,61 @@ def _train(run: RunFolder, plan: Plan, seed: int, devices: int, show: bool) -> N
     missing = [phase for phase in recipe.trainings if not run.weights(seed, phase).exists()]
     if not missing:
         return
-    source, target = plan.labelled(seed), plan.read(plan.target)
     for phase in missing:
-        if recipe.pretrain and phase == "pretrained":
-            rows = {"target": target, "source": source.inputs, "both": JoinedInputs(source.inputs, target)}
-            train(_pretraining(run, plan, recipe.pretrain, seed, rows[recipe.pretrain.on], devices, show))
-            continue
-        here, known = source.inputs, source.labels
-        if phase == "adapted" and plan.target_labels is not None:
-            here, known = plan.read(plan.target_labels), truth(plan.target_labels, recipe)
-        asked = phase == "adapted" or recipe.method == "source_only"
-        name, options = (recipe.method, recipe.options) if asked else ("source_only", {})
         if not recipe.trains_a_network:
-            fit_linear(
-                run, seed, phase, here, known, target,
-                method=name, options=options, estimator=recipe.backbone_options, task=recipe.task,
-            )  # fmt: skip
-            continue
-        torch.manual_seed(seed)
-        learnt = load_file(run.weights(seed, "pretrained")) if phase == "adapted" and recipe.pretrain else None
-        kind, model = methods.get(name), backbones.classifier(recipe, phase, plan.shape, learnt=learnt)
-        if kind.starts_from:
-            model.load_state_dict(load_file(run.weights(seed, kind.starts_from)))
-        job = Job(
-            run, phase, seed, kind(model, **options), recipe.train, here, known, target,
-            source.validation, source.validation_labels, devices, show,
-        )  # fmt: skip
-        train(job)
+            _fit(run, plan, seed, phase)
+        elif phase == "pretrained" and recipe.pretrain:
+            train(_pretraining(run, plan, recipe.pretrain, seed, devices, show))
+        else:
+            train(_training(run, plan, seed, phase, devices, show))
 
 
-def _pretraining(
-    run: RunFolder, plan: Plan, asked: Pretraining, seed: int, rows: Inputs, devices: int, show: bool
-) -> Job:
-    """The training of one seed's backbone on ``rows`` without labels, from the weights the baseline starts from."""
+def _what(recipe: Recipe, phase: str) -> tuple[str, Options]:
+    """The method of a phase, and its options: the baseline's are the defaults."""
+    asked = phase == "adapted" or recipe.method == "source_only"
+    return (recipe.method, recipe.options) if asked else ("source_only", {})
+
+
+def _fit(run: RunFolder, plan: Plan, seed: int, phase: str) -> None:
+    name, options = _what(plan.recipe, phase)
+    source = plan.labelled(seed, plan.read)
+    fit_linear(
+        run, seed, phase, source.inputs, source.labels, plan.read(plan.target),
+        method=name, options=options, estimator=plan.recipe.backbone_options, task=plan.recipe.task,
+    )  # fmt: skip
+
+
+def _training(run: RunFolder, plan: Plan, seed: int, phase: str, devices: int, show: bool) -> Job:
+    """The training of one seed's baseline, or of the method."""
+    recipe, (name, options) = plan.recipe, _what(plan.recipe, phase)
     torch.manual_seed(seed)
-    method = selfsup.get(asked.method)(backbones.classifier(plan.recipe, "pretrained", plan.shape), **asked.options)
+    learnt = load_file(run.weights(seed, "pretrained")) if phase == "adapted" and recipe.pretrain else None
+    kind, model = methods.get(name), finetune.classifier(recipe, phase, plan.shape, learnt=learnt)
+    if kind.starts_from:
+        model.load_state_dict(load_file(run.weights(seed, kind.starts_from)))
+    layers = finetune.layers(model, recipe.finetune, recipe.finetune_options)
+    method, read, below = kind(model, **options), plan.read, {}
+    if stand_for(recipe, method):
+        read, method.model = Features(model, plan.read), model.on_features()
+        layers, above = [Layer((), FROZEN)], method.model.state_dict()
+        below = {k: v for k, v in model.state_dict().items() if k not in above}
+    source = plan.labelled(seed, read)
+    here, known = source.inputs, source.labels
+    if phase == "adapted" and plan.target_labels is not None:
+        here, known = read(plan.target_labels), truth(plan.target_labels, recipe)
+    return Job(
+        run, phase, seed, method, recipe.train, here, known, read(plan.target),
+        source.validation, source.validation_labels, devices, show, layers, recipe.finetune, below,
+    )  # fmt: skip
+
+
+def _pretraining(run: RunFolder, plan: Plan, asked: Pretraining, seed: int, devices: int, show: bool) -> Job:
+    """The training of one seed's backbone without labels, from the weights the baseline starts from."""
+    source, target = plan.labelled(seed, plan.read), plan.read(plan.target)
+    rows = {"target": target, "source": source.inputs, "both": JoinedInputs(source.inputs, target)}[asked.on]
+    torch.manual_seed(seed)
+    model = finetune.classifier(plan.recipe, "pretrained", plan.shape)
+    method = selfsup.get(asked.method)(model, **asked.options)
     none = no_examples()
     return Job(
         run, "pretrained", seed, method, asked.train, none.inputs, none.labels, rows,

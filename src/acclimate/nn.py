@@ -418,7 +418,7 @@ class Classifier(nn.Module):
             above._modules = {**self.backbone._modules, "net": nn.Identity()}
         model = Classifier(above, self.head, n_features=self.n_features, n_classes=self.n_classes)
         model.one_pass = not any(isinstance(m, DomainNorm) for m in model.modules())
-        return model
+        return model.train(self.training)
 
     def rest(self, names: Iterable[str]) -> None:
         """Have parameters of the backbone stand still, by their names; all others of the backbone move.

@@ -10,16 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from acclimate import backbones, data, fitting, methods
+from acclimate import backbones, data, finetune, fitting, methods
 from acclimate.data import Domain, preprocess
 from acclimate.data.arrays import from_arrays
-from acclimate.data.inputs import DenseInputs, Inputs
+from acclimate.data.inputs import DenseInputs, Index, Inputs
 from acclimate.data.labels import Truth, choose_task, scale_of, truth
 from acclimate.data.loaders import split
 from acclimate.data.preprocess import Preprocess
 from acclimate.errors import BadInput, did_you_mean, first_line
 from acclimate.evaluate import metrics, tta
 from acclimate.evaluate.predictor import Run, shape_of
+from acclimate.features import Read
 from acclimate.methods import selfsup, shallow
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier
@@ -48,6 +49,8 @@ Of those that can learn numbers DeepCORAL has no adversary, and at the paper's s
 """
 WITH_LABELS = {"batch_norm", "validation", "validate_every", "patience"}
 """Settings of a training that say nothing where there are no labels and one set of images."""
+BOTTLENECK = 256
+"""Features that are left to move where the backbone is frozen, as in SHOT (arXiv:2002.08546)."""
 AUTO_SOURCE_FREE = "shot"
 """What it is where the source is a finished Run."""
 
@@ -58,6 +61,7 @@ class Asked:
 
     method: str = "auto"
     pretrain: str | None = None
+    finetune: str = "auto"
     backbone: str = "auto"
     steps: int | None = None
     seeds: int | Sequence[int] = 1
@@ -121,30 +125,30 @@ class Plan:
         """What the backbone is given."""
         return shape_of(self.fitted)
 
-    def labelled(self, seed: int) -> Labelled:
-        """The source as one seed sees it; empty where there is a Run in its place."""
+    def labelled(self, seed: int, read: Read) -> Labelled:
+        """The source as one seed sees it, as ``read`` gives it; empty where there is a Run in its place."""
         if self.source is None:
             return no_examples()
         labels = truth(self.source, self.recipe)
         rows, held = split(labels, self.recipe.train.validation, seed)
-        here, kept = self.read(self.source.take(rows)), self.read(self.source.take(held))
-        return Labelled(here, labels[rows], kept, labels[held])
+        return Labelled(read(self.source, rows), labels[rows], read(self.source, held), labels[held])
 
-    def held(self, seed: int) -> Domain | None:
-        """The source's validation split of one seed, if there is a source."""
+    def held(self, seed: int) -> Index:
+        """Rows of the source that one seed keeps for validation; none if there is no source."""
         if self.source is None:
-            return None
-        return self.source.take(split(truth(self.source, self.recipe), self.recipe.train.validation, seed)[1])
+            return np.empty(0, dtype=np.int64)
+        return split(truth(self.source, self.recipe), self.recipe.train.validation, seed)[1]
 
-    def read(self, domain: Domain) -> Inputs:
-        """A domain's rows; what is in use at a time keeps no more decoded images than the recipe allows.
+    def read(self, domain: Domain, rows: Index | None = None) -> Inputs:
+        """A domain's rows, or some; what is in use at a time keeps no more decoded images than the recipe allows.
 
         In use are source, target and the labelled target to train on; later a validation split, target and the
         labelled target for scores, which is counted as large as the target.
         """
-        rows = len(self.source or ()) + 2 * len(self.target) + len(self.target_labels or ())
-        share = len(domain) / max(rows, len(domain))
-        return self.fitted.inputs(domain, cache_bytes=int(self.recipe.train.cache_mb * 2**20 * share))
+        some = domain if rows is None else domain.take(rows)
+        in_use = len(self.source or ()) + 2 * len(self.target) + len(self.target_labels or ())
+        share = len(some) / max(in_use, len(some))
+        return self.fitted.inputs(some, cache_bytes=int(self.recipe.train.cache_mb * 2**20 * share))
 
 
 def make_plan(source: Any, target: Any, asked: Asked) -> Plan:
@@ -179,6 +183,7 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     method = AUTO_METHOD[task] if asked.method == "auto" else asked.method
     _check_name(method)
     linear = _is_linear(method, asked.backbone)
+    rung = _rung(asked, method, linear=linear)
     parsed, options, training = _decided_linear(method, asked) if linear else _decided(method, asked)
     pretrain = _pretraining(method, asked, parsed, training, linear=linear)
     _check_task(method, task)
@@ -193,6 +198,8 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     auto = LINEAR if linear else backbones.auto(shape_of(fitted))
     name = auto if asked.backbone == "auto" else asked.backbone
     more = {**parsed.backbone, **({"weights": asked.weights} if asked.weights else {})}
+    if finetune.freezes_all(rung) and _moves_features(method):
+        more.setdefault("bottleneck", BOTTLENECK)
     known = fitting.options() if linear else backbones.options(name)
     recipe = Recipe(
         source=place.model_copy(update={"path": here.name}),
@@ -203,6 +210,8 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
         backbone_options=check_options(f"backbone {name}", more, known),
         train=training,
         pretrain=pretrain,
+        finetune=rung,
+        finetune_options=check_options(f"--finetune {rung}", parsed.finetune, finetune.options(rung)),
         image_size=asked.image_size,
         seeds=tuple(range(asked.seeds)) if isinstance(asked.seeds, int) else tuple(asked.seeds),
         task=task,
@@ -213,6 +222,20 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     later = _later(asked.score, place, recipe, fitted)
     recipe = recipe if linear else _resolved(recipe, shape_of(fitted))
     return Plan(here, None, there, labelled, fitted, recipe, later)
+
+
+def _rung(asked: Asked, method: str, *, linear: bool) -> str:
+    """The rung of the fine-tuning ladder; ``auto`` is the one that leaves nothing still."""
+    if linear and asked.finetune != "auto":
+        raise BadInput(f"--finetune: is of a network's weights, and {method} fits a linear model; leave it out")
+    name = "full" if asked.finetune == "auto" else asked.finetune
+    finetune.options(name)
+    return name
+
+
+def _moves_features(method: str) -> bool:
+    """Whether a method changes features, and so does nothing where there is none that can be changed."""
+    return method in methods.names() and "target" in methods.get(method).needs
 
 
 def _is_linear(method: str, backbone: str) -> bool:
@@ -257,6 +280,9 @@ def _from_run(origin: Run, target: Any, asked: Asked) -> Plan:
         raise BadInput(f"backbone.{next(iter(parsed.backbone))}: the Run has its backbone already; leave it out")
     if training.patience:
         raise BadInput("train.patience: stops by the source's validation split, and a Run holds none; leave it out")
+    rung = before.finetune if asked.finetune == "auto" else _rung(asked, method, linear=False)
+    same = rung == before.finetune and not parsed.finetune
+    moves = before.finetune_options if same else parsed.finetune
     there, fitted = _target(target, before.source), preprocess.load(origin.file("preprocess"))
     fitted.inputs(there, cache_bytes=0)
     recipe = before.model_copy(
@@ -265,6 +291,8 @@ def _from_run(origin: Run, target: Any, asked: Asked) -> Plan:
             "method": method,
             "options": options,
             "train": training,
+            "finetune": rung,
+            "finetune_options": check_options(f"--finetune {rung}", moves, finetune.options(rung)),
             "seeds": _seeds_of(origin, asked.seeds),
             "origin": str(origin.path),
         }
@@ -474,11 +502,24 @@ def _check_size(backbone: str, model: Any, shape: backbones.Shape) -> None:
 def _check_layers(recipe: Recipe, model: Any) -> None:
     """Build the method once, so that an option it cannot take is told before anything is written."""
     built = _built(f"method {recipe.method}", methods.get(recipe.method), model, recipe.options)
+    _check_moves(recipe, built)
     known = dict(built.model.backbone.named_modules())
     for layer in built.model.layers:
         if layer not in known:
             names = ["features", "logits", *(n for n in known if n)]
             raise BadInput(f"backbone {recipe.backbone} has no layer {layer!r}; {did_you_mean(layer, names)}")
+
+
+def _check_moves(recipe: Recipe, method: Method) -> None:
+    """Refuse a training in which nothing would move."""
+    parts = finetune.layers(method.model, recipe.finetune, recipe.finetune_options)
+    still = {name for layer in parts if layer.pace == finetune.FROZEN for name in layer.names}
+    named = {id(p): name for name, p in method.model.backbone.named_parameters()}
+    if not any(p.requires_grad and named.get(id(p)) not in still for p in method.parameters()):
+        raise BadInput(
+            f"--finetune {recipe.finetune}: nothing is left that method {recipe.method} could move; train the source "
+            "with --set backbone.bottleneck=256, or choose another rung"
+        )
 
 
 def _built(owner: str, kind: type[Method], model: Classifier, options: Options) -> Method:

@@ -30,7 +30,7 @@ class Training(_Part):
     accumulate: int = Field(1, ge=1, description="batches whose mean gradient one step takes")
     optimizer: Literal["sgd", "adam", "adamw"] | None = Field(None, description="fused where the device allows it")
     lr: float | None = Field(None, gt=0, description="learning rate at the start")
-    head_lr: float = Field(1.0, gt=0, description="how many times faster all but the backbone learns")
+    head_lr: float | None = Field(None, gt=0, description="how many times faster all but the backbone learns")
     schedule: Literal["dann", "cosine", "constant"] | None = Field(None, description="of the rate over progress")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     weight_decay: float | None = Field(None, ge=0)
@@ -44,6 +44,7 @@ class Training(_Part):
     save_every: int = Field(200, ge=1, description="steps between checkpoints")
     cache_mb: int = Field(1024, ge=0, description="memory for decoded images, over both domains, of each process")
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"] = "32-true"
+    cache_features: bool = Field(True, description="run a backbone that never moves once for each example")
     compile: bool = Field(False, description="torch.compile the method")
 
 
@@ -83,6 +84,8 @@ class Recipe(_Part):
     backbone_options: Options = {}
     train: Training = Training()
     pretrain: Pretraining | None = None
+    finetune: str = "full"
+    finetune_options: Options = {}
     image_size: int | None = Field(None, ge=8)
     seeds: tuple[int, ...] = (0,)
     task: Task = "classification"
@@ -142,10 +145,11 @@ class Settings(BaseModel):
     backbone: Options = {}
     train: Options = {}
     pretrain: Options = {}
+    finetune: Options = {}
 
 
 def parse_settings(texts: Mapping[str, Any]) -> Settings:
-    """Sort dotted keys: ``train.lr``, ``backbone.norm`` and ``pretrain.on`` go to those, all others are of the method.
+    """Sort dotted keys: those of ``train.``, ``backbone.``, ``pretrain.`` and ``finetune.``; others are the method's.
 
     Args:
         texts: Keys with values that are YAML texts (from a command line) or Python's own.
@@ -157,7 +161,7 @@ def parse_settings(texts: Mapping[str, Any]) -> Settings:
     for key, text in texts.items():
         value = _value(key, text) if isinstance(text, str) else text
         first, _, rest = key.partition(".")
-        if rest and first in {"train", "backbone", "pretrain"}:
+        if rest and first in {"train", "backbone", "pretrain", "finetune"}:
             getattr(settings, first)[rest] = value
         elif rest:
             inner = settings.options.setdefault(first, {})

@@ -3,15 +3,19 @@
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from torch import nn
 
 from acclimate.data import Domain
+from acclimate.data.inputs import Index, Inputs
 from acclimate.evaluate import metrics
 from acclimate.evaluate.predictor import Said, load_model, say
+from acclimate.features import Features, frozen
+from acclimate.nn import Classifier
 from acclimate.plan import Plan
 from acclimate.report.snippets import keep_snippets
 from acclimate.run import RunFolder
@@ -38,32 +42,54 @@ WITHOUT_SOURCE = (
 )
 
 
+class Part(NamedTuple):
+    """A domain, or some of its rows."""
+
+    whole: Domain
+    rows: Index | None = None
+
+    @property
+    def domain(self) -> Domain:
+        """The rows as a domain of their own."""
+        return self.whole if self.rows is None else self.whole.take(self.rows)
+
+
 def score(run: RunFolder, plan: Plan) -> None:
     """Write outputs, ``scores.json`` and the model that is kept; only here may labels of the target be read."""
     scored = plan.score() if plan.score else None
     for seed in plan.recipe.seeds:
-        places = {"source_val": plan.held(seed), "target": plan.target, "scored": scored}
-        known = {place: domain for place, domain in places.items() if domain is not None}
+        parts = {"target": Part(plan.target)}
+        if plan.source is not None:
+            parts["source_val"] = Part(plan.source, plan.held(seed))
         if seed == plan.recipe.seeds[0]:
-            for place in known.keys() - {"scored"}:
-                keep_snippets(run, place, known[place])
-        _write_said(run, plan, seed, known)
+            for place, part in parts.items():
+                keep_snippets(run, place, part.domain)
+        if scored is not None:
+            parts["scored"] = Part(scored)
+        _write_said(run, plan, seed, parts)
     of_phase = _parts_of_numbers if plan.recipe.task == "regression" else _parts
-    parts = {phase: of_phase(run, plan, phase, scored) for phase in plan.recipe.phases}
-    _write_scores(run, plan, parts)
+    _write_scores(run, plan, {phase: of_phase(run, plan, phase, scored) for phase in plan.recipe.phases})
 
 
-def _write_said(run: RunFolder, plan: Plan, seed: int, places: Mapping[str, Domain]) -> None:
+def _write_said(run: RunFolder, plan: Plan, seed: int, parts: Mapping[str, Part]) -> None:
     """Have both models of a seed speak of every domain."""
-    inputs = {place: plan.read(domain) for place, domain in places.items()}
+    inputs = {} if frozen(plan.recipe) and not plan.tta else {place: plan.read(*part) for place, part in parts.items()}
     for phase in plan.recipe.phases:
         model = load_model(run, seed, phase)
-        for place, domain in places.items():
-            said = say(model, inputs[place], "source" if place == "source_val" else "target")
-            _write_outputs(run, seed, phase, place, domain, said)
+        above, rows = _seen(model, parts, plan) if frozen(plan.recipe) else (model, inputs)
+        for place, part in parts.items():
+            said = say(above, rows[place], "source" if place == "source_val" else "target")
+            _write_outputs(run, seed, phase, place, part.domain, said)
         if plan.tta:
             with_views = say(model, inputs["scored"], "target", plan.tta)
-            _write_outputs(run, seed, phase, "scored_tta", places["scored"], with_views)
+            _write_outputs(run, seed, phase, "scored_tta", parts["scored"].domain, with_views)
+
+
+def _seen(model: nn.Module, parts: Mapping[str, Part], plan: Plan) -> tuple[nn.Module, Mapping[str, Inputs]]:
+    """What stands above a frozen backbone, and what that backbone makes of every domain."""
+    assert isinstance(model, Classifier)
+    see = Features(model, plan.read)
+    return model.on_features(), {place: see(*part) for place, part in parts.items()}
 
 
 def _parts(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> dict[str, Any]:

@@ -6,9 +6,9 @@ import math
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 from torch.multiprocessing.spawn import ProcessRaisedException
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
@@ -28,6 +29,7 @@ from acclimate.data.labels import Truth
 from acclimate.data.loaders import Loader, Sampler
 from acclimate.engine import RATES, Diverged, Step, fit, make_optimizer
 from acclimate.errors import BadInput
+from acclimate.finetune import Layer, Thaw, merge
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, Domain, DomainNorm, label_loss
 from acclimate.recipe import Training
@@ -55,6 +57,9 @@ class Job:
         validation: Rows of the source kept from training, with ``validation_labels``; none if there is no source.
         devices: Processes, or GPUs.
         show: Draw a progress bar.
+        layers: Of the backbone, lowest first, and how each moves; all move if there are none.
+        rung: Of the ladder, which those are of.
+        below: Weights of a frozen backbone whose features stand for the examples; they are written with the others.
     """
 
     run: RunFolder
@@ -69,6 +74,9 @@ class Job:
     validation_labels: Truth
     devices: int = 1
     show: bool = True
+    layers: Sequence[Layer] = ()
+    rung: str = "full"
+    below: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def train(job: Job) -> None:
@@ -85,7 +93,7 @@ def train(job: Job) -> None:
             f"a batch of {job.training.batch_size} cannot be shared among {world} processes; "
             f"use --set train.batch_size={world * max(1, job.training.batch_size // world)}"
         )
-    several = DDPStrategy(start_method="popen" if launched else "spawn", find_unused_parameters=bool(job.method.turns))
+    several = DDPStrategy(start_method="popen" if launched else "spawn", find_unused_parameters=_some_wait(job))
     fabric = Fabric(
         accelerator="cuda" if torch.cuda.is_available() else "cpu",
         devices=job.devices,
@@ -98,6 +106,11 @@ def train(job: Job) -> None:
         fabric.launch(partial(_train, job=job))
     except ProcessRaisedException as error:
         raise _as_raised(error) from error
+
+
+def _some_wait(job: Job) -> bool:
+    """Whether there are steps in which parameters that are trained get no gradient."""
+    return bool(job.method.turns) or any(0 < layer.pace.start < math.inf for layer in job.layers)
 
 
 def _as_raised(error: ProcessRaisedException) -> Exception:
@@ -114,7 +127,7 @@ def _train(fabric: Fabric, job: Job) -> None:
     method = copy.deepcopy(job.method).to(fabric.device)
     if any(p.ndim == 4 for p in method.parameters()):
         method = method.to(memory_format=torch.channels_last)
-    optimizer = make_optimizer(method, training)
+    optimizer = make_optimizer(method, training, job.layers)
     start, looks = checkpoint.load(method, optimizer)
     log = _Log(job, start) if fabric.is_global_zero else None
     steps = fit(
@@ -131,6 +144,7 @@ def _train(fabric: Fabric, job: Job) -> None:
         accumulate=training.accumulate,
         read_every=1 if fabric.device.type == "cpu" else math.gcd(training.validate_every, training.save_every, 10),
         compiled=training.compile,
+        thaw=Thaw(method.model, job.layers),
     )
     try:
         shown = _show(steps, job, fabric, start) if job.show and log else steps
@@ -219,7 +233,8 @@ def _finish(job: Job, model: Classifier) -> None:
         # what learns features alone has seen views, and whoever freezes its layers next shows them the examples
         kinds = DomainNorm if job.method.tasks else (DomainNorm, _BatchNorm)
         estimate_statistics(model, job.target, "target", kinds)
-    state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    merge(model, job.rung)
+    state = {k: v.detach().cpu().contiguous() for k, v in {**job.below, **model.state_dict()}.items()}
     job.run.write(f"models/{job.run.weights(job.seed, job.phase).name}", lambda path: save_file(state, path))
     for left in job.run.file("checkpoints").glob(f"{job.run.checkpoint(job.seed, job.phase).stem}.*"):
         left.unlink()

@@ -4,19 +4,20 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
-
-from torch import Tensor
 
 from acclimate.backbones.base import Built, Shape
 from acclimate.errors import BadInput, did_you_mean
-from acclimate.nn import Classifier
-from acclimate.recipe import Recipe
 
 NO_BACKBONES = {"base", "layers"}
 """Files of the folder that are none."""
 
-__all__ = ["Built", "Shape", "auto", "build", "classifier", "names", "options"]
+__all__ = ["Built", "Shape", "auto", "build", "names", "options"]
+
+
+BOTTLENECK = inspect.Parameter("bottleneck", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)
+"""Features of a narrow layer behind the backbone, which moves where the backbone does not; 0 is none."""
 
 
 def names() -> list[str]:
@@ -32,13 +33,13 @@ def auto(shape: Shape) -> str:
 
 
 def options(name: str) -> dict[str, inspect.Parameter]:
-    """The options of a backbone: the keyword-only arguments of its ``build``.
+    """The options of a backbone: the keyword-only arguments of its ``build``, and ``bottleneck``, which all have.
 
     Raises:
         BadInput: There is no such backbone.
     """
     parameters = inspect.signature(_module(name).build, eval_str=True).parameters
-    return {k: p for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+    return {k: p for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY} | {"bottleneck": BOTTLENECK}
 
 
 def build(name: str, shape: Shape, n_classes: int, options: Mapping[str, Any]) -> Built:
@@ -53,35 +54,10 @@ def build(name: str, shape: Shape, n_classes: int, options: Mapping[str, Any]) -
         raise BadInput(f"backbone {name}: is for {is_for}, and these are not; leave --backbone out to have one chosen")
     model = name.partition(":")[2]
     more = {"model": model} if model else {}
-    built: Built = module.build(shape, n_classes, **more, **options)
-    return built
-
-
-def classifier(
-    recipe: Recipe,
-    phase: str,
-    shape: Shape,
-    *,
-    pretrained: bool = True,
-    learnt: Mapping[str, Tensor] | None = None,
-) -> Classifier:
-    """The classifier a recipe asks for in one of its phases, its weights fresh.
-
-    Args:
-        recipe: Names the backbone, its options, what is learnt and how batch norm treats the domains.
-        phase: ``source_only``, ``pretrained`` or ``adapted``.
-        shape: What comes in.
-        pretrained: Fetch pretrained weights; not needed where a Run's are loaded next.
-        learnt: Weights of a classifier, of which the backbone takes its own; the head stays fresh.
-    """
-    without = {} if pretrained or not recipe.backbone.startswith("timm") else {"pretrained": False, "weights": None}
-    built = build(recipe.backbone, shape, recipe.n_outputs, {**recipe.backbone_options, **without})
-    if learnt is not None:  # before batch norm is parted, as both parts start from what was learnt
-        own = {k.removeprefix("backbone."): v for k, v in learnt.items() if k.startswith("backbone.")}
-        built.classifier.backbone.load_state_dict(own)
-    if recipe.separates_batch_norm(phase):
-        built.classifier.separate_batch_norm(shared=recipe.train.batch_norm == "separate")
-    return built.classifier
+    own = {k: v for k, v in options.items() if k != "bottleneck"}
+    built: Built = module.build(shape, n_classes, **more, **own)
+    width = options.get("bottleneck", 0)
+    return replace(built, classifier=built.classifier.narrowed(width)) if width else built
 
 
 def _module(name: str) -> Any:

@@ -57,8 +57,9 @@ def build(
         n_classes=n_classes,
         normalize=Normalize(*(scale if from_weights else (shape.mean, shape.std))),
     )
-    lr = 1e-4 if from_weights else 1e-3
-    return Built(classifier, {"optimizer": "adamw", "lr": lr, "schedule": "cosine", "weight_decay": 1e-2})
+    # what is pretrained moves at a tenth of the rate, what is fresh at the whole
+    rates = {"lr": 1e-4, "head_lr": 10.0} if from_weights else {"lr": 1e-3}
+    return Built(classifier, {"optimizer": "adamw", **rates, "schedule": "cosine", "weight_decay": 1e-2})
 
 
 def load_weights(net: nn.Module, path: Path) -> None:

@@ -28,6 +28,9 @@ class Images(Protocol):
     def shape(self, i: int) -> tuple[int, int]:
         """Height and width of picture ``i``, without decoding it."""
 
+    def digest(self) -> str:
+        """Changes whenever one of them does."""
+
 
 @dataclass(frozen=True)
 class Domain:

@@ -1,5 +1,6 @@
 """Folders and zips of images, read one at a time."""
 
+import hashlib
 import io
 import threading
 import warnings
@@ -126,6 +127,10 @@ class FolderImages:
         path = self.root / self.files[i]
         return measure(path, str(path))
 
+    def digest(self) -> str:
+        """Changes whenever a file does."""
+        return _digest((self.root / file).read_bytes() for file in self.files)
+
     def take_rows(self, index: NDArray[np.int64]) -> "FolderImages":
         """Some of the images."""
         return FolderImages(self.root, [self.files[i] for i in index])
@@ -155,6 +160,10 @@ class ZipImages:
     def shape(self, i: int) -> tuple[int, int]:
         """Height and width of picture ``i``."""
         return measure(self._open(i), f"{self.path}: {self.prefix}{self.files[i]}")
+
+    def digest(self) -> str:
+        """Changes whenever a file does."""
+        return _digest(self._open(i).getvalue() for i in range(len(self)))
 
     def take_rows(self, index: NDArray[np.int64]) -> "ZipImages":
         """Some of the images."""
@@ -190,9 +199,20 @@ class ArrayImages:
         """Height and width, the same for all."""
         return int(self.array.shape[1]), int(self.array.shape[2])
 
+    def digest(self) -> str:
+        """Changes whenever a pixel does."""
+        return _digest([str(self.array.shape).encode(), np.ascontiguousarray(self.array).tobytes()])
+
     def take_rows(self, index: NDArray[np.int64]) -> "ArrayImages":
         """Some of the images."""
         return ArrayImages(self.array[index])
+
+
+def _digest(files: Iterable[bytes]) -> str:
+    whole = hashlib.sha256()
+    for content in files:
+        whole.update(hashlib.sha256(content).digest())
+    return whole.hexdigest()
 
 
 def decode(file: Path | io.BytesIO, where: str, size: int | None = None) -> NDArray[np.uint8]:

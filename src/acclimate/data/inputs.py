@@ -1,11 +1,12 @@
 """Examples ready for a model, by index: what samplers choose from."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse
@@ -32,6 +33,9 @@ class Inputs(Protocol):
     def batch(self, index: Index) -> Tensor:
         """The rows at ``index``, in that order."""
 
+    def digest(self) -> str:
+        """Changes whenever a row does, or what is done to it."""
+
 
 class DenseInputs:
     """Vectors ``(n, d)`` in memory."""
@@ -48,6 +52,10 @@ class DenseInputs:
     def batch(self, index: Index, out: Tensor | None = None) -> Tensor:
         """``(len(index), d)``, written into ``out`` if there is one."""
         return torch.index_select(self.x, 0, torch.from_numpy(index), out=out)
+
+    def digest(self) -> str:
+        """Of all numbers."""
+        return _digest(self.x.shape, self.x)
 
 
 class SparseInputs:
@@ -73,6 +81,10 @@ class SparseInputs:
         ends = np.cumsum([0, *map(len, indices)]).tolist()
         return [_rows_between(crow, col, values, self.x.shape[1], *between) for between in pairwise(ends)]
 
+    def digest(self) -> str:
+        """Of all numbers and where they stand."""
+        return _digest(self.x.shape, self.x.indptr, self.x.indices, self.x.data)
+
 
 def _rows_between(crow: Tensor, col: Tensor, values: Tensor, n_columns: int, first: int, last: int) -> Tensor:
     start, end = int(crow[first]), int(crow[last])
@@ -96,6 +108,10 @@ class ArrayImageInputs:
         """uint8 ``(len(index), 3, size, size)``, channels last in memory."""
         picked = self.x.index_select(0, torch.from_numpy(index))
         return picked.expand(-1, -1, -1, 3).contiguous().permute(0, 3, 1, 2)
+
+    def digest(self) -> str:
+        """Of all pixels."""
+        return _digest(self.x.shape, self.x)
 
 
 class ImageInputs:
@@ -128,6 +144,10 @@ class ImageInputs:
         stacked = np.stack([read[i] if i in read else self.kept[i] for i in index.tolist()])
         return torch.from_numpy(stacked).permute(0, 3, 1, 2)
 
+    def digest(self) -> str:
+        """Of all files, as they lie there, and the size they are brought to."""
+        return _digest(self.size, self.images.digest())
+
     def row(self, i: int) -> NDArray[np.uint8]:
         """One image, uint8 ``(size, size, 3)``."""
         if (kept := self.kept.get(i)) is not None:
@@ -156,6 +176,10 @@ class ReadableInputs:
         """The readable rows at ``index``."""
         return self.inputs.batch(self.readable[index])
 
+    def digest(self) -> str:
+        """Of all rows, those that could be read among them."""
+        return self.inputs.digest()
+
 
 class JoinedInputs:
     """The rows of two domains as one: those of the first, then those of the second."""
@@ -175,6 +199,10 @@ class JoinedInputs:
         parts = [of.batch(rows) for of, rows in ((self.first, here), (self.second, there - n)) if len(rows)]
         return torch.cat(parts)[torch.from_numpy(np.argsort(theirs))]
 
+    def digest(self) -> str:
+        """Of both."""
+        return _digest(self.first.digest(), self.second.digest())
+
 
 def _broken(inputs: Inputs) -> dict[int, str]:
     if not isinstance(inputs, ImageInputs):
@@ -189,6 +217,14 @@ def _broken(inputs: Inputs) -> dict[int, str]:
 
     reasons = _readers().map(why, range(len(inputs)))
     return {i: reason for i, reason in enumerate(reasons) if reason}
+
+
+def _digest(*parts: Any) -> str:
+    whole = hashlib.sha256()
+    for part in parts:
+        lies = np.ascontiguousarray(part).tobytes() if isinstance(part, np.ndarray | Tensor) else str(part).encode()
+        whole.update(hashlib.sha256(lies).digest())
+    return whole.hexdigest()
 
 
 @cache

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from acclimate import backbones, data
+from acclimate import backbones, data, finetune
 from acclimate.data import Domain, preprocess
 from acclimate.data.arrays import from_arrays
 from acclimate.data.inputs import Index, Inputs, ReadableInputs, rows_of
@@ -78,7 +78,7 @@ def load_model(run: RunFolder, seed: int, phase: str) -> nn.Module:
     if not recipe.trains_a_network:
         return load_fitted(path).eval()
     shape = shape_of(preprocess.load(run.file("preprocess")))
-    model = backbones.classifier(recipe, phase, shape, pretrained=False)
+    model = finetune.classifier(recipe, phase, shape, pretrained=False)
     try:
         model.load_state_dict(load_file(path))
     except Exception as error:  # a damaged or foreign file fails in many ways

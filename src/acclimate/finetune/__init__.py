@@ -9,6 +9,8 @@ import pkgutil
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from torch import Tensor
+
 from acclimate import backbones
 from acclimate.backbones.layers import layer_groups
 from acclimate.errors import BadInput, did_you_mean
@@ -46,19 +48,32 @@ def freezes_all(name: str) -> bool:
     return name == "feature_extraction"
 
 
-def classifier(recipe: Recipe, phase: str, shape: backbones.Shape, *, pretrained: bool = True) -> Classifier:
+def classifier(
+    recipe: Recipe,
+    phase: str,
+    shape: backbones.Shape,
+    *,
+    pretrained: bool = True,
+    learnt: Mapping[str, Tensor] | None = None,
+) -> Classifier:
     """The classifier a recipe asks for in one of its phases, its weights fresh.
 
     Args:
         recipe: Names the backbone, its options, what is learnt, the rung, and how batch norm treats the domains.
-        phase: ``source_only`` or ``adapted``.
+        phase: ``source_only``, ``pretrained`` or ``adapted``.
         shape: What comes in.
         pretrained: Fetch pretrained weights; not needed where a Run's are loaded next.
+        learnt: Weights of a classifier, of which the backbone takes its own; the head stays fresh.
     """
-    model = backbones.classifier(recipe, shape, pretrained=pretrained)
+    without = {} if pretrained or not recipe.backbone.startswith("timm") else {"pretrained": False, "weights": None}
+    options = {**recipe.backbone_options, **without}
+    model = backbones.build(recipe.backbone, shape, recipe.n_outputs, options).classifier
+    if learnt is not None:  # before batch norm is parted, as both parts start from what was learnt
+        own = {k.removeprefix("backbone."): v for k, v in learnt.items() if k.startswith("backbone.")}
+        model.backbone.load_state_dict(own)
     if recipe.separates_batch_norm(phase):
-        frozen = {n for layer in _layers(model, recipe.finetune, recipe.finetune_options)
-                  for n in layer.names if layer.pace == FROZEN}  # fmt: skip
+        parts = _layers(model, recipe.finetune, recipe.finetune_options)
+        frozen = {name for layer in parts for name in layer.names if layer.pace == FROZEN}
         model.separate_batch_norm(shared=recipe.train.batch_norm == "separate", but=frozen)
     return model
 

@@ -28,6 +28,9 @@ class Method(nn.Module):
     batched: ClassVar[bool] = True
     """Whether seeds can be stacked by ``torch.func`` and trained as one; not where a loss leaves torch."""
 
+    looks_at_inputs: ClassVar[bool] = False
+    """Whether it makes views of the inputs or changes them, so that features cannot stand in their place."""
+
     turns: tuple[Turn, ...] = ()
     """The alternating steps of one training step, in order; none means that all parts move at once."""
 

@@ -1,6 +1,7 @@
 """Mean teacher."""
 
 import copy
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -49,6 +50,8 @@ class MeanTeacher(Method):
         Tarvainen and Valpola, Mean Teachers Are Better Role Models, NeurIPS 2017. arXiv:1703.01780; for domain
         adaptation French et al., Self-Ensembling for Visual Domain Adaptation, ICLR 2018. arXiv:1706.05208
     """
+
+    looks_at_inputs: ClassVar[bool] = True
 
     def __init__(
         self,

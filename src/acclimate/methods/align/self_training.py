@@ -1,6 +1,7 @@
 """Self-training: what is sure of a weak view teaches a strong one."""
 
 import math
+from typing import ClassVar
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -50,6 +51,8 @@ class SelfTraining(Method):
         arXiv:2001.07685; Berthelot et al., AdaMatch: A Unified Approach to Semi-Supervised Learning and Domain
         Adaptation, ICLR 2022. arXiv:2106.04732
     """
+
+    looks_at_inputs: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -55,6 +55,7 @@ class BYOL(Method):
 
     needs: ClassVar[frozenset[str]] = frozenset({"target"})
     tasks: ClassVar[frozenset[str]] = frozenset()
+    looks_at_inputs: ClassVar[bool] = True
 
     def __init__(
         self,
