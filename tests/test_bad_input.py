@@ -353,7 +353,7 @@ BACKBONES = {
     "image size": Bad(f"{IMAGES} --image-size 4", "image size 4: too small"),
     "too small for gtsrb": Bad(f"{IMAGES} --backbone gtsrb", "use --image-size 40"),
     "too small for timm": Bad(
-        f"{IMAGES} --backbone timm:vit_tiny_patch16_224 --set backbone.pretrained=false",
+        f"{IMAGES} --backbone timm:vit_tiny_patch16_224 --image-size 16 --set backbone.pretrained=false",
         "cannot take images of 16 pixels",
     ),
     "weights missing": Bad(f"{IMAGES} --backbone timm:resnet10t --weights no.pth", "no.pth: no such file of weights"),

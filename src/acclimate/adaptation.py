@@ -77,8 +77,8 @@ def adapt(
         pretrain: What the backbone learns from unlabelled images first: ``byol`` or ``vicreg``. The baseline does not.
         finetune: Which weights move, when and how fast: ``full``, ``feature_extraction``, ``partial``, ``llrd``,
             ``gradual``, ``lp_ft`` or ``lora``; ``auto`` is ``full``.
-        backbone: ``auto``, ``mnist``, ``svhn``, ``gtsrb``, ``cnn``, ``mlp`` or ``timm:MODEL``; ``linear`` is what
-            shallow methods stand before.
+        backbone: ``auto``, ``mnist``, ``svhn``, ``gtsrb``, ``cnn``, ``mlp``, ``efficientnet_lite0`` or ``timm:MODEL``;
+            of text ``minilm`` or ``encoder:FOLDER``; ``linear`` is what shallow methods stand before.
         steps: Optimizer steps.
         seeds: How many, or which.
         label: Column of a table with the classes, or the numbers to predict.

@@ -190,24 +190,27 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     here.require_source(task)
     there = _target(target, place)
     labelled = _target_labels(asked.target_labels, method, place)
-    fitted = preprocess.fit(here, there, size=asked.image_size)
-    if linear:
-        fitting.check(method, shape_of(fitted))
-    if pretrain and not shape_of(fitted).images:
+    preprocess.check_kinds(here, there)
+    name = LINEAR if linear else _backbone(asked, here, there)
+    if pretrain and here.kind != "images":
         raise BadInput(f"--pretrain {pretrain.method}: learns from views of images, and these are none; leave it out")
-    auto = LINEAR if linear else backbones.auto(shape_of(fitted))
-    name = auto if asked.backbone == "auto" else asked.backbone
     more = {**parsed.backbone, **({"weights": asked.weights} if asked.weights else {})}
     if finetune.freezes_all(rung) and _moves_features(method):
         more.setdefault("bottleneck", BOTTLENECK)
     known = fitting.options() if linear else backbones.options(name)
+    of_backbone = check_options(f"backbone {name}", more, known)
+    wants = backbones.Wants() if linear else backbones.wants(name, here.kind, of_backbone)
+    size = asked.image_size or wants.size
+    fitted = preprocess.fit(here, there, size=size, interpolation=wants.interpolation)
+    if linear:
+        fitting.check(method, shape_of(fitted))
     recipe = Recipe(
         source=place.model_copy(update={"path": here.name}),
         target=place.model_copy(update={"path": there.name}),
         method=method,
         options=options,
         backbone=name,
-        backbone_options=check_options(f"backbone {name}", more, known),
+        backbone_options=of_backbone,
         train=training,
         pretrain=pretrain,
         finetune=rung,
@@ -236,6 +239,13 @@ def _rung(asked: Asked, method: str, *, linear: bool) -> str:
 def _moves_features(method: str) -> bool:
     """Whether a method changes features, and so does nothing where there is none that can be changed."""
     return method in methods.names() and "target" in methods.get(method).needs
+
+
+def _backbone(asked: Asked, here: Domain, there: Domain) -> str:
+    if asked.backbone != "auto":
+        return asked.backbone
+    size = (asked.image_size or preprocess.usual_size(here, there)) if here.kind == "images" else 0
+    return backbones.auto(here.kind, size)
 
 
 def _is_linear(method: str, backbone: str) -> bool:

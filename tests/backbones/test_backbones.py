@@ -54,7 +54,11 @@ def test_vectors_to_logits(sparse):
 
 
 def test_auto_suits_the_data():
-    assert [backbones.auto(s) for s in (VECTORS, images(28), images(224))] == ["mlp", "cnn", "timm:resnet18"]
+    assert [backbones.auto("table"), backbones.auto("images", 28), backbones.auto("images", 224)] == [
+        "mlp",
+        "cnn",
+        "efficientnet_lite0",
+    ]
 
 
 @pytest.mark.parametrize(

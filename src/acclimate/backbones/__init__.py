@@ -7,17 +7,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from acclimate.backbones.base import Built, Shape
+from acclimate.backbones.base import Built, Shape, Takes, Wants
 from acclimate.errors import BadInput, did_you_mean
 
 NO_BACKBONES = {"base", "layers"}
 """Files of the folder that are none."""
 
-__all__ = ["Built", "Shape", "auto", "build", "names", "options"]
-
-
+FOR: Mapping[Takes, str] = {"images": "images", "vectors": "vectors, tables and text", "tokens": "text (--text COLUMN)"}
+"""What a backbone is for, as a person says it."""
 BOTTLENECK = inspect.Parameter("bottleneck", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)
 """Features of a narrow layer behind the backbone, which moves where the backbone does not; 0 is none."""
+
+__all__ = ["Built", "Shape", "Wants", "auto", "build", "names", "options", "wants"]
 
 
 def names() -> list[str]:
@@ -25,11 +26,14 @@ def names() -> list[str]:
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in NO_BACKBONES)
 
 
-def auto(shape: Shape) -> str:
-    """What suits the data: dense layers for vectors, a small net for small images, a ResNet for larger ones."""
-    if not shape.images:
+def auto(kind: str, size: int = 0) -> str:
+    """What suits a domain of this kind, its images ``size`` pixels a side.
+
+    Dense layers for vectors, tables and text; a small net for images up to 64 pixels, a pretrained one for larger ones.
+    """
+    if kind != "images":
         return "mlp"
-    return "cnn" if shape.size <= 64 else "timm:resnet18"
+    return "cnn" if size <= 64 else "efficientnet_lite0"
 
 
 def options(name: str) -> dict[str, inspect.Parameter]:
@@ -42,6 +46,20 @@ def options(name: str) -> dict[str, inspect.Parameter]:
     return {k: p for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY} | {"bottleneck": BOTTLENECK}
 
 
+def wants(name: str, kind: str, options: Mapping[str, Any]) -> Wants:
+    """What the inputs of the backbone called ``name`` must be like, for domains of this kind.
+
+    Raises:
+        BadInput: There is no such backbone, or it is for another kind.
+    """
+    module = _module(name)
+    fit: Mapping[Takes, set[str]] = {"images": {"images"}, "vectors": {"vectors", "table", "text"}, "tokens": {"text"}}
+    if kind not in fit[module.TAKES]:
+        raise _unfit(name, module.TAKES)
+    wanted: Wants = module.wants(**_named(name), **_own(options)) if hasattr(module, "wants") else Wants()
+    return wanted
+
+
 def build(name: str, shape: Shape, n_classes: int, options: Mapping[str, Any]) -> Built:
     """A fresh classifier on the backbone called ``name``.
 
@@ -49,15 +67,32 @@ def build(name: str, shape: Shape, n_classes: int, options: Mapping[str, Any]) -
         BadInput: There is no such backbone, or it cannot take this input.
     """
     module = _module(name)
-    if shape.images == (name == "mlp"):
-        is_for = "vectors, tables and text" if name == "mlp" else "images"
-        raise BadInput(f"backbone {name}: is for {is_for}, and these are not; leave --backbone out to have one chosen")
-    model = name.partition(":")[2]
-    more = {"model": model} if model else {}
-    own = {k: v for k, v in options.items() if k != "bottleneck"}
-    built: Built = module.build(shape, n_classes, **more, **own)
+    if shape.kind != module.TAKES:
+        raise _unfit(name, module.TAKES)
+    built: Built = module.build(shape, n_classes, **_named(name), **_own(options))
     width = options.get("bottleneck", 0)
     return replace(built, classifier=built.classifier.narrowed(width)) if width else built
+
+
+def _own(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that the backbone's own file knows."""
+    return {name: value for name, value in options.items() if name != BOTTLENECK.name}
+
+
+def _unfit(name: str, takes: Takes) -> BadInput:
+    return BadInput(f"backbone {name}: is for {FOR[takes]}, and these are not; leave --backbone out to have one chosen")
+
+
+def _named(name: str) -> dict[str, str]:
+    """The option that stands behind the colon: ``timm:MODEL``, ``encoder:FOLDER``.
+
+    Raises:
+        BadInput: The backbone has none.
+    """
+    file, colon, after = name.partition(":")
+    if colon and "model" not in options(name):
+        raise BadInput(f"backbone {name}: nothing stands behind a colon here; use --backbone {file}")
+    return {"model": after} if after else {}
 
 
 def _module(name: str) -> Any:

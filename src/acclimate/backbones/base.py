@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from torch import nn
@@ -11,7 +12,11 @@ from acclimate.nn import Classifier, Normalize, StandardizeImages
 
 @dataclass(frozen=True)
 class Shape:
-    """What comes in: images ``(n, 3, size, size)`` of uint8, or vectors ``(n, n_features)``, maybe sparse."""
+    """What comes in: images ``(n, 3, size, size)`` of uint8, vectors ``(n, n_features)``, maybe sparse, or tokens.
+
+    Tokens ``(n, length)`` are whole numbers, -1 where there is none; the files in the folder ``encoder`` say what they
+    mean.
+    """
 
     images: bool
     n_features: int = 0
@@ -19,6 +24,33 @@ class Shape:
     size: int = 0
     mean: list[float] = field(default_factory=list)
     std: list[float] = field(default_factory=list)
+    encoder: Path | None = None
+
+    @property
+    def kind(self) -> "Takes":
+        """``images``, ``tokens`` or ``vectors``."""
+        return "images" if self.images else "tokens" if self.encoder else "vectors"
+
+
+Takes = Literal["images", "vectors", "tokens"]
+"""What a backbone is for; each file says it as ``TAKES``."""
+
+
+@dataclass(frozen=True)
+class Wants:
+    """What a backbone's inputs must be like; of what is none the data decide.
+
+    Attributes:
+        size: Pixels a side.
+        interpolation: How images are brought to that.
+        encoder: Folder with the tokenizer that texts go through.
+        length: Tokens of a text at the most.
+    """
+
+    size: int | None = None
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    encoder: Path | None = None
+    length: int | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from torch import nn
 from acclimate.backbones.base import Built, Normalisation, Shape, normalisation
 from acclimate.nn import Classifier
 
+TAKES = "images"
+
 
 def build(
     shape: Shape,

@@ -7,6 +7,8 @@ from acclimate.backbones.base import PAPER_TRAINING, Built, Normalisation, Shape
 from acclimate.errors import BadInput
 from acclimate.nn import Classifier, mlp
 
+TAKES = "images"
+
 
 def build(shape: Shape, n_classes: int, *, pixels: Normalisation = "mean") -> Built:
     """Three convolutions to the features, two dense layers behind them (Ganin et al., JMLR 2016, figure 4).

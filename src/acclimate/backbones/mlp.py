@@ -5,6 +5,8 @@ from torch import nn
 from acclimate.backbones.base import Built, Shape
 from acclimate.nn import Classifier, SparseLinear
 
+TAKES = "vectors"
+
 
 def build(shape: Shape, n_classes: int, *, hidden: int = 50, depth: int = 1, dropout: float = 0.0) -> Built:
     """``depth`` dense layers with ReLU to ``hidden`` features; a linear head.

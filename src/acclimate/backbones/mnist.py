@@ -6,6 +6,8 @@ from torch import nn
 from acclimate.backbones.base import PAPER_TRAINING, Built, Normalisation, Shape, normalisation
 from acclimate.nn import Classifier, mlp
 
+TAKES = "images"
+
 
 def build(shape: Shape, n_classes: int, *, norm: bool = False, pixels: Normalisation = "mean") -> Built:
     """Two convolutions to the features, three dense layers behind them (Ganin et al., JMLR 2016, figure 4).

@@ -8,9 +8,35 @@ from typing import Any
 import torch
 from torch import nn
 
-from acclimate.backbones.base import Built, Shape
-from acclimate.errors import BadInput
+from acclimate.backbones.base import Built, Shape, Wants
+from acclimate.errors import BadInput, did_you_mean
 from acclimate.nn import Classifier, Normalize
+
+TAKES = "images"
+
+
+def wants(*, model: str = "resnet18", pretrained: bool = True, weights: str | None = None) -> Wants:
+    """Size and interpolation of the model's own configuration, if its weights are taken or it takes no other size.
+
+    The size is that of its training, and the whole image is brought to it: the share of the middle that some models
+    are tested on (``crop_pct``) is left aside, since what tells classes apart may lie at the border.
+
+    Raises:
+        BadInput: No such model.
+    """
+    import timm
+
+    if not timm.is_model(model):
+        raise BadInput(f"backbone timm:{model}: timm has no such model; {_near(model, timm.list_models())}")
+    try:
+        config: Any = timm.get_pretrained_cfg(model)
+    except RuntimeError as error:
+        tags = timm.list_pretrained(f"{model.partition('.')[0]}.*")
+        raise BadInput(f"backbone timm:{model}: no such weights; {did_you_mean(model, tags)}") from error
+    if not (pretrained or weights):
+        return Wants(size=config.input_size[-1] if config.fixed_input_size else None)
+    how: Any = "bilinear" if config.interpolation == "bilinear" else "bicubic"
+    return Wants(size=config.input_size[-1], interpolation=how)
 
 
 def build(
@@ -21,12 +47,12 @@ def build(
     pretrained: bool = True,
     weights: str | None = None,
 ) -> Built:
-    """Timm's ``model`` without its classifier, a linear head, the model's own normalisation.
+    """Timm's ``model`` without its classifier, a linear head; with trained weights the model's own normalisation.
 
     Args:
         shape: Images.
         n_classes: Classes to tell apart.
-        model: timm's name; ``--backbone timm:resnet18`` sets it.
+        model: timm's name; ``--backbone timm:resnet18`` sets it, ``timm:resnet18.a1_in1k`` its weights as well.
         pretrained: Take the hub's weights; with ``weights`` the file's.
         weights: A local ``.safetensors`` or ``.pth`` state dict; nothing in it is unpickled but tensors.
 
@@ -35,8 +61,7 @@ def build(
     """
     import timm
 
-    if not timm.is_model(model):
-        raise BadInput(f"backbone timm:{model}: timm has no such model; {_near(model, timm.list_models())}")
+    wants(model=model)
     try:
         net: Any = timm.create_model(model, pretrained=pretrained and not weights, num_classes=0)
     except (OSError, RuntimeError, ValueError) as error:
@@ -47,16 +72,15 @@ def build(
     if weights:
         load_weights(net, Path(weights))
     config: dict[str, Any] = net.pretrained_cfg
-    d = int(net.num_features)
     scale = [255.0 * v for v in config["mean"]], [255.0 * v for v in config["std"]]
-    from_weights = pretrained or weights
-    classifier = Classifier(
-        net,
-        nn.Linear(d, n_classes),
-        n_features=d,
-        n_classes=n_classes,
-        normalize=Normalize(*(scale if from_weights else (shape.mean, shape.std))),
-    )
+    from_weights = bool(pretrained or weights)
+    return with_head(net, n_classes, Normalize(*(scale if from_weights else (shape.mean, shape.std))), from_weights)
+
+
+def with_head(net: Any, n_classes: int, normalize: Normalize, from_weights: bool) -> Built:
+    """A model of timm without its classifier under a fresh linear head; trained weights move a tenth as fast."""
+    d = int(net.head_hidden_size)  # some have a layer behind what timm calls their features
+    classifier = Classifier(net, nn.Linear(d, n_classes), n_features=d, n_classes=n_classes, normalize=normalize)
     # what is pretrained moves at a tenth of the rate, what is fresh at the whole
     rates = {"lr": 1e-4, "head_lr": 10.0} if from_weights else {"lr": 1e-3}
     return Built(classifier, {"optimizer": "adamw", **rates, "schedule": "cosine", "weight_decay": 1e-2})

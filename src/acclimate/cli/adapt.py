@@ -25,7 +25,12 @@ def adapt(
         str,
         typer.Option(help="Which weights move: full, feature_extraction, partial, llrd, gradual, lp_ft or lora."),
     ] = "auto",
-    backbone: Annotated[str, typer.Option(help="auto, mnist, svhn, gtsrb, cnn, mlp, timm:MODEL, or linear.")] = "auto",
+    backbone: Annotated[
+        str,
+        typer.Option(
+            help="auto, mnist, svhn, gtsrb, cnn, mlp, efficientnet_lite0, timm:MODEL, minilm, encoder:FOLDER, linear."
+        ),
+    ] = "auto",
     weights: Annotated[str | None, typer.Option(help="Local .safetensors or .pth for the backbone.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Pixels a side that images are brought to.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,

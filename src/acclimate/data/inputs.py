@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import scipy.sparse
@@ -20,6 +20,8 @@ from acclimate.errors import BadInput
 from acclimate.nn import csr_rows
 
 Index = NDArray[np.int64]
+Interpolation = Literal["bilinear", "bicubic"]
+"""How images are brought to another size."""
 
 
 class Inputs(Protocol):
@@ -92,14 +94,25 @@ def _rows_between(crow: Tensor, col: Tensor, values: Tensor, n_columns: int, fir
 
 
 class ArrayImageInputs:
-    """Images of one uint8 array ``(n, h, w)`` or ``(n, h, w, 3)``, brought to size once."""
+    """Images of one uint8 array ``(n, h, w)`` or ``(n, h, w, 3)``, brought to size once.
 
-    in_memory = True
+    Or batch by batch, where all of them would be larger than ``cache_bytes`` at that size.
+    """
 
-    def __init__(self, array: NDArray[np.uint8], size: int):
+    def __init__(
+        self,
+        array: NDArray[np.uint8],
+        size: int,
+        *,
+        interpolation: Interpolation = "bilinear",
+        cache_bytes: int = 2**30,
+    ):
         self.x = torch.from_numpy(np.ascontiguousarray(array if array.ndim == 4 else array[..., None]))
-        if array.shape[1:3] != (size, size):
-            self.x = torch.cat([_resize_batch(part, size) for part in torch.split(self.x, 1024)])
+        self.size, self.interpolation = size, interpolation
+        fits = array.shape[1:3] == (size, size)
+        self.in_memory = fits or len(array) * self.x.shape[3] * size**2 <= cache_bytes
+        if self.in_memory and not fits:
+            self.x = torch.cat([_resize_batch(part, size, interpolation) for part in torch.split(self.x, 1024)])
 
     def __len__(self) -> int:
         return len(self.x)
@@ -107,11 +120,13 @@ class ArrayImageInputs:
     def batch(self, index: Index) -> Tensor:
         """uint8 ``(len(index), 3, size, size)``, channels last in memory."""
         picked = self.x.index_select(0, torch.from_numpy(index))
+        if not self.in_memory:
+            picked = _resize_batch(picked, self.size, self.interpolation)
         return picked.expand(-1, -1, -1, 3).contiguous().permute(0, 3, 1, 2)
 
     def digest(self) -> str:
-        """Of all pixels."""
-        return _digest(self.x.shape, self.x)
+        """Of all pixels, and the size they are brought to."""
+        return _digest(self.size, self.interpolation, self.x.shape, self.x)
 
 
 class ImageInputs:
@@ -122,8 +137,11 @@ class ImageInputs:
 
     in_memory = False
 
-    def __init__(self, images: Images, size: int, *, cache_bytes: int = 2**30):
+    def __init__(
+        self, images: Images, size: int, *, interpolation: Interpolation = "bilinear", cache_bytes: int = 2**30
+    ):
         self.images, self.size = images, size
+        self.resample = Image.Resampling[interpolation.upper()]
         self.room = cache_bytes // (3 * size * size)
         self.kept: dict[int, NDArray[np.uint8]] = {}
 
@@ -146,14 +164,14 @@ class ImageInputs:
 
     def digest(self) -> str:
         """Of all files, as they lie there, and the size they are brought to."""
-        return _digest(self.size, self.images.digest())
+        return _digest(self.size, self.resample, self.images.digest())
 
     def row(self, i: int) -> NDArray[np.uint8]:
         """One image, uint8 ``(size, size, 3)``."""
         if (kept := self.kept.get(i)) is not None:
             return kept
         image = Image.fromarray(self.images.read(i, self.size).squeeze())
-        row = np.asarray(image.convert("RGB").resize((self.size, self.size), Image.Resampling.BILINEAR))
+        row = np.asarray(image.convert("RGB").resize((self.size, self.size), self.resample))
         if len(self.kept) < self.room:
             self.kept[i] = row
         return row
@@ -232,9 +250,9 @@ def _readers() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1), thread_name_prefix="read")
 
 
-def _resize_batch(x: Tensor, size: int) -> Tensor:
+def _resize_batch(x: Tensor, size: int, interpolation: Interpolation) -> Tensor:
     nchw = x.permute(0, 3, 1, 2).float()
-    resized = torch.nn.functional.interpolate(nchw, size=(size, size), mode="bilinear", antialias=True)
+    resized = torch.nn.functional.interpolate(nchw, size=(size, size), mode=interpolation, antialias=True)
     return resized.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 

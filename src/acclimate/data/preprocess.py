@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 
 from acclimate.data.domain import Domain, Kind
 from acclimate.data.images import ArrayImages
-from acclimate.data.inputs import ArrayImageInputs, DenseInputs, ImageInputs, Inputs, SparseInputs, rows_of
+from acclimate.data.inputs import (
+    ArrayImageInputs,
+    DenseInputs,
+    ImageInputs,
+    Inputs,
+    Interpolation,
+    SparseInputs,
+    rows_of,
+)
 from acclimate.errors import BadInput, first_line
 
 if TYPE_CHECKING:
@@ -73,11 +81,13 @@ class ImagePreprocess(Preprocess):
     size: int
     mean: list[float]
     std: list[float]
+    interpolation: Interpolation = "bilinear"
 
     def _inputs(self, domain: Domain, cache_bytes: int) -> Inputs:
+        how: Any = {"interpolation": self.interpolation, "cache_bytes": cache_bytes}
         if isinstance(domain.examples, ArrayImages):
-            return ArrayImageInputs(domain.examples.array, self.size)
-        return ImageInputs(domain.examples, self.size, cache_bytes=cache_bytes)
+            return ArrayImageInputs(domain.examples.array, self.size, **how)
+        return ImageInputs(domain.examples, self.size, **how)
 
 
 @dataclass(frozen=True)
@@ -159,21 +169,23 @@ class TextPreprocess(Preprocess):
         return cls(vectorizer=_undump(folder / "pipeline.skops"), **settings)
 
 
-def fit(source: Domain, target: Domain, *, size: int | None = None) -> Preprocess:
+def fit(
+    source: Domain, target: Domain, *, size: int | None = None, interpolation: Interpolation = "bilinear"
+) -> Preprocess:
     """Learn the preprocessing from the examples of both domains; labels have no part in it.
 
     Args:
         source: The labelled domain.
         target: The domain to work on.
         size: Pixels a side that images are brought to; by default the usual size in both domains, 16 to 224.
+        interpolation: How they are brought to it.
 
     Raises:
         BadInput: The two domains are of different kinds or shapes.
     """
-    if source.kind != target.kind:
-        raise BadInput(f"{target.name}: has {target.kind}, and the source has {source.kind}; give the same kind")
+    check_kinds(source, target)
     if source.kind == "images":
-        return _fit_images(source, target, size)
+        return _fit_images(source, target, size, interpolation)
     return {"vectors": _fit_vectors, "table": _fit_table, "text": _fit_text}[source.kind](source, target)
 
 
@@ -193,11 +205,21 @@ def load(folder: Path) -> Preprocess:
         raise BadInput(f"{folder}: not the preprocessing of a Run ({first_line(error)}); was it changed?") from error
 
 
-def _fit_images(source: Domain, target: Domain, size: int | None) -> Preprocess:
-    size = size or _usual_size(source, target)
+def check_kinds(source: Domain, target: Domain) -> None:
+    """Refuse domains of different kinds.
+
+    Raises:
+        BadInput: They are.
+    """
+    if source.kind != target.kind:
+        raise BadInput(f"{target.name}: has {target.kind}, and the source has {source.kind}; give the same kind")
+
+
+def _fit_images(source: Domain, target: Domain, size: int | None, interpolation: Interpolation) -> Preprocess:
+    size = size or usual_size(source, target)
     moments = (_moments(source, size) + _moments(target, size)) / 2
     std = np.sqrt(moments[1] - moments[0] ** 2).clip(1.0)
-    return ImagePreprocess(size, moments[0].round(4).tolist(), std.round(4).tolist())
+    return ImagePreprocess(size, moments[0].round(4).tolist(), std.round(4).tolist(), interpolation)
 
 
 def _moments(domain: Domain, size: int) -> NDArray[np.float64]:
@@ -211,8 +233,8 @@ def _moments(domain: Domain, size: int) -> NDArray[np.float64]:
     return sums / len(pick)
 
 
-def _usual_size(source: Domain, target: Domain) -> int:
-    """The shorter side of most images; of several sizes about as frequent the largest."""
+def usual_size(source: Domain, target: Domain) -> int:
+    """The shorter side of most images, 16 to 224; of several sizes about as frequent the largest."""
     sizes = Counter(
         min(domain.examples.shape(int(i)))
         for domain in (source, target)

@@ -65,7 +65,8 @@ def classifier(
         pretrained: Fetch pretrained weights; not needed where a Run's are loaded next.
         learnt: Weights of a classifier, of which the backbone takes its own; the head stays fresh.
     """
-    without = {} if pretrained or not recipe.backbone.startswith("timm") else {"pretrained": False, "weights": None}
+    fresh = {"pretrained": False, "weights": None}
+    without = {} if pretrained else {k: v for k, v in fresh.items() if k in backbones.options(recipe.backbone)}
     options = {**recipe.backbone_options, **without}
     model = backbones.build(recipe.backbone, shape, recipe.n_outputs, options).classifier
     if learnt is not None:  # before batch norm is parted, as both parts start from what was learnt

