@@ -20,6 +20,12 @@ class Told(NamedTuple):
     lines: list[str]
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _cache(tmp_path_factory):
+    """No test meets what another run of the software kept."""
+    os.environ["ACCLIMATE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture
 def acclimate(monkeypatch, capsys) -> Callable[..., Told]:
     """Runs the command line in this process: ``acclimate("adapt", source, target, ...)``."""

@@ -1,0 +1,40 @@
+"""``acclimate cache``."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from acclimate.cli.output import Json, tell
+
+if TYPE_CHECKING:
+    from acclimate.cache import Entry
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(cache)
+
+
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all of it.")] = False,
+    json: Json = False,
+) -> None:
+    """Show what features of frozen backbones are kept for other runs, or remove them."""
+    from acclimate import cache as kept
+
+    place = kept.folder()
+    if clear:
+        size = kept.clear()
+        tell(f"{place}: cleared, {size / 1e6:.1f} MB", {"folder": str(place), "cleared": size}, as_json=json)
+        return
+    found = kept.entries()
+    total = f"{sum(entry.size for entry in found) / 1e6:.1f} of {kept.most() / 1e6:.0f} MB"
+    files = [{"name": e.path.name, "size": e.size, "used": e.used} for e in found]
+    lines = [*map(_line, found), f"{place}: {total}"]
+    tell("\n".join(lines), {"folder": str(place), "most": kept.most(), "files": files}, as_json=json)
+
+
+def _line(entry: "Entry") -> str:
+    used = datetime.fromtimestamp(entry.used, UTC)
+    return f"{entry.path.name}  {entry.size / 1e6:8.1f} MB  used {used:%Y-%m-%d %H:%M} UTC"

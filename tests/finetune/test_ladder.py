@@ -1,0 +1,113 @@
+import pytest
+import torch
+from conformance import batches
+from lightning_fabric import Fabric
+from torch import nn
+
+from acclimate import finetune, methods
+from acclimate.data.inputs import DenseInputs
+from acclimate.data.loaders import Loader, Sampler
+from acclimate.engine import fit, make_optimizer
+from acclimate.finetune import Thaw
+from acclimate.nn import Classifier
+from acclimate.recipe import Training
+
+STEPS = 8
+
+
+def model(bottleneck=0):
+    torch.manual_seed(0)
+    layers = [nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 6), nn.ReLU()]
+    built = Classifier(nn.Sequential(*layers), nn.Linear(6, 3), n_features=6, n_classes=3)
+    return built.narrowed(bottleneck) if bottleneck else built
+
+
+def run(name, method="dann", built=None, rung_options=None, **options):
+    """The model before and after each of a few steps, as state dicts."""
+    built = built or model()
+    layers = finetune.layers(built, name, rung_options or {})
+    trained = methods.get(method)(built, **options)
+    optimizer = make_optimizer(trained, Training(optimizer="adamw", lr=0.01, weight_decay=0.1), layers)
+    source, target = batches()
+    x, labels, others = source.inputs.numpy(), source.labels.numpy(), target.inputs.numpy()
+    here = Loader(DenseInputs(x), Sampler(len(x), 6, seed=0), labels)
+    there = Loader(DenseInputs(others), Sampler(9, 6, seed=0))
+    steps = fit(
+        Fabric(accelerator="cpu", devices=1), trained, optimizer, here, there, steps=STEPS, thaw=Thaw(built, layers)
+    )
+    return [state_of(built), *(state_of(built) for _ in steps)]
+
+
+def state_of(built):
+    return {k: v.clone() for k, v in built.state_dict().items()}
+
+
+def moved(before, after):
+    return {name.rpartition(".")[0] for name in before if not torch.equal(before[name], after[name])}
+
+
+@pytest.mark.parametrize("method", ["source_only", "dann", "mcc", "deep_coral", "mcd"])
+def test_feature_extraction_leaves_the_backbone_as_it_is_to_the_bit(method):
+    states = run("feature_extraction", method)
+    assert not any(name.startswith("backbone.") for name in moved(states[0], states[-1]))
+
+
+def test_what_is_frozen_keeps_its_batch_norm_and_its_dropout_still():
+    built = model()
+    Thaw(built, finetune.layers(built, "partial", {"layers": 1}))(0.0)
+    built.train()
+    assert [part.training for part in built.backbone] == [False, False, True, True, True, True]
+
+
+def test_partial_moves_the_upper_layers():
+    states = run("partial", rung_options={"layers": 1})
+    assert moved(states[0], states[-1]) == {"backbone.4", "head"}
+
+
+def test_gradual_moves_one_layer_after_the_other():
+    states = run("gradual", rung_options={"span": 0.5})
+    firsts = {
+        name: min(i for i in range(STEPS) if name in moved(states[i], states[i + 1]))
+        for name in moved(states[0], states[-1])
+    }
+    assert firsts == {"head": 0, "backbone.4": 2, "backbone.0": 4, "backbone.1": 4}
+
+
+def test_lp_ft_moves_the_head_alone_first():
+    states = run("lp_ft", rung_options={"probe": 0.5})
+    assert moved(states[0], states[4]) == {"head"}
+    assert "backbone.0" in moved(states[4], states[5])
+
+
+def test_full_is_what_it_is_without_a_ladder():
+    with_ladder, built = run("full"), model()
+    trained = methods.get("dann")(built)
+    alone = make_optimizer(trained, Training(optimizer="adamw", lr=0.01))
+    assert len(alone.param_groups) == 1
+    assert moved(with_ladder[0], with_ladder[1]) >= {"backbone.0", "backbone.4", "head"}
+
+
+def test_llrd_gives_each_layer_its_rate():
+    built = model()
+    layers = finetune.layers(built, "llrd", {"decay": 0.1})
+    groups = make_optimizer(methods.get("source_only")(built), Training(lr=0.1, head_lr=10.0), layers).param_groups
+    assert [group["lr"] for group in groups] == pytest.approx([0.001, 0.01, 1.0])
+
+
+def test_a_bottleneck_moves_with_the_head_where_the_backbone_is_frozen():
+    states = run("feature_extraction", built=model(bottleneck=4))
+    assert {name.split(".")[1] for name in moved(states[0], states[-1]) if name.startswith("backbone")} == {
+        "bottleneck"
+    }
+
+
+def test_lora_moves_adapters_alone_and_merges_them():
+    built = model()
+    before = state_of(built)
+    x = torch.randn(7, 5)
+    run("lora", built=built)
+    said = built.eval()(x).logits
+    finetune.merge(built, "lora")
+    assert built.state_dict().keys() == before.keys()
+    torch.testing.assert_close(built.eval()(x).logits, said)
+    assert moved(before, built.state_dict()) == {"backbone.0", "backbone.4", "head"}

@@ -1,0 +1,57 @@
+import inspect
+import math
+
+import pytest
+
+from acclimate import finetune
+from acclimate.finetune import FROZEN, Pace
+from acclimate.finetune.feature_extraction import paces as feature_extraction
+from acclimate.finetune.gradual import paces as gradual
+from acclimate.finetune.llrd import paces as llrd
+from acclimate.finetune.lp_ft import paces as lp_ft
+from acclimate.finetune.partial import paces as partial
+
+
+@pytest.mark.parametrize(
+    ("decay", "rates"),
+    [(0.3, [8.1e-6, 2.7e-5, 9e-5, 3e-4, 1e-3]), (0.1, [1e-7, 1e-6, 1e-5, 1e-4, 1e-3])],
+)
+def test_llrd_golden_example(decay, rates):
+    assert [0.001 * pace.rate for pace in llrd(5, decay=decay)] == pytest.approx(rates)
+
+
+def test_llrd_bottom_at_a_half():
+    assert 0.001 * llrd(5, decay=0.5)[0].rate == pytest.approx(6.25e-5)
+
+
+def test_gradual_thaws_one_layer_after_the_other_from_the_top():
+    assert [pace.start for pace in gradual(5, span=0.8)] == pytest.approx([0.8, 0.6, 0.4, 0.2, 0.0])
+
+
+def test_feature_extraction_moves_the_head_alone():
+    assert feature_extraction(3) == [FROZEN, FROZEN, Pace()]
+
+
+@pytest.mark.parametrize(("layers", "still"), [(0, 4), (1, 3), (9, 0)])
+def test_partial_moves_the_uppermost(layers, still):
+    assert [pace == FROZEN for pace in partial(5, layers=layers)] == [True] * still + [False] * (5 - still)
+
+
+def test_lp_ft_probes_first():
+    assert [pace.start for pace in lp_ft(3, probe=0.25)] == [0.25, 0.25, 0.0]
+
+
+@pytest.mark.parametrize("name", finetune.names())
+@pytest.mark.parametrize("n", [1, 2, 12])
+def test_every_rung_gives_each_layer_a_pace_and_moves_the_head(name, n):
+    module = finetune._module(name)
+    found = module.paces(n)
+    assert len(found) == n
+    assert found[-1] == Pace()
+    assert all(0 < pace.rate <= 1 and (0 <= pace.start <= 1 or math.isinf(pace.start)) for pace in found)
+
+
+@pytest.mark.parametrize("name", finetune.names())
+def test_every_rung_says_what_each_option_is(name):
+    doc = inspect.getdoc(finetune._module(name).paces)
+    assert all(f"{option}:" in doc for option in ["n_layers", *finetune.options(name)])
