@@ -201,7 +201,9 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     of_backbone = check_options(f"backbone {name}", more, known)
     wants = backbones.Wants() if linear else backbones.wants(name, here.kind, of_backbone)
     size = asked.image_size or wants.size
-    fitted = preprocess.fit(here, there, size=size, interpolation=wants.interpolation)
+    fitted = preprocess.fit(
+        here, there, size=size, interpolation=wants.interpolation, encoder=wants.encoder, length=wants.length
+    )
     if linear:
         fitting.check(method, shape_of(fitted))
     recipe = Recipe(
