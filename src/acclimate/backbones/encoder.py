@@ -114,6 +114,10 @@ class TextEncoder(nn.Module):
         pooled = self.pool(states, there[:, :, None])
         return nn.functional.normalize(pooled) if self.normalize else pooled
 
+    def extra_repr(self) -> str:
+        """What no weight tells of it."""
+        return f"pool={self.pool.__name__}, normalize={self.normalize}"
+
     def group_matcher(self, coarse: bool = False) -> Callable[[str], float]:
         """As timm's models: which layer a parameter is of."""
         return transformer_depth

@@ -15,6 +15,8 @@ NONE = -1
 """Stands where a text has no token any more; no vocabulary has it."""
 LONGEST = 512
 """Tokens of a text at the most, where the encoder says nothing."""
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
+"""One of these a tokenizer has; without any transformers would make an empty one and say nothing."""
 KEPT = ("*.json", "*.txt", "*.model", "[0-9]*_*/config.json")
 """What of an encoder's folder a Run keeps: all that says what its tokens mean, none of its weights."""
 
@@ -32,6 +34,8 @@ class Tokenizer:
     def __init__(self, folder: Path):
         from transformers import AutoTokenizer
 
+        if not any(file for pattern in VOCABULARIES for file in folder.glob(pattern)):
+            raise BadInput(f"{folder}: holds no tokenizer; save it there too, with its own save_pretrained")
         try:
             self.of: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         except Exception as error:  # each way of damage fails in its own way
@@ -39,6 +43,8 @@ class Tokenizer:
                 f"{folder}: holds no tokenizer that can be read ({first_line(error)}); is it whole?"
             ) from error
         of_sentences, of_model = (_settings(folder / name) for name in ("sentence_bert_config.json", "config.json"))
+        if len(self.of) > of_model.get("vocab_size", len(self.of)):
+            raise BadInput(f"{folder}: its tokenizer knows more words than its encoder; save both from one model")
         self.lower = bool(of_sentences.get("do_lower_case"))
         limits = (of_sentences.get("max_seq_length"), of_model.get("max_position_embeddings"), self.of.model_max_length)
         known = [int(n) for n in limits if n and n < 10**6]  # where there is none transformers has an astronomic one
