@@ -4,17 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import samples
 import torch
 
-from acclimate import backbones
+from acclimate import backbones, methods
 from acclimate.backbones.layers import layer_groups
 from acclimate.data import Domain, preprocess
 from acclimate.errors import BadInput
 from acclimate.evaluate.predictor import shape_of
 from acclimate.nn import join
+from acclimate.types import Labeled, Unlabeled
 
 TEXTS = ["a good book", "", "bad film! " * 300, "I did not [PAD] like it, [MASK]", "Ünïcode — naïve café"]
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "book", "film", "a", "the", "!"]
 
 
 @pytest.fixture(scope="module")
@@ -37,18 +38,7 @@ def _domain(texts):
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory) -> Path:
-    """A BERT of two layers that knows a dozen words, as transformers saves it."""
-    import transformers
-
-    folder = tmp_path_factory.mktemp("encoder") / "tiny"
-    config = transformers.BertConfig(
-        vocab_size=12, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16,
-        max_position_embeddings=20,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    transformers.BertModel(config).save_pretrained(folder)
-    transformers.BertTokenizer(vocab={word: i for i, word in enumerate(WORDS)}).save_pretrained(folder)
-    return folder
+    return samples.encoder(tmp_path_factory.mktemp("encoder") / "tiny")
 
 
 def _built(folder, domain, **options):
@@ -115,6 +105,17 @@ def test_every_weight_of_it_can_learn(tiny):
     fitted, model = _built(tiny, _domain(TEXTS))
     model.train()(fitted.inputs(_domain(TEXTS)).batch(np.arange(5))).logits.square().sum().backward()
     assert all(p.grad is not None for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", [n for n in methods.names() if not methods.get(n).moves_inputs])
+def test_every_method_learns_from_tokens(tiny, name):
+    fitted, model = _built(tiny, _domain(TEXTS))
+    method = methods.get(name)(model).train()
+    x = fitted.inputs(_domain(TEXTS)).batch(np.arange(5))
+    method.before_pass([model(x)])
+    for turn in method.turns or ("",):
+        losses = method(Labeled(x, torch.arange(5) % 3), Unlabeled(x.flip(0)), 0.5, getattr(turn, "name", ""))
+        assert sum(losses.values()).isfinite()
 
 
 def test_its_layers_are_embeddings_and_each_layer(tiny):

@@ -1,5 +1,6 @@
 """A text encoder of transformers or sentence-transformers, from a local folder."""
 
+import importlib.util
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -24,9 +25,11 @@ def wants(*, model: str = "", length: int | None = None, pretrained: bool = True
     Raises:
         BadInput: No folder, one that is none of an encoder's, weights that are no safetensors, or an extra is missing.
     """
-    _require_transformers("encoder")
+    require_transformers("encoder")
     if not model:
         raise BadInput("backbone encoder: which one? give its local folder, --backbone encoder:FOLDER")
+    if length is not None and length < 4:
+        raise BadInput(f"backbone.length={length}: leaves no room for a word; give at least 4")
     folder = Path(model).expanduser()
     if not folder.is_dir():
         raise BadInput(
@@ -35,7 +38,7 @@ def wants(*, model: str = "", length: int | None = None, pretrained: bool = True
     if not (folder / "config.json").is_file():
         raise BadInput(f"{folder}: has no config.json; give the folder that save_pretrained wrote")
     _pooling(folder)
-    if pretrained and not any(folder.glob("model*.safetensors")):
+    if pretrained and not _has_weights(folder):
         raise BadInput(
             f"{folder}: has no model.safetensors, and pickled weights are refused; "
             "save it again with a recent transformers, which writes them"
@@ -66,10 +69,12 @@ def build(
         Reimers and Gurevych, Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks, EMNLP 2019.
         arXiv:1908.10084
     """
-    _require_transformers("encoder")
+    require_transformers("encoder")
     assert shape.encoder
     pool, normalize = _pooling(shape.encoder)
-    encoder = TextEncoder(_transformer(shape.encoder, pretrained), pool, normalize=normalize)
+    # a Run keeps none of these weights, but its own, which are loaded next
+    there = pretrained and _has_weights(shape.encoder)
+    encoder = TextEncoder(_transformer(shape.encoder, there), pool, normalize=normalize)
     d = int(encoder.model.config.hidden_size)
     # of features of length 1 an ordinary rate would hardly move the logits
     scale = Scale(math.sqrt(d) if normalize else 1.0)
@@ -154,6 +159,10 @@ LEGACY = {
 """And those that it had."""
 
 
+def _has_weights(folder: Path) -> bool:
+    return any(folder.glob("model*.safetensors"))
+
+
 def _pooling(folder: Path) -> tuple[Pool, bool]:
     """How states become one vector, and whether that is brought to length 1, as the folder says."""
     if not (folder / "modules.json").is_file():
@@ -222,8 +231,12 @@ def _quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _require_transformers(backbone: str) -> None:
-    from importlib.util import find_spec
+def require_transformers(backbone: str, *more: str) -> None:
+    """Refuse to go on where the extra is not installed, transformers or what else of it is needed.
 
-    if find_spec("transformers") is None:
-        raise BadInput(f"backbone {backbone}: needs the extra `text`; pip install 'acclimate[text]'")
+    Raises:
+        BadInput: It is not.
+    """
+    find_spec = importlib.util.find_spec
+    if any(find_spec(name) is None for name in ("transformers", *more)):
+        raise BadInput(f"backbone {backbone}: needs the extra `text`; install it with `pip install acclimate[text]`")

