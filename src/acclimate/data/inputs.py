@@ -93,6 +93,26 @@ def _rows_between(crow: Tensor, col: Tensor, values: Tensor, n_columns: int, fir
     return csr_rows(crow[first : last + 1] - start, col[start:end], values[start:end], n_columns)
 
 
+class TokenInputs:
+    """Tokens of texts ``(n, length)`` in memory, -1 where a text has ended."""
+
+    in_memory = True
+
+    def __init__(self, tokens: NDArray[np.int32]):
+        self.x = torch.from_numpy(tokens)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def batch(self, index: Index) -> Tensor:
+        """``(len(index), length)`` of int64, all batches of the same length."""
+        return self.x.index_select(0, torch.from_numpy(index)).long()
+
+    def digest(self) -> str:
+        """Of all tokens."""
+        return _digest(self.x.shape, self.x)
+
+
 class ArrayImageInputs:
     """Images of one uint8 array ``(n, h, w)`` or ``(n, h, w, 3)``, brought to size once.
 

@@ -6,6 +6,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -13,6 +14,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from acclimate.data import tokens
 from acclimate.data.domain import Domain, Kind
 from acclimate.data.images import ArrayImages
 from acclimate.data.inputs import (
@@ -22,6 +24,7 @@ from acclimate.data.inputs import (
     Inputs,
     Interpolation,
     SparseInputs,
+    TokenInputs,
     rows_of,
 )
 from acclimate.errors import BadInput, first_line
@@ -42,6 +45,8 @@ class Preprocess:
     """What was learnt from the domains before training; turns any domain of the same kind into `Inputs`."""
 
     kind: ClassVar[Kind]
+    form: ClassVar[str] = ""
+    """What it is saved as, if that is not the kind."""
 
     def inputs(self, domain: Domain, *, cache_bytes: int = CACHE_BYTES) -> Inputs:
         """The domain's examples, ready for the model, by index.
@@ -62,7 +67,7 @@ class Preprocess:
 
     def save(self, folder: Path) -> None:
         """Write it below ``folder``, which exists."""
-        settings = {"kind": self.kind, **self._settings()}
+        settings = {"kind": self.form or self.kind, **self._settings()}
         (folder / "preprocess.json").write_text(json.dumps(settings, indent=1), "utf-8")
 
     def _settings(self) -> dict[str, Any]:
@@ -169,8 +174,45 @@ class TextPreprocess(Preprocess):
         return cls(vectorizer=_undump(folder / "pipeline.skops"), **settings)
 
 
+@dataclass(frozen=True)
+class TokenPreprocess(Preprocess):
+    """Texts to tokens ``(n, length)`` of an encoder, whose files but for the weights lie in ``folder``."""
+
+    kind = "text"
+    form = "tokens"
+    folder: Path
+    length: int
+
+    def _inputs(self, domain: Domain, cache_bytes: int) -> Inputs:
+        rows = self._tokenizer(domain.examples, self.length)
+        more = self.length - rows.shape[1]
+        return TokenInputs(np.pad(rows, ((0, 0), (0, more)), constant_values=tokens.NONE))
+
+    @cached_property
+    def _tokenizer(self) -> tokens.Tokenizer:
+        return tokens.Tokenizer(self.folder)
+
+    def save(self, folder: Path) -> None:
+        """Write the settings and the encoder's files, so that the Run needs its folder no more."""
+        super().save(folder)
+        tokens.keep_files(self.folder, folder / "encoder")
+
+    def _settings(self) -> dict[str, Any]:
+        return {"length": self.length}
+
+    @classmethod
+    def _load(cls, folder: Path, settings: Mapping[str, Any]) -> Self:
+        return cls(folder=folder / "encoder", **settings)
+
+
 def fit(
-    source: Domain, target: Domain, *, size: int | None = None, interpolation: Interpolation = "bilinear"
+    source: Domain,
+    target: Domain,
+    *,
+    size: int | None = None,
+    interpolation: Interpolation = "bilinear",
+    encoder: Path | None = None,
+    length: int | None = None,
 ) -> Preprocess:
     """Learn the preprocessing from the examples of both domains; labels have no part in it.
 
@@ -179,6 +221,8 @@ def fit(
         target: The domain to work on.
         size: Pixels a side that images are brought to; by default the usual size in both domains, 16 to 224.
         interpolation: How they are brought to it.
+        encoder: Folder of the encoder that texts are made tokens for; without it they become tf-idf rows.
+        length: Tokens of a text at the most; by default what the encoder was trained with.
 
     Raises:
         BadInput: The two domains are of different kinds or shapes.
@@ -186,6 +230,8 @@ def fit(
     check_kinds(source, target)
     if source.kind == "images":
         return _fit_images(source, target, size, interpolation)
+    if encoder:
+        return _fit_tokens(source, target, encoder, length)
     return {"vectors": _fit_vectors, "table": _fit_table, "text": _fit_text}[source.kind](source, target)
 
 
@@ -195,7 +241,7 @@ def load(folder: Path) -> Preprocess:
     Raises:
         BadInput: It is damaged, or holds what no Run has.
     """
-    kinds = {c.kind: c for c in (ImagePreprocess, VectorPreprocess, TablePreprocess, TextPreprocess)}
+    kinds = {c.form or c.kind: c for c in FORMS}
     try:
         settings = json.loads((folder / "preprocess.json").read_text("utf-8"))
         return kinds[settings.pop("kind")]._load(folder, settings)
@@ -288,6 +334,22 @@ def _fit_text(source: Domain, target: Domain) -> Preprocess:
     except ValueError as error:
         raise BadInput(f"{source.name}: no word occurs twice in its text; is the column the right one?") from error
     return TextPreprocess(vectorizer, len(vectorizer.vocabulary_))
+
+
+def _fit_tokens(source: Domain, target: Domain, folder: Path, length: int | None) -> Preprocess:
+    tokenizer = tokens.Tokenizer(folder)
+    most = min(length or tokenizer.longest, tokenizer.longest)
+    longest = max(tokenizer(domain.examples, most).shape[1] for domain in (source, target))
+    return TokenPreprocess(folder, longest)
+
+
+FORMS: tuple[type[Preprocess], ...] = (
+    ImagePreprocess,
+    VectorPreprocess,
+    TablePreprocess,
+    TextPreprocess,
+    TokenPreprocess,
+)
 
 
 def _transform(pipeline: Any, frame: Any) -> NDArray[np.float32]:

@@ -23,6 +23,7 @@ from acclimate.data.preprocess import (
     Preprocess,
     TablePreprocess,
     TextPreprocess,
+    TokenPreprocess,
     VectorPreprocess,
 )
 from acclimate.errors import BadInput, first_line
@@ -63,6 +64,8 @@ def shape_of(fitted: Preprocess) -> backbones.Shape:
     """What comes out of the preprocessing, as a backbone wants to know it."""
     if isinstance(fitted, ImagePreprocess):
         return backbones.Shape(images=True, size=fitted.size, mean=fitted.mean, std=fitted.std)
+    if isinstance(fitted, TokenPreprocess):
+        return backbones.Shape(images=False, n_features=fitted.length, encoder=fitted.folder)
     assert isinstance(fitted, VectorPreprocess | TablePreprocess | TextPreprocess)
     sparse = isinstance(fitted, TextPreprocess) or (isinstance(fitted, VectorPreprocess) and fitted.sparse)
     return backbones.Shape(images=False, n_features=fitted.n_features, sparse=sparse)

@@ -31,6 +31,9 @@ class Method(nn.Module):
     looks_at_inputs: ClassVar[bool] = False
     """Whether it makes views of the inputs or changes them, so that features cannot stand in their place."""
 
+    moves_inputs: ClassVar[bool] = False
+    """Whether it changes inputs by small amounts, so that they cannot be tokens."""
+
     turns: tuple[Turn, ...] = ()
     """The alternating steps of one training step, in order; none means that all parts move at once."""
 

@@ -49,6 +49,7 @@ class VADA(Method):
 
     batched: ClassVar[bool] = False
     looks_at_inputs: ClassVar[bool] = True
+    moves_inputs: ClassVar[bool] = True
 
     def __init__(
         self,
