@@ -40,6 +40,17 @@ def test_every_measure_is_told_with_its_spread_and_with_views(scored):
     assert "averaged over the example and its views hflip" in said
 
 
+def test_augmented_images_are_shown_below_plain_ones(scored):
+    said, text = words(scored), scored.file("report.html").read_text("utf-8")
+    assert "Augmentation trivial of the source, trivial of the target" in said
+    assert "What training saw" in said
+    assert text.count('alt="the example, augmented"') == 16
+
+
+def test_without_augmentation_there_is_no_strip(unscored):
+    assert "What training saw" not in words(unscored)
+
+
 def test_means_over_seeds_are_called_so(scored):
     assert "Scores are means over 2 seeds" in words(scored)
 
