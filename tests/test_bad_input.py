@@ -345,6 +345,8 @@ OPTIONS = {
     "shallow method and augmented target": Bad(
         f"{NPZ} --method coral --set augment.target=noise", "augment.target: says how a network is trained"
     ),
+    "balance unknown": Bad(f"{NPZ} --set train.balance=weights", "train.balance='weights' does not fit; Input should"),
+    "numbers balanced": Bad(f"{NPZ} --task regression --set train.balance=sampler", "train.balance: is for classes"),
     "positive unknown": Bad(f"{NPZ} --positive 7", "--positive: '7' is no class of the source"),
     "positive all": Bad(f"{NPZ} --positive 0,1", "--positive: names all classes"),
     "view unknown": Bad(f"{IMAGES} --tta hflop --score images", "--tta: no view 'hflop'; did you mean hflip?"),
@@ -442,6 +444,9 @@ FROM_RUNS = {
     "a Run and patience": Bad(f"{FROM_RUN} --set train.patience=2", "train.patience: stops by", _run()),
     "a Run and its source augmented": Bad(
         f"{FROM_RUN} --set augment.source=noise", "augment.source: nothing is learnt here from examples of", _run()
+    ),
+    "a Run and balance": Bad(
+        f"{FROM_RUN} --set train.balance=sampler", "train.balance: is of the source's classes, and a Run", _run()
     ),
     "a Run and a task": Bad(f"{FROM_RUN} --task regression", "--task: run is a Run and has settled it", _run()),
     "a Run and another kind": Bad("adapt run images -o after", "has images, and the source has vectors", _run()),

@@ -190,6 +190,7 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     parsed, options, training = _decided_linear(method, asked) if linear else _decided(method, asked)
     pretrain = _pretraining(method, asked, parsed, training, linear=linear)
     _check_task(method, task)
+    _check_balance(training, task)
     here.require_source(task)
     there = _target(target, place)
     labelled = _target_labels(asked.target_labels, method, place)
@@ -296,6 +297,8 @@ def _from_run(origin: Run, target: Any, asked: Asked) -> Plan:
         raise BadInput(f"backbone.{next(iter(parsed.backbone))}: the Run has its backbone already; leave it out")
     if training.patience:
         raise BadInput("train.patience: stops by the source's validation split, and a Run holds none; leave it out")
+    if training.balance != "none":
+        raise BadInput("train.balance: is of the source's classes, and a Run holds no example; leave it out")
     rung = before.finetune if asked.finetune == "auto" else _rung(asked, method, linear=False)
     same = rung == before.finetune and not parsed.finetune
     moves = before.finetune_options if same else parsed.finetune
@@ -490,6 +493,11 @@ def _check_task(method: str, task: Task) -> None:
     if method in methods.names() and task not in methods.get(method).tasks:
         can = [name for name in methods.names() if task in methods.get(name).tasks] + shallow.names()
         raise BadInput(f"method {method} is for classes, and this is a regression; those that can are {', '.join(can)}")
+
+
+def _check_balance(training: Training, task: Task) -> None:
+    if training.balance != "none" and task == "regression":
+        raise BadInput("train.balance: is for classes, and this is a regression; leave it out")
 
 
 def _check_labelled(domain: Domain | None, recipe: Recipe, fitted: Preprocess) -> None:

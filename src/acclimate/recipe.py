@@ -45,6 +45,9 @@ class Training(_Part):
     validate_every: int = Field(200, ge=1, description="steps between looks at the source's validation split")
     patience: int | None = Field(None, ge=1, description="looks without a better loss before it stops early")
     save_every: int = Field(200, ge=1, description="steps between checkpoints")
+    balance: Literal["none", "sampler"] = Field(
+        "none", description="sampler: rows of every class of the source come equally often"
+    )
     cache_mb: int = Field(1024, ge=0, description="memory for decoded images, over both domains, of each process")
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"] = "32-true"
     cache_features: bool = Field(True, description="run a backbone that never moves once for each example")

@@ -27,7 +27,7 @@ from torch.optim import Optimizer
 from acclimate.augmentation import Augment
 from acclimate.data.inputs import DenseInputs, Inputs, rows_of
 from acclimate.data.labels import Truth
-from acclimate.data.loaders import Loader, Sampler
+from acclimate.data.loaders import BalancedSampler, Loader, Sampler
 from acclimate.engine import RATES, Diverged, Step, fit, make_optimizer
 from acclimate.errors import BadInput
 from acclimate.finetune import Layer, Thaw, merge
@@ -251,14 +251,10 @@ def _loader(fabric: Fabric, job: Job, roles: set[str]) -> Loader:
     if not roles & job.method.needs:
         # as many rows as a batch has: a pass over fewer would be shuffled anew for each of them
         inputs, labels = DenseInputs(np.empty((training.batch_size, 0), dtype=np.float32)), None
-    sampler = Sampler(
-        len(inputs),
-        training.batch_size,
-        seed=job.seed,
-        stream=int(labelled),
-        rank=fabric.global_rank,
-        world=fabric.world_size,
-    )
+    order = {"seed": job.seed, "stream": int(labelled), "rank": fabric.global_rank, "world": fabric.world_size}
+    sampler = Sampler(len(inputs), training.batch_size, **order)
+    if labels is not None and training.balance == "sampler":
+        sampler = BalancedSampler(labels.astype(np.int64), training.batch_size, **order)
     return Loader(inputs, sampler, labels, pinned=fabric.device.type == "cuda")
 
 
