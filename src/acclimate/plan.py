@@ -49,7 +49,7 @@ AUTO_METHOD: Mapping[Task, str] = {"classification": "mcc", "regression": "deep_
 
 Of those that can learn numbers DeepCORAL has no adversary, and at the paper's scale it stays near the baseline.
 """
-WITH_LABELS = {"batch_norm", "validation", "validate_every", "patience"}
+WITH_LABELS = {"balance", "batch_norm", "validation", "validate_every", "patience"}
 """Settings of a training that say nothing where there are no labels and one set of images."""
 BOTTLENECK = 256
 """Features that are left to move where the backbone is frozen, as in SHOT (arXiv:2002.08546)."""
