@@ -1,14 +1,16 @@
 import numpy as np
 import pytest
 import torch
+from conformance import build
 from PIL import Image
 from test_training import job, stop_at, weights
 from test_views import images, sparse, vectors
 
-from acclimate import views
+from acclimate import methods, views
 from acclimate.augmentation import AUGMENTATIONS, PLAIN, Augment, check
 from acclimate.errors import BadInput
-from acclimate.recipe import Augmentation
+from acclimate.features import stand_for
+from acclimate.recipe import Augmentation, Place, Recipe
 from acclimate.training import train
 from acclimate.views import WHOLE, Share
 
@@ -51,16 +53,18 @@ def test_several_processes_do_to_each_example_what_one_does(name, x):
 
 @pytest.mark.parametrize("drawn", [[0.0, 0.5, 0.0, 0.0, 1.0], [0.5, 1.0, 0.3, 0.8, 1.0], [1.0, 0.5, 0.5, 0.5, 1.0]])
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_a_crop_is_pillows(drawn, mirrored):
+def test_a_crop_is_pillows(drawn, mirrored, monkeypatch):
     x, drawn = images(1), torch.tensor([drawn])
-    area, ratio = 0.7 + 0.3 * drawn[0, 0], (4 / 3) ** (2 * drawn[0, 1] - 1)
-    w, h = (32 * min(1, side) for side in ((area * ratio) ** 0.5, (area / ratio) ** 0.5))
+    area = 0.7 + 0.3 * drawn[0, 0]
+    ratio = min(4 / 3, 1 / area) ** (2 * drawn[0, 1] - 1)
+    w, h = (32 * side for side in ((area * ratio) ** 0.5, (area / ratio) ** 0.5))
     left, top = (32 - w) * drawn[0, 2], (32 - h) * drawn[0, 3]
     pillow = Image.fromarray(x[0].permute(1, 2, 0).numpy())
     box = [float(side) for side in (left, top, left + w, top + h)]
     expected = np.asarray(pillow.resize((32, 32), Image.Resampling.BILINEAR, box=box))
     drawn[0, 4] = 0.4 if mirrored else 0.6
-    found = views._resampled(x.float(), views._part(drawn), "border")[0].permute(1, 2, 0).round().numpy()
+    monkeypatch.setattr(Share, "uniform", lambda *_: drawn)
+    found = views.flip_crop(x)[0].permute(1, 2, 0).numpy()
     np.testing.assert_allclose(found[:, ::-1] if mirrored else found, expected, atol=1)
 
 
@@ -123,6 +127,13 @@ def test_vectors_get_noise_alone():
     check(Augmentation(source="noise", target="noise"), images=False, sparse=False)
     with pytest.raises(BadInput, match=r"augment\.source=trivial: is for images, and these are not; use noise"):
         check(Augmentation(source="trivial"), images=False, sparse=False)
+
+
+@pytest.mark.parametrize(("augment", "kept"), [({}, True), ({"source": "noise"}, False), ({"target": "noise"}, False)])
+def test_features_that_are_kept_never_stand_for_augmented_examples(augment, kept):
+    place, frozen = Place(path="x"), {"finetune": "feature_extraction", "augment": Augmentation(**augment)}
+    recipe = Recipe(source=place, target=place, method="mcc", backbone="mlp", **frozen)
+    assert stand_for(recipe, build(methods.get("mcc"))) is kept
 
 
 def noisy(folder, name="dann", **more):

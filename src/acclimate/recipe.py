@@ -69,6 +69,11 @@ class Augmentation(_Part):
     source: Literal["none", "flip_crop", "trivial", "noise"] = "none"
     target: Literal["none", "flip_crop", "trivial", "noise"] = "none"
 
+    @property
+    def any(self) -> bool:
+        """Whether anything is done to one of them."""
+        return (self.source, self.target) != ("none", "none")
+
 
 class Place(_Part):
     """Where a domain came from and how it was read."""

@@ -108,8 +108,8 @@ def strong(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
 def flip_crop(x: Tensor, share: Share = WHOLE) -> Tensor:
     """Images mirrored left to right half of the time, and a part of each brought to the whole's size.
 
-    The part has from 0.7 to 1 of the area, and is from 3/4 to 4/3 times as wide as high before it is brought to size;
-    a side that would be longer than the image's is as long. Not for digits or text, which must not be mirrored.
+    The part has from 0.7 to 1 of the area, and its sides are as 3:4 to 4:3 where that leaves neither longer than the
+    image's. Not for digits or text, which must not be mirrored.
 
     Args:
         x: Images ``(n, c, h, w)``.
@@ -120,7 +120,7 @@ def flip_crop(x: Tensor, share: Share = WHOLE) -> Tensor:
         the least area is that of the code of Gulrajani and Lopez-Paz, In Search of Lost Domain Generalization, ICLR
         2021. arXiv:2007.01434
     """
-    return _as(x, _resampled(x.float(), _part(share.uniform(x, 5)), "border"))
+    return _as(x, _cropped(x.float(), share.uniform(x, 5), 0.7, flip=True))
 
 
 def trivial(x: Tensor, share: Share = WHOLE) -> Tensor:
@@ -157,19 +157,9 @@ def noise(x: Tensor, share: Share = WHOLE) -> Tensor:
     return _as(x, (x + scale * share.normal(x)).clamp(0, 255))
 
 
-def _part(drawn: Tensor) -> Tensor:
-    """Where each pixel of a crop looks, ``(n, 3, 3)``: ``drawn (n, 5)`` is area, shape, place and whether mirrored."""
-    area, ratio = 0.7 + 0.3 * drawn[:, 0], torch.exp((2 * drawn[:, 1] - 1) * math.log(4 / 3))
-    w, h = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
-    right, down = ((2 * drawn[:, 2] - 1) * (1 - w)), ((2 * drawn[:, 3] - 1) * (1 - h))
-    zero, one = torch.zeros_like(area), torch.ones_like(area)
-    rows = [torch.where(drawn[:, 4] < 0.5, -w, w), zero, right], [zero, h, down], [zero, zero, one]
-    return torch.stack([torch.stack(row, 1) for row in rows], 1)
-
-
-def _resampled(y: Tensor, move: Tensor, border: str = "zeros") -> Tensor:
-    grid = affine_grid(move[:, :2], list(y.shape), align_corners=False)
-    return grid_sample(y, grid, padding_mode=border, align_corners=False)
+def _resampled(y: Tensor, move: Tensor) -> Tensor:
+    """Images whose pixels are those that ``move (n, 3, 3)`` looks at; black beyond the border."""
+    return grid_sample(y, affine_grid(move[:, :2], list(y.shape), align_corners=False), align_corners=False)
 
 
 def _as(x: Tensor, y: Tensor) -> Tensor:
