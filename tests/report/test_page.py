@@ -51,6 +51,18 @@ def test_without_augmentation_there_is_no_strip(unscored):
     assert "What training saw" not in words(unscored)
 
 
+def test_a_run_from_before_there_was_an_auc_is_still_drawn(scored, copy):
+    run, old = copy(scored), scored.scores
+    for part in (old, old["source_only"]):
+        part["target"] = {name: part["target"][name] for name in ("accuracy", "f1", "log_loss")}
+        del part["target_tta"]
+    del old["tta"], old["positive"]
+    run.write_json("scores.json", old)
+    write_report(run)
+    assert "Log loss" in words(run)
+    assert "AUC" not in words(run)
+
+
 def test_means_over_seeds_are_called_so(scored):
     assert "Scores are means over 2 seeds" in words(scored)
 
