@@ -209,6 +209,19 @@ def test_predictions_are_averaged_over_views(tmp_path):
     np.testing.assert_allclose(run.predict(x, tta=["hflip"])["p_1"], (plain + mirrored) / 2, atol=1e-6)
 
 
+def test_augmentation_is_recorded_for_the_domains_that_are_learnt_from(tmp_path):
+    both = adapted(tmp_path / "both", augment="noise", settings={"augment.target": "none"}).recipe.augment
+    one = adapted(tmp_path / "one", augment="noise", method="source_only").recipe.augment
+    assert (both.source, both.target) == (one.source, one.target) == ("noise", "none")
+
+
+def test_augmentation_changes_training_and_not_what_is_scored(tmp_path):
+    plain, noisy = (adapted(tmp_path / str(how), augment=how, steps=1) for how in (None, "noise"))
+    assert plain.scores != noisy.scores
+    x, _ = shifted()
+    assert noisy.predict(x).equals(noisy.predict(x))
+
+
 def test_the_split_keeps_a_row_of_every_class_to_train_on():
     labels = np.array([0] * 20 + [1] * 2 + [2])
     rows, held = split(labels, 0.1, seed=0)

@@ -333,6 +333,21 @@ OPTIONS = {
     "train unknown": Bad(f"{NPZ} --set train.stps=3", "train has no setting 'stps'; did you mean steps?"),
     "labels wanting": Bad(f"{NPZ} --method supervised", "give them with --target-labels"),
     "labels unwanted": Bad(f"{NPZ} --method mcc --target-labels target.npz", "leave --target-labels out"),
+    "augmentation unknown": Bad(f"{IMAGES} --augment trivail", "augment.source='trivail' does not fit; Input should"),
+    "augmentation of no domain": Bad(f"{NPZ} --set augment.sorce=noise", "no setting 'sorce'; did you mean source?"),
+    "vectors flipped": Bad(f"{NPZ} --augment flip_crop", "augment.source=flip_crop: is for images, and these are not"),
+    "text augmented": Bad(
+        f"adapt table.csv table.csv {OUT} --label sick --text town --augment noise", "text and sparse rows are not"
+    ),
+    "target augmented and not looked at": Bad(
+        f"{NPZ} --method source_only --set augment.target=noise", "augment.target: nothing is learnt here from"
+    ),
+    "shallow method and augmentation": Bad(f"{NPZ} --method coral --augment noise", "--augment: says how a network"),
+    "shallow method and augmented target": Bad(
+        f"{NPZ} --method coral --set augment.target=noise", "augment.target: says how a network is trained"
+    ),
+    "balance unknown": Bad(f"{NPZ} --set train.balance=weights", "train.balance='weights' does not fit; Input should"),
+    "numbers balanced": Bad(f"{NPZ} --task regression --set train.balance=sampler", "train.balance: is for classes"),
     "positive unknown": Bad(f"{NPZ} --positive 7", "--positive: '7' is no class of the source"),
     "positive all": Bad(f"{NPZ} --positive 0,1", "--positive: names all classes"),
     "view unknown": Bad(f"{IMAGES} --tta hflop --score images", "--tta: no view 'hflop'; did you mean hflip?"),
@@ -443,6 +458,12 @@ FROM_RUNS = {
     "a Run and an image size": Bad(f"{FROM_RUN} --image-size 32", "--image-size: run is a Run", _run()),
     "a Run and more seeds": Bad(f"{FROM_RUN} --seeds 2", "run has models of the seeds 0 and of no other", _run()),
     "a Run and patience": Bad(f"{FROM_RUN} --set train.patience=2", "train.patience: stops by", _run()),
+    "a Run and its source augmented": Bad(
+        f"{FROM_RUN} --set augment.source=noise", "augment.source: nothing is learnt here from examples of", _run()
+    ),
+    "a Run and balance": Bad(
+        f"{FROM_RUN} --set train.balance=sampler", "train.balance: is of the source's classes, and a Run", _run()
+    ),
     "a Run and a task": Bad(f"{FROM_RUN} --task regression", "--task: run is a Run and has settled it", _run()),
     "a Run and another kind": Bad("adapt run images -o after", "has images, and the source has vectors", _run()),
     "a Run that is not finished": Bad(FROM_RUN, "is not finished", _run(lambda: Path("run/scores.json").unlink())),

@@ -17,10 +17,13 @@ def test_a_recipe_comes_back_from_its_file(tmp_path):
 
 
 def test_dotted_keys_are_sorted_by_whom_they_are_for():
-    found = parse_settings({"weight": "0.5", "train.lr": "0.1", "backbone.norm": "true", "layers.logits": "2"})
+    found = parse_settings(
+        {"weight": "0.5", "train.lr": "0.1", "backbone.norm": "true", "layers.logits": "2", "augment.source": "noise"}
+    )
     assert found.options == {"weight": 0.5, "layers": {"logits": 2}}
     assert found.train == {"lr": 0.1}
     assert found.backbone == {"norm": True}
+    assert found.augment == {"source": "noise"}
 
 
 def test_options_are_brought_to_the_type_of_the_signature():

@@ -73,6 +73,30 @@ def test_resumed_weights_are_the_same_to_the_bit(tmp_path, monkeypatch, name, st
     torch.testing.assert_close(weights(tmp_path / "resumed"), weights(tmp_path / "straight"), rtol=0, atol=0)
 
 
+def test_balanced_training_resumes_to_the_bit(tmp_path, monkeypatch):
+    train(job(tmp_path / "straight", balance="sampler"))
+    with monkeypatch.context() as patched:
+        stop_at(patched, 7)
+        with pytest.raises(KeyboardInterrupt):
+            train(job(tmp_path / "resumed", balance="sampler"))
+    train(job(tmp_path / "resumed", balance="sampler"))
+    torch.testing.assert_close(weights(tmp_path / "resumed"), weights(tmp_path / "straight"), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["source_only", "dann", "supervised"])
+def test_balanced_every_method_sees_rare_classes_as_often(tmp_path, monkeypatch, name):
+    seen, made = [], job(tmp_path, name, balance="sampler", steps=30, batch_norm=False)
+    made.labels, forward = np.repeat([0, 1, 2], [50, 7, 3]), type(made.method).forward
+
+    def looking(self, source, *rest):
+        seen.append(source.labels)
+        return forward(self, source, *rest)
+
+    monkeypatch.setattr(type(made.method), "forward", looking)
+    train(made)
+    np.testing.assert_allclose(torch.cat(seen).bincount() / 240, 1 / 3, atol=0.01)
+
+
 def test_the_log_of_a_resumed_training_is_that_of_a_straight_one(tmp_path, monkeypatch):
     train(job(tmp_path / "straight"))
     with monkeypatch.context() as patched:

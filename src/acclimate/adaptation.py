@@ -55,6 +55,7 @@ def adapt(
     weights: str | None = None,
     image_size: int | None = None,
     precision: str | None = None,
+    augment: str | None = None,
     score: Any = None,
     positive: Sequence[str] = (),
     tta: Sequence[str] = (),
@@ -86,11 +87,13 @@ def adapt(
         drop: Columns of a table to leave out.
         task: ``classification``, ``regression``, or ``auto``: regression if the labels are numbers with fractions, or
             numbers about as many as examples.
-        settings: Options by dotted name: the method's own, ``train.…``, ``pretrain.…``,
-            ``finetune.…``, ``backbone.…``.
+        settings: Options by dotted name: the method's own, ``train.…``, ``pretrain.…``, ``finetune.…``, ``backbone.…``,
+            ``augment.…``.
         weights: A local file with the backbone's weights.
         image_size: Pixels a side that images are brought to.
         precision: ``32-true``, ``bf16-mixed`` …
+        augment: What is done to the examples of both domains in training: ``none``, ``flip_crop``, ``trivial``,
+            ``noise``; of one alone by the settings ``augment.source`` and ``augment.target``.
         score: Labelled target, read after training is over and only for scores.
         positive: Classes that are positive together, for the AUC; without them it is that of each against the rest.
         tta: Views of each image that answers are averaged over, for scores beside the plain ones: ``hflip``,
@@ -108,7 +111,7 @@ def adapt(
     asked = Asked(
         method=method, pretrain=pretrain, finetune=finetune, backbone=backbone, steps=steps, seeds=seeds, label=label,
         text=text, drop=drop, task=task, settings=settings, weights=weights, image_size=image_size,
-        precision=precision, score=score, positive=positive, tta=tta, target_labels=target_labels,
+        precision=precision, augment=augment, score=score, positive=positive, tta=tta, target_labels=target_labels,
     )  # fmt: skip
     plan = make_plan(source, target, asked)
     run, made = _open(output, plan.recipe, resume)
@@ -180,6 +183,7 @@ def _training(run: RunFolder, plan: Plan, seed: int, phase: str, devices: int, s
     return Job(
         run, phase, seed, method, recipe.train, here, known, read(plan.target),
         source.validation, source.validation_labels, devices, show, layers, recipe.finetune, below,
+        recipe.augment,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from acclimate.augmentation import PLAIN, Augment
 from acclimate.data.loaders import Loader, pairs
 from acclimate.errors import BadInput
 from acclimate.finetune import FROZEN, Layer
@@ -57,6 +58,7 @@ def fit(
     read_every: int = 1,
     compiled: bool = False,
     thaw: Callable[[float], None] = lambda progress: None,
+    augment: Augment = PLAIN,
 ) -> Iterator[Step]:
     """Train from step ``start`` to ``steps``, yielding the losses of each.
 
@@ -78,6 +80,7 @@ def fit(
         read_every: Steps between readings of the losses, which make a GPU wait; they come late, but all come.
         compiled: Have torch compile the method.
         thaw: Told the progress before each step; has layers stand still until their time has come.
+        augment: What is done to the batches before the method sees them, on its device.
 
     Raises:
         Diverged: A loss is not finite.
@@ -88,7 +91,7 @@ def fit(
         module.compile()
     forward, backward, optimizer = _set_up(fabric, module, optimizer)
     trained = [p for group in optimizer.param_groups for p in group["params"]]
-    batches = _on_device(fabric, pairs(source, target, start * accumulate))
+    batches = augment(_on_device(fabric, pairs(source, target, start * accumulate)))
     unread: list[tuple[int, dict[str, Tensor]]] = []
     for step in range(start, steps):
         if step % pass_steps == 0:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from acclimate import backbones, data, finetune, fitting, methods
+from acclimate import augmentation, backbones, data, finetune, fitting, methods
 from acclimate.data import Domain, preprocess
 from acclimate.data.arrays import from_arrays
 from acclimate.data.inputs import DenseInputs, Index, Inputs
@@ -26,6 +26,7 @@ from acclimate.methods.base import Method
 from acclimate.nn import Classifier
 from acclimate.recipe import (
     LINEAR,
+    Augmentation,
     Options,
     Place,
     Pretraining,
@@ -34,6 +35,7 @@ from acclimate.recipe import (
     Settings,
     Task,
     Training,
+    check_augmentation,
     check_options,
     check_training,
     parse_settings,
@@ -47,7 +49,7 @@ AUTO_METHOD: Mapping[Task, str] = {"classification": "mcc", "regression": "deep_
 
 Of those that can learn numbers DeepCORAL has no adversary, and at the paper's scale it stays near the baseline.
 """
-WITH_LABELS = {"batch_norm", "validation", "validate_every", "patience"}
+WITH_LABELS = {"balance", "batch_norm", "validation", "validate_every", "patience"}
 """Settings of a training that say nothing where there are no labels and one set of images."""
 BOTTLENECK = 256
 """Features that are left to move where the backbone is frozen, as in SHOT (arXiv:2002.08546)."""
@@ -73,6 +75,7 @@ class Asked:
     weights: str | None = None
     image_size: int | None = None
     precision: str | None = None
+    augment: str | None = None
     score: Any = None
     positive: Sequence[str] = ()
     tta: Sequence[str] = ()
@@ -187,6 +190,7 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     parsed, options, training = _decided_linear(method, asked) if linear else _decided(method, asked)
     pretrain = _pretraining(method, asked, parsed, training, linear=linear)
     _check_task(method, task)
+    _check_balance(training, task)
     here.require_source(task)
     there = _target(target, place)
     labelled = _target_labels(asked.target_labels, method, place)
@@ -197,6 +201,7 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     more = {**parsed.backbone, **({"weights": asked.weights} if asked.weights else {})}
     if finetune.freezes_all(rung) and _moves_features(method):
         more.setdefault("bottleneck", BOTTLENECK)
+    met = {"source": True, "target": not linear and _looks_at_the_target(method)}
     known = fitting.options() if linear else backbones.options(name)
     of_backbone = check_options(f"backbone {name}", more, known)
     wants = backbones.Wants() if linear else backbones.wants(name, here.kind, of_backbone)
@@ -219,6 +224,7 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
         pretrain=pretrain,
         finetune=rung,
         finetune_options=check_options(f"--finetune {rung}", parsed.finetune, finetune.options(rung)),
+        augment=Augmentation() if linear else _augmentation(parsed, asked, shape_of(fitted), met),
         image_size=asked.image_size,
         seeds=tuple(range(asked.seeds)) if isinstance(asked.seeds, int) else tuple(asked.seeds),
         task=task,
@@ -267,6 +273,7 @@ def _decided_linear(method: str, asked: Asked) -> tuple[Settings, Options, Train
     options = check_options(f"method {method}", parsed.options, _options(method))
     told = {"--steps": asked.steps, "--precision": asked.precision, "--weights": asked.weights}
     told |= {f"train.{key}": True for key in parsed.train if key != "validation"}
+    told |= {"--augment": asked.augment} | {f"augment.{key}": True for key in parsed.augment}
     for name, value in told.items():
         if value is not None:
             raise BadInput(f"{name}: says how a network is trained, and {method} fits a linear model; leave it out")
@@ -294,6 +301,8 @@ def _from_run(origin: Run, target: Any, asked: Asked) -> Plan:
         raise BadInput(f"backbone.{next(iter(parsed.backbone))}: the Run has its backbone already; leave it out")
     if training.patience:
         raise BadInput("train.patience: stops by the source's validation split, and a Run holds none; leave it out")
+    if training.balance != "none":
+        raise BadInput("train.balance: is of the source's classes, and a Run holds no example; leave it out")
     rung = before.finetune if asked.finetune == "auto" else _rung(asked, method, linear=False)
     same = rung == before.finetune and not parsed.finetune
     moves = before.finetune_options if same else parsed.finetune
@@ -307,6 +316,7 @@ def _from_run(origin: Run, target: Any, asked: Asked) -> Plan:
             "train": training,
             "finetune": rung,
             "finetune_options": check_options(f"--finetune {rung}", moves, finetune.options(rung)),
+            "augment": _augmentation(parsed, asked, shape_of(fitted), {"source": False, "target": True}),
             "seeds": _seeds_of(origin, asked.seeds),
             "origin": str(origin.path),
         }
@@ -391,6 +401,21 @@ def _settings(asked: Asked) -> Settings:
     return parsed
 
 
+def _augmentation(parsed: Settings, asked: Asked, shape: backbones.Shape, met: Mapping[str, bool]) -> Augmentation:
+    """What is done to each domain: what ``--augment`` says to those that are ``met``, unless it is set for one."""
+    for domain in parsed.augment.keys() & met.keys():
+        if not met[domain]:
+            raise BadInput(f"augment.{domain}: nothing is learnt here from examples of the {domain}; leave it out")
+    both = {} if asked.augment is None else {domain: asked.augment for domain in met if met[domain]}
+    augment = check_augmentation({**both, **parsed.augment})
+    augmentation.check(augment, images=shape.images, sparse=shape.sparse)
+    return augment
+
+
+def _looks_at_the_target(method: str) -> bool:
+    return bool(methods.get(method).needs & {"target", "target_labels"})
+
+
 def _target(given: Any, place: Place) -> Domain:
     there = _domain(given, "target", place)
     if there.labels is not None:
@@ -472,6 +497,11 @@ def _check_task(method: str, task: Task) -> None:
     if method in methods.names() and task not in methods.get(method).tasks:
         can = [name for name in methods.names() if task in methods.get(name).tasks] + shallow.names()
         raise BadInput(f"method {method} is for classes, and this is a regression; those that can are {', '.join(can)}")
+
+
+def _check_balance(training: Training, task: Task) -> None:
+    if training.balance != "none" and task == "regression":
+        raise BadInput("train.balance: is for classes, and this is a regression; leave it out")
 
 
 def _check_labelled(domain: Domain | None, recipe: Recipe, fitted: Preprocess) -> None:

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -20,6 +20,9 @@ Task = Literal["classification", "regression"]
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+P = TypeVar("P", bound=_Part)
 
 
 class Training(_Part):
@@ -42,6 +45,9 @@ class Training(_Part):
     validate_every: int = Field(200, ge=1, description="steps between looks at the source's validation split")
     patience: int | None = Field(None, ge=1, description="looks without a better loss before it stops early")
     save_every: int = Field(200, ge=1, description="steps between checkpoints")
+    balance: Literal["none", "sampler"] = Field(
+        "none", description="sampler: rows of every class of the source come equally often"
+    )
     cache_mb: int = Field(1024, ge=0, description="memory for decoded images, over both domains, of each process")
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"] = "32-true"
     cache_features: bool = Field(True, description="run a backbone that never moves once for each example")
@@ -55,6 +61,18 @@ class Pretraining(_Part):
     options: Options = {}
     on: Literal["target", "source", "both"] = Field("target", description="whose examples it learns from")
     train: Training = Training()
+
+
+class Augmentation(_Part):
+    """What is done to the examples of each domain in training, anew each time one comes."""
+
+    source: Literal["none", "flip_crop", "trivial", "noise"] = "none"
+    target: Literal["none", "flip_crop", "trivial", "noise"] = "none"
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is done to one of them."""
+        return (self.source, self.target) != ("none", "none")
 
 
 class Place(_Part):
@@ -86,6 +104,7 @@ class Recipe(_Part):
     pretrain: Pretraining | None = None
     finetune: str = "full"
     finetune_options: Options = {}
+    augment: Augmentation = Augmentation()
     image_size: int | None = Field(None, ge=8)
     seeds: tuple[int, ...] = (0,)
     task: Task = "classification"
@@ -146,10 +165,11 @@ class Settings(BaseModel):
     train: Options = {}
     pretrain: Options = {}
     finetune: Options = {}
+    augment: Options = {}
 
 
 def parse_settings(texts: Mapping[str, Any]) -> Settings:
-    """Sort dotted keys: those of ``train.``, ``backbone.``, ``pretrain.`` and ``finetune.``; others are the method's.
+    """Sort dotted keys: of ``train.``, ``backbone.``, ``pretrain.``, ``finetune.``, ``augment.``; else the method's.
 
     Args:
         texts: Keys with values that are YAML texts (from a command line) or Python's own.
@@ -161,7 +181,7 @@ def parse_settings(texts: Mapping[str, Any]) -> Settings:
     for key, text in texts.items():
         value = _value(key, text) if isinstance(text, str) else text
         first, _, rest = key.partition(".")
-        if rest and first in {"train", "backbone", "pretrain", "finetune"}:
+        if rest and first in Settings.model_fields.keys() - {"options"}:
             getattr(settings, first)[rest] = value
         elif rest:
             inner = settings.options.setdefault(first, {})
@@ -186,13 +206,26 @@ def check_training(given: Mapping[str, Any], of: str = "train") -> Training:
     Raises:
         BadInput: A key is unknown or a value does not fit.
     """
+    return _checked(Training, of, given)
+
+
+def check_augmentation(given: Mapping[str, Any]) -> Augmentation:
+    """Augmentation of each domain from ``given``, none for the rest.
+
+    Raises:
+        BadInput: A domain or an augmentation is unknown.
+    """
+    return _checked(Augmentation, "augment", given)
+
+
+def _checked(kind: type[P], name: str, given: Mapping[str, Any]) -> P:
     for key in given:
-        if key not in Training.model_fields:
-            raise BadInput(f"{of} has no setting {key!r}; {did_you_mean(key, Training.model_fields)}")
+        if key not in kind.model_fields:
+            raise BadInput(f"{name} has no setting {key!r}; {did_you_mean(key, kind.model_fields)}")
     try:
-        return Training.model_validate(given)
+        return kind.model_validate(given)
     except ValidationError as error:
-        raise BadInput(_first(error, f"{of}.")) from error
+        raise BadInput(_first(error, f"{name}.")) from error
 
 
 def check_options(owner: str, given: Mapping[str, Any], known: Mapping[str, inspect.Parameter]) -> Options:

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from acclimate.augmentation import AUGMENTATIONS
 from acclimate.data import Domain
 from acclimate.data.inputs import Index, Inputs
 from acclimate.evaluate import metrics
@@ -17,10 +19,11 @@ from acclimate.evaluate.predictor import Said, load_model, say
 from acclimate.features import Features, frozen
 from acclimate.nn import Classifier
 from acclimate.plan import Plan
-from acclimate.report.snippets import keep_snippets
+from acclimate.report.snippets import STRIP, keep_snippets, keep_strip
 from acclimate.run import RunFolder
 from acclimate.validators.atc import atc
 from acclimate.validators.collapse import collapsed, flattened
+from acclimate.views import WHOLE
 
 log = logging.getLogger("acclimate")
 
@@ -64,11 +67,27 @@ def score(run: RunFolder, plan: Plan) -> None:
         if seed == plan.recipe.seeds[0]:
             for place, part in parts.items():
                 keep_snippets(run, place, part.domain)
+            _keep_strips(run, plan)
         if scored is not None:
             parts["scored"] = Part(scored)
         _write_said(run, plan, seed, parts)
     of_phase = _parts_of_numbers if plan.recipe.task == "regression" else _parts
     _write_scores(run, plan, {phase: of_phase(run, plan, phase, scored) for phase in plan.recipe.phases})
+
+
+def _keep_strips(run: RunFolder, plan: Plan) -> None:
+    """Keep a few images of each augmented domain, as they are and as a step of training may have seen them."""
+    if not plan.shape.images:
+        return
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(plan.recipe.seeds[0])
+        for name, domain in (("source", plan.source), ("target", plan.target)):
+            how = getattr(plan.recipe.augment, name)
+            if how == "none" or domain is None:
+                continue
+            rows = np.linspace(0, len(domain) - 1, min(STRIP, len(domain))).astype(np.int64)
+            plain = plan.read(domain.take(rows)).batch(np.arange(len(rows)))
+            keep_strip(run, name, plain, AUGMENTATIONS[how](plain, WHOLE))
 
 
 def _write_said(run: RunFolder, plan: Plan, seed: int, parts: Mapping[str, Part]) -> None:

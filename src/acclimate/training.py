@@ -24,17 +24,19 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
+from acclimate.augmentation import Augment
 from acclimate.data.inputs import DenseInputs, Inputs, rows_of
 from acclimate.data.labels import Truth
-from acclimate.data.loaders import Loader, Sampler
+from acclimate.data.loaders import BalancedSampler, Loader, Sampler
 from acclimate.engine import RATES, Diverged, Step, fit, make_optimizer
 from acclimate.errors import BadInput
 from acclimate.finetune import Layer, Thaw, merge
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, Domain, DomainNorm, label_loss
-from acclimate.recipe import Training
+from acclimate.recipe import Augmentation, Training
 from acclimate.run import RunFolder
 from acclimate.types import Outputs
+from acclimate.views import Share
 
 STATISTICS_ROWS = 10_000
 """Rows of a domain that batch norm's statistics are taken from after training."""
@@ -60,6 +62,7 @@ class Job:
         layers: Of the backbone, lowest first, and how each moves; all move if there are none.
         rung: Of the ladder, which those are of.
         below: Weights of a frozen backbone whose features stand for the examples; they are written with the others.
+        augment: What is done to the examples of each domain.
     """
 
     run: RunFolder
@@ -77,6 +80,7 @@ class Job:
     layers: Sequence[Layer] = ()
     rung: str = "full"
     below: Mapping[str, Tensor] = field(default_factory=dict)
+    augment: Augmentation = field(default_factory=Augmentation)
 
 
 def train(job: Job) -> None:
@@ -145,6 +149,7 @@ def _train(fabric: Fabric, job: Job) -> None:
         read_every=1 if fabric.device.type == "cpu" else math.gcd(training.validate_every, training.save_every, 10),
         compiled=training.compile,
         thaw=Thaw(method.model, job.layers),
+        augment=_augment(fabric, job),
     )
     try:
         shown = _show(steps, job, fabric, start) if job.show and log else steps
@@ -246,15 +251,22 @@ def _loader(fabric: Fabric, job: Job, roles: set[str]) -> Loader:
     if not roles & job.method.needs:
         # as many rows as a batch has: a pass over fewer would be shuffled anew for each of them
         inputs, labels = DenseInputs(np.empty((training.batch_size, 0), dtype=np.float32)), None
-    sampler = Sampler(
-        len(inputs),
-        training.batch_size,
-        seed=job.seed,
-        stream=int(labelled),
-        rank=fabric.global_rank,
-        world=fabric.world_size,
-    )
+    order = {"seed": job.seed, "stream": int(labelled), "rank": fabric.global_rank, "world": fabric.world_size}
+    sampler = Sampler(len(inputs), training.batch_size, **order)
+    if labels is not None and training.balance == "sampler":
+        sampler = BalancedSampler(labels.astype(np.int64), training.batch_size, **order)
     return Loader(inputs, sampler, labels, pinned=fabric.device.type == "cuda")
+
+
+def _augment(fabric: Fabric, job: Job) -> Augment:
+    """What is done to the batches of those domains that the method looks at."""
+    needs, asked = job.method.needs, job.augment
+    labelled = asked.target if "target_labels" in needs else asked.source
+    return Augment(
+        labelled if needs & {"source", "target_labels"} else "none",
+        asked.target if "target" in needs else "none",
+        Share(fabric.global_rank, fabric.world_size),
+    )
 
 
 class _Checkpoint:

@@ -9,6 +9,7 @@ example, so that a training that is cut off goes on to the same weights.
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,6 +25,29 @@ OPERATIONS = (
 """What a strong view of an image is made of."""
 LUMA = (0.299, 0.587, 0.114)
 """How much red, green and blue count for the grey of a colour (ITU-R BT.601)."""
+
+
+class Share(NamedTuple):
+    """Which rows of a batch one of several processes has: every ``world``-th from ``rank`` on.
+
+    What is drawn is drawn for the whole batch, so that several processes do to each example what one would.
+    """
+
+    rank: int = 0
+    world: int = 1
+
+    def uniform(self, x: Tensor, *shape: int) -> Tensor:
+        """Numbers from 0 to 1, ``(n, *shape)``, for ``x (n, …)``."""
+        return torch.rand(len(x) * self.world, *shape, device=x.device, dtype=torch.float32)[self.rank :: self.world]
+
+    def normal(self, x: Tensor) -> Tensor:
+        """Normal numbers in the shape of ``x (n, …)``."""
+        shape = (len(x) * self.world, *x.shape[1:])
+        return torch.randn(shape, device=x.device, dtype=torch.float32)[self.rank :: self.world]
+
+
+WHOLE = Share()
+"""All rows: there is one process."""
 
 
 def weak(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
@@ -86,6 +110,68 @@ def strong(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
     return torch.where(kept, _noisy(x, 0.3 * strength), x.mean(0))
 
 
+def flip_crop(x: Tensor, share: Share = WHOLE) -> Tensor:
+    """Images mirrored left to right half of the time, and a part of each brought to the whole's size.
+
+    The part has from 0.7 to 1 of the area, and its sides are as 3:4 to 4:3 where that leaves neither longer than the
+    image's. Not for digits or text, which must not be mirrored.
+
+    Args:
+        x: Images ``(n, c, h, w)``.
+        share: Which rows of the whole batch they are.
+
+    Reference:
+        Crops of random size and shape: Szegedy et al., Going Deeper with Convolutions, CVPR 2015. arXiv:1409.4842;
+        the least area is that of the code of Gulrajani and Lopez-Paz, In Search of Lost Domain Generalization, ICLR
+        2021. arXiv:2007.01434
+    """
+    return _as(x, _cropped(x.float(), share.uniform(x, 5), 0.7, flip=True))
+
+
+def trivial(x: Tensor, share: Share = WHOLE) -> Tensor:
+    """Images that each get one operation drawn from `OPERATIONS`, of a magnitude drawn from all: TrivialAugment.
+
+    Operations and ranges are those of `strong`; the paper's 31 magnitudes are a continuum here.
+
+    Args:
+        x: Images ``(n, c, h, w)``.
+        share: Which rows of the whole batch they are.
+
+    Reference:
+        Müller and Hutter, TrivialAugment: Tuning-free Yet State-of-the-Art Data Augmentation, ICCV 2021.
+        arXiv:2103.10158
+    """
+    drawn = share.uniform(x, 3)
+    chosen, level, sign = (drawn[:, 0] * len(OPERATIONS)).long(), drawn[:, 1], 2 * drawn[:, 2].round() - 1
+    toned = _toned(x.float().contiguous(), chosen, level)
+    return _as(x, _resampled(toned, _move(chosen, level * sign)))
+
+
+def noise(x: Tensor, share: Share = WHOLE) -> Tensor:
+    """Gaussian noise: of images, with a standard deviation of each that is drawn up to a tenth of the range.
+
+    Vectors and rows of tables, which come standardised, get noise of a tenth of a standard deviation.
+
+    Args:
+        x: Images ``(n, c, h, w)`` or vectors ``(n, d)``.
+        share: Which rows of the whole batch they are.
+    """
+    if x.ndim == 2:
+        return x + 0.1 * share.normal(x).to(x.dtype)
+    scale = 25.5 * share.uniform(x, 1, 1, 1)
+    return _as(x, (x + scale * share.normal(x)).clamp(0, 255))
+
+
+def _resampled(y: Tensor, move: Tensor) -> Tensor:
+    """Images whose pixels are those that ``move (n, 3, 3)`` looks at; black beyond the border."""
+    return grid_sample(y, affine_grid(move[:, :2], list(y.shape), align_corners=False), align_corners=False)
+
+
+def _as(x: Tensor, y: Tensor) -> Tensor:
+    """``y`` in the type and the memory layout of ``x``."""
+    return torch.empty_like(x).copy_(y if x.dtype.is_floating_point else y.round())
+
+
 def _thinned(x: Tensor, share: float) -> Tensor:
     share = min(share, 0.9)
     kept = torch.rand(x.values().shape, device=x.device) >= share
@@ -134,9 +220,8 @@ def _augmented(x: Tensor, strength: float, flip: bool) -> Tensor:
     for i in (0, 1):
         y = _toned(y, chosen[:, i], level[:, i])
         move = move @ _move(chosen[:, i], level[:, i] * sign[:, i])
-    y = grid_sample(y, affine_grid(move[:, :2], list(y.shape), align_corners=False), align_corners=False)
-    y = torch.where(_square(drawn[:, 7:], min(strength, 1.0) / 2, y), 127.0, y)
-    return torch.empty_like(x).copy_(y if x.dtype.is_floating_point else y.round())
+    y = _resampled(y, move)
+    return _as(x, torch.where(_square(drawn[:, 7:], min(strength, 1.0) / 2, y), 127.0, y))
 
 
 def _toned(x: Tensor, chosen: Tensor, level: Tensor) -> Tensor:

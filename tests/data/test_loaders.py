@@ -6,10 +6,11 @@ import samples
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.utils.class_weight import compute_sample_weight
 
 from acclimate.data import load
 from acclimate.data.inputs import DenseInputs, ImageInputs
-from acclimate.data.loaders import Loader, Sampler, pairs, split
+from acclimate.data.loaders import BalancedSampler, Loader, Sampler, pairs, split
 
 rows, sizes, seeds = st.integers(1, 40), st.integers(1, 24), st.integers(0, 2**31)
 
@@ -54,6 +55,52 @@ def test_two_streams_are_in_different_order(n, seed):
 def test_two_passes_are_in_different_order(n, seed):
     sampler = Sampler(n, 1, seed=seed)
     assert not np.array_equal(sampler.order(0), sampler.order(1))
+
+
+@st.composite
+def classes(draw):
+    """Labels of classes that are not equally frequent; some of those in between do not occur."""
+    counts = draw(st.lists(st.integers(1, 12), min_size=1, max_size=4))
+    return np.random.default_rng(0).permutation(np.repeat(2 * np.arange(len(counts)), counts))
+
+
+@given(classes(), sizes, seeds)
+def test_balanced_batches_have_each_class_equally_often(labels, size, seed):
+    sampler = BalancedSampler(labels, size, seed=seed)
+    drawn = np.concatenate([labels[sampler.indices(i)] for i in range(6)])
+    counts = np.bincount(drawn)[np.unique(labels)]
+    assert counts.sum() == 6 * size
+    assert counts.max() - counts.min() <= 1
+
+
+@given(classes(), seeds)
+def test_balanced_rows_of_a_class_come_equally_often(labels, seed):
+    sampler = BalancedSampler(labels, 1, seed=seed)
+    times = np.bincount(np.concatenate([sampler.order(epoch) for epoch in range(20)]), minlength=len(labels))
+    for c in np.unique(labels):
+        assert np.ptp(times[labels == c]) <= 1
+
+
+@given(classes(), sizes, seeds, st.lists(st.integers(0, 60), max_size=8))
+def test_a_balanced_batch_depends_on_nothing_before(labels, size, seed, history):
+    sampler = BalancedSampler(labels, size, seed=seed)
+    for step in history:
+        sampler.indices(step)
+    np.testing.assert_array_equal(sampler.indices(5), BalancedSampler(labels, size, seed=seed).indices(5))
+
+
+@given(classes(), st.integers(1, 6), st.integers(1, 4), seeds)
+def test_processes_share_out_the_balanced_batch(labels, each, world, seed):
+    parts = [BalancedSampler(labels, each * world, seed=seed, rank=r, world=world).indices(3) for r in range(world)]
+    whole = BalancedSampler(labels, each * world, seed=seed).indices(3)
+    np.testing.assert_array_equal(np.stack(parts, axis=1).ravel(), whole)
+
+
+def test_the_balanced_loss_is_that_of_weighted_examples():
+    losses, labels = np.random.default_rng(0).random(60), np.repeat([0, 1, 2], [40, 15, 5])
+    weights = compute_sample_weight("balanced", labels)  # n / (k n_c)
+    drawn = BalancedSampler(labels, 60 * 40, seed=0).indices(0)
+    assert losses[drawn].mean() == pytest.approx((weights * losses).mean(), abs=1e-3)
 
 
 @given(st.integers(0, 12))

@@ -44,7 +44,9 @@ def scored(tmp_path_factory):
 
     target = pictures(1)
     place = tmp_path_factory.mktemp("report") / "scored"
-    return adapt(pictures(0), target[0], place, method="dann", steps=3, seeds=2, score=target, tta=["hflip"])
+    return adapt(
+        pictures(0), target[0], place, method="dann", steps=3, seeds=2, score=target, tta=["hflip"], augment="trivial"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,29 @@ def test_every_measure_is_told_with_its_spread_and_with_views(scored):
     assert "averaged over the example and its views hflip" in said
 
 
+def test_augmented_images_are_shown_below_plain_ones(scored):
+    said, text = words(scored), scored.file("report.html").read_text("utf-8")
+    assert "Augmentation trivial of the source, trivial of the target" in said
+    assert "What training saw" in said
+    assert text.count('alt="the example, augmented"') == 16
+
+
+def test_without_augmentation_there_is_no_strip(unscored):
+    assert "What training saw" not in words(unscored)
+
+
+def test_a_run_from_before_there_was_an_auc_is_still_drawn(scored, copy):
+    run, old = copy(scored), scored.scores
+    for part in (old, old["source_only"]):
+        part["target"] = {name: part["target"][name] for name in ("accuracy", "f1", "log_loss")}
+        del part["target_tta"]
+    del old["tta"], old["positive"]
+    run.write_json("scores.json", old)
+    write_report(run)
+    assert "Log loss" in words(run)
+    assert "AUC" not in words(run)
+
+
 def test_means_over_seeds_are_called_so(scored):
     assert "Scores are means over 2 seeds" in words(scored)
 

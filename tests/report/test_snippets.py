@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 import samples
+import torch
 from PIL import Image
 
 from acclimate import data
@@ -74,3 +75,17 @@ def test_shown_rows_are_among_those_with_features():
 
     with_features = np.random.default_rng(0).permutation(5000)[:FEATURE_ROWS]
     assert set(snippets.shown(5000)) <= set(with_features)
+
+
+def test_a_strip_comes_back_as_pairs(run):
+    plain = torch.randint(0, 256, (3, 3, 100, 80), dtype=torch.uint8)
+    snippets.keep_strip(run, "source", plain, 255 - plain)
+    kept = snippets.read_strip(run, "source")
+    assert len(kept) == 3
+    above, below = (np.asarray(opened(address), dtype=float) for address in kept[0])
+    assert above.shape == (64, 51, 3)
+    np.testing.assert_allclose(above + below, 255, atol=60)
+
+
+def test_without_a_strip_there_are_no_pairs(run):
+    assert snippets.read_strip(run, "target") == []

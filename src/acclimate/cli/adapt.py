@@ -43,7 +43,9 @@ def adapt(
     ] = "auto",
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="key=value: an option of the method, train.…, finetune.…, pretrain.…, backbone.…"),
+        typer.Option(
+            "--set", help="key=value: the method's own, train.…, finetune.…, pretrain.…, backbone.…, augment.…"
+        ),
     ] = None,
     score: Annotated[str | None, typer.Option(help="Labelled target, read after training, for scores alone.")] = None,
     positive: Annotated[
@@ -54,6 +56,9 @@ def adapt(
     ] = None,
     target_labels: Annotated[
         str | None, typer.Option(help="Labelled target to train on; for `supervised` alone.")
+    ] = None,
+    augment: Annotated[
+        str | None, typer.Option(help="In training, of both domains: none, flip_crop, trivial or noise.")
     ] = None,
     precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed, 16-mixed …")] = None,
     devices: Annotated[int, typer.Option(help="Processes, or GPUs.")] = 1,
@@ -69,7 +74,8 @@ def adapt(
             source, target, output, method=method, pretrain=pretrain, finetune=finetune, backbone=backbone,
             weights=weights, image_size=image_size, steps=steps, seeds=seeds, label=label, text=text,
             drop=columns(drop), task=task, settings=pairs(set_), score=score, positive=columns(positive),
-            tta=columns(tta), target_labels=target_labels, precision=precision, devices=devices, resume=resume,
+            tta=columns(tta), target_labels=target_labels, augment=augment, precision=precision, devices=devices,
+            resume=resume,
             show=True,
         )  # fmt: skip
     except KeyboardInterrupt:

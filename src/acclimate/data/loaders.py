@@ -17,6 +17,10 @@ SPARSE_BATCHES = 16
 """Batches of compressed rows that are picked in one go."""
 
 
+OF_CLASSES = 1000
+"""The streams from which on are those of single classes."""
+
+
 class Sampler:
     """An endless stream of shuffled passes over ``n`` rows, cut into batches; batch ``i`` depends on nothing before.
 
@@ -54,6 +58,43 @@ class Sampler:
         if epoch != self._epoch:
             rng = np.random.default_rng([self.seed, self.stream, epoch])
             self._epoch, self._order = epoch, rng.permutation(self.n)
+        return self._order
+
+
+class BalancedSampler(Sampler):
+    r"""An endless stream of passes in which each class comes as often as any other, as near to evenly as can be.
+
+    A pass has :math:`m = \lceil n / k \rceil` rows of each of the ``k`` classes that occur, one of each class in every
+    ``k`` rows on end. Rows of a class come in shuffled passes of its own, so that each of them is used as often as any
+    other, those of a rare class more often than those of a frequent one. The loss of a batch has in expectation the
+    value, and the gradient, of the loss in which each example of class :math:`c` counts :math:`n / (k \, n_c)` times.
+
+    Args:
+        labels: Class of each row ``(n,)``.
+        batch_size: As for `Sampler`, as the others are.
+        seed: All that the order depends on, with ``stream``.
+        stream: Tells apart domains that share a seed.
+        rank: Which process this is.
+        world: How many there are.
+    """
+
+    def __init__(
+        self, labels: NDArray[np.int64], batch_size: int, *, seed: int, stream: int = 0, rank: int = 0, world: int = 1
+    ):
+        classes = [np.flatnonzero(labels == c) for c in np.unique(labels)]
+        each = -(-len(labels) // len(classes))
+        super().__init__(each * len(classes), batch_size, seed=seed, stream=stream, rank=rank, world=world)
+        streams = range(OF_CLASSES + stream * len(classes), OF_CLASSES + (stream + 1) * len(classes))
+        self._classes = [
+            (rows, Sampler(len(rows), each, seed=seed, stream=own)) for rows, own in zip(classes, streams, strict=True)
+        ]
+
+    def order(self, epoch: int) -> Index:
+        """The order of one pass."""
+        if epoch != self._epoch:
+            rng = np.random.default_rng([self.seed, self.stream, epoch])
+            rows = np.stack([rows[own.indices(epoch)] for rows, own in self._classes], 1)
+            self._epoch, self._order = epoch, rng.permuted(rows, axis=1).ravel()
         return self._order
 
 

@@ -20,7 +20,7 @@ from acclimate.report.embed import embed
 from acclimate.report.losses import read_losses
 from acclimate.report.measures import measures
 from acclimate.report.outputs import Codes, Outputs, S
-from acclimate.report.snippets import Snippet, read_snippets, shown
+from acclimate.report.snippets import Snippet, read_snippets, read_strip, shown
 from acclimate.run import RunFolder
 
 EXAMPLES = 12
@@ -74,6 +74,7 @@ class Contents(Generic[S]):
             "phases": self.phases,
             "names": plots.NAMES,
             "measures": measures(self.scores, self.phases),
+            "strips": {domain: pairs for domain in self._augmented if (pairs := read_strip(self.run, domain))},
             "n_here": len(self.last(self.outputs.source)),
             "n_there": len(self.last(self.outputs.scored or self.outputs.target)),
             "page": {"figures": figures, "points": self._points()},
@@ -153,6 +154,11 @@ class Contents(Generic[S]):
     def _snippet(self, place: str, row: int) -> Snippet:
         return self.snippets[place].get(row, Snippet())
 
+    @property
+    def _augmented(self) -> dict[str, str]:
+        """What was done in training to which domain."""
+        return {domain: name for domain, name in self.recipe.augment.model_dump().items() if name != "none"}
+
     def _losses(self) -> dict[str, plots.Figure]:
         return {f"loss {name}": figure for name, figure in plots.courses(read_losses(self.run)).items()}
 
@@ -167,6 +173,7 @@ class Contents(Generic[S]):
             "Backbone": " ".join(
                 [self.recipe.backbone, *(f"{k}={v}" for k, v in self.recipe.backbone_options.items())]
             ),
+            "Augmentation": ", ".join(f"{name} of the {domain}" for domain, name in self._augmented.items()),
             "Seeds": ", ".join(str(s) for s in self.recipe.seeds),
             "Steps": _steps(train) if network else "",
             "Optimizer": f"{train.optimizer}, rate {train.lr}, {train.schedule}" if network else "",

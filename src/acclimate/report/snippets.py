@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from acclimate.data import Domain
 from acclimate.errors import BadInput
@@ -25,6 +26,8 @@ LETTERS = 280
 """Characters of a text that are kept."""
 COLUMNS = 6
 """Columns of a table's row that are kept."""
+STRIP = 8
+"""Images of a domain that are shown as training sees them."""
 
 
 class Snippet(NamedTuple):
@@ -73,6 +76,36 @@ def read_snippets(run: RunFolder, place: str) -> dict[int, Snippet]:
     }
 
 
+class Pair(NamedTuple):
+    """An image as it is and as training sees it, as ``data:`` addresses."""
+
+    plain: str
+    augmented: str
+
+
+def keep_strip(run: RunFolder, domain: str, plain: Tensor, augmented: Tensor) -> None:
+    """Write some images of ``domain``, uint8 ``(n, 3, h, w)``, as they are and augmented."""
+    columns = {"plain": plain, "augmented": augmented}
+    frame = pl.DataFrame({name: [_pictured(image) for image in of] for name, of in columns.items()})
+    run.write(_strip(domain), frame.write_parquet)
+
+
+def read_strip(run: RunFolder, domain: str) -> list[Pair]:
+    """The images of ``domain`` that `keep_strip` wrote, if any."""
+    path = run.file(_strip(domain))
+    if not path.is_file():
+        return []
+    return [Pair(_address(plain), _address(augmented)) for plain, augmented in pl.read_parquet(path).iter_rows()]
+
+
+def _strip(domain: str) -> str:
+    return f"outputs/strip-{domain}.parquet"
+
+
+def _pictured(image: Tensor) -> bytes:
+    return _shrunk(Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()))
+
+
 def _name(place: str) -> str:
     return f"outputs/snippets-{place}.parquet"
 
@@ -97,6 +130,10 @@ def _thumbnail(images: Any, i: int) -> bytes | None:
     except BadInput:
         return None  # a picture that went bad since training is not worth the report
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    return _shrunk(image)
+
+
+def _shrunk(image: Image.Image) -> bytes:
     image.thumbnail((SIDE, SIDE))
     return min(_encoded(image, "PNG"), _encoded(image, "JPEG"), key=len)
 
