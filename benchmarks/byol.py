@@ -71,30 +71,28 @@ def labelled(target: Domain, each: int, seed: int) -> Domain:
 
 def run(pair: Task, row: str, seed: int, args: argparse.Namespace, steps: int, folder: Path) -> dict[str, Any]:
     """Train once and score the last step."""
-    backbone, more = pair.larger if row == "larger" else (args.backbone or pair.backbone, {})
-    settings = {**more, **dict(item.split("=", 1) for item in args.set)}
-    given = {"target_labels": labelled(pair.target, args.labelled, seed)} if args.labelled else {}
-    if row == "larger":
-        backbone = args.larger or backbone
-        given["weights"] = args.larger_weights
-    else:
-        given["weights"] = args.weights
-    if row == "byol":
-        settings |= {**pair.settings, "pretrain.steps": steps}
-        settings |= {k: v for k, v in (item.split("=", 1) for item in args.set) if k.startswith("pretrain.")}
-    else:
+    backbone, settings = pair.larger if row == "larger" else (pair.backbone, {})
+    asked, weights = (args.larger, args.larger_weights) if row == "larger" else (args.backbone, args.weights)
+    settings = {**({} if asked else settings), **pair.settings, "pretrain.steps": steps}
+    settings |= dict(item.split("=", 1) for item in args.set)
+    if row != "byol":
         settings = {k: v for k, v in settings.items() if not k.startswith("pretrain.")}
-    if args.finetune:
-        given["finetune"] = args.finetune
+    given = {"target_labels": labelled(pair.target, args.labelled, seed)} if args.labelled else {}
+    given |= {"finetune": args.finetune} if args.finetune else {}
     began = time.perf_counter()
     found = acclimate.adapt(
         pair.source, pair.target.without_labels(), folder / "run",
         method="supervised" if args.labelled else "source_only", pretrain=args.pretrain if row == "byol" else None,
-        backbone=backbone, steps=args.train_steps, seeds=[seed], image_size=pair.size, settings=settings,
-        score=pair.test, **given,
+        backbone=asked or backbone, weights=weights, steps=args.train_steps, seeds=[seed], image_size=pair.size,
+        settings=settings, score=pair.test, **given,
     )  # fmt: skip
     scores = {k: found.scores["target"][k] for k in ("accuracy", "log_loss", "f1")}
-    return {**scores, "auc": auc(found), "backbone": backbone, "seconds": round(time.perf_counter() - began, 1)}
+    return {
+        **scores,
+        "auc": auc(found),
+        "backbone": asked or backbone,
+        "seconds": round(time.perf_counter() - began, 1),
+    }
 
 
 def auc(found: Any) -> float:
@@ -169,12 +167,7 @@ def main() -> None:
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     kept = args.out.with_suffix(".jsonl")  # a run that is there already is not repeated
-    told = " ".join(
-        f"--{name.replace('_', '-')} {' '.join(map(str, value)) if isinstance(value, list) else value}"
-        for name, value in vars(args).items()
-        if name not in {"data", "pairs", "rows", "steps", "seeds", "out", "labelled"}
-        and value != parser.get_default(name)
-    )
+    told = changed(parser, args)
     for name in args.pairs:
         pair = task(args.data, name, args.most)
         for seed, row in itertools.product(range(args.seeds), args.rows):
@@ -192,6 +185,14 @@ def main() -> None:
     for r in read(kept):
         tables.setdefault((r["pair"], r["options"], r["labelled"], r["pretrain"]), []).append(r)
     args.out.write_text("\n\n".join([HEAD, *map(table, tables.values())]) + "\n", "utf-8")
+
+
+def changed(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str:
+    """The options that make a table another one, as they were given."""
+    apart = {"data", "pairs", "rows", "steps", "seeds", "out", "labelled"}
+    given = {k: v for k, v in vars(args).items() if k not in apart and v != parser.get_default(k)}
+    texts = {k: " ".join(map(str, v)) if isinstance(v, list) else str(v) for k, v in given.items()}
+    return " ".join(f"--{name.replace('_', '-')} {text}" for name, text in texts.items())
 
 
 def read(kept: Path) -> list[dict[str, Any]]:
