@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from acclimate import methods
-from acclimate.methods import shallow, testtime
+from acclimate.methods import selfsup, shallow, testtime
 from acclimate.shift import label_shift
 
 HERE = Path(__file__).parent / "methods"
@@ -27,6 +27,7 @@ ROOMS = {
     "baseline": "Baselines",
     "align": "Methods that align two domains",
     "sourcefree": "Methods that do without the source",
+    "selfsup": "Self-supervised methods, from which another method goes on",
     "shallow": "Shallow methods, before any scikit-learn classifier",
     "testtime": "Methods that adapt while they predict",
     "label_shift": "Estimators of label shift",
@@ -34,6 +35,7 @@ ROOMS = {
 """In the order of the table; a room that is not here comes after these, by its folder's name."""
 USED = {
     "sourcefree": "acclimate adapt FINISHED_RUN TARGET -o RUN --method {name}",
+    "selfsup": "acclimate adapt SOURCE TARGET -o RUN --pretrain {name} --set pretrain.steps=10000",
     "shallow": 'Adapter(method="{name}").fit(X, y, X_target=X_target)  # from acclimate.sklearn',
     "testtime": "acclimate predict RUN INPUT -o predictions.csv --test-time {name}",
     "label_shift": "acclimate predict RUN INPUT -o predictions.csv --label-shift {name}",
@@ -60,7 +62,7 @@ def entries() -> list[Entry]:
     """Every method there is, room by room."""
     found = [
         Entry(name, kind.summary(name)["family"], kind.get(name), kind.options(name))
-        for kind in (methods, shallow, testtime)
+        for kind in (methods, selfsup, shallow, testtime)
         for name in kind.names()
     ]
     for name, estimator in label_shift.ESTIMATORS.items():
@@ -163,6 +165,13 @@ def _needs(entry: Entry) -> list[str]:
         return ["A finished Run; of the stream nothing but the batch at hand."]
     if entry.room == "label_shift":
         return ["A finished Run, whose held-out source examples calibrate it, and the examples to predict."]
+    if entry.room == "selfsup":
+        return [
+            "Unlabelled images: of the target, or as `pretrain.on` says of the `source` or `both`.",
+            "A backbone, which starts from its own weights, pretrained ones if it has them; the head is made anew.",
+            "Options are set as `pretrain.OPTION`, beside `pretrain.steps`, `pretrain.lr` and all else of a training; "
+            "what is not said is as in the training of the method that goes on.",
+        ]
     domains = {"source": "a labelled source", "target": "an unlabelled target", "target_labels": "a labelled target"}
     needs = " and ".join(domains[need] for need in sorted(entry.is_a.needs))
     lines = [needs[0].upper() + needs[1:] + "."]
@@ -202,6 +211,8 @@ NETS = {"shallow": "support-vector machine", "testtime": "net with batch norm"}
 
 def moons_block(entry: Entry) -> str:
     """What it does to the moons: the picture, and its accuracy over seeds."""
+    if entry.room == "selfsup":
+        return "It has no picture of the moons: what two views of a point in the plane should share, nobody can say."
     if entry.name not in moons():
         return ""
     it, before = moons()[entry.name]

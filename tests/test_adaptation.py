@@ -8,8 +8,11 @@ import torch
 from safetensors.torch import load_file
 
 import acclimate as package
+from acclimate import backbones, training
 from acclimate.data.loaders import split
 from acclimate.errors import BadInput
+from acclimate.evaluate.finding import finding
+from acclimate.evaluate.predictor import shape_of
 
 
 def shifted(n=200, shift=0.0, seed=0):
@@ -242,3 +245,98 @@ def test_the_command_prints_one_json_object(tmp_path, acclimate):
     told = acclimate("adapt", source, target, "-o", tmp_path / "run", "--steps", 2, "--score", target, "--json")
     assert told.code == 0
     assert json.loads(told.out)["kept"] in {"adapted", "source_only"}
+
+
+def patterns(seed=0, n=40):
+    """Noise with a bright half, left or right."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 2
+    x = rng.integers(0, 120, (n, 16, 16)).astype(np.uint8)
+    for picture, code in zip(x, y, strict=True):
+        picture[:, 8 * code : 8 * code + 8] += 100
+    return x, y
+
+
+def pretrained(folder, method="dann", *, settings=None, **options):
+    """A Run whose backbone learnt from views first."""
+    given = {"train.batch_size": 8, "pretrain.hidden": 16, "pretrain.out": 8, **(settings or {})}
+    asked = {"method": method, "steps": 4, "pretrain": "byol", "backbone": "cnn", **options}
+    return package.adapt(patterns(), patterns(1)[0], folder / "run", settings=given, **asked)
+
+
+@pytest.mark.parametrize("method", ["dann", "source_only"])
+def test_a_pretrained_backbone_goes_on_and_the_baseline_goes_without(tmp_path, method):
+    run = pretrained(tmp_path, method, score=patterns(1))
+    assert {p.stem for p in (run.path / "models").iterdir()} == {"source_only-0", "pretrained-0", "adapted-0"}
+    steps = {phase: [line["step"] for line in run.losses() if line["phase"] == phase] for phase in run.recipe.trainings}
+    assert steps == {phase: [1, 2, 3, 4] for phase in ("source_only", "pretrained", "adapted")}
+    assert f"{method} after byol" in finding(run)
+    given = {"method": "source_only", "steps": 4, "settings": {"train.batch_size": 8}}
+    without = package.adapt(patterns(), patterns(1)[0], tmp_path / "without", backbone="cnn", **given)
+    assert without.weights(0, "source_only").read_bytes() == run.weights(0, "source_only").read_bytes()
+
+
+@pytest.mark.parametrize("batch_norm", ["separate", "concat", "domain"])
+def test_the_method_starts_from_the_pretrained_backbone_and_a_fresh_head(tmp_path, batch_norm):
+    still = {"train.batch_norm": batch_norm, "train.lr": 1e-12, "pretrain.lr": 0.01}
+    run = pretrained(tmp_path, settings=still)
+    learnt, after = (load_file(run.weights(0, phase)) for phase in ("pretrained", "adapted"))
+    torch.manual_seed(0)
+    fresh = backbones.classifier(run.recipe, "source_only", shape_of(run.preprocess)).state_dict()
+    torch.testing.assert_close(after["backbone.0.weight"], learnt["backbone.0.weight"], rtol=0, atol=1e-6)
+    torch.testing.assert_close(after["head.weight"], fresh["head.weight"], rtol=0, atol=1e-6)
+    assert not torch.allclose(learnt["backbone.0.weight"], fresh["backbone.0.weight"], atol=1e-3)
+
+
+def test_pretraining_may_look_at_either_domain_or_both(tmp_path):
+    runs = [pretrained(tmp_path / on, settings={"pretrain.on": on}) for on in ("source", "target", "both")]
+    learnt = [load_file(run.weights(0, "pretrained"))["backbone.0.weight"] for run in runs]
+    assert not any(torch.equal(learnt[i], learnt[i - 1]) for i in range(3))
+
+
+def test_pretraining_sees_no_label(tmp_path):
+    x, y = patterns()
+    given = {"method": "source_only", "pretrain": "vicreg", "backbone": "cnn", "steps": 3}
+    given["settings"] = {"pretrain.hidden": 16, "pretrain.out": 8, "train.batch_size": 8}
+    a, b = (package.adapt((x, y), (x, t), tmp_path / str(t[0]), **given).weights(0, "pretrained") for t in (y, 1 - y))
+    assert a.read_bytes() == b.read_bytes()
+
+
+def test_after_pretraining_the_labels_may_be_the_targets_own(tmp_path):
+    run = pretrained(tmp_path, "supervised", target_labels=patterns(1))
+    assert run.recipe.trainings == ("source_only", "pretrained", "adapted")
+
+
+def test_what_is_not_said_of_pretraining_is_as_in_the_training(tmp_path):
+    run = pretrained(tmp_path, settings={"pretrain.steps": 2, "train.accumulate": 2, "pretrain.norm": "layer"})
+    asked = run.recipe.pretrain
+    assert (asked.train.steps, asked.train.batch_size, asked.train.accumulate) == (2, 8, 2)
+    assert (asked.train.optimizer, asked.options["norm"]) == (run.recipe.train.optimizer, "layer")
+    page = (run.path / "report.html").read_text("utf-8")
+    assert "on the target without labels, 2 of 2 batches of 8 examples" in page
+    assert "pretraining, without labels" in page
+
+
+def test_a_run_cut_off_in_its_pretraining_goes_on_to_the_same_weights(tmp_path, monkeypatch):
+    settings, add = {"pretrain.steps": 9, "pretrain.save_every": 3}, training._Log.add
+    straight = pretrained(tmp_path / "straight", settings=settings)
+
+    def dying(self, now, look):
+        add(self, now, look)
+        if self.who["phase"] == "pretrained" and now.done == 8:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training._Log, "add", dying)
+        with pytest.raises(KeyboardInterrupt):
+            pretrained(tmp_path / "cut", settings=settings)
+    cut = pretrained(tmp_path / "cut", settings=settings, resume=True)
+    for phase in straight.recipe.trainings:
+        assert cut.weights(0, phase).read_bytes() == straight.weights(0, phase).read_bytes()
+    assert list(cut.losses()) == list(straight.losses())
+
+
+def test_a_run_is_resumed_only_with_the_same_pretraining(tmp_path):
+    pretrained(tmp_path)
+    with pytest.raises(BadInput, match="was made with another pretrain"):
+        pretrained(tmp_path, pretrain="vicreg", resume=True)

@@ -536,7 +536,44 @@ NUMBERS = {
     ),
 }  # fmt: skip
 
-CASES = {**PATHS, **FOLDERS, **ARRAYS, **COLUMNS, **OPTIONS, **BACKBONES, **RUNS, **FROM_RUNS, **NUMBERS}
+PRETRAIN = f"adapt images images {OUT} --method source_only"
+PRETRAINING = {
+    "pretraining unknown": Bad(f"{PRETRAIN} --pretrain byoll", "no self-supervised method 'byoll'; did you mean byol?"),
+    "pretraining by another kind": Bad(f"{PRETRAIN} --pretrain dann", "no self-supervised method 'dann'; there are: "),
+    "self-supervised alone": Bad(
+        f"adapt images images {OUT} --method byol", "method byol learns features, no labels; use --pretrain byol before"
+    ),
+    "pretraining of vectors": Bad(f"{NPZ} --pretrain byol", "--pretrain byol: learns from views of images"),
+    "pretraining of a table": Bad(
+        f"adapt table.csv table.csv --label sick {OUT} --pretrain vicreg",
+        "--pretrain vicreg: learns from views of images",
+    ),
+    "pretraining of a linear model": Bad(f"{NPZ} --method coral --pretrain byol", "coral fits a linear model"),
+    "pretraining of what starts elsewhere": Bad(
+        f"adapt images images {OUT} --method shot --pretrain byol", "shot goes on from the source-only model instead"
+    ),
+    "pretraining of a Run": Bad(f"{FROM_RUN} --pretrain byol", "--pretrain: run is a Run and has settled it", _run()),
+    "pretraining set and not asked for": Bad(f"{PRETRAIN} --set pretrain.steps=3", "pretrain.steps: says how"),
+    "pretraining of a Run set": Bad(f"{FROM_RUN} --set pretrain.steps=3", "pretrain.steps: says how", _run()),
+    "pretraining on nothing known": Bad(
+        f"{PRETRAIN} --pretrain byol --set pretrain.on=targets", "pretrain.on='targets': whose images"
+    ),
+    "pretraining setting unknown": Bad(
+        f"{PRETRAIN} --pretrain byol --set pretrain.step=3", "pretrain has no setting 'step'; did you mean steps?"
+    ),
+    "pretraining stopped early": Bad(
+        f"{PRETRAIN} --pretrain byol --set pretrain.patience=3", "pretrain has no setting 'patience'"
+    ),
+    "pretraining too short": Bad(f"{PRETRAIN} --pretrain byol --set pretrain.steps=0", "pretrain.steps=0 does not fit"),
+    "pretraining in batches of one": Bad(f"{PRETRAIN} --pretrain vicreg --set pretrain.batch_size=1", "give 2 or more"),
+    "pretraining option of another type": Bad(
+        f"{PRETRAIN} --pretrain byol --set pretrain.norm=group", "--pretrain byol: option norm='group' does not fit"
+    ),
+    "pretraining option that cannot be": Bad(f"{PRETRAIN} --pretrain byol --set pretrain.out=-1", "--pretrain byol: "),
+    "no batch in a step": Bad(f"{NPZ} --set train.accumulate=0", "train.accumulate=0 does not fit"),
+}
+
+CASES = {**PATHS, **FOLDERS, **ARRAYS, **COLUMNS, **OPTIONS, **BACKBONES, **RUNS, **FROM_RUNS, **NUMBERS, **PRETRAINING}
 
 
 @pytest.fixture

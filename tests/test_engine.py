@@ -26,7 +26,7 @@ def run(name="dann", steps=6, *, batch=8, n_target=24, **settings):
     training = Training(optimizer="sgd", lr=0.05, **settings)
     optimizer = make_optimizer(method, training)
     source, target = loaders(40, n_target, batch)
-    more = {"steps": steps, "survey": lambda: [method.model(target.inputs.x)]}
+    more = {"steps": steps, "survey": lambda: [method.model(target.inputs.x)], "accumulate": training.accumulate}
     done = list(fit(Fabric(accelerator="cpu"), method, optimizer, source, target, **more))
     return method, optimizer, done
 
@@ -125,3 +125,22 @@ def test_losses_read_late_all_come():
 def test_the_head_may_learn_faster_than_the_backbone():
     optimizer = make_optimizer(build(methods.get("dann")), Training(lr=0.1, head_lr=10.0))
     assert [group["base"] for group in optimizer.param_groups] == [0.1, 1.0]
+
+
+@pytest.mark.parametrize("name", ["source_only", "dann", "mcd"])
+def test_two_batches_of_eight_make_the_step_of_one_of_sixteen(name):
+    """Where a loss is a mean over examples; with turns too."""
+    together, _, [*_, last] = run(name, batch=16, n_target=32)
+    apart, _, [*_, of_parts] = run(name, batch=8, n_target=32, accumulate=2)
+    torch.testing.assert_close(apart.state_dict(), together.state_dict(), rtol=1e-4, atol=1e-6)
+    assert of_parts.losses == pytest.approx(last.losses, rel=1e-4)
+
+
+def test_of_several_batches_a_step_is_one_step():
+    method, followed = build(methods.get("mean_teacher")), []
+    after_step, method.after_step = method.after_step, lambda p: (followed.append(p), after_step(p))
+    given = {"steps": 4, "start": 1, "accumulate": 3, "rate": RATES["cosine"]}
+    optimizer = make_optimizer(method, Training())
+    done = list(fit(Fabric(accelerator="cpu"), method, optimizer, *loaders(), **given))
+    assert [step.done for step in done] == [2, 3, 4]
+    assert followed == [0.25, 0.5, 0.75]

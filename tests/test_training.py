@@ -13,10 +13,11 @@ from conformance import build
 from safetensors.torch import load_file
 
 from acclimate import methods
-from acclimate.data.inputs import DenseInputs
+from acclimate.data.inputs import ArrayImageInputs, DenseInputs
 from acclimate.engine import Diverged
 from acclimate.errors import BadInput
-from acclimate.nn import Classifier
+from acclimate.methods import selfsup
+from acclimate.nn import Classifier, Normalize
 from acclimate.recipe import Training
 from acclimate.run import RunFolder
 from acclimate.training import Job, estimate_statistics, train
@@ -43,8 +44,25 @@ def job(folder, name="dann", *, dropout=0.3, batch_norm=True, **settings):
     )  # fmt: skip
 
 
-def weights(folder):
-    return load_file(folder / "models/adapted-3.safetensors")
+def pretraining(folder, name, **settings):
+    """One whose weights depend, beside that, on the views that are drawn and on a teacher."""
+    x = np.random.default_rng(0).integers(0, 256, (40, 12, 12, 3)).astype(np.uint8)
+    torch.manual_seed(0)
+    layers = torch.nn.Flatten(), torch.nn.Linear(432, 8), torch.nn.BatchNorm1d(8), torch.nn.Dropout(0.3)
+    backbone, scale = torch.nn.Sequential(*layers), Normalize([128.0] * 3, [64.0] * 3)
+    model = Classifier(backbone, torch.nn.Linear(8, 3), n_features=8, n_classes=3, normalize=scale)
+    method = selfsup.get(name)(model, hidden=16, out=8)
+    none = DenseInputs(np.empty((0, 0), dtype=np.float32))
+    given = {"steps": 20, "batch_size": 8, "optimizer": "adamw", "lr": 0.01, "save_every": 5}
+    return Job(
+        run=RunFolder(folder), phase="pretrained", seed=3, method=method, training=Training(**given | settings),
+        source=none, labels=np.empty(0, dtype=np.int64), target=ArrayImageInputs(x, 12),
+        validation=none, validation_labels=np.empty(0, dtype=np.int64), show=False,
+    )  # fmt: skip
+
+
+def weights(folder, phase="adapted"):
+    return load_file(folder / f"models/{phase}-3.safetensors")
 
 
 def stop_at(monkeypatch, step):
@@ -95,6 +113,42 @@ def test_balanced_every_method_sees_rare_classes_as_often(tmp_path, monkeypatch,
     monkeypatch.setattr(type(made.method), "forward", looking)
     train(made)
     np.testing.assert_allclose(torch.cat(seen).bincount() / 240, 1 / 3, atol=0.01)
+
+
+@pytest.mark.parametrize("name", selfsup.names())
+@pytest.mark.parametrize("settings", [{}, {"accumulate": 2}, {"precision": "bf16-mixed"}])
+def test_a_resumed_pretraining_is_the_same_to_the_bit_and_so_is_its_teacher(tmp_path, monkeypatch, name, settings):
+    train(pretraining(tmp_path / "straight", name, **settings))
+    with monkeypatch.context() as patched:
+        stop_at(patched, 12)
+        with pytest.raises(KeyboardInterrupt):
+            train(pretraining(tmp_path / "resumed", name, **settings))
+    train(pretraining(tmp_path / "resumed", name, **settings))
+    resumed, straight = (weights(tmp_path / n, "pretrained") for n in ("resumed", "straight"))
+    torch.testing.assert_close(resumed, straight, rtol=0, atol=0)
+    log = [list(RunFolder(tmp_path / n).losses()) for n in ("resumed", "straight")]
+    assert log[0] == log[1]  # a teacher that differs would show in the losses of the next step
+
+
+def test_a_resumed_step_of_several_batches_is_the_same_to_the_bit(tmp_path, monkeypatch):
+    train(job(tmp_path / "straight", "mcd", accumulate=3))
+    with monkeypatch.context() as patched:
+        stop_at(patched, 7)
+        with pytest.raises(KeyboardInterrupt):
+            train(job(tmp_path / "resumed", "mcd", accumulate=3))
+    train(job(tmp_path / "resumed", "mcd", accumulate=3))
+    torch.testing.assert_close(weights(tmp_path / "resumed"), weights(tmp_path / "straight"), rtol=0, atol=0)
+
+
+def test_pretraining_leaves_statistics_of_the_images_and_not_of_their_views(tmp_path):
+    train(pretraining(tmp_path, "byol"))
+    kept, again = weights(tmp_path, "pretrained"), pretraining(tmp_path, "byol")
+    model = again.method.model
+    model.load_state_dict(kept)
+    with torch.no_grad():
+        before = model.backbone[:2](model.normalize(again.target.batch(np.arange(40))))
+    torch.testing.assert_close(kept["backbone.2.running_mean"], before.mean(0), rtol=1e-3, atol=1e-2)
+    torch.testing.assert_close(kept["backbone.2.running_var"], before.var(0), rtol=1e-3, atol=1e-2)
 
 
 def test_the_log_of_a_resumed_training_is_that_of_a_straight_one(tmp_path, monkeypatch):
@@ -187,6 +241,18 @@ def test_two_processes_agree_with_one_or_the_docstring_says_why_not(tmp_path, na
     two, one = weights(tmp_path / "2"), weights(tmp_path / "1")
     same = all(torch.allclose(two[k], one[k], rtol=1e-4, atol=1e-6) for k in one)
     assert same != ("several processes" in " ".join(methods.get(name).__doc__.split()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", selfsup.names())
+def test_two_processes_pretrain_otherwise_than_one_and_the_docstring_says_why(tmp_path, name):
+    two, one = pretraining(tmp_path / "2", name), pretraining(tmp_path / "1", name)
+    two.devices = 2
+    train(one)
+    train(two)
+    first, second = (weights(tmp_path / n, "pretrained")["backbone.1.weight"] for n in "12")
+    assert not torch.allclose(first, second, rtol=1e-4, atol=1e-6)
+    assert "several processes" in " ".join(selfsup.get(name).__doc__.split())
 
 
 class TornInputs(DenseInputs):

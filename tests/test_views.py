@@ -5,9 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
+from torchvision.transforms.v2 import functional as tv
 
 from acclimate import views
 from acclimate.data.inputs import SparseInputs
+from acclimate.errors import BadInput
 
 BOTH = pytest.mark.parametrize("view", [views.weak, views.strong])
 
@@ -179,3 +181,118 @@ def test_sparse_rows_lose_non_zeros_and_keep_their_mean():
         ratio = values[values > 0] / x.values()[values > 0]
         np.testing.assert_allclose((values == 0).float().mean(), share, atol=0.03)
         np.testing.assert_allclose(ratio, 1 / (1 - share), rtol=1e-5)
+
+
+def pairs_of(x, seed=0, **options):
+    torch.manual_seed(seed)
+    return views.pair(x, **options)
+
+
+@pytest.mark.parametrize("x", [images(), images().float().contiguous(), images(4, 17).double()])
+def test_a_pair_keeps_shape_type_layout_and_range(x):
+    for seen in pairs_of(x):
+        assert (seen.shape, seen.dtype, seen.stride()) == (x.shape, x.dtype, x.stride())
+        assert 0 <= seen.min() < seen.max() < 255.001
+
+
+def test_a_pair_of_grey_images_is_grey():
+    one, three = pairs_of(images()[:, :1]), pairs_of(images()[:, :1].expand(-1, 3, -1, -1))
+    assert all(torch.equal(a.expand(-1, 3, -1, -1), b) for a, b in zip(one, three, strict=True))
+
+
+def test_a_pair_is_decided_by_torchs_generator_and_is_of_two():
+    first, same, other = (pairs_of(images(), seed) for seed in (0, 0, 1))
+    assert torch.equal(torch.stack(first), torch.stack(same))
+    assert not torch.equal(torch.stack(first), torch.stack(other))
+    assert not torch.equal(*first)
+
+
+def test_a_view_of_a_pair_depends_on_no_other_image_of_the_batch():
+    x = images(8)
+    alone, changed = pairs_of(x), pairs_of(torch.cat([x[:1], images(7, seed=1)]))
+    assert all(torch.equal(a[0], b[0]) for a, b in zip(alone, changed, strict=True))
+
+
+def test_each_image_of_a_pair_has_its_own_draw():
+    for seen in pairs_of(images(1).expand(64, -1, -1, -1).contiguous()):
+        assert len(seen.flatten(1).unique(dim=0)) == 64
+
+
+def test_without_crop_mirror_and_colours_a_small_image_stays_as_it_is():
+    for seen in pairs_of(images(), crop=1.0, flip=False, colours=False):
+        assert (seen.float() - images().float()).abs().max() <= 3  # of noise; a blur is a third of a pixel here
+
+
+def test_a_pair_of_vectors_is_refused():
+    with pytest.raises(BadInput, match="cut out of an image"):
+        views.pair(vectors())
+
+
+@settings(max_examples=20)
+@given(st.floats(0.05, 1), st.integers(0, 999))
+def test_crops_lie_in_the_image_and_have_the_share_and_sides_they_are_drawn_with(least, seed):
+    """Of an image that shows where each pixel was: the crop's corners tell its place and size."""
+    across = torch.linspace(-1 + 1 / 64, 1 - 1 / 64, 64).expand(64, 64)
+    place = torch.stack([across, across.T]).expand(32, -1, -1, -1)
+    drawn = torch.rand(32, 5, generator=torch.Generator().manual_seed(seed))
+    seen = views._cropped(place, drawn, least, flip=False)
+    assert seen.abs().max() <= 1
+    step = (64 * seen.diff(dim=3)[:, 0].mean((1, 2)) / 2, 64 * seen.diff(dim=2)[:, 1].mean((1, 2)) / 2)
+    area = least + (1 - least) * drawn[:, 0]
+    torch.testing.assert_close(step[0] * step[1], area, rtol=0.1, atol=0.02)  # at the border pixels repeat
+    ratio = step[0] / step[1]
+    assert ((ratio > 0.7) & (ratio < 1.43)).all()
+
+
+def test_half_of_the_crops_are_mirrored_where_asked():
+    rising = torch.linspace(0, 255, 32).expand(200, 1, 32, 32)
+    drawn = torch.rand(200, 5, generator=torch.Generator().manual_seed(0))
+    mirrored = views._cropped(rising, drawn, 0.5, flip=True)[:, 0].diff(dim=2).sum((1, 2)) < 0
+    assert torch.equal(mirrored, drawn[:, 4] < 0.5)
+
+
+def tinted(x, bright=0.5, contrast=0.5, saturation=0.5, turn=0.5, changed=0.0, grey=1.0):
+    return views._tinted(x, torch.tensor([[bright, contrast, saturation, turn, changed, grey]]).expand(len(x), -1))
+
+
+def mild():
+    """Images that no change of tone brings to black or white."""
+    return 90 + images(6, 16).float().contiguous() / 4
+
+
+@pytest.mark.parametrize("level", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize(
+    ("name", "most", "theirs"),
+    [("bright", 0.4, "brightness"), ("contrast", 0.4, "contrast"), ("saturation", 0.2, "saturation")],
+)
+def test_tones_of_a_pair_are_torchvisions(name, most, theirs, level):
+    x, adjust = mild(), getattr(tv, f"adjust_{theirs}")
+    expected = 255 * adjust(x / 255, 1 + most * (2 * level - 1))
+    torch.testing.assert_close(tinted(x, **{name: level}), expected, rtol=0, atol=0.05)
+
+
+def test_the_hue_turns_as_torchvisions_where_three_make_a_circle():
+    x = mild()
+    turned = torch.einsum("nij,njhw->nihw", views._turned(torch.full((6,), 2 * np.pi / 3)), x)
+    torch.testing.assert_close(turned, 255 * tv.adjust_hue(x / 255, 1 / 3))
+
+
+def test_the_hue_leaves_greys_and_turns_little_by_little():
+    assert torch.allclose(tinted(mild()[:, :1].expand(-1, 3, -1, -1), turn=1.0), mild()[:, :1], atol=1e-3)
+    far = [(tinted(mild(), turn=turn) - mild()).abs().mean().item() for turn in (0.5, 0.6, 0.8, 1.0)]
+    assert far[0] < 1e-3 < far[1] < far[2] < far[3]
+
+
+def test_one_image_in_five_loses_its_colours_and_one_keeps_its_tones():
+    x = mild()
+    luma = tv.rgb_to_grayscale(x, 3)
+    torch.testing.assert_close(tinted(x, changed=0.9, grey=0.1, bright=1), luma, rtol=0, atol=0.05)
+    torch.testing.assert_close(tinted(x, changed=0.9, bright=1, turn=1), x, rtol=0, atol=1e-3)
+
+
+def test_the_blur_is_torchvisions_away_from_the_border():
+    x = images(2, 40).float().contiguous()
+    theirs = tv.gaussian_blur(x, [13, 13], [1.5, 1.5])
+    ours = views._blurred(x, torch.full((2,), 1.5 / 40))
+    torch.testing.assert_close(ours[:, :, 8:-8, 8:-8], theirs[:, :, 8:-8, 8:-8], rtol=0, atol=0.1)
+    torch.testing.assert_close(views._blurred(x, torch.zeros(2)), x)

@@ -77,7 +77,7 @@ class RunFolder:
         return self._json("environment.json")
 
     def weights(self, seed: int, phase: str) -> Path:
-        """The model of one seed, ``adapted`` or ``source_only``: a network's weights, or what scikit-learn fitted."""
+        """The model of one seed and phase, e.g. ``adapted``: a network's weights, or what scikit-learn fitted."""
         fitted = self.fitted(seed, phase)
         return fitted if fitted.exists() else self.file(f"models/{phase}-{seed}.safetensors")
 

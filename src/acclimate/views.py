@@ -344,9 +344,8 @@ def _tinted(x: Tensor, drawn: Tensor) -> Tensor:
     matrix = luma.expand(3, 3).lerp(same, kept) @ _turned(2 * math.pi * by[:, 3])
     colour = x.expand(n, 3, h, w).flatten(2)
     grey = luma @ colour.mean(2, keepdim=True)  # no map of colours moves a grey
-    y = bright * (contrast * (matrix @ colour) + (1 - contrast) * grey[:, None])
-    coloured: Tensor = y.clamp(0, 255).view(n, 3, h, w)[:, :c]
-    return coloured
+    y: Tensor = bright * (contrast * (matrix @ colour) + (1 - contrast) * grey[:, None])
+    return y.clamp(0, 255).view(n, 3, h, w)[:, :c]
 
 
 def _turned(angle: Tensor) -> Tensor:

@@ -49,6 +49,18 @@ def test_curves_are_thinned_to_means():
     assert curve["value"].mean() == np.mean([np.mean(c) for c in np.split(np.arange(999), 111)] + [999])
 
 
+def test_each_phase_is_thinned_by_its_own_length():
+    curves = thin(pl.concat([course([1.0] * 1000, phase="pretrained", name="prediction"), course([2.0] * 50)]))
+    assert curves.filter(phase="adapted").height == 50
+
+
+def test_a_loss_without_labels_is_a_figure_of_its_own():
+    curves = thin(pl.concat([course([1.0, 2.0], phase="pretrained", name="prediction"), course([2.0, 1.0])]))
+    drawn = plots.courses(curves)
+    assert set(drawn) == {"prediction", "class"}
+    assert [t["line"]["color"] for t in drawn["prediction"]["views"]["all"]["data"]] == ["<low>"]
+
+
 def test_what_is_not_finite_is_left_out():
     assert thin(course([1.0, None, float("nan"), float("inf")]))["value"].to_list() == [1.0]
 
