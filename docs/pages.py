@@ -1,4 +1,4 @@
-"""Makes methods/NAME.md for every method that the folders hold, from its docstring, and the table methods/README.md.
+"""Makes methods/NAME.md for every method from its docstring, the table methods/README.md, and finetune.md.
 
 make docs
 
@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from acclimate import methods
+from acclimate import finetune, methods
 from acclimate.methods import selfsup, shallow, testtime
 from acclimate.shift import label_shift
 
@@ -312,6 +312,32 @@ def pages() -> dict[str, str]:
     return {"README.md": index()} | {f"{entry.name}.md": page(entry) for entry in entries()}
 
 
+LADDER = (
+    "What is minimised is one axis, which weights move is another: `--finetune RUNG` goes with every method, and "
+    "its options are set as `finetune.OPTION`. Layers are those that timm or transformers tell for the model, the "
+    "lowest first; head, bottleneck and all that a method brings are above them and always move. Where a layer stands "
+    "still its batch norm and dropout do too. `auto` is `full`. A pretrained backbone moves at a tenth of the rate of "
+    "what is fresh above it (`train.lr`, `train.head_lr`)."
+)
+SIMPLEST_FIRST = ("feature_extraction", "partial", "lora", "llrd", "gradual", "lp_ft", "full")
+
+
+def ladder() -> str:
+    """The page of all rungs, the simplest first."""
+    rungs = sorted(finetune.names(), key=SIMPLEST_FIRST.index)
+    blocks = ["<!-- Made by `make docs` from the docstrings; change it there. -->", "# The fine-tuning ladder"]
+    example = "acclimate adapt SOURCE TARGET -o RUN --finetune llrd --set finetune.decay=0.3"
+    blocks += [filled(LADDER), f"```\n{example}\n```"]
+    for name in rungs:
+        parts = sections(inspect.getdoc(finetune.paces_of(name)) or "")
+        said, options = arguments(parts["Args"]), finetune.options(name)
+        rows = [f"| `{o}` | `{type_of(p)}` | `{p.default!r}` | {inline(said[o])} |" for o, p in options.items()]
+        table = "\n".join(["| option | type | default | what it is |", "|---|---|---|---|", *rows]) if rows else ""
+        reference = f"Reference: {inline(' '.join(parts['Reference'].split()))}" if "Reference" in parts else ""
+        blocks += [f"## `{name}`", markdown(parts[""]), table, filled(reference)]
+    return "\n\n".join(filter(None, blocks)) + "\n"
+
+
 def main() -> None:
     """Write the pages, and remove those of methods that are gone."""
     HERE.mkdir(exist_ok=True)
@@ -321,6 +347,7 @@ def main() -> None:
             old.unlink()
     for name, text in made.items():
         (HERE / name).write_text(text, "utf-8")
+    (HERE.parent / "finetune.md").write_text(ladder(), "utf-8")
 
 
 if __name__ == "__main__":

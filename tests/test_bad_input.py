@@ -538,6 +538,15 @@ NUMBERS = {
 
 PRETRAIN = f"adapt images images {OUT} --method source_only"
 PRETRAINING = {
+    "rung unknown": Bad(f"{NPZ} --finetune llrdd", "no rung 'llrdd' to fine-tune by; did you mean llrd?"),
+    "rung's option unknown": Bad(
+        f"{NPZ} --finetune llrd --set finetune.decai=0.3", "--finetune llrd has no option 'decai'; did you mean decay?"
+    ),
+    "rung's option out of range": Bad(f"{NPZ} --finetune llrd --set finetune.decay=0", "finetune.decay=0.0"),
+    "rung of a linear model": Bad(f"{NPZ} --method coral --finetune llrd", "coral fits a linear model; leave it out"),
+    "rung's option of a linear model": Bad(
+        f"{NPZ} --method coral --set finetune.decay=0.3", "--finetune full has no option 'decay'"
+    ),
     "pretraining unknown": Bad(f"{PRETRAIN} --pretrain byoll", "no self-supervised method 'byoll'; did you mean byol?"),
     "pretraining by another kind": Bad(f"{PRETRAIN} --pretrain dann", "no self-supervised method 'dann'; there are: "),
     "self-supervised alone": Bad(

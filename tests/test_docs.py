@@ -19,6 +19,10 @@ def test_pages_are_those_that_make_docs_makes():
     assert [name for name in made if there[name] != made[name]] == []
 
 
+def test_the_ladder_is_the_one_that_make_docs_makes():
+    assert (DOCS / "finetune.md").read_text("utf-8") == pages.ladder()
+
+
 def test_every_method_that_can_learn_the_moons_has_a_picture():
     drawn = {path.name for path in (DOCS / "methods").glob("*.png")}
     shown = [set(re.findall(r"\((.+\.png)\)", pages.page(entry))) for entry in pages.entries()]

@@ -4,6 +4,7 @@ import math
 import pytest
 
 from acclimate import finetune
+from acclimate.errors import BadInput
 from acclimate.finetune import FROZEN, Pace
 from acclimate.finetune.feature_extraction import paces as feature_extraction
 from acclimate.finetune.gradual import paces as gradual
@@ -44,8 +45,7 @@ def test_lp_ft_probes_first():
 @pytest.mark.parametrize("name", finetune.names())
 @pytest.mark.parametrize("n", [1, 2, 12])
 def test_every_rung_gives_each_layer_a_pace_and_moves_the_head(name, n):
-    module = finetune._module(name)
-    found = module.paces(n)
+    found = finetune.paces_of(name)(n)
     assert len(found) == n
     assert found[-1] == Pace()
     assert all(0 < pace.rate <= 1 and (0 <= pace.start <= 1 or math.isinf(pace.start)) for pace in found)
@@ -53,5 +53,21 @@ def test_every_rung_gives_each_layer_a_pace_and_moves_the_head(name, n):
 
 @pytest.mark.parametrize("name", finetune.names())
 def test_every_rung_says_what_each_option_is(name):
-    doc = inspect.getdoc(finetune._module(name).paces)
+    doc = inspect.getdoc(finetune.paces_of(name))
     assert all(f"{option}:" in doc for option in ["n_layers", *finetune.options(name)])
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("llrd", {"decay": 0.0}),
+        ("llrd", {"decay": 1.5}),
+        ("gradual", {"span": -0.1}),
+        ("lp_ft", {"probe": 2.0}),
+        ("partial", {"layers": -1}),
+        ("lora", {"rank": 0}),
+    ],
+)
+def test_an_option_out_of_range_is_told(name, wrong):
+    with pytest.raises(BadInput, match=rf"finetune.{next(iter(wrong))}="):
+        finetune.paces_of(name)(5, **wrong)

@@ -6,7 +6,7 @@ As with methods the folder is the registry: one file, one ``paces``, whose keywo
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -18,7 +18,19 @@ from acclimate.finetune.base import FROZEN, Pace
 from acclimate.nn import Classifier
 from acclimate.recipe import Recipe
 
-__all__ = ["FROZEN", "Layer", "Pace", "Thaw", "classifier", "freezes_all", "layers", "merge", "names", "options"]
+__all__ = [
+    "FROZEN",
+    "Layer",
+    "Pace",
+    "Thaw",
+    "classifier",
+    "freezes_all",
+    "layers",
+    "merge",
+    "names",
+    "options",
+    "paces_of",
+]
 
 
 class Layer(NamedTuple):
@@ -39,8 +51,18 @@ def options(name: str) -> dict[str, inspect.Parameter]:
     Raises:
         BadInput: There is no such rung.
     """
-    parameters = inspect.signature(_module(name).paces, eval_str=True).parameters
+    parameters = inspect.signature(paces_of(name), eval_str=True).parameters
     return {k: p for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+
+
+def paces_of(name: str) -> Callable[..., list[Pace]]:
+    """The function that gives each layer its pace, with the rung's docstring.
+
+    Raises:
+        BadInput: There is no such rung.
+    """
+    paces: Callable[..., list[Pace]] = _module(name).paces
+    return paces
 
 
 def freezes_all(name: str) -> bool:

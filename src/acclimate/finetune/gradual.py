@@ -1,5 +1,6 @@
 """Gradual unfreezing."""
 
+from acclimate.errors import BadInput
 from acclimate.finetune.base import Pace
 
 
@@ -12,6 +13,9 @@ def paces(n_layers: int, *, span: float = 0.5) -> list[Pace]:
         n_layers: :math:`L`, layers of the model, the head's being the last.
         span: The progress at which the lowest layer moves too.
 
+    Raises:
+        BadInput: The progress is not in [0, 1].
+
     Reference:
         Howard and Ruder, Universal Language Model Fine-tuning, ACL 2018. arXiv:1801.06146
 
@@ -19,4 +23,6 @@ def paces(n_layers: int, *, span: float = 0.5) -> list[Pace]:
         >>> [pace.start for pace in paces(3)]
         [0.5, 0.25, 0.0]
     """
+    if not 0 <= span <= 1:
+        raise BadInput(f"finetune.span={span}: is a progress; give a number from 0 to 1")
     return [Pace(start=span * (n_layers - 1 - i) / max(n_layers - 1, 1)) for i in range(n_layers)]

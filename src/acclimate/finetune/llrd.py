@@ -1,5 +1,6 @@
 """Layer-wise learning-rate decay."""
 
+from acclimate.errors import BadInput
 from acclimate.finetune.base import Pace
 
 
@@ -14,6 +15,9 @@ def paces(n_layers: int, *, decay: float = 0.75) -> list[Pace]:
         n_layers: :math:`L`, layers of the model, the head's being the last.
         decay: :math:`\gamma`; .65 to .9 for transformers in the papers.
 
+    Raises:
+        BadInput: The decay is no share.
+
     Reference:
         Howard and Ruder, Universal Language Model Fine-tuning, ACL 2018 (discriminative fine-tuning).
         arXiv:1801.06146; Clark et al., ELECTRA, ICLR 2020. arXiv:2003.10555
@@ -22,4 +26,6 @@ def paces(n_layers: int, *, decay: float = 0.75) -> list[Pace]:
         >>> [round(0.001 * pace.rate, 10) for pace in paces(5, decay=0.3)]
         [8.1e-06, 2.7e-05, 9e-05, 0.0003, 0.001]
     """
+    if not 0 < decay <= 1:
+        raise BadInput(f"finetune.decay={decay}: a layer's share of the rate above it; give above 0, at most 1")
     return [Pace(decay ** (n_layers - 1 - i)) for i in range(n_layers)]

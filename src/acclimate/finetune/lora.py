@@ -13,7 +13,7 @@ def paces(n_layers: int, *, rank: int = 8, alpha: int = 16) -> list[Pace]:
 
     .. math:: W' = W + \frac{\alpha}{r} B A, \qquad B \in \mathbb{R}^{m \times r}, \; A \in \mathbb{R}^{r \times n}
 
-    A hundredth of the parameters move, at the head's rate. Dense layers get adapters, and convolutions that are not
+    Few parameters move, at the head's rate. Dense layers get adapters, and convolutions that are not
     done channel by channel; what comes out is a model like any other.
 
     Args:
@@ -21,9 +21,14 @@ def paces(n_layers: int, *, rank: int = 8, alpha: int = 16) -> list[Pace]:
         rank: :math:`r`.
         alpha: :math:`\alpha`.
 
+    Raises:
+        BadInput: The rank is less than one.
+
     Reference:
         Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, ICLR 2022. arXiv:2106.09685
     """
+    if rank < 1:
+        raise BadInput(f"finetune.rank={rank}: of the sums that are learnt; give 1 or more")
     return [FROZEN] * (n_layers - 1) + [Pace()]
 
 
