@@ -340,3 +340,21 @@ def test_a_run_is_resumed_only_with_the_same_pretraining(tmp_path):
     pretrained(tmp_path)
     with pytest.raises(BadInput, match="was made with another pretrain"):
         pretrained(tmp_path, pretrain="vicreg", resume=True)
+
+
+@pytest.mark.parametrize(("asked", "size"), [({}, 224), ({"image_size": 32}, 32)])
+def test_a_pretrained_backbone_gets_the_images_it_was_trained_on_unless_told_otherwise(tmp_path, asked, size):
+    folder = samples.images(tmp_path / "images")
+    run = package.adapt(
+        folder, folder, tmp_path / "run", method="source_only", backbone="efficientnet_lite0", steps=1,
+        settings={"train.batch_size": 2}, **asked,
+    )  # fmt: skip
+    fitted = run.preprocess
+    assert (fitted.size, fitted.interpolation) == (size, "bicubic")
+    assert run.predict(folder).height == 6
+
+
+def test_larger_images_get_a_pretrained_backbone_without_asking(tmp_path):
+    folder = samples.images(tmp_path / "images", size=80)
+    run = package.adapt(folder, folder, tmp_path / "run", method="source_only", steps=1, image_size=72)
+    assert run.recipe.backbone == "efficientnet_lite0"

@@ -6,6 +6,7 @@ import pytest
 import samples
 import scipy.sparse
 import torch
+from PIL import Image
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from acclimate.data import Domain, load, preprocess
@@ -97,6 +98,29 @@ def test_channel_statistics_of_files_are_numpys(tmp_path):
 @pytest.mark.parametrize(("sizes", "usual"), [((28, 28), 28), ((28, 32), 32), ((8, 8), 16), ((300, 300), 224)])
 def test_images_are_brought_to_the_larger_of_the_usual_sizes(sizes, usual):
     assert preprocess.fit(*(_greys(9, size) for size in sizes)).size == usual
+
+
+@pytest.mark.parametrize("how", ["bilinear", "bicubic"])
+def test_images_are_brought_to_size_as_asked_when_they_are_read_again(tmp_path, how):
+    source, target = _image_domains(tmp_path)
+    preprocess.fit(source, target, size=24, interpolation=how).save(tmp_path)
+    batch = preprocess.load(tmp_path).inputs(target).batch(np.array([3]))
+    picture = Image.fromarray(target.examples.read(3)).resize((24, 24), Image.Resampling[how.upper()])
+    np.testing.assert_array_equal(batch[0].permute(1, 2, 0), np.asarray(picture))
+
+
+def test_a_run_of_before_knew_one_interpolation(tmp_path):
+    (tmp_path / "preprocess.json").write_text('{"kind": "images", "size": 24, "mean": [], "std": []}')
+    assert preprocess.load(tmp_path).interpolation == "bilinear"
+
+
+def test_arrays_that_would_fill_the_memory_are_brought_to_size_batch_by_batch():
+    domain = from_arrays(np.random.default_rng(0).integers(0, 256, (6, 16, 16)).astype(np.uint8), name="grey")
+    fitted = preprocess.fit(domain, domain, size=32, interpolation="bicubic")
+    large, small = (fitted.inputs(domain, cache_bytes=n) for n in (2**20, 2**10))
+    assert (large.in_memory, small.in_memory) == (True, False)
+    assert len(small.x) * small.x[0].numel() == 6 * 16 * 16
+    assert torch.equal(large.batch(np.array([4, 1])), small.batch(np.array([4, 1])))
 
 
 def test_tf_idf_knows_the_words_of_both_domains():
