@@ -205,6 +205,18 @@ def test_scores_with_views_stand_beside_the_plain_ones(tmp_path):
     assert found["adapted"]["log_loss"] == pytest.approx(run.scores["target_tta"]["log_loss"], abs=1e-4)
 
 
+def test_views_of_a_frozen_backbone_are_kept_and_give_the_same(tmp_path):
+    source, target = samples.images(tmp_path / "s", each=8), samples.images(tmp_path / "t", each=8)
+    given = {"method": "mcc", "steps": 2, "score": target, "tta": ["hflip"], "finetune": "feature_extraction"}
+    kept, anew = (
+        package.adapt(source, target, tmp_path / str(keep), settings={"train.cache_features": keep}, **given).scores
+        for keep in (True, False)
+    )
+    for name in ("accuracy", "log_loss"):
+        assert kept["target_tta"][name] == pytest.approx(anew["target_tta"][name], abs=1e-4)
+    assert kept["target_tta"]["log_loss"] != kept["target"]["log_loss"]
+
+
 def test_predictions_are_averaged_over_views(tmp_path):
     x = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3)).astype(np.uint8)
     run = package.adapt((x, [0, 1] * 6), x, tmp_path / "run", method="source_only", steps=2, backbone="cnn")

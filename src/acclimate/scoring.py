@@ -13,10 +13,10 @@ from torch import nn
 
 from acclimate.augmentation import AUGMENTATIONS
 from acclimate.data import Domain
-from acclimate.data.inputs import Index, Inputs
-from acclimate.evaluate import metrics
-from acclimate.evaluate.predictor import Said, load_model, say
-from acclimate.features import Features, frozen
+from acclimate.data.inputs import DenseInputs, Index, Inputs
+from acclimate.evaluate import metrics, tta
+from acclimate.evaluate.predictor import Said, load_model, mean_answer, say
+from acclimate.features import Features, features, frozen
 from acclimate.nn import Classifier
 from acclimate.plan import Plan
 from acclimate.report.snippets import STRIP, keep_snippets, keep_strip
@@ -92,7 +92,7 @@ def _keep_strips(run: RunFolder, plan: Plan) -> None:
 
 def _write_said(run: RunFolder, plan: Plan, seed: int, parts: Mapping[str, Part]) -> None:
     """Have both models of a seed speak of every domain."""
-    inputs = {} if frozen(plan.recipe) and not plan.tta else {place: plan.read(*part) for place, part in parts.items()}
+    inputs = {} if frozen(plan.recipe) else {place: plan.read(*part) for place, part in parts.items()}
     for phase in plan.recipe.phases:
         model = load_model(run, seed, phase)
         above, rows = _seen(model, parts, plan) if frozen(plan.recipe) else (model, inputs)
@@ -100,8 +100,10 @@ def _write_said(run: RunFolder, plan: Plan, seed: int, parts: Mapping[str, Part]
             said = say(above, rows[place], "source" if place == "source_val" else "target")
             _write_outputs(run, seed, phase, place, part.domain, said)
         if plan.tta:
-            with_views = say(model, inputs["scored"], "target", plan.tta)
-            _write_outputs(run, seed, phase, "scored_tta", parts["scored"].domain, with_views)
+            scored = parts["scored"].domain
+            still = frozen(plan.recipe)
+            said = _said_of_views(model, scored, plan) if still else say(model, inputs["scored"], "target", plan.tta)
+            _write_outputs(run, seed, phase, "scored_tta", scored, said)
 
 
 def _seen(model: nn.Module, parts: Mapping[str, Part], plan: Plan) -> tuple[nn.Module, Mapping[str, Inputs]]:
@@ -109,6 +111,16 @@ def _seen(model: nn.Module, parts: Mapping[str, Part], plan: Plan) -> tuple[nn.M
     assert isinstance(model, Classifier)
     see = Features(model, plan.read)
     return model.on_features(), {place: see(*part) for place, part in parts.items()}
+
+
+def _said_of_views(model: nn.Module, domain: Domain, plan: Plan) -> Said:
+    """What is said of a domain as the mean over views, each of which a frozen backbone looks at once for all models."""
+    assert isinstance(model, Classifier)
+    views = tta.viewed(plan.read(domain), plan.tta)
+    seen = [DenseInputs(features(model, view, f"{domain.name}, view {i}")) for i, view in enumerate(views)]
+    said = [say(model.on_features(), view, "target") for view in seen]
+    mean = mean_answer([torch.from_numpy(of.logits) for of in said]).numpy()
+    return Said(mean, said[0].features)
 
 
 def _parts(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> dict[str, Any]:

@@ -46,6 +46,19 @@ def test_several_names_give_the_views_of_each():
     assert len(views(images(), "hflip", "five_crop")) == 1 + 1 + 5
 
 
+@pytest.mark.parametrize("names", [("hflip",), ("five_crop", "shift")])
+def test_one_view_at_a_time_is_the_same_as_all_views_of_a_batch(names):
+    inputs = ArrayImageInputs(images(5).permute(0, 2, 3, 1).numpy(), 32)
+    apart = [of.batch(np.array([3, 1])) for of in tta.viewed(inputs, names)]
+    assert all(torch.equal(a, b) for a, b in zip(apart, views(inputs.batch(np.array([3, 1])), *names), strict=True))
+
+
+def test_what_is_kept_of_one_view_is_never_that_of_another():
+    inputs = ArrayImageInputs(images().permute(0, 2, 3, 1).numpy(), 32)
+    digests = [of.digest() for of in tta.viewed(inputs, tuple(tta.VIEWS))]
+    assert len(set(digests)) == len(digests) == 11
+
+
 def test_a_shift_is_numpys_with_a_mirrored_border():
     x = images()
     wide = np.pad(x.numpy(), ((0, 0), (0, 0), (2, 2), (2, 2)), mode="reflect")

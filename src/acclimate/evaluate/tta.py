@@ -5,11 +5,13 @@ of what it is a view of.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
+from acclimate.data.inputs import Index, Inputs
 from acclimate.errors import BadInput, did_you_mean
 
 SHIFT = 1 / 16
@@ -78,4 +80,42 @@ def views_of(x: Tensor, names: Sequence[str]) -> Iterator[Tensor]:
     yield x
     for name in names:
         for view in VIEWS[name](x):
-            yield torch.empty_like(x).copy_(view if x.dtype.is_floating_point else view.round())
+            yield _as(x, view)
+
+
+def _as(x: Tensor, view: Tensor) -> Tensor:
+    return torch.empty_like(x).copy_(view if x.dtype.is_floating_point else view.round())
+
+
+class ViewedInputs:
+    """Images seen through one view, for who asks about one view of all before the next.
+
+    Args:
+        inputs: The images.
+        name: One of `VIEWS`.
+        which: Of its views, from 0 on.
+    """
+
+    in_memory = False
+
+    def __init__(self, inputs: Inputs, name: str, which: int):
+        self.inputs, self.name, self.which = inputs, name, which
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def batch(self, index: Index) -> Tensor:
+        """The view of the images at ``index``."""
+        x = self.inputs.batch(index)
+        return _as(x, next(islice(VIEWS[self.name](x), self.which, None)))
+
+    def digest(self) -> str:
+        """Of all images, and of the view."""
+        return f"{self.inputs.digest()} {self.name} {self.which} {SHIFT} {CROP}"
+
+
+def viewed(inputs: Inputs, names: Sequence[str]) -> list[Inputs]:
+    """The images themselves, and then each of the named views of them; as `views_of`, but one view at a time."""
+    any_image = torch.zeros(1, 1, 32, 32)
+    numbers = {name: len(list(VIEWS[name](any_image))) for name in names}
+    return [inputs, *(ViewedInputs(inputs, name, which) for name in names for which in range(numbers[name]))]
