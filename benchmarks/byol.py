@@ -55,7 +55,7 @@ def task(data: Path, pair: str, most: int) -> Task:
     source, target = (load(data / "pacs" / f"pacs_{name}_160.zip") for name in (here, there))
     rows, held = split(target.codes(target.classes), 0.3, 0)
     parts = (few(domain, most) for domain in (source, target.take(rows), target.take(held)))
-    return Task(*parts, 160, {}, "timm:resnet18", ("timm:resnetv2_50x1_bit", {}))
+    return Task(*parts, 160, {}, "efficientnet_lite0", ("timm:resnetv2_50x1_bit", {}))
 
 
 def few(domain: Domain, most: int) -> Domain:
