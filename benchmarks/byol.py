@@ -119,7 +119,7 @@ def table(results: list[dict[str, Any]]) -> str:
     keys = sorted({(list(ROWS).index(r["row"]), r["steps"]) for r in results})
     for place, steps in keys:
         found = [r for r in results if (list(ROWS).index(r["row"]), r["steps"]) == (place, steps)]
-        name = list(ROWS.values())[place].format(steps=steps, **found[0])
+        name = list(ROWS.values())[place].format(**found[0])
         cells = [spread([r[metric] for r in found]) for metric in metrics]
         minutes = statistics.median(r["seconds"] for r in found) / 60
         lines.append(f"| {name} | {' | '.join(cells)} | {minutes:.1f} |")
