@@ -19,10 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import polars as pl
 from digits import domains
-from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
 import acclimate
 from acclimate.data import Domain, load
@@ -55,7 +52,7 @@ def task(data: Path, pair: str, most: int) -> Task:
     source, target = (load(data / "pacs" / f"pacs_{name}_160.zip") for name in (here, there))
     rows, held = split(target.codes(target.classes), 0.3, 0)
     parts = (few(domain, most) for domain in (source, target.take(rows), target.take(held)))
-    return Task(*parts, 160, {}, "timm:resnet18", ("timm:resnetv2_50x1_bit", {}))
+    return Task(*parts, 160, {}, "efficientnet_lite0", ("timm:resnetv2_50x1_bit", {}))
 
 
 def few(domain: Domain, most: int) -> Domain:
@@ -84,25 +81,12 @@ def run(pair: Task, row: str, seed: int, args: argparse.Namespace, steps: int, f
         pair.source, pair.target.without_labels(), folder / "run",
         method="supervised" if args.labelled else "source_only", pretrain=args.pretrain if row == "byol" else None,
         backbone=asked or backbone, weights=weights, steps=args.train_steps, seeds=[seed], image_size=pair.size,
-        settings=settings, score=pair.test, **given,
+        settings=settings, score=pair.test, tta=args.tta, **given,
     )  # fmt: skip
-    scores = {k: found.scores["target"][k] for k in ("accuracy", "log_loss", "f1")}
-    return {
-        **scores,
-        "auc": auc(found),
-        "backbone": asked or backbone,
-        "seconds": round(time.perf_counter() - began, 1),
-    }
-
-
-def auc(found: Any) -> float:
-    """Area under the curve of each class against all others, their mean."""
-    recipe = found.recipe
-    frame = pl.read_parquet(found.outputs(recipe.seeds[0], recipe.phases[-1], "scored"))
-    p: NDArray[np.float64] = np.array(frame["probabilities"].to_list(), dtype=np.float64)
-    p /= p.sum(1, keepdims=True)
-    truth = np.array([recipe.classes.index(label) for label in frame["label"]])
-    return round(float(roc_auc_score(truth, p, multi_class="ovr", labels=range(p.shape[1]))), 6)
+    seconds = round(time.perf_counter() - began, 1)
+    parts = {"": found.scores["target"], **({"tta ": found.scores["target_tta"]} if args.tta else {})}
+    scores = {before + metric: part[metric] for before, part in parts.items() for metric in NAMES}
+    return {**scores, "backbone": asked or backbone, "seconds": seconds}
 
 
 HEAD = """# BYOL on the unlabelled target
@@ -125,17 +109,18 @@ def table(results: list[dict[str, Any]]) -> str:
     """One line for each backbone and length of pretraining."""
     first = results[0]
     labels = f"{first['labelled']} labels a class of the target" if first["labelled"] else "the source's labels"
+    metrics = {k: k.replace(m, n) for m, n in NAMES.items() for k in (m, f"tta {m}") if k in first}
     lines = [
         f"## {first['pair']}: {labels}\n",
         f"`{first['options']}`\n",
-        f"| backbone | {' | '.join(NAMES.values())} | minutes |",
-        "|---" * (len(NAMES) + 2) + "|",
+        f"| backbone | {' | '.join(metrics.values())} | minutes |",
+        "|---" * (len(metrics) + 2) + "|",
     ]
     keys = sorted({(list(ROWS).index(r["row"]), r["steps"]) for r in results})
     for place, steps in keys:
         found = [r for r in results if (list(ROWS).index(r["row"]), r["steps"]) == (place, steps)]
-        name = list(ROWS.values())[place].format(steps=steps, **found[0])
-        cells = [spread([r[metric] for r in found]) for metric in NAMES]
+        name = list(ROWS.values())[place].format(**found[0])
+        cells = [spread([r[metric] for r in found]) for metric in metrics]
         minutes = statistics.median(r["seconds"] for r in found) / 60
         lines.append(f"| {name} | {' | '.join(cells)} | {minutes:.1f} |")
     return "\n".join(lines)
@@ -160,6 +145,9 @@ def main() -> None:
     parser.add_argument("--weights", help="a local file for it")
     parser.add_argument("--larger", help="in the place of the task's larger backbone")
     parser.add_argument("--larger-weights", help="a local file for it")
+    parser.add_argument(
+        "--tta", nargs="*", default=[], help="views that answers are averaged over, beside the plain ones"
+    )
     parser.add_argument("--finetune", help="the rung of the ladder on which each backbone is trained")
     parser.add_argument("--set", nargs="*", default=[], help="key=value, as of `acclimate adapt`")
     parser.add_argument("--seeds", type=int, default=3)

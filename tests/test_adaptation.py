@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 import acclimate as package
-from acclimate import backbones, training
+from acclimate import finetune, training
 from acclimate.data.loaders import split
 from acclimate.errors import BadInput
 from acclimate.evaluate.finding import finding
@@ -294,10 +294,18 @@ def test_the_method_starts_from_the_pretrained_backbone_and_a_fresh_head(tmp_pat
     run = pretrained(tmp_path, settings=still)
     learnt, after = (load_file(run.weights(0, phase)) for phase in ("pretrained", "adapted"))
     torch.manual_seed(0)
-    fresh = backbones.classifier(run.recipe, "source_only", shape_of(run.preprocess)).state_dict()
+    fresh = finetune.classifier(run.recipe, "source_only", shape_of(run.preprocess)).state_dict()
     torch.testing.assert_close(after["backbone.0.weight"], learnt["backbone.0.weight"], rtol=0, atol=1e-6)
     torch.testing.assert_close(after["head.weight"], fresh["head.weight"], rtol=0, atol=1e-6)
     assert not torch.allclose(learnt["backbone.0.weight"], fresh["backbone.0.weight"], atol=1e-3)
+
+
+@pytest.mark.parametrize(("rung", "moves"), [("feature_extraction", False), ("lp_ft", True)])
+def test_the_ladder_stands_on_the_pretrained_backbone(tmp_path, rung, moves):
+    run = pretrained(tmp_path, "source_only", finetune=rung, steps=6)
+    learnt, after = (load_file(run.weights(0, phase)) for phase in ("pretrained", "adapted"))
+    assert all(torch.equal(learnt[k], after[k]) for k in learnt if k.startswith("backbone.")) != moves
+    assert torch.equal(learnt["backbone.0.weight"], after["backbone.0.weight"]) != moves
 
 
 def test_pretraining_may_look_at_either_domain_or_both(tmp_path):

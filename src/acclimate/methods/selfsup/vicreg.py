@@ -28,8 +28,9 @@ class VICReg(Method):
     of the batch.
 
     When to use:
-        As BYOL, where batches are small or a teacher costs too much: a step passes the model twice and not four times.
-        Batches may be smaller than BYOL's, but the spread is told of a batch, so give it 64 or more.
+        Where BYOL's teacher is one thing too many: a step passes the model twice and not four times, but its projection
+        is the larger one. The spread is told of a batch, so give it as many images as there is room for. What is said
+        of BYOL's start, ``flip`` and ``colours`` holds here too.
 
     Shapes: images ``(n_t, c, h, w)``, features ``(n_t, d)``, projections ``(n_t, out)``.
 
