@@ -33,9 +33,10 @@ class BYOL(Method):
 
     When to use:
         Before the adaptation to images that look unlike those the backbone was trained on, where there are thousands
-        of them. It starts from the backbone as it is; from nothing, or with few images or steps, it may leave the
-        features worse than it found them, so look at the source-only line beside it. Switch ``flip`` and ``colours``
-        off where a mirrored or recoloured example would be another thing.
+        of them. Give it many steps: a small net from nothing with 3 000 digits of MNIST was no better after 200 on
+        USPS's labels, and after 800 better on two seeds of three, of which the one that lost lost five points. Look
+        at the source-only line beside it. Switch ``flip`` and ``colours`` off where a mirrored or recoloured example
+        would be another thing.
 
     Shapes: images ``(n_t, c, h, w)``, features ``(n_t, d)``, projections ``(n_t, out)``.
 
