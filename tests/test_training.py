@@ -12,7 +12,7 @@ import torch
 from conformance import build
 from safetensors.torch import load_file
 
-from acclimate import methods
+from acclimate import finetune, methods
 from acclimate.data.inputs import ArrayImageInputs, DenseInputs
 from acclimate.engine import Diverged
 from acclimate.errors import BadInput
@@ -88,6 +88,23 @@ def test_resumed_weights_are_the_same_to_the_bit(tmp_path, monkeypatch, name, st
         with pytest.raises(KeyboardInterrupt):
             train(job(tmp_path / "resumed", name))
     train(job(tmp_path / "resumed", name))
+    torch.testing.assert_close(weights(tmp_path / "resumed"), weights(tmp_path / "straight"), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("rung", "options"), [("gradual", {}), ("lp_ft", {}), ("lora", {"rank": 2}), ("llrd", {})])
+@pytest.mark.parametrize("step", [7, 12])
+def test_a_training_resumes_to_the_bit_in_every_stage_of_the_ladder(tmp_path, monkeypatch, rung, options, step):
+    def climbing(folder):
+        made = job(folder, "dann")
+        made.layers, made.rung = finetune.layers(made.method.model, rung, options), rung
+        return made
+
+    train(climbing(tmp_path / "straight"))
+    with monkeypatch.context() as patched:
+        stop_at(patched, step)
+        with pytest.raises(KeyboardInterrupt):
+            train(climbing(tmp_path / "resumed"))
+    train(climbing(tmp_path / "resumed"))
     torch.testing.assert_close(weights(tmp_path / "resumed"), weights(tmp_path / "straight"), rtol=0, atol=0)
 
 
@@ -229,6 +246,16 @@ def test_killed_at_ten_random_moments_it_comes_to_the_same_weights(tmp_path):
     assert kills == 10
     torch.testing.assert_close(weights(tmp_path / "killed"), weights(tmp_path / "straight"), rtol=0, atol=0)
     assert not list((tmp_path / "killed").rglob("*.partial"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rung", ["feature_extraction", "gradual", "lp_ft", "lora"])
+def test_two_processes_agree_with_one_on_every_stage_of_the_ladder(tmp_path, rung):
+    for devices in (1, 2):
+        made = job(tmp_path / str(devices), "source_only", dropout=0.0, batch_norm=False, optimizer="sgd")
+        made.layers, made.rung, made.devices = finetune.layers(made.method.model, rung, {}), rung, devices
+        train(made)
+    torch.testing.assert_close(weights(tmp_path / "2"), weights(tmp_path / "1"), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow

@@ -89,6 +89,7 @@ def fit(
     module: nn.Module = method
     if compiled:
         module.compile()
+    thaw(1.0)  # of what never moves no process tells another
     forward, backward, optimizer = _set_up(fabric, module, optimizer)
     trained = [p for group in optimizer.param_groups for p in group["params"]]
     batches = augment(_on_device(fabric, pairs(source, target, start * accumulate)))
@@ -147,29 +148,28 @@ def make_optimizer(method: Method, training: Training, layers: Sequence[Layer] =
     lr, decay = (training.lr or 1e-3) * method.rate, training.weight_decay or 0.0
     faster = training.head_lr or 1.0
     named = dict(method.model.backbone.named_parameters())
-    groups = [_group([named[n] for n in names], lr * pace.rate) for names, pace in layers if pace != FROZEN]
+    groups = [([named[n] for n in names], lr * pace.rate, pace.start) for names, pace in layers if pace != FROZEN]
     taken = {id(named[n]) for names, _ in layers for n in names}
     others = [p for p in method.parameters() if p.requires_grad and id(p) not in taken]
     of_backbone = {id(p) for p in named.values()} if not layers else set()
-    groups += [_group([p for p in others if id(p) in of_backbone], lr)]
-    groups += [_group([p for p in others if id(p) not in of_backbone], lr * faster)]
-    groups = _merged([g for g in groups if g["params"]])
+    groups += [([p for p in others if id(p) in of_backbone], lr, 0.0)]
+    groups += [([p for p in others if id(p) not in of_backbone], lr * faster, 0.0)]
+    merged = _merged(groups)
     if training.optimizer == "sgd":
-        return SGD(groups, lr=lr, momentum=training.momentum, weight_decay=decay, fused=True)
+        return SGD(merged, lr=lr, momentum=training.momentum, weight_decay=decay, fused=True)
     kind = Adam if training.optimizer == "adam" else AdamW
-    return kind(groups, lr=lr, weight_decay=decay, fused=True)
+    return kind(merged, lr=lr, weight_decay=decay, fused=True)
 
 
-def _group(parameters: list[nn.Parameter], lr: float) -> dict[str, Any]:
-    return {"params": parameters, "lr": lr, "base": lr}
+def _merged(groups: Iterable[tuple[list[nn.Parameter], float, float]]) -> list[dict[str, Any]]:
+    """Parameters of one rate as one group, since each is a call of its own; but not those that move later.
 
-
-def _merged(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Groups of one rate as one, since each is a call of its own."""
-    of_rate: dict[float, dict[str, Any]] = {}
-    for group in groups:
-        of_rate.setdefault(group["base"], _group([], group["base"]))["params"].extend(group["params"])
-    return list(of_rate.values())
+    Fused SGD takes the momentum of a group's parameters to begin at the same step.
+    """
+    of: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameters, rate, start in groups:
+        of.setdefault((rate, start), []).extend(parameters)
+    return [{"params": some, "lr": rate, "base": rate} for (rate, _), some in of.items() if some]
 
 
 def _set_up(

@@ -32,9 +32,13 @@ def run(name, method="dann", built=None, rung_options=None, **options):
     x, labels, others = source.inputs.numpy(), source.labels.numpy(), target.inputs.numpy()
     here = Loader(DenseInputs(x), Sampler(len(x), 6, seed=0), labels)
     there = Loader(DenseInputs(others), Sampler(9, 6, seed=0))
+    with torch.no_grad():
+        survey = [built.eval()(target.inputs)]
+    built.train()
     steps = fit(
-        Fabric(accelerator="cpu", devices=1), trained, optimizer, here, there, steps=STEPS, thaw=Thaw(built, layers)
-    )
+        Fabric(accelerator="cpu", devices=1), trained, optimizer, here, there,
+        steps=STEPS, thaw=Thaw(built, layers), survey=lambda: survey,
+    )  # fmt: skip
     return [state_of(built), *(state_of(built) for _ in steps)]
 
 
@@ -50,6 +54,14 @@ def moved(before, after):
 def test_feature_extraction_leaves_the_backbone_as_it_is_to_the_bit(method):
     states = run("feature_extraction", method)
     assert not any(name.startswith("backbone.") for name in moved(states[0], states[-1]))
+
+
+@pytest.mark.parametrize("method", methods.names())
+@pytest.mark.parametrize("rung", finetune.names())
+def test_every_method_goes_with_every_rung(method, rung):
+    states = run(rung, method, built=model(bottleneck=4))
+    assert all(value.isfinite().all() for value in states[-1].values())
+    assert {name.split(".")[1] for name in moved(states[0], states[-1]) if "." in name}
 
 
 def test_what_is_frozen_keeps_its_batch_norm_and_its_dropout_still():
