@@ -332,7 +332,12 @@ OPTIONS = {
     "train.lr negative": Bad(f"{NPZ} --set train.lr=-1", "train.lr=-1 does not fit"),
     "train unknown": Bad(f"{NPZ} --set train.stps=3", "train has no setting 'stps'; did you mean steps?"),
     "labels wanting": Bad(f"{NPZ} --method supervised", "give them with --target-labels"),
-    "labels unwanted": Bad(f"{NPZ} --method mcc --target-labels target.npz", "leave --target-labels out"),
+    "labels unwanted": Bad(f"{NPZ} --method shot --target-labels target.npz", "learns from no label, and so"),
+    "labels for a linear model": Bad(f"{NPZ} --method coral --target-labels target.npz", "coral fits a linear model"),
+    "share of no labels": Bad(f"{NPZ} --set train.target_share=0.3", "train.target_share: is of batches that source"),
+    "share of a batch of one": Bad(
+        f"{NPZ} --method mcc --target-labels target.npz --set train.batch_size=1", "share a batch; give 2 or more"
+    ),
     "augmentation unknown": Bad(f"{IMAGES} --augment trivail", "augment.source='trivail' does not fit; Input should"),
     "augmentation of no domain": Bad(f"{NPZ} --set augment.sorce=noise", "no setting 'sorce'; did you mean source?"),
     "vectors flipped": Bad(f"{NPZ} --augment flip_crop", "augment.source=flip_crop: is for images, and these are not"),

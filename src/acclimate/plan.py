@@ -33,6 +33,7 @@ from acclimate.recipe import (
     Recipe,
     Scale,
     Settings,
+    TargetLabels,
     Task,
     Training,
     check_augmentation,
@@ -49,7 +50,7 @@ AUTO_METHOD: Mapping[Task, str] = {"classification": "mcc", "regression": "deep_
 
 Of those that can learn numbers DeepCORAL has no adversary, and at the paper's scale it stays near the baseline.
 """
-WITH_LABELS = {"balance", "batch_norm", "validation", "validate_every", "patience"}
+WITH_LABELS = {"balance", "target_share", "batch_norm", "validation", "validate_every", "patience"}
 """Settings of a training that say nothing where there are no labels and one set of images."""
 BOTTLENECK = 256
 """Features that are left to move where the backbone is frozen, as in SHOT (arXiv:2002.08546)."""
@@ -105,7 +106,7 @@ class Plan:
         source: Labelled domain; none where the source is a finished Run.
         origin: The finished Run whose source-only models are started from, in the place of a source.
         target: Domain to work on, without labels.
-        target_labels: Labelled target to train on, for the method that asks for it.
+        target_labels: Labelled target to train on, given on purpose.
         fitted: The preprocessing, fitted on source and target.
         recipe: Everything else.
         score: Where a labelled target for scores is read from, when training is over.
@@ -193,7 +194,8 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     _check_balance(training, task)
     here.require_source(task)
     there = _target(target, place)
-    labelled = _target_labels(asked.target_labels, method, place)
+    labelled = _target_labels(asked.target_labels, method, place, linear=linear)
+    _check_share(training, method, labelled)
     preprocess.check_kinds(here, there)
     name = LINEAR if linear else _backbone(asked, here, there)
     if pretrain and here.kind != "images":
@@ -226,6 +228,7 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
         finetune_options=check_options(f"--finetune {rung}", parsed.finetune, finetune.options(rung)),
         augment=Augmentation() if linear else _augmentation(parsed, asked, shape_of(fitted), met),
         image_size=asked.image_size,
+        target_labels=None if labelled is None else TargetLabels(path=labelled.name, n=len(labelled)),
         seeds=tuple(range(asked.seeds)) if isinstance(asked.seeds, int) else tuple(asked.seeds),
         task=task,
         classes=here.classes if task == "classification" else (),
@@ -303,6 +306,7 @@ def _from_run(origin: Run, target: Any, asked: Asked) -> Plan:
         raise BadInput("train.patience: stops by the source's validation split, and a Run holds none; leave it out")
     if training.balance != "none":
         raise BadInput("train.balance: is of the source's classes, and a Run holds no example; leave it out")
+    _check_share(training, method, None)
     rung = before.finetune if asked.finetune == "auto" else _rung(asked, method, linear=False)
     same = rung == before.finetune and not parsed.finetune
     moves = before.finetune_options if same else parsed.finetune
@@ -475,13 +479,30 @@ def _domain(given: Any, name: str, place: Place) -> Domain:
     return from_arrays(x, y, name=name)
 
 
-def _target_labels(given: Any, method: str, place: Place) -> Domain | None:
-    needed = method in methods.names() and "target_labels" in methods.get(method).needs
+def _target_labels(given: Any, method: str, place: Place, *, linear: bool) -> Domain | None:
+    needed = not linear and "target_labels" in methods.get(method).needs
     if needed and given is None:
         raise BadInput(f"method {method} trains on labels of the target; give them with --target-labels")
-    if given is not None and not needed:
-        raise BadInput(f"method {method} does not read labels of the target; leave --target-labels out")
-    return _domain(given, "target labels", place) if needed else None
+    if given is None:
+        return None
+    if linear:
+        raise BadInput(f"--target-labels: {method} fits a linear model to the source's labels alone; leave it out")
+    if not (needed or "source" in methods.get(method).needs):
+        raise BadInput(
+            f"method {method} learns from no label, and so from none of the target; leave --target-labels out"
+        )
+    return _domain(given, "target labels", place)
+
+
+def _check_share(training: Training, method: str, labelled: Domain | None) -> None:
+    mixed = labelled is not None and "source" in methods.get(method).needs
+    if "target_share" in training.model_fields_set and not mixed:
+        raise BadInput(
+            "train.target_share: is of batches that source and labelled target share; give --target-labels to a "
+            "method that learns from both, or leave it out"
+        )
+    if mixed and training.batch_size < 2:
+        raise BadInput("train.batch_size=1: source and labelled target share a batch; give 2 or more")
 
 
 def _check_name(method: str) -> None:

@@ -168,6 +168,7 @@ class Contents(Generic[S]):
             "Source": self.recipe.source.path,
             "Started from": self.recipe.origin or "",
             "Target": self.recipe.target.path,
+            "Labels of the target": _target_labels(self.recipe),
             "Method": " ".join([self.recipe.method, *(f"{k}={v}" for k, v in self.recipe.options.items())]),
             "Pretrained": _pretraining(self.recipe),
             "Backbone": " ".join(
@@ -231,6 +232,11 @@ def _pretraining(recipe: Recipe) -> str:
     on = "source and target" if it.on == "both" else f"the {it.on}"
     told = " ".join([it.method, *(f"{k}={v}" for k, v in it.options.items())])
     return f"{told} on {on} without labels, {_steps(it.train)}, {it.train.optimizer}, rate {it.train.lr}"
+
+
+def _target_labels(recipe: Recipe) -> str:
+    """How many were given on purpose, and where from."""
+    return f"{given.n:,} to learn from, {given.path}" if (given := recipe.target_labels) else ""
 
 
 def _duration(seconds: float | None) -> str:
