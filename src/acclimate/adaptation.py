@@ -136,17 +136,28 @@ def adapt(
 
 def _train(run: RunFolder, plan: Plan, seed: int, devices: int, show: bool) -> None:
     """Train the baseline and the method of one seed on the same split, unless their weights are there."""
-    recipe = plan.recipe
-    missing = [phase for phase in recipe.trainings if not run.weights(seed, phase).exists()]
-    if not missing:
-        return
-    for phase in missing:
-        if not recipe.trains_a_network:
-            _fit(run, plan, seed, phase)
-        elif phase == "pretrained" and recipe.pretrain:
-            train(_pretraining(run, plan, recipe.pretrain, seed, devices, show))
-        else:
-            train(_training(run, plan, seed, phase, devices, show))
+    for phase in plan.recipe.trainings:
+        if not run.weights(seed, phase).exists():
+            train_phase(run, plan, seed, phase, devices=devices, show=show)
+
+
+def train_phase(run: RunFolder, plan: Plan, seed: int, phase: str, *, devices: int = 1, show: bool = False) -> None:
+    """Train one model of a plan and leave its weights in the Run.
+
+    Args:
+        run: Whose folder takes them; it has those of the phases that this one goes on from.
+        plan: What was decided.
+        seed: One of the recipe's.
+        phase: One of the recipe's ``trainings``.
+        devices: Processes, or GPUs.
+        show: Draw progress bars on stderr.
+    """
+    if not plan.recipe.trains_a_network:
+        _fit(run, plan, seed, phase)
+    elif phase == "pretrained" and plan.recipe.pretrain:
+        train(_pretraining(run, plan, plan.recipe.pretrain, seed, devices, show))
+    else:
+        train(_training(run, plan, seed, phase, devices, show))
 
 
 def _what(recipe: Recipe, phase: str) -> tuple[str, Options]:
@@ -181,7 +192,7 @@ def _training(run: RunFolder, plan: Plan, seed: int, phase: str, devices: int, s
     source = plan.labelled(seed, read)
     here, known, from_target = source.inputs, source.labels, 0
     if phase == "adapted" and plan.target_labels is not None:
-        theirs, said = read(plan.target_labels), truth(plan.target_labels, recipe)
+        theirs, said = read(*plan.target_labels), truth(plan.target_labels.domain, recipe)
         if "source" in method.needs:
             here, known, from_target = joined(here, theirs), np.concatenate([known, said]), len(said)
         else:

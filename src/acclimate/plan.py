@@ -13,6 +13,7 @@ import torch
 from acclimate import augmentation, backbones, data, finetune, fitting, methods
 from acclimate.data import Domain, preprocess
 from acclimate.data.arrays import from_arrays
+from acclimate.data.domain import Part
 from acclimate.data.inputs import DenseInputs, Index, Inputs
 from acclimate.data.labels import Truth, choose_task, scale_of, truth
 from acclimate.data.loaders import split
@@ -117,7 +118,7 @@ class Plan:
     source: Domain | None
     origin: Run | None
     target: Domain
-    target_labels: Domain | None
+    target_labels: Part | None
     fitted: Preprocess
     recipe: Recipe
     score: Callable[[], Domain] | None
@@ -150,9 +151,19 @@ class Plan:
         labelled target for scores, which is counted as large as the target.
         """
         some = domain if rows is None else domain.take(rows)
-        in_use = len(self.source or ()) + 2 * len(self.target) + len(self.target_labels or ())
+        given = self.recipe.target_labels
+        in_use = len(self.source or ()) + 2 * len(self.target) + (given.n if given else 0)
         share = len(some) / max(in_use, len(some))
         return self.fitted.inputs(some, cache_bytes=int(self.recipe.train.cache_mb * 2**20 * share))
+
+    def with_target_labels(self, rows: Index) -> "Plan":
+        """The same, but that of its labelled target only ``rows`` are learnt from; with no rows, no label is."""
+        if self.target_labels is None or not len(rows):
+            return replace(self, target_labels=None, recipe=self.recipe.model_copy(update={"target_labels": None}))
+        whole = self.target_labels.whole
+        given = TargetLabels(path=whole.name, n=len(rows))
+        recipe = self.recipe.model_copy(update={"target_labels": given})
+        return replace(self, target_labels=Part(whole, rows), recipe=recipe)
 
 
 def make_plan(source: Any, target: Any, asked: Asked) -> Plan:
@@ -237,7 +248,7 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     _check_labelled(labelled, recipe, fitted)
     later = _later(asked.score, place, recipe, fitted)
     recipe = recipe if linear else _resolved(recipe, shape_of(fitted))
-    return Plan(here, None, there, labelled, fitted, recipe, later)
+    return Plan(here, None, there, None if labelled is None else Part(labelled), fitted, recipe, later)
 
 
 def _rung(asked: Asked, method: str, *, linear: bool) -> str:
