@@ -132,7 +132,8 @@ def labels(
 
     A share of the target, ``held_out`` of each class, is scored on and never learnt from; the rest is the target that
     methods adapt to. Of that each seed draws labels anew, each class by itself, and a smaller draw is a part of a
-    larger one. No labels at all are tried too, where a strategy can do without.
+    larger one. No labels at all are tried too, where a strategy can do without. Scored is the model as it was trained,
+    also where `adapt` would have kept the source-only model.
 
     Args:
         source: Labelled domain: a path, a `Domain`, or a pair of arrays ``(x, y)``.
@@ -195,10 +196,11 @@ def _strategies(names: Sequence[str], method: str, rung: str) -> list[Strategy]:
     """What is compared, by name."""
     if names and method != "auto":
         raise BadInput(f"--method {method}: --strategies names the methods already; leave one of the two out")
-    if double := [name for i, name in enumerate(names) if name in names[:i]]:
-        raise BadInput(f"strategy {double[0]!r}: is named twice; leave one out")
     usual = dict.fromkeys(("source_only", "supervised", method))
-    return [_strategy(name, rung) for name in names or usual]
+    chosen = [_strategy(name, rung) for name in names or usual]
+    if double := [s.name for i, s in enumerate(chosen) if s in chosen[:i]]:
+        raise BadInput(f"strategy {double[0]!r}: is named twice; leave one out")
+    return chosen
 
 
 def _strategy(name: str, rung: str) -> Strategy:
@@ -211,7 +213,7 @@ def _strategy(name: str, rung: str) -> Strategy:
     rung = own if plus else rung
     if rung not in (rungs := ["auto", *finetune.names()]):
         raise BadInput(f"strategy {name!r}: no rung {rung!r} to fine-tune by; {did_you_mean(rung, rungs)}")
-    return Strategy(name.replace("auto", method, 1) if name.startswith("auto") else name, method, rung)
+    return Strategy(f"{method}{plus}{own}", method, rung)
 
 
 def _budgets(fractions: Sequence[float], per_class: Sequence[int]) -> list[Budget]:
@@ -345,6 +347,7 @@ class _Curves:
         made = next((p for p in (*reversed(folder.path.parents), folder.path) if not p.exists()), None)
         missing = self._missing(points)
         try:
+            folder.write_json("labels.json", self._found(points))
             for i, (name, budget, seed) in enumerate(missing):
                 points.append(self._point(folder, name, budget, seed, train))
                 folder.write_json("labels.json", self._found(points))
@@ -363,7 +366,7 @@ class _Curves:
         """The points that are in the folder already, if it is of the same question."""
         folder.sweep()
         if not folder.file("labels.json").is_file():
-            if strange := sorted(p.name for p in folder.path.iterdir() if p.name != "trainings"):
+            if strange := sorted(p.name for p in folder.path.iterdir()):
                 raise BadInput(f"{folder.path}: has no labels.json but {strange[0]}; choose another -o")
             return []
         before = _read_json(folder)
@@ -419,7 +422,12 @@ class _Curves:
     def _found(self, points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """All of ``labels.json``."""
         seconds = math.fsum(p["seconds"] for p in points)
-        return {**self.head, "seconds": round(seconds, 1), "curves": _curves(points, list(self.plans)), "points": list(points)}
+        return {
+            **self.head,
+            "seconds": round(seconds, 1),
+            "curves": _curves(points, list(self.plans)),
+            "points": list(points),
+        }
 
 
 def _read_json(folder: RunFolder) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from acclimate import augmentation, backbones, data, finetune, fitting, methods
 from acclimate.data import Domain, preprocess
@@ -18,13 +17,11 @@ from acclimate.data.inputs import DenseInputs, Index, Inputs
 from acclimate.data.labels import Truth, choose_task, scale_of, truth
 from acclimate.data.loaders import split
 from acclimate.data.preprocess import Preprocess
-from acclimate.errors import BadInput, did_you_mean, first_line
+from acclimate.errors import BadInput, did_you_mean
 from acclimate.evaluate import metrics, tta
 from acclimate.evaluate.predictor import Run, shape_of
 from acclimate.features import Read
 from acclimate.methods import selfsup, shallow
-from acclimate.methods.base import Method
-from acclimate.nn import Classifier
 from acclimate.recipe import (
     LINEAR,
     Augmentation,
@@ -43,6 +40,7 @@ from acclimate.recipe import (
     parse_settings,
 )
 from acclimate.run import RunFolder
+from acclimate.trial import resolved
 
 log = logging.getLogger("acclimate")
 
@@ -247,7 +245,7 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     )
     _check_labelled(labelled, recipe, fitted)
     later = _later(asked.score, place, recipe, fitted)
-    recipe = recipe if linear else _resolved(recipe, shape_of(fitted))
+    recipe = recipe if linear else resolved(recipe, shape_of(fitted))
     return Plan(here, None, there, None if labelled is None else Part(labelled), fitted, recipe, later)
 
 
@@ -337,7 +335,7 @@ def _from_run(origin: Run, target: Any, asked: Asked) -> Plan:
         }
     )
     later = _later(asked.score, before.source, before, fitted)
-    return Plan(None, origin, there, None, fitted, _resolved(recipe, shape_of(fitted)), later)
+    return Plan(None, origin, there, None, fitted, resolved(recipe, shape_of(fitted)), later)
 
 
 def _check_source_free(origin: Run, method: str, asked: Asked) -> None:
@@ -541,66 +539,3 @@ def _check_labelled(domain: Domain | None, recipe: Recipe, fitted: Preprocess) -
     if domain is not None:
         truth(domain, recipe)
         fitted.inputs(domain)
-
-
-def _resolved(recipe: Recipe, shape: backbones.Shape) -> Recipe:
-    """The recipe with what suits the backbone where nothing was said, once the model was built and tried."""
-    built = backbones.build(recipe.backbone, shape, recipe.n_outputs, recipe.backbone_options)
-    _check_size(recipe.backbone, built.classifier, shape)
-    _check_layers(recipe, built.classifier)
-    trained: dict[str, Any] = {"train": _filled(recipe.train, built.training)}
-    if it := recipe.pretrain:
-        _built(f"--pretrain {it.method}", selfsup.get(it.method), built.classifier, it.options)
-        trained["pretrain"] = it.model_copy(update={"train": _filled(it.train, built.training)})
-    return recipe.model_copy(update=trained)
-
-
-def _filled(training: Training, suits: Mapping[str, Any]) -> Training:
-    """``training`` with what suits the backbone where nothing was said."""
-    return training.model_copy(update={k: v for k, v in suits.items() if getattr(training, k) is None})
-
-
-@torch.no_grad()
-def _check_size(backbone: str, model: Any, shape: backbones.Shape) -> None:
-    """Have the model see one empty image, so that a size it cannot take is told before training."""
-    if not shape.images:
-        return
-    try:
-        model.eval()(torch.zeros(1, 3, shape.size, shape.size, dtype=torch.uint8), "source")
-    except (RuntimeError, ValueError, AssertionError) as error:
-        why = first_line(error)
-        raise BadInput(
-            f"backbone {backbone}: cannot take images of {shape.size} pixels ({why}); choose another --image-size"
-        ) from error
-    model.train()
-
-
-def _check_layers(recipe: Recipe, model: Any) -> None:
-    """Build the method once, so that an option it cannot take is told before anything is written."""
-    built = _built(f"method {recipe.method}", methods.get(recipe.method), model, recipe.options)
-    _check_moves(recipe, built)
-    known = dict(built.model.backbone.named_modules())
-    for layer in built.model.layers:
-        if layer not in known:
-            names = ["features", "logits", *(n for n in known if n)]
-            raise BadInput(f"backbone {recipe.backbone} has no layer {layer!r}; {did_you_mean(layer, names)}")
-
-
-def _check_moves(recipe: Recipe, method: Method) -> None:
-    """Refuse a training in which nothing would move."""
-    parts = finetune.layers(method.model, recipe.finetune, recipe.finetune_options)
-    still = {name for layer in parts if layer.pace == finetune.FROZEN for name in layer.names}
-    named = {id(p): name for name, p in method.model.backbone.named_parameters()}
-    if not any(p.requires_grad and named.get(id(p)) not in still for p in method.parameters()):
-        raise BadInput(
-            f"--finetune {recipe.finetune}: nothing is left that method {recipe.method} could move; train the source "
-            "with --set backbone.bottleneck=256, or choose another rung"
-        )
-
-
-def _built(owner: str, kind: type[Method], model: Classifier, options: Options) -> Method:
-    """The method, built; what it cannot be built with is said to be of its ``owner``."""
-    try:
-        return kind(model, **options)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise BadInput(f"{owner}: {first_line(error)}") from error

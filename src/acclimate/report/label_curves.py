@@ -46,7 +46,8 @@ def finding(found: Found) -> str:
     over = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
     told = f"With {_labels(top.per_class)} {top.strategy} is right on {top.accuracy:.1%} ({over}), the most there was."
     if enough != top:
-        told += f" {_labels(enough.per_class).capitalize()} come within a point of that ({enough.strategy}, "
+        verb = "comes" if enough.per_class == 1 else "come"
+        told += f" {_labels(enough.per_class).capitalize()} {verb} within a point of that ({enough.strategy}, "
         told += f"{enough.accuracy:.1%})."
     if not first.per_class and first not in (top, enough):
         told += f" Without any, {first.strategy} is right on {first.accuracy:.1%}."
