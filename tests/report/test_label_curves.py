@@ -32,13 +32,13 @@ def test_the_best_of_each_budget_is_found():
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        (GROWING, "With 10 labels per class <b>second is right on 90.0% (mean of 2 seeds), the most there was. "
+        (GROWING, "With 10 labels per class <b>second is right on 90.0% (mean of 2 seeds), the highest found. "
                   "Without any, first is right on 50.0%."),
         (found([0.5, 0.7, 0.6], [0.6, 0.705]), "With 10 labels per class <b>second is right on 70.5% (mean of 2 "
-         "seeds), the most there was. 1 label per class comes within a point of that (first, 70.0%). Without any, "
+         "seeds), the highest found. 1 label per class comes within a point of that (first, 70.0%). Without any, "
          "first is right on 50.0%."),
-        (found([0.9, 0.7, 0.6], [0.6, 0.7]), "With no labels first is right on 90.0% (mean of 2 seeds), the most "
-                                             "there was."),
+        (found([0.9, 0.7, 0.6], [0.6, 0.7]), "With no labels first is right on 90.0% (mean of 2 seeds), the highest "
+                                             "found."),
     ],
 )  # fmt: skip
 def test_how_many_labels_are_worth_their_price_is_said(given, says):

@@ -44,7 +44,7 @@ def finding(found: Found) -> str:
     first = of_budgets[0]
     seeds = len(found["seeds"])
     over = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
-    told = f"With {_labels(top.per_class)} {top.strategy} is right on {top.accuracy:.1%} ({over}), the most there was."
+    told = f"With {_labels(top.per_class)} {top.strategy} is right on {top.accuracy:.1%} ({over}), the highest found."
     if enough != top:
         verb = "comes" if enough.per_class == 1 else "come"
         told += f" {_labels(enough.per_class).capitalize()} {verb} within a point of that ({enough.strategy}, "
