@@ -378,3 +378,31 @@ def test_larger_images_get_a_pretrained_backbone_without_asking(tmp_path):
     folder = samples.images(tmp_path / "images", size=80)
     run = package.adapt(folder, folder, tmp_path / "run", method="source_only", steps=1, image_size=72)
     assert run.recipe.backbone == "efficientnet_lite0"
+
+
+@pytest.mark.parametrize("method", ["source_only", "mcc", "supervised"])
+def test_labels_of_the_target_that_are_given_reach_the_adapted_model_alone(tmp_path, method):
+    x, y = shifted(shift=2, seed=1)
+    runs = [adapted(tmp_path / str(i), method=method, target_labels=(x[:20], labels)) for i, labels in
+            enumerate((y[:20], 1 - y[:20]))]  # fmt: skip
+    for phase, same in (("source_only", True), ("adapted", False)):
+        weights = [run.weights(0, phase).read_bytes() for run in runs]
+        assert (weights[0] == weights[1]) is same
+
+
+def test_labels_of_the_target_that_are_given_are_written_down_and_told(tmp_path):
+    x, y = shifted(shift=2, seed=1)
+    run = adapted(tmp_path, method="source_only", target_labels=(x[:20], y[:20]))
+    assert run.recipe.target_labels.model_dump() == {"path": "target labels", "n": 20}
+    assert run.recipe.phases == ("source_only", "adapted")
+    assert "source_only with 20 labelled examples of the target" in finding(run)
+    assert "20 to learn from" in (run.path / "report.html").read_text("utf-8")
+
+
+def test_numbers_of_the_target_are_learnt_too(tmp_path):
+    x, y = shifted(shift=2, seed=1)
+    given = {"target_labels": (x[:20], y[:20] + 0.5 * x[:20, 2]), "score": (x, y + 0.5 * x[:, 2])}
+    source, _ = shifted()
+    run = package.adapt((source, source[:, 0] * 2.5), x, tmp_path / "run", method="source_only", steps=5, **given)
+    assert run.recipe.task == "regression"
+    assert run.scores["kept"] in {"adapted", "source_only"}

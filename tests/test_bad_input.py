@@ -154,6 +154,7 @@ def _foreign_pipeline() -> None:
 
 
 OUT = "-o out/run"
+LABELS = "labels source.npz target.npz -o new/labels"
 NPZ = f"adapt source.npz target.npz {OUT}"
 IMAGES = f"adapt images images {OUT}"
 TABLES = f"adapt table.csv other.csv {OUT} --label sick"
@@ -332,7 +333,20 @@ OPTIONS = {
     "train.lr negative": Bad(f"{NPZ} --set train.lr=-1", "train.lr=-1 does not fit"),
     "train unknown": Bad(f"{NPZ} --set train.stps=3", "train has no setting 'stps'; did you mean steps?"),
     "labels wanting": Bad(f"{NPZ} --method supervised", "give them with --target-labels"),
-    "labels unwanted": Bad(f"{NPZ} --method mcc --target-labels target.npz", "leave --target-labels out"),
+    "labels unwanted": Bad(f"{NPZ} --method shot --target-labels target.npz", "learns from no label, and so"),
+    "labels for a linear model": Bad(f"{NPZ} --method coral --target-labels target.npz", "coral fits a linear model"),
+    "share of no labels": Bad(f"{NPZ} --set train.target_share=0.3", "train.target_share: is of batches that source"),
+    "share of a batch of one": Bad(
+        f"{NPZ} --method mcc --target-labels target.npz --set train.batch_size=1", "share a batch; give 2 or more"
+    ),
+    "curves of no numbers": Bad(f"{LABELS} --fractions a,b", "--fractions a,b: write numbers with commas between them"),
+    "curves without labels": Bad(
+        "labels source.npz bare.npz -o new/labels",
+        "bare.npz: has no labels",
+        lambda: np.savez("bare.npz", x=np.zeros((4, 4))),
+    ),
+    "curves scored on what is learnt": Bad(f"{LABELS} --score target.npz", "--score: is the target itself"),
+    "curves from a Run": Bad("labels run target.npz -o new/labels", "run: is a Run, and labels are", lambda: _run()()),
     "augmentation unknown": Bad(f"{IMAGES} --augment trivail", "augment.source='trivail' does not fit; Input should"),
     "augmentation of no domain": Bad(f"{NPZ} --set augment.sorce=noise", "no setting 'sorce'; did you mean source?"),
     "vectors flipped": Bad(f"{NPZ} --augment flip_crop", "augment.source=flip_crop: is for images, and these are not"),

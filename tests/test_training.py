@@ -118,6 +118,40 @@ def test_balanced_training_resumes_to_the_bit(tmp_path, monkeypatch):
     torch.testing.assert_close(weights(tmp_path / "resumed"), weights(tmp_path / "straight"), rtol=0, atol=0)
 
 
+def joint(folder, name="dann", **settings):
+    """A job whose last nine rows are labelled examples of the target, all of one class."""
+    made = job(folder, name, **settings)
+    x = made.source.x.numpy()
+    made.source = DenseInputs(np.concatenate([x, x[:9] + 2]))
+    made.labels, made.from_target = np.concatenate([made.labels, np.full(9, 2)]), 9
+    return made
+
+
+@pytest.mark.parametrize("balance", ["none", "sampler"])
+def test_with_labels_of_the_target_it_resumes_to_the_bit(tmp_path, monkeypatch, balance):
+    train(joint(tmp_path / "straight", balance=balance))
+    with monkeypatch.context() as patched:
+        stop_at(patched, 7)
+        with pytest.raises(KeyboardInterrupt):
+            train(joint(tmp_path / "resumed", balance=balance))
+    train(joint(tmp_path / "resumed", balance=balance))
+    torch.testing.assert_close(weights(tmp_path / "resumed"), weights(tmp_path / "straight"), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("share", "of_each"), [(0.5, 4), (0.25, 2), (0.01, 1), (0.99, 7)])
+def test_labelled_examples_of_the_target_have_their_share_of_every_batch(tmp_path, monkeypatch, share, of_each):
+    seen, made = [], joint(tmp_path, "source_only", target_share=share)
+    forward, theirs = type(made.method).forward, {tuple(row) for row in made.source.x[60:].tolist()}
+
+    def looking(self, source, *rest):
+        seen.append(sum(tuple(row) in theirs for row in source.inputs.tolist()))
+        return forward(self, source, *rest)
+
+    monkeypatch.setattr(type(made.method), "forward", looking)
+    train(made)
+    assert set(seen) == {of_each}
+
+
 @pytest.mark.parametrize("name", ["source_only", "dann", "supervised"])
 def test_balanced_every_method_sees_rare_classes_as_often(tmp_path, monkeypatch, name):
     seen, made = [], job(tmp_path, name, balance="sampler", steps=30, batch_norm=False)
@@ -268,6 +302,16 @@ def test_two_processes_agree_with_one_or_the_docstring_says_why_not(tmp_path, na
     two, one = weights(tmp_path / "2"), weights(tmp_path / "1")
     same = all(torch.allclose(two[k], one[k], rtol=1e-4, atol=1e-6) for k in one)
     assert same != ("several processes" in " ".join(methods.get(name).__doc__.split()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["source_only", "dann"])
+def test_two_processes_agree_with_one_where_the_target_has_labels(tmp_path, name):
+    for devices in (1, 2):
+        one = joint(tmp_path / str(devices), name, dropout=0.0, batch_norm=False, optimizer="sgd")
+        one.devices = devices
+        train(one)
+    torch.testing.assert_close(weights(tmp_path / "2"), weights(tmp_path / "1"), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow

@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     from acclimate.data import Domain, load
     from acclimate.errors import BadInput
     from acclimate.evaluate.predictor import Run
+    from acclimate.label_efficiency import labels
 
     __version__: str
 
-__all__ = ["BadInput", "Domain", "Run", "__version__", "adapt", "load"]
+__all__ = ["BadInput", "Domain", "Run", "__version__", "adapt", "labels", "load"]
 
 _HOME = {
     "BadInput": "acclimate.errors",
     "Domain": "acclimate.data",
     "Run": "acclimate.evaluate.predictor",
     "adapt": "acclimate.adaptation",
+    "labels": "acclimate.label_efficiency",
     "load": "acclimate.data",
 }
 

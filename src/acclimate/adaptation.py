@@ -10,11 +10,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 
 from acclimate import finetune, methods
-from acclimate.data.inputs import JoinedInputs
+from acclimate.data.inputs import JoinedInputs, joined
 from acclimate.data.labels import truth
 from acclimate.engine import Diverged
 from acclimate.errors import BadInput
@@ -98,7 +99,8 @@ def adapt(
         positive: Classes that are positive together, for the AUC; without them it is that of each against the rest.
         tta: Views of each image that answers are averaged over, for scores beside the plain ones: ``hflip``,
             ``shift``, ``five_crop``.
-        target_labels: Labelled target to train on, for the method ``supervised`` alone.
+        target_labels: Labelled target to train on, given on purpose: with the source by a method that learns from
+            labels of the source, alone by ``supervised``.
         resume: Go on with the Run in ``output`` if there is one.
         devices: Processes, or GPUs.
         show: Draw progress bars on stderr.
@@ -134,17 +136,28 @@ def adapt(
 
 def _train(run: RunFolder, plan: Plan, seed: int, devices: int, show: bool) -> None:
     """Train the baseline and the method of one seed on the same split, unless their weights are there."""
-    recipe = plan.recipe
-    missing = [phase for phase in recipe.trainings if not run.weights(seed, phase).exists()]
-    if not missing:
-        return
-    for phase in missing:
-        if not recipe.trains_a_network:
-            _fit(run, plan, seed, phase)
-        elif phase == "pretrained" and recipe.pretrain:
-            train(_pretraining(run, plan, recipe.pretrain, seed, devices, show))
-        else:
-            train(_training(run, plan, seed, phase, devices, show))
+    for phase in plan.recipe.trainings:
+        if not run.weights(seed, phase).exists():
+            train_phase(run, plan, seed, phase, devices=devices, show=show)
+
+
+def train_phase(run: RunFolder, plan: Plan, seed: int, phase: str, *, devices: int = 1, show: bool = False) -> None:
+    """Train one model of a plan and leave its weights in the Run.
+
+    Args:
+        run: Whose folder takes them; it has those of the phases that this one goes on from.
+        plan: What was decided.
+        seed: One of the recipe's.
+        phase: One of the recipe's ``trainings``.
+        devices: Processes, or GPUs.
+        show: Draw progress bars on stderr.
+    """
+    if not plan.recipe.trains_a_network:
+        _fit(run, plan, seed, phase)
+    elif phase == "pretrained" and plan.recipe.pretrain:
+        train(_pretraining(run, plan, plan.recipe.pretrain, seed, devices, show))
+    else:
+        train(_training(run, plan, seed, phase, devices, show))
 
 
 def _what(recipe: Recipe, phase: str) -> tuple[str, Options]:
@@ -177,13 +190,17 @@ def _training(run: RunFolder, plan: Plan, seed: int, phase: str, devices: int, s
         layers, above = [Layer((), FROZEN)], method.model.state_dict()
         below = {k: v for k, v in model.state_dict().items() if k not in above}
     source = plan.labelled(seed, read)
-    here, known = source.inputs, source.labels
+    here, known, from_target = source.inputs, source.labels, 0
     if phase == "adapted" and plan.target_labels is not None:
-        here, known = read(plan.target_labels), truth(plan.target_labels, recipe)
+        theirs, said = read(*plan.target_labels), truth(plan.target_labels.domain, recipe)
+        if "source" in method.needs:
+            here, known, from_target = joined(here, theirs), np.concatenate([known, said]), len(said)
+        else:
+            here, known = theirs, said
     return Job(
         run, phase, seed, method, recipe.train, here, known, read(plan.target),
         source.validation, source.validation_labels, devices, show, layers, recipe.finetune, below,
-        recipe.augment,
+        recipe.augment, from_target,
     )  # fmt: skip
 
 

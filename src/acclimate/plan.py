@@ -8,22 +8,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from acclimate import augmentation, backbones, data, finetune, fitting, methods
 from acclimate.data import Domain, preprocess
 from acclimate.data.arrays import from_arrays
+from acclimate.data.domain import Part
 from acclimate.data.inputs import DenseInputs, Index, Inputs
 from acclimate.data.labels import Truth, choose_task, scale_of, truth
 from acclimate.data.loaders import split
 from acclimate.data.preprocess import Preprocess
-from acclimate.errors import BadInput, did_you_mean, first_line
+from acclimate.errors import BadInput, did_you_mean
 from acclimate.evaluate import metrics, tta
 from acclimate.evaluate.predictor import Run, shape_of
 from acclimate.features import Read
 from acclimate.methods import selfsup, shallow
-from acclimate.methods.base import Method
-from acclimate.nn import Classifier
 from acclimate.recipe import (
     LINEAR,
     Augmentation,
@@ -33,6 +31,7 @@ from acclimate.recipe import (
     Recipe,
     Scale,
     Settings,
+    TargetLabels,
     Task,
     Training,
     check_augmentation,
@@ -41,6 +40,7 @@ from acclimate.recipe import (
     parse_settings,
 )
 from acclimate.run import RunFolder
+from acclimate.trial import resolved
 
 log = logging.getLogger("acclimate")
 
@@ -49,7 +49,7 @@ AUTO_METHOD: Mapping[Task, str] = {"classification": "mcc", "regression": "deep_
 
 Of those that can learn numbers DeepCORAL has no adversary, and at the paper's scale it stays near the baseline.
 """
-WITH_LABELS = {"balance", "batch_norm", "validation", "validate_every", "patience"}
+WITH_LABELS = {"balance", "target_share", "batch_norm", "validation", "validate_every", "patience"}
 """Settings of a training that say nothing where there are no labels and one set of images."""
 BOTTLENECK = 256
 """Features that are left to move where the backbone is frozen, as in SHOT (arXiv:2002.08546)."""
@@ -105,7 +105,7 @@ class Plan:
         source: Labelled domain; none where the source is a finished Run.
         origin: The finished Run whose source-only models are started from, in the place of a source.
         target: Domain to work on, without labels.
-        target_labels: Labelled target to train on, for the method that asks for it.
+        target_labels: Labelled target to train on, given on purpose.
         fitted: The preprocessing, fitted on source and target.
         recipe: Everything else.
         score: Where a labelled target for scores is read from, when training is over.
@@ -116,7 +116,7 @@ class Plan:
     source: Domain | None
     origin: Run | None
     target: Domain
-    target_labels: Domain | None
+    target_labels: Part | None
     fitted: Preprocess
     recipe: Recipe
     score: Callable[[], Domain] | None
@@ -149,9 +149,19 @@ class Plan:
         labelled target for scores, which is counted as large as the target.
         """
         some = domain if rows is None else domain.take(rows)
-        in_use = len(self.source or ()) + 2 * len(self.target) + len(self.target_labels or ())
+        given = self.recipe.target_labels
+        in_use = len(self.source or ()) + 2 * len(self.target) + (given.n if given else 0)
         share = len(some) / max(in_use, len(some))
         return self.fitted.inputs(some, cache_bytes=int(self.recipe.train.cache_mb * 2**20 * share))
+
+    def with_target_labels(self, rows: Index) -> "Plan":
+        """The same, but that of its labelled target only ``rows`` are learnt from; with no rows, no label is."""
+        if self.target_labels is None or not len(rows):
+            return replace(self, target_labels=None, recipe=self.recipe.model_copy(update={"target_labels": None}))
+        whole = self.target_labels.whole
+        given = TargetLabels(path=whole.name, n=len(rows))
+        recipe = self.recipe.model_copy(update={"target_labels": given})
+        return replace(self, target_labels=Part(whole, rows), recipe=recipe)
 
 
 def make_plan(source: Any, target: Any, asked: Asked) -> Plan:
@@ -193,7 +203,8 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     _check_balance(training, task)
     here.require_source(task)
     there = _target(target, place)
-    labelled = _target_labels(asked.target_labels, method, place)
+    labelled = _target_labels(asked.target_labels, method, place, linear=linear)
+    _check_share(training, method, labelled)
     preprocess.check_kinds(here, there)
     name = LINEAR if linear else _backbone(asked, here, there)
     if pretrain and here.kind != "images":
@@ -226,6 +237,7 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
         finetune_options=check_options(f"--finetune {rung}", parsed.finetune, finetune.options(rung)),
         augment=Augmentation() if linear else _augmentation(parsed, asked, shape_of(fitted), met),
         image_size=asked.image_size,
+        target_labels=None if labelled is None else TargetLabels(path=labelled.name, n=len(labelled)),
         seeds=tuple(range(asked.seeds)) if isinstance(asked.seeds, int) else tuple(asked.seeds),
         task=task,
         classes=here.classes if task == "classification" else (),
@@ -233,8 +245,8 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     )
     _check_labelled(labelled, recipe, fitted)
     later = _later(asked.score, place, recipe, fitted)
-    recipe = recipe if linear else _resolved(recipe, shape_of(fitted))
-    return Plan(here, None, there, labelled, fitted, recipe, later)
+    recipe = recipe if linear else resolved(recipe, shape_of(fitted))
+    return Plan(here, None, there, None if labelled is None else Part(labelled), fitted, recipe, later)
 
 
 def _rung(asked: Asked, method: str, *, linear: bool) -> str:
@@ -303,6 +315,7 @@ def _from_run(origin: Run, target: Any, asked: Asked) -> Plan:
         raise BadInput("train.patience: stops by the source's validation split, and a Run holds none; leave it out")
     if training.balance != "none":
         raise BadInput("train.balance: is of the source's classes, and a Run holds no example; leave it out")
+    _check_share(training, method, None)
     rung = before.finetune if asked.finetune == "auto" else _rung(asked, method, linear=False)
     same = rung == before.finetune and not parsed.finetune
     moves = before.finetune_options if same else parsed.finetune
@@ -322,7 +335,7 @@ def _from_run(origin: Run, target: Any, asked: Asked) -> Plan:
         }
     )
     later = _later(asked.score, before.source, before, fitted)
-    return Plan(None, origin, there, None, fitted, _resolved(recipe, shape_of(fitted)), later)
+    return Plan(None, origin, there, None, fitted, resolved(recipe, shape_of(fitted)), later)
 
 
 def _check_source_free(origin: Run, method: str, asked: Asked) -> None:
@@ -475,13 +488,30 @@ def _domain(given: Any, name: str, place: Place) -> Domain:
     return from_arrays(x, y, name=name)
 
 
-def _target_labels(given: Any, method: str, place: Place) -> Domain | None:
-    needed = method in methods.names() and "target_labels" in methods.get(method).needs
+def _target_labels(given: Any, method: str, place: Place, *, linear: bool) -> Domain | None:
+    needed = not linear and "target_labels" in methods.get(method).needs
     if needed and given is None:
         raise BadInput(f"method {method} trains on labels of the target; give them with --target-labels")
-    if given is not None and not needed:
-        raise BadInput(f"method {method} does not read labels of the target; leave --target-labels out")
-    return _domain(given, "target labels", place) if needed else None
+    if given is None:
+        return None
+    if linear:
+        raise BadInput(f"--target-labels: {method} fits a linear model to the source's labels alone; leave it out")
+    if not (needed or "source" in methods.get(method).needs):
+        raise BadInput(
+            f"method {method} learns from no label, and so from none of the target; leave --target-labels out"
+        )
+    return _domain(given, "target labels", place)
+
+
+def _check_share(training: Training, method: str, labelled: Domain | None) -> None:
+    mixed = labelled is not None and "source" in methods.get(method).needs
+    if "target_share" in training.model_fields_set and not mixed:
+        raise BadInput(
+            "train.target_share: is of batches that source and labelled target share; give --target-labels to a "
+            "method that learns from both, or leave it out"
+        )
+    if mixed and training.batch_size < 2:
+        raise BadInput("train.batch_size=1: source and labelled target share a batch; give 2 or more")
 
 
 def _check_name(method: str) -> None:
@@ -509,66 +539,3 @@ def _check_labelled(domain: Domain | None, recipe: Recipe, fitted: Preprocess) -
     if domain is not None:
         truth(domain, recipe)
         fitted.inputs(domain)
-
-
-def _resolved(recipe: Recipe, shape: backbones.Shape) -> Recipe:
-    """The recipe with what suits the backbone where nothing was said, once the model was built and tried."""
-    built = backbones.build(recipe.backbone, shape, recipe.n_outputs, recipe.backbone_options)
-    _check_size(recipe.backbone, built.classifier, shape)
-    _check_layers(recipe, built.classifier)
-    trained: dict[str, Any] = {"train": _filled(recipe.train, built.training)}
-    if it := recipe.pretrain:
-        _built(f"--pretrain {it.method}", selfsup.get(it.method), built.classifier, it.options)
-        trained["pretrain"] = it.model_copy(update={"train": _filled(it.train, built.training)})
-    return recipe.model_copy(update=trained)
-
-
-def _filled(training: Training, suits: Mapping[str, Any]) -> Training:
-    """``training`` with what suits the backbone where nothing was said."""
-    return training.model_copy(update={k: v for k, v in suits.items() if getattr(training, k) is None})
-
-
-@torch.no_grad()
-def _check_size(backbone: str, model: Any, shape: backbones.Shape) -> None:
-    """Have the model see one empty image, so that a size it cannot take is told before training."""
-    if not shape.images:
-        return
-    try:
-        model.eval()(torch.zeros(1, 3, shape.size, shape.size, dtype=torch.uint8), "source")
-    except (RuntimeError, ValueError, AssertionError) as error:
-        why = first_line(error)
-        raise BadInput(
-            f"backbone {backbone}: cannot take images of {shape.size} pixels ({why}); choose another --image-size"
-        ) from error
-    model.train()
-
-
-def _check_layers(recipe: Recipe, model: Any) -> None:
-    """Build the method once, so that an option it cannot take is told before anything is written."""
-    built = _built(f"method {recipe.method}", methods.get(recipe.method), model, recipe.options)
-    _check_moves(recipe, built)
-    known = dict(built.model.backbone.named_modules())
-    for layer in built.model.layers:
-        if layer not in known:
-            names = ["features", "logits", *(n for n in known if n)]
-            raise BadInput(f"backbone {recipe.backbone} has no layer {layer!r}; {did_you_mean(layer, names)}")
-
-
-def _check_moves(recipe: Recipe, method: Method) -> None:
-    """Refuse a training in which nothing would move."""
-    parts = finetune.layers(method.model, recipe.finetune, recipe.finetune_options)
-    still = {name for layer in parts if layer.pace == finetune.FROZEN for name in layer.names}
-    named = {id(p): name for name, p in method.model.backbone.named_parameters()}
-    if not any(p.requires_grad and named.get(id(p)) not in still for p in method.parameters()):
-        raise BadInput(
-            f"--finetune {recipe.finetune}: nothing is left that method {recipe.method} could move; train the source "
-            "with --set backbone.bottleneck=256, or choose another rung"
-        )
-
-
-def _built(owner: str, kind: type[Method], model: Classifier, options: Options) -> Method:
-    """The method, built; what it cannot be built with is said to be of its ``owner``."""
-    try:
-        return kind(model, **options)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise BadInput(f"{owner}: {first_line(error)}") from error

@@ -48,6 +48,12 @@ class Training(_Part):
     balance: Literal["none", "sampler"] = Field(
         "none", description="sampler: rows of every class of the source come equally often"
     )
+    target_share: float = Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="of a batch's labelled rows, those of the target, where it has labels to learn from",
+    )
     cache_mb: int = Field(1024, ge=0, description="memory for decoded images, over both domains, of each process")
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"] = "32-true"
     cache_features: bool = Field(True, description="run a backbone that never moves once for each example")
@@ -64,7 +70,10 @@ class Pretraining(_Part):
 
 
 class Augmentation(_Part):
-    """What is done to the examples of each domain in training, anew each time one comes."""
+    """What is done to the examples of each domain in training, anew each time one comes.
+
+    Labelled examples of the target that come in a batch with the source's are done to as those are.
+    """
 
     source: Literal["none", "flip_crop", "trivial", "noise"] = "none"
     target: Literal["none", "flip_crop", "trivial", "noise"] = "none"
@@ -82,6 +91,13 @@ class Place(_Part):
     label: str | None = None
     text: str | None = None
     drop: tuple[str, ...] = ()
+
+
+class TargetLabels(_Part):
+    """Labelled examples of the target, given on purpose to learn from."""
+
+    path: str
+    n: int = Field(ge=1)
 
 
 class Scale(_Part):
@@ -106,6 +122,7 @@ class Recipe(_Part):
     finetune_options: Options = {}
     augment: Augmentation = Augmentation()
     image_size: int | None = Field(None, ge=8)
+    target_labels: TargetLabels | None = None
     seeds: tuple[int, ...] = (0,)
     task: Task = "classification"
     classes: tuple[str, ...] = ()
@@ -125,7 +142,7 @@ class Recipe(_Part):
     @property
     def phases(self) -> tuple[str, ...]:
         """The models of one seed that predict: the baseline, then the method's unless it is the baseline itself."""
-        alone = self.method == "source_only" and not self.pretrain
+        alone = self.method == "source_only" and not (self.pretrain or self.target_labels)
         return ("source_only",) if alone else ("source_only", "adapted")
 
     @property

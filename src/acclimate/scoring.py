@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,8 @@ from torch import nn
 
 from acclimate.augmentation import AUGMENTATIONS
 from acclimate.data import Domain
-from acclimate.data.inputs import DenseInputs, Index, Inputs
+from acclimate.data.domain import Part
+from acclimate.data.inputs import DenseInputs, Inputs
 from acclimate.evaluate import metrics, tta
 from acclimate.evaluate.predictor import Said, load_model, mean_answer, say
 from acclimate.features import Features, features, frozen
@@ -43,18 +44,6 @@ WITHOUT_SOURCE = (
     "since no example of the source is at hand: an upper hint; the bounds reach from what the source-only model's "
     "confidence says to what the adapted one's says"
 )
-
-
-class Part(NamedTuple):
-    """A domain, or some of its rows."""
-
-    whole: Domain
-    rows: Index | None = None
-
-    @property
-    def domain(self) -> Domain:
-        """The rows as a domain of their own."""
-        return self.whole if self.rows is None else self.whole.take(self.rows)
 
 
 def score(run: RunFolder, plan: Plan) -> None:

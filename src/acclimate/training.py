@@ -27,7 +27,7 @@ from torch.optim import Optimizer
 from acclimate.augmentation import Augment
 from acclimate.data.inputs import DenseInputs, Inputs, rows_of
 from acclimate.data.labels import Truth
-from acclimate.data.loaders import BalancedSampler, Loader, Sampler
+from acclimate.data.loaders import BalancedSampler, JoinedSampler, Loader, Order, Sampler
 from acclimate.engine import RATES, Diverged, Step, fit, make_optimizer
 from acclimate.errors import BadInput
 from acclimate.finetune import Layer, Thaw, merge
@@ -38,6 +38,8 @@ from acclimate.run import RunFolder
 from acclimate.types import Outputs
 from acclimate.views import Share
 
+STREAM_OF_TARGET_LABELS = 100
+"""Of random numbers, far from those of the other two domains."""
 STATISTICS_ROWS = 10_000
 """Rows of a domain that batch norm's statistics are taken from after training."""
 EVALUATION_BATCH = 256
@@ -63,6 +65,8 @@ class Job:
         rung: Of the ladder, which those are of.
         below: Weights of a frozen backbone whose features stand for the examples; they are written with the others.
         augment: What is done to the examples of each domain.
+        from_target: How many rows of ``source``, its last, are labelled examples of the target, which have a share of
+            every batch of their own.
     """
 
     run: RunFolder
@@ -81,6 +85,7 @@ class Job:
     rung: str = "full"
     below: Mapping[str, Tensor] = field(default_factory=dict)
     augment: Augmentation = field(default_factory=Augmentation)
+    from_target: int = 0
 
 
 def train(job: Job) -> None:
@@ -251,11 +256,28 @@ def _loader(fabric: Fabric, job: Job, roles: set[str]) -> Loader:
     if not roles & job.method.needs:
         # as many rows as a batch has: a pass over fewer would be shuffled anew for each of them
         inputs, labels = DenseInputs(np.empty((training.batch_size, 0), dtype=np.float32)), None
-    order = {"seed": job.seed, "stream": int(labelled), "rank": fabric.global_rank, "world": fabric.world_size}
-    sampler = Sampler(len(inputs), training.batch_size, **order)
-    if labels is not None and training.balance == "sampler":
-        sampler = BalancedSampler(labels.astype(np.int64), training.batch_size, **order)
+    of_world = {"rank": fabric.global_rank, "world": fabric.world_size}
+    if labels is not None and job.from_target:
+        sampler: Order = _joined_sampler(job, labels, **of_world)
+    else:
+        sampler = _sampler(job, len(inputs), labels, training.batch_size, int(labelled), **of_world)
     return Loader(inputs, sampler, labels, pinned=fabric.device.type == "cuda")
+
+
+def _joined_sampler(job: Job, labels: Truth, *, rank: int, world: int) -> JoinedSampler:
+    """Of source and labelled target: each has its share of every batch."""
+    size, n = job.training.batch_size, len(labels) - job.from_target
+    theirs = min(max(round(job.training.target_share * size), 1), size - 1)
+    here = _sampler(job, n, labels[:n], size - theirs, 1)
+    there = _sampler(job, job.from_target, labels[n:], theirs, STREAM_OF_TARGET_LABELS)
+    return JoinedSampler(here, there, n, rank=rank, world=world)
+
+
+def _sampler(job: Job, n: int, labels: Truth | None, size: int, stream: int, **of_world: int) -> Sampler:
+    """Of the rows of one domain, of every class equally often if that was asked for."""
+    if labels is not None and job.training.balance == "sampler":
+        return BalancedSampler(labels.astype(np.int64), size, seed=job.seed, stream=stream, **of_world)
+    return Sampler(n, size, seed=job.seed, stream=stream, **of_world)
 
 
 def _augment(fabric: Fabric, job: Job) -> Augment:

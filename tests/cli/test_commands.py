@@ -44,7 +44,7 @@ def test_no_arguments_show_the_help(acclimate):
     assert told.out.startswith("Usage: acclimate")
 
 
-@pytest.mark.parametrize("command", ["adapt", "predict", "evaluate", "methods", "report", "demo"])
+@pytest.mark.parametrize("command", ["adapt", "labels", "predict", "evaluate", "methods", "report", "demo"])
 def test_every_command_explains_itself(acclimate, command):
     told = acclimate(command, "--help")
     assert told.code == 0
@@ -185,3 +185,18 @@ def test_a_real_ctrl_c_says_how_to_go_on(tmp_path, environment):
     assert going.returncode == 130
     assert "Traceback" not in said
     assert said.splitlines()[-1].startswith("acclimate: stopped; the same command with --resume")
+
+
+def test_label_curves_are_one_json_object_or_a_table(acclimate, tmp_path):
+    source, target = (
+        samples.arrays(tmp_path / f"{name}.npz", n=24, seed=i) for i, name in enumerate(("here", "there"))
+    )
+    given = ("--per-class", "0,2", "--strategies", "source_only,supervised", "--seeds", 1, "--steps", 2)
+    told = acclimate("labels", source, target, "-o", tmp_path / "labels", *given)
+    lines = told.out.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["labels", "source_only", "supervised"]
+    assert lines[-1] == f"Curves: {tmp_path / 'labels/labels.html'}"
+    again = acclimate("labels", source, target, "-o", tmp_path / "labels", *given, "--resume", "--json")
+    said = json.loads(again.out)
+    assert said["folder"] == str(tmp_path / "labels")
+    assert len(said["points"]) == 3

@@ -1,11 +1,13 @@
 import numpy as np
+import pytest
 import samples
+import scipy.sparse
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from acclimate.data import load
-from acclimate.data.inputs import DenseInputs, ImageInputs, JoinedInputs
+from acclimate.data.inputs import DenseInputs, ImageInputs, JoinedInputs, SparseInputs, joined
 
 BOTH = JoinedInputs(DenseInputs(np.arange(10.0)[:5, None]), DenseInputs(np.arange(10.0)[5:, None]))
 
@@ -22,3 +24,11 @@ def test_images_of_two_domains_come_as_if_they_were_one(tmp_path):
     expected = torch.stack([b.batch(np.array([2]))[0], a.batch(np.array([1]))[0]])
     assert torch.equal(joined.batch(np.array([8, 1])), expected)
     assert not joined.in_memory
+
+
+@pytest.mark.parametrize("kind", [DenseInputs, lambda x: SparseInputs(scipy.sparse.csr_array(x))])
+def test_numbers_of_two_domains_lie_in_one_piece(kind):
+    first, second = np.eye(3, 4, dtype=np.float32), np.ones((2, 4), dtype=np.float32)
+    both = joined(kind(first), kind(second))
+    assert type(both) is type(kind(first))
+    np.testing.assert_array_equal(both.batch(np.array([4, 1])).to_dense(), [[1, 1, 1, 1], [0, 1, 0, 0]])

@@ -10,7 +10,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from acclimate.data import load
 from acclimate.data.inputs import DenseInputs, ImageInputs
-from acclimate.data.loaders import BalancedSampler, Loader, Sampler, pairs, split
+from acclimate.data.loaders import BalancedSampler, JoinedSampler, Loader, Sampler, pairs, split
 
 rows, sizes, seeds = st.integers(1, 40), st.integers(1, 24), st.integers(0, 2**31)
 
@@ -175,3 +175,25 @@ def test_one_number_many_times_is_one_range():
     rows, held = split(np.r_[np.zeros(95), 1:6].astype(np.float32), 0.1, seed=0)
     assert len(held) == pytest.approx(10, abs=2)
     assert len(rows) + len(held) == 100
+
+
+def joined(n, m, parts, seed, **of_world):
+    first, second = (
+        Sampler(k, size, seed=seed, stream=i) for i, (k, size) in enumerate(zip((n, m), parts, strict=True))
+    )
+    return JoinedSampler(first, second, n, **of_world)
+
+
+@given(rows, rows, st.tuples(sizes, sizes), seeds)
+def test_each_of_two_domains_has_its_part_of_every_batch(n, m, parts, seed):
+    drawn = joined(n, m, parts, seed).indices(3)
+    assert ((drawn < n).sum(), (drawn >= n).sum()) == parts
+    assert drawn.max() < n + m
+
+
+@given(rows, rows, st.tuples(st.integers(1, 6), st.integers(1, 6)), seeds)
+def test_processes_share_out_a_batch_of_two_domains(n, m, parts, seed):
+    doubled = (2 * parts[0], 2 * parts[1])
+    halves = [joined(n, m, doubled, seed, rank=rank, world=2).indices(3) for rank in (0, 1)]
+    np.testing.assert_array_equal(np.stack(halves, axis=1).ravel(), joined(n, m, doubled, seed).indices(3))
+    assert [(half < n).sum() for half in halves] == [parts[0]] * 2

@@ -55,7 +55,7 @@ def adapt(
         str | None, typer.Option(help="Views that --score averages over too: hflip, shift, five_crop, by commas.")
     ] = None,
     target_labels: Annotated[
-        str | None, typer.Option(help="Labelled target to train on; for `supervised` alone.")
+        str | None, typer.Option(help="Labelled target to train on too; `supervised` trains on it alone.")
     ] = None,
     augment: Annotated[
         str | None, typer.Option(help="In training, of both domains: none, flip_crop, trivial or noise.")

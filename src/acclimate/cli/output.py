@@ -3,8 +3,8 @@
 import json
 import logging
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -38,6 +38,21 @@ def speak_on_stderr() -> None:
 def columns(text: str | None) -> tuple[str, ...]:
     """``"a,b"`` as ``("a", "b")``."""
     return tuple(c.strip() for c in (text or "").split(",") if c.strip())
+
+
+N = TypeVar("N", int, float)
+
+
+def numbers(option: str, text: str | None, kind: Callable[[str], N]) -> tuple[N, ...]:
+    """``"0.1,1"`` as ``(0.1, 1.0)``, if they are to be floats.
+
+    Raises:
+        BadInput: One is no number.
+    """
+    try:
+        return tuple(kind(word) for word in columns(text))
+    except ValueError as error:
+        raise BadInput(f"{option} {text}: write numbers with commas between them") from error
 
 
 def pairs(texts: Sequence[str] | None) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,6 +144,18 @@ class Domain:
             [self.names[i] for i in index],
             None if self.labels is None else self.labels[index],
         )
+
+
+class Part(NamedTuple):
+    """A domain, or some of its rows."""
+
+    whole: Domain
+    rows: NDArray[np.int64] | None = None
+
+    @property
+    def domain(self) -> Domain:
+        """The rows as a domain of their own."""
+        return self.whole if self.rows is None else self.whole.take(self.rows)
 
 
 def too_many(classes: Sequence[str], examples: Sized) -> bool:

@@ -242,6 +242,15 @@ class JoinedInputs:
         return _digest(self.first.digest(), self.second.digest())
 
 
+def joined(first: Inputs, second: Inputs) -> Inputs:
+    """The rows of two domains as one; what is in memory as numbers lies in one piece, so that batches are as quick."""
+    if isinstance(first, DenseInputs) and isinstance(second, DenseInputs):
+        return DenseInputs(np.concatenate([first.x.numpy(), second.x.numpy()]))
+    if isinstance(first, SparseInputs) and isinstance(second, SparseInputs):
+        return SparseInputs(scipy.sparse.csr_array(scipy.sparse.vstack([first.x, second.x], format="csr")))
+    return JoinedInputs(first, second)
+
+
 def _broken(inputs: Inputs) -> dict[int, str]:
     if not isinstance(inputs, ImageInputs):
         return {}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,6 +19,13 @@ SPARSE_BATCHES = 16
 
 OF_CLASSES = 1000
 """The streams from which on are those of single classes."""
+
+
+class Order(Protocol):
+    """Which rows each batch has."""
+
+    def indices(self, step: int) -> Index:
+        """The rows of this process in batch ``step``."""
 
 
 class Sampler:
@@ -98,6 +105,30 @@ class BalancedSampler(Sampler):
         return self._order
 
 
+class JoinedSampler:
+    """Batches in which each of two domains whose rows are joined has its part, however few rows it has.
+
+    Batch ``i`` is batch ``i`` of the first domain's sampler, then that of the second's; with several processes each
+    takes its part of both.
+
+    Args:
+        first: Of the first domain's rows, for a single process.
+        second: Of the second's.
+        n: Rows of the first domain, behind which those of the second stand.
+        rank: Which process this is.
+        world: How many there are; divides the rows of both samplers' batches together.
+    """
+
+    def __init__(self, first: Order, second: Order, n: int, *, rank: int = 0, world: int = 1):
+        self.first, self.second, self.n = first, second, n
+        self.rank, self.world = rank, world
+
+    def indices(self, step: int) -> Index:
+        """The rows of this process in batch ``step``."""
+        whole = np.concatenate([self.first.indices(step), self.n + self.second.indices(step)])
+        return whole[self.rank :: self.world]
+
+
 MOST_STRATA, ROWS_OF_STRATUM = 10, 20
 """Of numbers: as many ranges as this, each of about so many rows at least."""
 
@@ -143,7 +174,7 @@ class Loader:
     def __init__(
         self,
         inputs: Inputs,
-        sampler: Sampler,
+        sampler: Order,
         labels: Truth | None = None,
         *,
         ahead: int = 2,

@@ -16,6 +16,8 @@ def finding(run: RunFolder) -> str:
     not_kept = f" It is not kept: {scores['why']}." if scores["why"] else ""
     before = scores["source_only"]
     method = recipe.method + (f" after {recipe.pretrain.method}" if recipe.pretrain else "")
+    if given := recipe.target_labels:
+        method += f" with {given.n:,} labelled example{'s' * (given.n > 1)} of the target"
     if "target" not in scores:
         return (
             f"Trained on {recipe.source.path} with {_told(before['source_val'])} on held-out source; how well "

@@ -29,6 +29,11 @@ EXAMPLES = 12
 
 def render(contents: "Contents[S]") -> str:
     """The whole page as HTML, in need of nothing outside itself."""
+    return fill(contents.template, contents.gather())
+
+
+def fill(template: str, contents: Mapping[str, Any]) -> str:
+    """A template with what it names, and with the style sheet, the script and plotly.js that every page holds."""
     loader = jinja2.PackageLoader("acclimate.report")
     pages = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -36,11 +41,7 @@ def render(contents: "Contents[S]") -> str:
     pages.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     pages.filters |= {"percent": _percent, "breakable": _breakable}
     parts = {name: Markup(loader.get_source(pages, f"report.{name}")[0]) for name in ("css", "js")}
-    return pages.get_template(contents.template).render(
-        **contents.gather(),
-        **parts,
-        plotly=Markup(get_plotlyjs()),
-    )
+    return pages.get_template(template).render(**contents, **parts, plotly=Markup(get_plotlyjs()))
 
 
 class Contents(Generic[S]):
@@ -168,6 +169,7 @@ class Contents(Generic[S]):
             "Source": self.recipe.source.path,
             "Started from": self.recipe.origin or "",
             "Target": self.recipe.target.path,
+            "Labels of the target": _target_labels(self.recipe),
             "Method": " ".join([self.recipe.method, *(f"{k}={v}" for k, v in self.recipe.options.items())]),
             "Pretrained": _pretraining(self.recipe),
             "Backbone": " ".join(
@@ -231,6 +233,11 @@ def _pretraining(recipe: Recipe) -> str:
     on = "source and target" if it.on == "both" else f"the {it.on}"
     told = " ".join([it.method, *(f"{k}={v}" for k, v in it.options.items())])
     return f"{told} on {on} without labels, {_steps(it.train)}, {it.train.optimizer}, rate {it.train.lr}"
+
+
+def _target_labels(recipe: Recipe) -> str:
+    """How many were given on purpose, and where from."""
+    return f"{given.n:,} to learn from, {given.path}" if (given := recipe.target_labels) else ""
 
 
 def _duration(seconds: float | None) -> str:

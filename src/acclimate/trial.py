@@ -1,0 +1,76 @@
+"""A model built and tried before anything is written, so that what it cannot do is told at once."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from acclimate import backbones, finetune, methods
+from acclimate.errors import BadInput, did_you_mean, first_line
+from acclimate.methods import selfsup
+from acclimate.methods.base import Method
+from acclimate.nn import Classifier
+from acclimate.recipe import Options, Recipe, Training
+
+
+def resolved(recipe: Recipe, shape: backbones.Shape) -> Recipe:
+    """The recipe with what suits the backbone where nothing was said, once the model was built and tried."""
+    built = backbones.build(recipe.backbone, shape, recipe.n_outputs, recipe.backbone_options)
+    _check_size(recipe.backbone, built.classifier, shape)
+    _check_layers(recipe, built.classifier)
+    trained: dict[str, Any] = {"train": _filled(recipe.train, built.training)}
+    if it := recipe.pretrain:
+        _built(f"--pretrain {it.method}", selfsup.get(it.method), built.classifier, it.options)
+        trained["pretrain"] = it.model_copy(update={"train": _filled(it.train, built.training)})
+    return recipe.model_copy(update=trained)
+
+
+def _filled(training: Training, suits: Mapping[str, Any]) -> Training:
+    """``training`` with what suits the backbone where nothing was said."""
+    return training.model_copy(update={k: v for k, v in suits.items() if getattr(training, k) is None})
+
+
+@torch.no_grad()
+def _check_size(backbone: str, model: Any, shape: backbones.Shape) -> None:
+    """Have the model see one empty image, so that a size it cannot take is told before training."""
+    if not shape.images:
+        return
+    try:
+        model.eval()(torch.zeros(1, 3, shape.size, shape.size, dtype=torch.uint8), "source")
+    except (RuntimeError, ValueError, AssertionError) as error:
+        why = first_line(error)
+        raise BadInput(
+            f"backbone {backbone}: cannot take images of {shape.size} pixels ({why}); choose another --image-size"
+        ) from error
+    model.train()
+
+
+def _check_layers(recipe: Recipe, model: Any) -> None:
+    """Build the method once, so that an option it cannot take is told before anything is written."""
+    built = _built(f"method {recipe.method}", methods.get(recipe.method), model, recipe.options)
+    _check_moves(recipe, built)
+    known = dict(built.model.backbone.named_modules())
+    for layer in built.model.layers:
+        if layer not in known:
+            names = ["features", "logits", *(n for n in known if n)]
+            raise BadInput(f"backbone {recipe.backbone} has no layer {layer!r}; {did_you_mean(layer, names)}")
+
+
+def _check_moves(recipe: Recipe, method: Method) -> None:
+    """Refuse a training in which nothing would move."""
+    parts = finetune.layers(method.model, recipe.finetune, recipe.finetune_options)
+    still = {name for layer in parts if layer.pace == finetune.FROZEN for name in layer.names}
+    named = {id(p): name for name, p in method.model.backbone.named_parameters()}
+    if not any(p.requires_grad and named.get(id(p)) not in still for p in method.parameters()):
+        raise BadInput(
+            f"--finetune {recipe.finetune}: nothing is left that method {recipe.method} could move; train the source "
+            "with --set backbone.bottleneck=256, or choose another rung"
+        )
+
+
+def _built(owner: str, kind: type[Method], model: Classifier, options: Options) -> Method:
+    """The method, built; what it cannot be built with is said to be of its ``owner``."""
+    try:
+        return kind(model, **options)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise BadInput(f"{owner}: {first_line(error)}") from error
