@@ -2,17 +2,14 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from test_adaptation import shifted
 
 import acclimate
 from acclimate import adapt, label_efficiency
+from acclimate.data.budgets import Budget, draw
 from acclimate.errors import BadInput
-from acclimate.label_efficiency import Budget, draw
 
 FEW = {"per_class": [1, 5], "seeds": 1, "steps": 3}
-counts = st.lists(st.integers(0, 30), min_size=1, max_size=5).filter(any)
 
 
 def asked(folder, **more):
@@ -35,27 +32,6 @@ def watched(monkeypatch, dies_at=0):
 
 def without_seconds(points):
     return [{k: v for k, v in point.items() if k != "seconds"} for point in points]
-
-
-@given(counts, st.floats(0.01, 1), st.floats(0.01, 1), st.integers(0, 100))
-def test_a_smaller_draw_is_a_part_of_a_larger_one(n_of_class, one, other, seed):
-    codes = np.repeat(np.arange(len(n_of_class)), n_of_class)
-    few, many = (set(draw(codes, Budget("", share=share), seed)) for share in sorted((one, other)))
-    assert few <= many
-
-
-@given(counts, st.floats(0.01, 1), st.integers(0, 100))
-def test_of_every_class_the_share_is_drawn_and_one_at_least(n_of_class, share, seed):
-    codes = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(n_of_class)), n_of_class))
-    drawn = np.bincount(codes[draw(codes, Budget("", share=share), seed)], minlength=len(n_of_class))
-    available = np.bincount(codes, minlength=len(n_of_class))
-    assert (np.abs(drawn - share * available) < 1).all()
-    assert ((drawn > 0) == (available > 0)).all()
-
-
-def test_seeds_draw_differently():
-    codes = np.repeat([0, 1], 50)
-    assert set(draw(codes, Budget("", each=5), 0)) != set(draw(codes, Budget("", each=5), 1))
 
 
 def test_every_strategy_has_a_point_at_each_budget_and_seed(tmp_path):

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from acclimate import data, finetune, methods
 from acclimate.adaptation import train_phase
 from acclimate.data import Domain
 from acclimate.data.arrays import from_arrays
-from acclimate.data.inputs import Index
+from acclimate.data.budgets import Budget, budgets, draw, with_none
 from acclimate.data.labels import choose_task
 from acclimate.data.loaders import split
 from acclimate.errors import BadInput, did_you_mean
@@ -33,11 +32,6 @@ from acclimate.report.label_curves import finding, render_labels
 from acclimate.run import RunFolder
 
 log = logging.getLogger("acclimate")
-
-FRACTIONS = (0.01, 0.05, 0.1, 1.0)
-"""Shares of the labels that are tried where nothing else is asked for."""
-STREAM = 11
-"""Of random numbers, for the draws."""
 
 
 @dataclass(frozen=True)
@@ -78,20 +72,6 @@ class Strategy(NamedTuple):
         if room == "finetune":
             return name in finetune.options("full" if self.rung == "auto" else self.rung)
         return room in {"train", "backbone", "augment"} or room in methods.options(self.method)
-
-
-class Budget(NamedTuple):
-    """So many labels of each class, or such a share of them."""
-
-    name: str
-    share: float = 0.0
-    each: int = 0
-
-    def counts(self, available: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How many of each class, of those ``available (k,)``; of a share one at least."""
-        if self.share:
-            return np.maximum(np.round(self.share * available).astype(np.int64), np.minimum(available, 1))
-        return np.where(available > 0, self.each, 0)
 
 
 class Sides(NamedTuple):
@@ -167,7 +147,7 @@ def labels(
     """
     check_asked(output, seeds, image_size, devices, resume)
     place = Place(path="", label=label, text=text, drop=tuple(drop))
-    chosen, budgets = _strategies(strategies, method, finetune), _budgets(fractions, per_class)
+    chosen, wanted = _strategies(strategies, method, finetune), budgets(fractions, per_class)
     here = _read(source, "source", place)
     if choose_task(here, "auto") == "regression":
         raise BadInput(f"{here.name}: labels are counted by class here, and these are numbers; choose another column")
@@ -177,8 +157,8 @@ def labels(
     _check_settings(given, chosen)
     asked = partial(
         Asked, backbone=backbone, steps=steps, seeds=numbers, task="classification", weights=weights,
-        image_size=image_size, precision=precision, augment=augment, target_labels=sides.pool, label=label, text=text,
-        drop=drop,
+        image_size=image_size, precision=precision, augment=augment, score=sides.scored, target_labels=sides.pool,
+        label=label, text=text, drop=drop,
     )  # fmt: skip
     plans = {
         s.name: make_plan(
@@ -188,7 +168,7 @@ def labels(
         )
         for s in chosen
     }
-    curves = _Curves(plans, sides, _with_none(budgets, sides.pool.codes(here.classes)))
+    curves = _Curves(plans, sides, with_none(wanted, sides.pool.codes(here.classes), here.classes))
     return curves.trained(output, resume, partial(train_phase, devices=devices, show=show))
 
 
@@ -216,44 +196,6 @@ def _strategy(name: str, rung: str) -> Strategy:
     return Strategy(f"{method}{plus}{own}", method, rung)
 
 
-def _budgets(fractions: Sequence[float], per_class: Sequence[int]) -> list[Budget]:
-    """What was asked for, the shares first."""
-    for share in fractions:
-        if not 0 < share <= 1:
-            raise BadInput(f"--fractions: {share:g} is no share of the labels; give numbers above 0 and up to 1")
-    for each in per_class:
-        if each < 0:
-            raise BadInput(f"--per-class: {each} labels cannot be had; give whole numbers from 0 on")
-    shares = fractions or (() if per_class else FRACTIONS)
-    return [*(Budget(f"{share:.3g}", share=share) for share in shares),
-            *(Budget(f"{each} per class", each=each) for each in per_class if each)]  # fmt: skip
-
-
-def _with_none(budgets: Sequence[Budget], codes: NDArray[np.int64]) -> list[Budget]:
-    """No label first, then what was asked for by the number of labels; each number once."""
-    available = np.bincount(codes)
-    by_counts: dict[tuple[int, ...], Budget] = {(0,) * len(available): Budget("0 per class")}
-    for budget in budgets:
-        by_counts.setdefault(tuple(budget.counts(available).tolist()), budget)
-    return [by_counts[counts] for counts in sorted(by_counts, key=lambda counts: (sum(counts), counts))]
-
-
-def draw(codes: NDArray[np.int64], budget: Budget, seed: int) -> Index:
-    """The rows whose labels are bought: of each class the first of an order that is the seed's alone.
-
-    Args:
-        codes: Class of each row ``(n,)``.
-        budget: How many of each.
-        seed: Decides which.
-    """
-    wanted = budget.counts(np.bincount(codes))
-    found = [
-        np.random.default_rng([seed, STREAM, c]).permutation(np.flatnonzero(codes == c))[:n]
-        for c, n in enumerate(wanted)
-    ]
-    return np.sort(np.concatenate(found)).astype(np.int64)
-
-
 def _read(given: Any, name: str, place: Place) -> Domain:
     if isinstance(given, Domain):
         return given
@@ -274,12 +216,12 @@ def _sides(here: Domain, target: Any, score: Any, held_out: float, seed: int, pl
         raise BadInput(f"{there.name}: has no labels, and labels are drawn from the target; give a labelled one")
     codes = there.codes(here.classes)
     if score is not None:
-        if str(score) == str(target):
+        if score is target or (isinstance(score, str | Path) and str(score) == str(target)):
             raise BadInput("--score: is the target itself, whose labels are learnt from; leave it out or give another")
         scored = _read(score, "score", place)
         scored.codes(here.classes)
         return Sides(there, scored)
-    if (np.bincount(codes) == 1).all() or len(codes) < 2:
+    if np.bincount(codes).max() < 2:
         raise BadInput(f"{there.name}: has one example of each class, and some are to be scored on; give --score")
     rows, held = split(codes, held_out, seed)
     return Sides(there.take(rows), there.take(held))
@@ -305,19 +247,7 @@ class _Curves:
         self.plans, self.sides, self.budgets = plans, sides, budgets
         self.recipe = next(iter(plans.values())).recipe
         self.codes = sides.pool.codes(self.recipe.classes)
-        self._check_there_are_enough()
         self.head = self._head()
-
-    def _check_there_are_enough(self) -> None:
-        available = np.bincount(self.codes)
-        for budget in self.budgets:
-            short = np.flatnonzero(budget.counts(available) > available)
-            if len(short):
-                name, n = self.recipe.classes[short[0]], int(available[short[0]])
-                raise BadInput(
-                    f"--per-class {budget.each}: class {name!r} has {n} labelled examples to draw from, besides those "
-                    "that are scored on; ask for fewer"
-                )
 
     def _head(self) -> dict[str, Any]:
         """All of ``labels.json`` but for what is found."""
