@@ -305,6 +305,50 @@ COLUMNS = {
     ),
 }  # fmt: skip
 
+ITEMS = f"adapt shop/items.csv shop/items.csv {OUT} --label mood"
+PICTURES = f"{ITEMS} --image photo"
+
+
+def _catalogue(**columns: object) -> Callable[[], object]:
+    """A table of pictures, some of whose columns are others."""
+
+    def given() -> None:
+        path = samples.catalogue(Path("shop"))
+        pl.read_csv(path).with_columns(**{k: pl.Series(v) for k, v in columns.items()}).write_csv(path)
+
+    return given
+
+
+def _broken_photo() -> None:
+    samples.catalogue(Path("shop"))
+    Path("shop/photos/3.png").write_bytes(b"hello")
+
+
+LISTED = {
+    "image column unknown": Bad(f"{ITEMS} --image photos", "has no column 'photos'; did you mean photo?", _catalogue()),
+    "image is the label": Bad(f"{ITEMS} --image mood", "column 'mood' cannot be both label and image", _catalogue()),
+    "image missing": Bad(
+        PICTURES, "shop/items.csv: row 1, photos/x.png: no such file; paths begin at the table's folder, shop",
+        _catalogue(photo=["photos/0.png", "photos/x.png"] * 6),
+    ),
+    "image not named": Bad(
+        PICTURES, "shop/items.csv: row 2 names no image; fill it", _catalogue(photo=["photos/0.png"] * 2 + [None] * 10)
+    ),
+    "image a folder": Bad(PICTURES, "row 0, photos: no such file", _catalogue(photo=["photos"] * 12)),
+    "image above the table": Bad(
+        PICTURES, "row 0, ../images/cat/0.png: lies outside of the table's folder",
+        _catalogue(photo=["../images/cat/0.png"] * 12),
+    ),
+    "image elsewhere": Bad(
+        PICTURES, "row 0, /etc/hostname: lies outside of the table's folder", _catalogue(photo=["/etc/hostname"] * 12)
+    ),
+    "image damaged": Bad(PICTURES, "shop/items.csv: row 3, photos/3.png: not a readable image", _broken_photo),
+    "images of vectors": Bad(f"{NPZ} --image x --text y", "is no table, and its column 'y' is asked for"),
+    "a Run and an image column": Bad(
+        "adapt run target.npz -o after --image x", "--image: run is a Run and has settled it", _run()
+    ),
+}  # fmt: skip
+
 OPTIONS = {
     "no such command": Bad("adpt source.npz target.npz", "no command 'adpt'; did you mean adapt?"),
     "no such option": Bad(f"{NPZ} --stepz 3", "adapt has no option --stepz; did you mean --steps?"),
@@ -596,7 +640,10 @@ PRETRAINING = {
     "no batch in a step": Bad(f"{NPZ} --set train.accumulate=0", "train.accumulate=0 does not fit"),
 }
 
-CASES = {**PATHS, **FOLDERS, **ARRAYS, **COLUMNS, **OPTIONS, **BACKBONES, **RUNS, **FROM_RUNS, **NUMBERS, **PRETRAINING}
+CASES = {
+    **PATHS, **FOLDERS, **ARRAYS, **COLUMNS, **LISTED, **OPTIONS, **BACKBONES, **RUNS, **FROM_RUNS, **NUMBERS,
+    **PRETRAINING,
+}  # fmt: skip
 
 
 @pytest.fixture

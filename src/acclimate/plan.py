@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from acclimate import augmentation, backbones, data, finetune, fitting, methods
-from acclimate.data import Domain, preprocess
+from acclimate.data import Domain, listed, preprocess
 from acclimate.data.arrays import from_arrays
 from acclimate.data.domain import Part
 from acclimate.data.inputs import DenseInputs, Index, Inputs
@@ -69,6 +69,7 @@ class Asked:
     seeds: int | Sequence[int] = 1
     label: str | None = None
     text: str | None = None
+    image: str | None = None
     drop: Sequence[str] = ()
     task: str = "auto"
     settings: Mapping[str, Any] | None = None
@@ -190,7 +191,7 @@ def _origin(source: Any) -> Run | None:
 
 
 def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
-    place = Place(path="", label=asked.label, text=asked.text, drop=tuple(asked.drop))
+    place = Place(path="", label=asked.label, text=asked.text, image=asked.image, drop=tuple(asked.drop))
     here = _domain(source, "source", place)
     task = choose_task(here, asked.task)
     method = AUTO_METHOD[task] if asked.method == "auto" else asked.method
@@ -346,7 +347,7 @@ def _check_source_free(origin: Run, method: str, asked: Asked) -> None:
             f"method {method} learns from examples of the source, and {origin.path} is a Run, which holds none; "
             f"give the source itself, or take a method that needs none: {', '.join(fit)}"
         )
-    settled = ("label", "text", "drop", "pretrain", "weights", "image_size", "target_labels")
+    settled = ("label", "text", "image", "drop", "pretrain", "weights", "image_size", "target_labels")
     given = {name: getattr(asked, name) for name in settled}
     given |= {"backbone": asked.backbone != "auto", "task": asked.task != "auto"}
     for name, value in given.items():
@@ -483,7 +484,11 @@ def _domain(given: Any, name: str, place: Place) -> Domain:
         return given
     if isinstance(given, str | Path):
         must = name != "target"
-        return data.load(given, label=place.label, text=place.text, drop=place.drop, must_have_label=must)
+        there = data.load(
+            given, label=place.label, text=place.text, image=place.image, drop=place.drop, must_have_label=must
+        )
+        listed.require_files(there)
+        return there
     x, y = given if isinstance(given, tuple) else (given, None)
     return from_arrays(x, y, name=name)
 

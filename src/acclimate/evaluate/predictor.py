@@ -315,7 +315,7 @@ class Run(RunFolder):
             place = self.recipe.source
             parted = place.path.partition("#")[2].partition("=")  # the column that parts a table is no feature
             drop = (*place.drop, *([parted[0]] if parted[1] else []))
-            return data.load(examples, label=place.label, text=place.text, drop=drop)
+            return data.load(examples, label=place.label, text=place.text, image=place.image, drop=drop)
         x, y = examples if isinstance(examples, tuple) else (examples, None)
         return from_arrays(x, y, name="examples")
 
