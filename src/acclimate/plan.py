@@ -209,8 +209,13 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     preprocess.check_kinds(here, there)
     name = LINEAR if linear else _backbone(asked, here, there)
     if pretrain and here.kind != "images":
-        raise BadInput(f"--pretrain {pretrain.method}: learns from views of images, and these are none; leave it out")
-    more = {**parsed.backbone, **({"weights": asked.weights} if asked.weights else {})}
+        raise BadInput(f"--pretrain {pretrain.method}: learns from views of images alone; leave it out")
+    _check_views(method, here)
+    more = {
+        **({} if linear else backbones.defaults(name)),
+        **parsed.backbone,
+        **({"weights": asked.weights} if asked.weights else {}),
+    }
     if finetune.freezes_all(rung) and _moves_features(method):
         more.setdefault("bottleneck", BOTTLENECK)
     met = {"source": True, "target": not linear and _looks_at_the_target(method)}
@@ -257,6 +262,16 @@ def _rung(asked: Asked, method: str, *, linear: bool) -> str:
     name = "full" if asked.finetune == "auto" else asked.finetune
     finetune.options(name)
     return name
+
+
+def _check_views(method: str, here: Domain) -> None:
+    """Refuse a method that learns from views of its inputs where there are none: of images and texts together."""
+    if here.kind == "image and text" and method in methods.names() and methods.get(method).looks_at_inputs:
+        fit = [name for name in methods.names() if not methods.get(name).looks_at_inputs]
+        raise BadInput(
+            f"method {method} learns from views of its inputs, and images with texts have none; "
+            f"take another: {', '.join(fit)}"
+        )
 
 
 def _moves_features(method: str) -> bool:
@@ -422,7 +437,7 @@ def _augmentation(parsed: Settings, asked: Asked, shape: backbones.Shape, met: M
             raise BadInput(f"augment.{domain}: nothing is learnt here from examples of the {domain}; leave it out")
     both = {} if asked.augment is None else {domain: asked.augment for domain in met if met[domain]}
     augment = check_augmentation({**both, **parsed.augment})
-    augmentation.check(augment, images=shape.images, sparse=shape.sparse)
+    augmentation.check(augment, images=shape.images, sparse=shape.sparse or shape.kind != "vectors")
     return augment
 
 

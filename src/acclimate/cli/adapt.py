@@ -28,7 +28,8 @@ def adapt(
     backbone: Annotated[
         str,
         typer.Option(
-            help="auto, mnist, svhn, gtsrb, cnn, mlp, efficientnet_lite0, timm:MODEL, minilm, encoder:FOLDER, linear."
+            help="auto, mnist, svhn, gtsrb, cnn, mlp, efficientnet_lite0, timm:MODEL, minilm, encoder:FOLDER, fusion, "
+            "linear."
         ),
     ] = "auto",
     weights: Annotated[str | None, typer.Option(help="Local .safetensors or .pth for the backbone.")] = None,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from acclimate.data.domain import Domain
+from acclimate.data.domain import Domain, ImagesAndTexts
 from acclimate.data.images import FolderImages, content_digest, decode, measure
 from acclimate.errors import BadInput
 
@@ -48,9 +48,6 @@ class ListedImages(FolderImages):
         """The path in each row, or the row's number where there is none."""
         return (file or str(row) for file, row in zip(self.files, self.rows, strict=True))
 
-    def _where(self, i: int) -> str:
-        return f"{self.table}: row {self.rows[i]}, {self.files[i]}"
-
     def file(self, i: int) -> Path:
         """Where picture ``i`` lies.
 
@@ -68,6 +65,9 @@ class ListedImages(FolderImages):
             raise BadInput(f"{self._where(i)}: no such file; paths begin at the table's folder, {self.root}")
         return path
 
+    def _where(self, i: int) -> str:
+        return f"{self.table}: row {self.rows[i]}, {self.files[i]}"
+
 
 def require_files(domain: Domain) -> None:
     """Check that every row of a table of images names a file, so that a path to nowhere is told before training.
@@ -75,6 +75,7 @@ def require_files(domain: Domain) -> None:
     Raises:
         BadInput: One names none.
     """
-    if isinstance(domain.examples, ListedImages):
-        for i in range(len(domain)):
-            domain.examples.file(i)
+    images = domain.examples.images if isinstance(domain.examples, ImagesAndTexts) else domain.examples
+    if isinstance(images, ListedImages):
+        for i in range(len(images)):
+            images.file(i)

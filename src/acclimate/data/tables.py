@@ -1,4 +1,4 @@
-"""Tables: CSV and Parquet, their columns as features, or one of them as text or as paths of images."""
+"""Tables: CSV and Parquet, their columns as features, one of them as text, or one as paths of images."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from acclimate.data.domain import Domain
+from acclimate.data.domain import Domain, ImagesAndTexts
 from acclimate.data.listed import ListedImages
 from acclimate.errors import BadInput, did_you_mean, first_line
 
@@ -45,7 +45,10 @@ def from_table(path: Path, part: str | None, *, name: str, columns: Columns) -> 
     names = [str(i) for i in range(frame.height)]
     if image:
         pictures = ListedImages(path, _as_text(frame[image], name).fill_null("").to_list(), range(frame.height))
-        return Domain(name, "images", pictures, list(pictures.names()), labels)
+        names = list(pictures.names())
+        if text:
+            return Domain(name, "image and text", ImagesAndTexts(pictures, _texts(frame[text], name)), names, labels)
+        return Domain(name, "images", pictures, names, labels)
     if text:
         return Domain(name, "text", _texts(frame[text], name), names, labels)
     features = frame.drop([c for c in (label, *drop) if c and c in frame.columns])

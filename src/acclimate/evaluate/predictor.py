@@ -20,6 +20,7 @@ from acclimate.data.inputs import Index, Inputs, ReadableInputs, rows_of
 from acclimate.data.labels import in_units
 from acclimate.data.preprocess import (
     ImagePreprocess,
+    ImageTextPreprocess,
     Preprocess,
     TablePreprocess,
     TextPreprocess,
@@ -66,6 +67,10 @@ def shape_of(fitted: Preprocess) -> backbones.Shape:
         return backbones.Shape(images=True, size=fitted.size, mean=fitted.mean, std=fitted.std)
     if isinstance(fitted, TokenPreprocess):
         return backbones.Shape(images=False, n_features=fitted.length, encoder=fitted.folder)
+    if isinstance(fitted, ImageTextPreprocess):
+        seen, read = shape_of(fitted.images), shape_of(fitted.texts)
+        row = 3 * seen.size**2 + 4 * read.n_features
+        return backbones.Shape(images=False, n_features=row, size=seen.size, parts=(seen, read))
     assert isinstance(fitted, VectorPreprocess | TablePreprocess | TextPreprocess)
     sparse = isinstance(fitted, TextPreprocess) or (isinstance(fitted, VectorPreprocess) and fitted.sparse)
     return backbones.Shape(images=False, n_features=fitted.n_features, sparse=sparse)
