@@ -349,6 +349,45 @@ LISTED = {
     ),
 }  # fmt: skip
 
+BOTH = f"{PICTURES} --text text"
+TOGETHER = {
+    "image is the text": Bad(f"{PICTURES} --text photo", "column 'photo' cannot be both text and image", _catalogue()),
+    "image and text, image missing": Bad(
+        BOTH, "shop/items.csv: row 1, photos/x.png: no such",
+        _catalogue(photo=["photos/0.png", "photos/x.png"] * 6),
+    ),
+    "image and text, image damaged": Bad(
+        f"{BOTH} --set backbone.image=cnn --set backbone.text=mlp", "row 3, photos/3.png: not a readable", _broken_photo
+    ),
+    "image and text, no text": Bad(BOTH, "column 'text' has no text in any row", _catalogue(text=[None] * 12)),
+    "image and text against images": Bad(
+        f"adapt shop/items.csv table.csv {OUT} --label mood --image photo --text text", "has no column 'text'",
+        _catalogue(),
+    ),
+    "image and text by views": Bad(
+        f"{BOTH} --method mean_teacher", "method mean_teacher learns from views of its inputs, and images with texts",
+        _catalogue(),
+    ),
+    "image and text moved": Bad(f"{BOTH} --method vada", "method vada learns from views", _catalogue()),
+    "image and text augmented": Bad(f"{BOTH} --augment noise", "augment.source=noise: text", _catalogue()),
+    "image and text pretrained": Bad(f"{BOTH} --pretrain byol", "learns from views of images alone", _catalogue()),
+    "image and text and tta": Bad(
+        f"{BOTH} --tta hflip --score shop/items.csv", "--tta hflip: is for images, and these are not", _catalogue()
+    ),
+    "image and text by a linear model": Bad(f"{BOTH} --method coral", "and these are images", _catalogue()),
+    "image and text by one backbone": Bad(f"{BOTH} --backbone cnn", "backbone cnn: is for images", _catalogue()),
+    "images by two backbones": Bad(
+        f"{IMAGES} --backbone fusion", "backbone fusion: is for images with texts (--image COLUMN --text COLUMN)"
+    ),
+    "part of a backbone unknown": Bad(f"{BOTH} --set backbone.text=minilmm", "no backbone 'minilmm'", _catalogue()),
+    "part of a backbone for another kind": Bad(
+        f"{BOTH} --set backbone.image=minilm", "backbone minilm: is for text (--text COLUMN)", _catalogue()
+    ),
+    "encoder of images with texts missing": Bad(
+        f"{BOTH} --set backbone.text=encoder:no", "no is no folder here", _catalogue()
+    ),
+}  # fmt: skip
+
 OPTIONS = {
     "no such command": Bad("adpt source.npz target.npz", "no command 'adpt'; did you mean adapt?"),
     "no such option": Bad(f"{NPZ} --stepz 3", "adapt has no option --stepz; did you mean --steps?"),
@@ -641,8 +680,8 @@ PRETRAINING = {
 }
 
 CASES = {
-    **PATHS, **FOLDERS, **ARRAYS, **COLUMNS, **LISTED, **OPTIONS, **BACKBONES, **RUNS, **FROM_RUNS, **NUMBERS,
-    **PRETRAINING,
+    **PATHS, **FOLDERS, **ARRAYS, **COLUMNS, **LISTED, **TOGETHER, **OPTIONS, **BACKBONES, **RUNS, **FROM_RUNS,
+    **NUMBERS, **PRETRAINING,
 }  # fmt: skip
 
 

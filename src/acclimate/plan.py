@@ -211,11 +211,8 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     if pretrain and here.kind != "images":
         raise BadInput(f"--pretrain {pretrain.method}: learns from views of images alone; leave it out")
     _check_views(method, here)
-    more = {
-        **({} if linear else backbones.defaults(name)),
-        **parsed.backbone,
-        **({"weights": asked.weights} if asked.weights else {}),
-    }
+    usual = {} if linear else backbones.defaults(name)
+    more = {**usual, **parsed.backbone, **({"weights": asked.weights} if asked.weights else {})}
     if finetune.freezes_all(rung) and _moves_features(method):
         more.setdefault("bottleneck", BOTTLENECK)
     met = {"source": True, "target": not linear and _looks_at_the_target(method)}

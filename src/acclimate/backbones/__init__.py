@@ -55,7 +55,7 @@ def options(name: str) -> dict[str, inspect.Parameter]:
 
 
 def defaults(name: str) -> dict[str, Any]:
-    """Options that depend on what is installed, where nothing is said of them; a recipe keeps them.
+    """Options that a recipe names even where nothing is said of them, since what is installed decides them.
 
     Raises:
         BadInput: There is no such backbone.
