@@ -69,6 +69,13 @@ def test_labels_of_a_table_may_be_numbers(items):
     assert choose_task(load(items, label="price", image="photo"), "auto") == "regression"
 
 
+def test_with_a_text_it_is_a_domain_of_both(items):
+    domain = load(items, label="mood", image="photo", text="text").take(np.array([4, 1]))
+    assert (domain.kind, domain.names) == ("image and text", ["photos/4.png", "photos/1.png"])
+    assert domain.examples.texts == ["the bad book", "the good book"]
+    assert domain.examples.images.files == domain.names
+
+
 def test_a_run_of_listed_images_takes_tables_and_folders(items, tmp_path):
     target = samples.catalogue(tmp_path / "other", thing="film")
     run = adapt(
