@@ -9,7 +9,7 @@ import samples
 import torch
 from safetensors.torch import load_file
 
-from acclimate import adapt
+from acclimate import adapt, labels
 from acclimate.errors import BadInput
 from acclimate.evaluate.predictor import Run
 from acclimate.report.snippets import read_snippets
@@ -223,3 +223,17 @@ def test_command_line(places, acclimate, tmp_path):
     assert told.code == 0
     assert pl.read_csv(tmp_path / "p.csv").height == 12
     assert acclimate("evaluate", tmp_path / "run", places.target).code == 0
+
+
+def test_labels_of_both_are_bought(places, tmp_path):
+    curves = labels(
+        places.source, places.target, tmp_path / "labels", fractions=[0.5], seeds=1, steps=2, label="mood",
+        image="photo", text="text", strategies=["source_only", "supervised"],
+        settings={"backbone.image": "cnn", "backbone.text": "mlp", "train.batch_size": 4},
+    )  # fmt: skip
+    assert {point["strategy"] for point in curves.found["points"]} == {"source_only", "supervised"}
+
+
+def test_labels_of_the_target_go_with_it(places, tmp_path):
+    run = places.adapt(tmp_path / "run", "mcc", target_labels=places.target, steps=4)
+    assert run.predict(places.target)["class"].null_count() == 0
