@@ -48,6 +48,19 @@ def images(folder: Path, classes: Sequence[str] = CLASSES, *, each: int = 3, siz
     return folder
 
 
+def catalogue(folder: Path, *, n: int = 12, thing: str = "book", size: int = 16) -> Path:
+    """A table of pictures that are dark or bright, each with a text that says ``bad`` or ``good``, and their mood."""
+    (folder / "photos").mkdir(parents=True)
+    said = ["good" if i % 2 else "bad" for i in range(n)]
+    for i, mood in enumerate(said):
+        pixels = np.asarray(picture(i, size)) // 2 + (128 if mood == "good" else 0)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / "photos" / f"{i}.png")
+    texts = [f"{'the ' * (i % 3)}{word} {thing}" for i, word in enumerate(said)]
+    columns = {"photo": [f"photos/{i}.png" for i in range(n)], "text": texts, "mood": said}
+    pl.DataFrame(columns).write_csv(folder / "items.csv")
+    return folder / "items.csv"
+
+
 def arrays(path: Path, *, n: int = 24, d: int = 4, seed: int = 0, **more: object) -> Path:
     """Vectors of two classes that lie apart; ``more`` replaces or adds arrays."""
     rng = np.random.default_rng(seed)

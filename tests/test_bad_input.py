@@ -305,6 +305,89 @@ COLUMNS = {
     ),
 }  # fmt: skip
 
+ITEMS = f"adapt shop/items.csv shop/items.csv {OUT} --label mood"
+PICTURES = f"{ITEMS} --image photo"
+
+
+def _catalogue(**columns: object) -> Callable[[], object]:
+    """A table of pictures, some of whose columns are others."""
+
+    def given() -> None:
+        path = samples.catalogue(Path("shop"))
+        pl.read_csv(path).with_columns(**{k: pl.Series(v) for k, v in columns.items()}).write_csv(path)
+
+    return given
+
+
+def _broken_photo() -> None:
+    samples.catalogue(Path("shop"))
+    Path("shop/photos/3.png").write_bytes(b"hello")
+
+
+LISTED = {
+    "image column unknown": Bad(f"{ITEMS} --image photos", "has no column 'photos'; did you mean photo?", _catalogue()),
+    "image is the label": Bad(f"{ITEMS} --image mood", "column 'mood' cannot be both label and image", _catalogue()),
+    "image missing": Bad(
+        PICTURES, "shop/items.csv: row 1, photos/x.png: no such file; paths begin at the table's folder, shop",
+        _catalogue(photo=["photos/0.png", "photos/x.png"] * 6),
+    ),
+    "image not named": Bad(
+        PICTURES, "shop/items.csv: row 2 names no image; fill it", _catalogue(photo=["photos/0.png"] * 2 + [None] * 10)
+    ),
+    "image a folder": Bad(PICTURES, "row 0, photos: no such file", _catalogue(photo=["photos"] * 12)),
+    "image above the table": Bad(
+        PICTURES, "row 0, ../images/cat/0.png: lies outside of the table's folder",
+        _catalogue(photo=["../images/cat/0.png"] * 12),
+    ),
+    "image elsewhere": Bad(
+        PICTURES, "row 0, /etc/hostname: lies outside of the table's folder", _catalogue(photo=["/etc/hostname"] * 12)
+    ),
+    "image damaged": Bad(PICTURES, "shop/items.csv: row 3, photos/3.png: not a readable image", _broken_photo),
+    "images of vectors": Bad(f"{NPZ} --image x --text y", "is no table, and its column 'y' is asked for"),
+    "a Run and an image column": Bad(
+        "adapt run target.npz -o after --image x", "--image: run is a Run and has settled it", _run()
+    ),
+}  # fmt: skip
+
+BOTH = f"{PICTURES} --text text"
+TOGETHER = {
+    "image is the text": Bad(f"{PICTURES} --text photo", "column 'photo' cannot be both text and image", _catalogue()),
+    "image and text, image missing": Bad(
+        BOTH, "shop/items.csv: row 1, photos/x.png: no such",
+        _catalogue(photo=["photos/0.png", "photos/x.png"] * 6),
+    ),
+    "image and text, image damaged": Bad(
+        f"{BOTH} --set backbone.image=cnn --set backbone.text=mlp", "row 3, photos/3.png: not a readable", _broken_photo
+    ),
+    "image and text, no text": Bad(BOTH, "column 'text' has no text in any row", _catalogue(text=[None] * 12)),
+    "image and text against images": Bad(
+        f"adapt shop/items.csv table.csv {OUT} --label mood --image photo --text text", "has no column 'text'",
+        _catalogue(),
+    ),
+    "image and text by views": Bad(
+        f"{BOTH} --method mean_teacher", "method mean_teacher learns from views of its inputs, and images with texts",
+        _catalogue(),
+    ),
+    "image and text moved": Bad(f"{BOTH} --method vada", "method vada learns from views", _catalogue()),
+    "image and text augmented": Bad(f"{BOTH} --augment noise", "augment.source=noise: text", _catalogue()),
+    "image and text pretrained": Bad(f"{BOTH} --pretrain byol", "learns from views of images alone", _catalogue()),
+    "image and text and tta": Bad(
+        f"{BOTH} --tta hflip --score shop/items.csv", "--tta hflip: is for images, and these are not", _catalogue()
+    ),
+    "image and text by a linear model": Bad(f"{BOTH} --method coral", "and these are images", _catalogue()),
+    "image and text by one backbone": Bad(f"{BOTH} --backbone cnn", "backbone cnn: is for images", _catalogue()),
+    "images by two backbones": Bad(
+        f"{IMAGES} --backbone fusion", "backbone fusion: is for images with texts (--image COLUMN --text COLUMN)"
+    ),
+    "part of a backbone unknown": Bad(f"{BOTH} --set backbone.text=minilmm", "no backbone 'minilmm'", _catalogue()),
+    "part of a backbone for another kind": Bad(
+        f"{BOTH} --set backbone.image=minilm", "backbone minilm: is for text (--text COLUMN)", _catalogue()
+    ),
+    "encoder of images with texts missing": Bad(
+        f"{BOTH} --set backbone.text=encoder:no", "no is no folder here", _catalogue()
+    ),
+}  # fmt: skip
+
 OPTIONS = {
     "no such command": Bad("adpt source.npz target.npz", "no command 'adpt'; did you mean adapt?"),
     "no such option": Bad(f"{NPZ} --stepz 3", "adapt has no option --stepz; did you mean --steps?"),
@@ -596,7 +679,10 @@ PRETRAINING = {
     "no batch in a step": Bad(f"{NPZ} --set train.accumulate=0", "train.accumulate=0 does not fit"),
 }
 
-CASES = {**PATHS, **FOLDERS, **ARRAYS, **COLUMNS, **OPTIONS, **BACKBONES, **RUNS, **FROM_RUNS, **NUMBERS, **PRETRAINING}
+CASES = {
+    **PATHS, **FOLDERS, **ARRAYS, **COLUMNS, **LISTED, **TOGETHER, **OPTIONS, **BACKBONES, **RUNS, **FROM_RUNS,
+    **NUMBERS, **PRETRAINING,
+}  # fmt: skip
 
 
 @pytest.fixture

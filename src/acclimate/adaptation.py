@@ -50,6 +50,7 @@ def adapt(
     seeds: int | Sequence[int] = 1,
     label: str | None = None,
     text: str | None = None,
+    image: str | None = None,
     drop: Sequence[str] = (),
     task: str = "auto",
     settings: Mapping[str, Any] | None = None,
@@ -80,11 +81,14 @@ def adapt(
         finetune: Which weights move, when and how fast: ``full``, ``feature_extraction``, ``partial``, ``llrd``,
             ``gradual``, ``lp_ft`` or ``lora``; ``auto`` is ``full``.
         backbone: ``auto``, ``mnist``, ``svhn``, ``gtsrb``, ``cnn``, ``mlp``, ``efficientnet_lite0`` or ``timm:MODEL``;
-            of text ``minilm`` or ``encoder:FOLDER``; ``linear`` is what shallow methods stand before.
+            of text ``minilm`` or ``encoder:FOLDER``; of images with
+            texts ``fusion``; ``linear`` is what shallow methods stand before.
         steps: Optimizer steps.
         seeds: How many, or which.
         label: Column of a table with the classes, or the numbers to predict.
         text: Column of a table with the text to learn from.
+        image: Column of a table with paths of the images to learn from, which begin at the table's folder; with
+            ``text`` one model learns from both.
         drop: Columns of a table to leave out.
         task: ``classification``, ``regression``, or ``auto``: regression if the labels are numbers with fractions, or
             numbers about as many as examples.
@@ -112,7 +116,7 @@ def adapt(
     check_asked(output, seeds, image_size, devices, resume)
     asked = Asked(
         method=method, pretrain=pretrain, finetune=finetune, backbone=backbone, steps=steps, seeds=seeds, label=label,
-        text=text, drop=drop, task=task, settings=settings, weights=weights, image_size=image_size,
+        text=text, image=image, drop=drop, task=task, settings=settings, weights=weights, image_size=image_size,
         precision=precision, augment=augment, score=score, positive=positive, tta=tta, target_labels=target_labels,
     )  # fmt: skip
     plan = make_plan(source, target, asked)

@@ -53,7 +53,7 @@ def check(asked: Augmentation, *, images: bool, sparse: bool) -> None:
     Args:
         asked: For each domain.
         images: Whether the examples are images.
-        sparse: Whether they are rows that are mostly zero, as those of text are.
+        sparse: Whether they are text, alone or beside images, or rows that are mostly zero.
 
     Raises:
         BadInput: Images alone can be flipped, and to sparse rows nothing is done.

@@ -56,7 +56,7 @@ def check(method: str, shape: Shape) -> None:
     Raises:
         BadInput: It is images, or sparse rows that would have to be dense and are too wide for that.
     """
-    if shape.images:
+    if shape.images or shape.parts:
         raise BadInput(
             f"method {method}, before a linear model, is for vectors, tables and text, and these are images; "
             "give features of them as .npz, or take a method that trains a network, such as deep_coral"

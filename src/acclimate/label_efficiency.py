@@ -16,7 +16,7 @@ import numpy as np
 
 from acclimate import data, finetune, methods
 from acclimate.adaptation import train_phase
-from acclimate.data import Domain
+from acclimate.data import Domain, listed
 from acclimate.data.arrays import from_arrays
 from acclimate.data.budgets import Budget, budgets, draw, with_none
 from acclimate.data.labels import choose_task
@@ -98,6 +98,7 @@ def labels(
     seeds: int | Sequence[int] = 3,
     label: str | None = None,
     text: str | None = None,
+    image: str | None = None,
     drop: Sequence[str] = (),
     settings: Mapping[str, Any] | None = None,
     weights: str | None = None,
@@ -132,6 +133,7 @@ def labels(
         seeds: How many, or which.
         label: Column of a table with the classes.
         text: Column of a table with the text to learn from.
+        image: Column of a table with paths of the images to learn from.
         drop: Columns of a table to leave out.
         settings: Options by dotted name; each goes to the strategies that have it.
         weights: A local file with the backbone's weights.
@@ -146,7 +148,7 @@ def labels(
         BadInput: Something only the caller can mend, e.g. more labels are asked for than there are.
     """
     check_asked(output, seeds, image_size, devices, resume)
-    place = Place(path="", label=label, text=text, drop=tuple(drop))
+    place = Place(path="", label=label, text=text, image=image, drop=tuple(drop))
     chosen, wanted = _strategies(strategies, method, finetune), budgets(fractions, per_class)
     here = _read(source, "source", place)
     if choose_task(here, "auto") == "regression":
@@ -158,7 +160,7 @@ def labels(
     asked = partial(
         Asked, backbone=backbone, steps=steps, seeds=numbers, task="classification", weights=weights,
         image_size=image_size, precision=precision, augment=augment, score=sides.scored, target_labels=sides.pool,
-        label=label, text=text, drop=drop,
+        label=label, text=text, image=image, drop=drop,
     )  # fmt: skip
     plans = {
         s.name: make_plan(
@@ -202,7 +204,10 @@ def _read(given: Any, name: str, place: Place) -> Domain:
     if isinstance(given, str | Path):
         if Path(given, "recipe.yaml").is_file():
             raise BadInput(f"{given}: is a Run, and labels are learnt here beside the source's; give the source itself")
-        return data.load(given, label=place.label, text=place.text, drop=place.drop, must_have_label=True)
+        columns: Any = {"label": place.label, "text": place.text, "image": place.image, "drop": place.drop}
+        there = data.load(given, **columns, must_have_label=True)
+        listed.require_files(there)
+        return there
     x, y = given if isinstance(given, tuple) else (given, None)
     return from_arrays(x, y, name=name)
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from acclimate import augmentation, backbones, data, finetune, fitting, methods
-from acclimate.data import Domain, preprocess
+from acclimate.data import Domain, listed, preprocess
 from acclimate.data.arrays import from_arrays
 from acclimate.data.domain import Part
 from acclimate.data.inputs import DenseInputs, Index, Inputs
@@ -69,6 +69,7 @@ class Asked:
     seeds: int | Sequence[int] = 1
     label: str | None = None
     text: str | None = None
+    image: str | None = None
     drop: Sequence[str] = ()
     task: str = "auto"
     settings: Mapping[str, Any] | None = None
@@ -190,7 +191,7 @@ def _origin(source: Any) -> Run | None:
 
 
 def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
-    place = Place(path="", label=asked.label, text=asked.text, drop=tuple(asked.drop))
+    place = Place(path="", label=asked.label, text=asked.text, image=asked.image, drop=tuple(asked.drop))
     here = _domain(source, "source", place)
     task = choose_task(here, asked.task)
     method = AUTO_METHOD[task] if asked.method == "auto" else asked.method
@@ -208,8 +209,10 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     preprocess.check_kinds(here, there)
     name = LINEAR if linear else _backbone(asked, here, there)
     if pretrain and here.kind != "images":
-        raise BadInput(f"--pretrain {pretrain.method}: learns from views of images, and these are none; leave it out")
-    more = {**parsed.backbone, **({"weights": asked.weights} if asked.weights else {})}
+        raise BadInput(f"--pretrain {pretrain.method}: learns from views of images alone; leave it out")
+    _check_views(method, here)
+    usual = {} if linear else backbones.defaults(name)
+    more = {**usual, **parsed.backbone, **({"weights": asked.weights} if asked.weights else {})}
     if finetune.freezes_all(rung) and _moves_features(method):
         more.setdefault("bottleneck", BOTTLENECK)
     met = {"source": True, "target": not linear and _looks_at_the_target(method)}
@@ -256,6 +259,16 @@ def _rung(asked: Asked, method: str, *, linear: bool) -> str:
     name = "full" if asked.finetune == "auto" else asked.finetune
     finetune.options(name)
     return name
+
+
+def _check_views(method: str, here: Domain) -> None:
+    """Refuse a method that learns from views of its inputs where there are none: of images and texts together."""
+    if here.kind == "image and text" and method in methods.names() and methods.get(method).looks_at_inputs:
+        fit = [name for name in methods.names() if not methods.get(name).looks_at_inputs]
+        raise BadInput(
+            f"method {method} learns from views of its inputs, and images with texts have none; "
+            f"take another: {', '.join(fit)}"
+        )
 
 
 def _moves_features(method: str) -> bool:
@@ -346,7 +359,7 @@ def _check_source_free(origin: Run, method: str, asked: Asked) -> None:
             f"method {method} learns from examples of the source, and {origin.path} is a Run, which holds none; "
             f"give the source itself, or take a method that needs none: {', '.join(fit)}"
         )
-    settled = ("label", "text", "drop", "pretrain", "weights", "image_size", "target_labels")
+    settled = ("label", "text", "image", "drop", "pretrain", "weights", "image_size", "target_labels")
     given = {name: getattr(asked, name) for name in settled}
     given |= {"backbone": asked.backbone != "auto", "task": asked.task != "auto"}
     for name, value in given.items():
@@ -421,7 +434,7 @@ def _augmentation(parsed: Settings, asked: Asked, shape: backbones.Shape, met: M
             raise BadInput(f"augment.{domain}: nothing is learnt here from examples of the {domain}; leave it out")
     both = {} if asked.augment is None else {domain: asked.augment for domain in met if met[domain]}
     augment = check_augmentation({**both, **parsed.augment})
-    augmentation.check(augment, images=shape.images, sparse=shape.sparse)
+    augmentation.check(augment, images=shape.images, sparse=shape.sparse or shape.kind != "vectors")
     return augment
 
 
@@ -483,7 +496,11 @@ def _domain(given: Any, name: str, place: Place) -> Domain:
         return given
     if isinstance(given, str | Path):
         must = name != "target"
-        return data.load(given, label=place.label, text=place.text, drop=place.drop, must_have_label=must)
+        there = data.load(
+            given, label=place.label, text=place.text, image=place.image, drop=place.drop, must_have_label=must
+        )
+        listed.require_files(there)
+        return there
     x, y = given if isinstance(given, tuple) else (given, None)
     return from_arrays(x, y, name=name)
 

@@ -90,6 +90,7 @@ class Place(_Part):
     path: str
     label: str | None = None
     text: str | None = None
+    image: str | None = None
     drop: tuple[str, ...] = ()
 
 

@@ -33,10 +33,11 @@ def _filled(training: Training, suits: Mapping[str, Any]) -> Training:
 @torch.no_grad()
 def _check_size(backbone: str, model: Any, shape: backbones.Shape) -> None:
     """Have the model see one empty image, so that a size it cannot take is told before training."""
-    if not shape.images:
+    if not shape.size:
         return
+    row = (3, shape.size, shape.size) if shape.images else (shape.n_features,)
     try:
-        model.eval()(torch.zeros(1, 3, shape.size, shape.size, dtype=torch.uint8), "source")
+        model.eval()(torch.zeros(1, *row, dtype=torch.uint8), "source")
     except (RuntimeError, ValueError, AssertionError) as error:
         why = first_line(error)
         raise BadInput(

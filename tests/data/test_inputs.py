@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acclimate.data import load
-from acclimate.data.inputs import DenseInputs, ImageInputs, JoinedInputs, SparseInputs, joined
+from acclimate.data.inputs import (
+    DenseInputs,
+    ImageInputs,
+    JoinedInputs,
+    PackedInputs,
+    SparseInputs,
+    TokenInputs,
+    joined,
+)
 
 BOTH = JoinedInputs(DenseInputs(np.arange(10.0)[:5, None]), DenseInputs(np.arange(10.0)[5:, None]))
 
@@ -16,6 +24,15 @@ BOTH = JoinedInputs(DenseInputs(np.arange(10.0)[:5, None]), DenseInputs(np.arang
 def test_rows_of_two_domains_come_as_if_they_were_one(index):
     assert len(BOTH) == 10
     assert BOTH.batch(np.array(index))[:, 0].tolist() == index
+
+
+def test_packed_rows_change_with_either_and_join_as_rows(tmp_path):
+    images = ImageInputs(load(samples.images(tmp_path / "a")).examples, 12)
+    texts = [TokenInputs(np.arange(18, dtype=np.int32).reshape(6, 3) + i) for i in (0, 1)]
+    one, other = (PackedInputs(images, text) for text in texts)
+    assert one.digest() != other.digest()
+    both = JoinedInputs(one, other).batch(np.array([7, 0]))
+    assert torch.equal(both, torch.cat([other.batch(np.array([1])), one.batch(np.array([0]))]))
 
 
 def test_images_of_two_domains_come_as_if_they_were_one(tmp_path):

@@ -11,7 +11,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from acclimate.data import Domain, load, preprocess
 from acclimate.data.arrays import from_arrays
+from acclimate.data.domain import parted
 from acclimate.errors import BadInput
+from acclimate.packing import unpack
 
 
 def _texts(*texts):
@@ -193,6 +195,23 @@ def test_what_was_saved_gives_the_same_inputs(tmp_path, source, target):
     fitted = preprocess.fit(source, target)
     fitted.save(tmp_path)
     assert torch.equal(_all(preprocess.load(tmp_path), target), _all(fitted, target))
+
+
+def test_images_and_texts_are_each_as_alone(tmp_path):
+    source, target = (load(samples.catalogue(tmp_path / n), image="photo", text="text") for n in "ab")
+    whole = preprocess.fit(source, target)
+    seen, read = unpack(_all(whole, target), 16, torch.float32)
+    images, texts = zip(parted(source), parted(target), strict=True)
+    for got, domains in ((seen, images), (read, texts)):
+        np.testing.assert_array_equal(got, _all(preprocess.fit(*domains), domains[1]))
+
+
+def test_images_and_texts_that_were_saved_give_the_same_inputs(tmp_path):
+    source = load(samples.catalogue(tmp_path / "a"), image="photo", text="text")
+    fitted = preprocess.fit(source, source, encoder=samples.encoder(tmp_path / "tiny"), size=12)
+    (tmp_path / "saved").mkdir()
+    fitted.save(tmp_path / "saved")
+    assert torch.equal(_all(preprocess.load(tmp_path / "saved"), source), _all(fitted, source))
 
 
 def test_a_saved_table_is_small(tmp_path):

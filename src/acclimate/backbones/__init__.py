@@ -13,12 +13,17 @@ from acclimate.errors import BadInput, did_you_mean
 NO_BACKBONES = {"base", "layers"}
 """Files of the folder that are none."""
 
-FOR: Mapping[Takes, str] = {"images": "images", "vectors": "vectors, tables and text", "tokens": "text (--text COLUMN)"}
+FOR: Mapping[Takes, str] = {
+    "images": "images",
+    "vectors": "vectors, tables and text",
+    "tokens": "text (--text COLUMN)",
+    "image and text": "images with texts (--image COLUMN --text COLUMN)",
+}
 """What a backbone is for, as a person says it."""
 BOTTLENECK = inspect.Parameter("bottleneck", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)
 """Features of a narrow layer behind the backbone, which moves where the backbone does not; 0 is none."""
 
-__all__ = ["Built", "Shape", "Wants", "auto", "build", "names", "options", "wants"]
+__all__ = ["Built", "Shape", "Wants", "auto", "build", "defaults", "names", "options", "wants"]
 
 
 def names() -> list[str]:
@@ -29,8 +34,11 @@ def names() -> list[str]:
 def auto(kind: str, size: int = 0) -> str:
     """What suits a domain of this kind, its images ``size`` pixels a side.
 
-    Dense layers for vectors, tables and text; a small net for images up to 64 pixels, a pretrained one for larger ones.
+    Dense layers for vectors, tables and text; a small net for images up to 64 pixels, a pretrained one for larger ones;
+    for images with texts a backbone of each.
     """
+    if kind == "image and text":
+        return "fusion"
     if kind != "images":
         return "mlp"
     return "cnn" if size <= 64 else "efficientnet_lite0"
@@ -46,6 +54,17 @@ def options(name: str) -> dict[str, inspect.Parameter]:
     return {k: p for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY} | {"bottleneck": BOTTLENECK}
 
 
+def defaults(name: str) -> dict[str, Any]:
+    """Options that a recipe names even where nothing is said of them, since what is installed decides them.
+
+    Raises:
+        BadInput: There is no such backbone.
+    """
+    module = _module(name)
+    found: dict[str, Any] = module.defaults() if hasattr(module, "defaults") else {}
+    return found
+
+
 def wants(name: str, kind: str, options: Mapping[str, Any]) -> Wants:
     """What the inputs of the backbone called ``name`` must be like, for domains of this kind.
 
@@ -53,7 +72,12 @@ def wants(name: str, kind: str, options: Mapping[str, Any]) -> Wants:
         BadInput: There is no such backbone, or it is for another kind.
     """
     module = _module(name)
-    fit: Mapping[Takes, set[str]] = {"images": {"images"}, "vectors": {"vectors", "table", "text"}, "tokens": {"text"}}
+    fit: Mapping[Takes, set[str]] = {
+        "images": {"images"},
+        "vectors": {"vectors", "table", "text"},
+        "tokens": {"text"},
+        "image and text": {"image and text"},
+    }
     if kind not in fit[module.TAKES]:
         raise _unfit(name, module.TAKES)
     wanted: Wants = module.wants(**_named(name), **_own(options)) if hasattr(module, "wants") else Wants()

@@ -15,6 +15,7 @@ class Shape:
     """What comes in: images ``(n, 3, size, size)`` of uint8, vectors ``(n, n_features)``, maybe sparse, or tokens.
 
     Tokens ``(n, n_features)`` are whole numbers, -1 where there is none; the folder ``encoder`` says what they mean.
+    Images and texts together are rows of ``n_features`` bytes, and ``parts`` says what each of the two is like.
     """
 
     images: bool
@@ -24,14 +25,17 @@ class Shape:
     mean: list[float] = field(default_factory=list)
     std: list[float] = field(default_factory=list)
     encoder: Path | None = None
+    parts: "tuple[Shape, ...]" = ()
 
     @property
     def kind(self) -> "Takes":
-        """``images``, ``tokens`` or ``vectors``."""
+        """``images``, ``tokens``, ``vectors`` or ``image and text``."""
+        if self.parts:
+            return "image and text"
         return "images" if self.images else "tokens" if self.encoder else "vectors"
 
 
-Takes = Literal["images", "vectors", "tokens"]
+Takes = Literal["images", "vectors", "tokens", "image and text"]
 """What a backbone is for; each file says it as ``TAKES``."""
 
 

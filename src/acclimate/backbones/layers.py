@@ -4,6 +4,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Callable
+from itertools import chain, zip_longest
 
 from torch import nn
 
@@ -18,12 +19,15 @@ def layer_groups(backbone: nn.Module) -> list[list[str]]:
 
     Models of timm, and all that have a ``group_matcher`` like theirs, are parted by it: stem, then each block.
     Encoders of transformers are embeddings, each layer, and what comes behind them; a `torch.nn.Sequential` is its
-    children, where a normalisation belongs to the layer before it; anything else is one layer.
+    children, where a normalisation belongs to the layer before it; anything else is one layer. Where two nets stand
+    side by side, layers as far below the head as each other are one layer, so that the top of both moves together.
 
     Example:
         >>> layer_groups(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Linear(3, 1)))
         [['0.weight', '0.bias', '1.weight', '1.bias'], ['3.weight', '3.bias']]
     """
+    if beside := getattr(backbone, "beside", ()):
+        return _abreast([_below(name, layer_groups(backbone.get_submodule(name))) for name in beside])
     if callable(matcher := getattr(backbone, "group_matcher", None)):
         from timm.models import group_parameters
 
@@ -44,6 +48,16 @@ def transformer_depth(name: str) -> float:
     if layer := LAYER.search(name):
         return 1.0 + int(layer[1])
     return 0.0 if any(part in name for part in LOWEST) else math.inf
+
+
+def _below(part: str, groups: list[list[str]]) -> list[list[str]]:
+    return [[f"{part}.{name}" for name in group] for group in groups]
+
+
+def _abreast(stacks: list[list[list[str]]]) -> list[list[str]]:
+    """The layers of several stacks, counted from their tops."""
+    tops = zip_longest(*(reversed(stack) for stack in stacks), fillvalue=[])
+    return [list(chain.from_iterable(layers)) for layers in tops][::-1]
 
 
 def _by(depth: Callable[[str], float], module: nn.Module) -> list[list[str]]:

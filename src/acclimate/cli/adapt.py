@@ -28,7 +28,8 @@ def adapt(
     backbone: Annotated[
         str,
         typer.Option(
-            help="auto, mnist, svhn, gtsrb, cnn, mlp, efficientnet_lite0, timm:MODEL, minilm, encoder:FOLDER, linear."
+            help="auto, mnist, svhn, gtsrb, cnn, mlp, efficientnet_lite0, timm:MODEL, minilm, encoder:FOLDER, fusion, "
+            "linear."
         ),
     ] = "auto",
     weights: Annotated[str | None, typer.Option(help="Local .safetensors or .pth for the backbone.")] = None,
@@ -37,6 +38,9 @@ def adapt(
     seeds: Annotated[int, typer.Option(help="How many seeds to train.")] = 1,
     label: Annotated[str | None, typer.Option(help="Column of a table with classes, or numbers to predict.")] = None,
     text: Annotated[str | None, typer.Option(help="Column with the text to learn from.")] = None,
+    image: Annotated[
+        str | None, typer.Option(help="Column with paths of the images to learn from, beside the table.")
+    ] = None,
     drop: Annotated[str | None, typer.Option(help="Columns of a table to leave out, by commas.")] = None,
     task: Annotated[
         str, typer.Option(help="classification, regression, or auto: regression if labels are numbers with fractions.")
@@ -73,7 +77,7 @@ def adapt(
         run = adapt_(
             source, target, output, method=method, pretrain=pretrain, finetune=finetune, backbone=backbone,
             weights=weights, image_size=image_size, steps=steps, seeds=seeds, label=label, text=text,
-            drop=columns(drop), task=task, settings=pairs(set_), score=score, positive=columns(positive),
+            image=image, drop=columns(drop), task=task, settings=pairs(set_), score=score, positive=columns(positive),
             tta=columns(tta), target_labels=target_labels, augment=augment, precision=precision, devices=devices,
             resume=resume,
             show=True,

@@ -36,6 +36,7 @@ def labels(
     seeds: Annotated[int, typer.Option(help="How many seeds to draw and train with.")] = 3,
     label: Annotated[str | None, typer.Option(help="Column of a table with the classes.")] = None,
     text: Annotated[str | None, typer.Option(help="Column with the text to learn from.")] = None,
+    image: Annotated[str | None, typer.Option(help="Column with paths of the images to learn from.")] = None,
     drop: Annotated[str | None, typer.Option(help="Columns of a table to leave out, by commas.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="key=value, for those strategies that have such an option.")
@@ -56,8 +57,9 @@ def labels(
             source, target, output, fractions=numbers("--fractions", fractions, float),
             per_class=numbers("--per-class", per_class, int), strategies=columns(strategies), held_out=held_out,
             score=score, method=method, finetune=finetune, backbone=backbone, weights=weights,
-            image_size=image_size, steps=steps, seeds=seeds, label=label, text=text, drop=columns(drop),
-            settings=pairs(set_), augment=augment, precision=precision, devices=devices, resume=resume, show=True,
+            image_size=image_size, steps=steps, seeds=seeds, label=label, text=text, image=image,
+            drop=columns(drop), settings=pairs(set_), augment=augment, precision=precision, devices=devices,
+            resume=resume, show=True,
         )  # fmt: skip
     except KeyboardInterrupt:
         raise Stopped(f"stopped; the same command with --resume goes on with {output}") from None

@@ -15,6 +15,7 @@ def load(
     *,
     label: str | None = None,
     text: str | None = None,
+    image: str | None = None,
     drop: Sequence[str] = (),
     must_have_label: bool = False,
 ) -> Domain:
@@ -25,6 +26,8 @@ def load(
         part: A sub-folder; the ``train`` of ``x_train``; or ``column=value`` of a table.
         label: The column of a table that has the classes, or the numbers to predict.
         text: The column of a table that has the text to learn from.
+        image: The column of a table that has the paths of images, which begin at the table's folder. What holds
+            images by itself has no columns, so that label and image are passed over there.
         drop: Columns of a table to leave out.
         must_have_label: Refuse a table that lacks the column ``label`` or one of ``drop``.
 
@@ -47,7 +50,8 @@ def load(
             "give a folder or .zip of images, .npz, .csv[.gz] or .parquet"
         )
     is_table = not place.is_dir() and ending in tables.ENDINGS
-    if (column := label or text or next(iter(drop), None)) and not is_table:
+    column = text or (None if image else label) or next(iter(drop), None)
+    if column and not is_table:
         raise BadInput(
             f"{where}: is no table, and its column {column!r} is asked for; "
             "give a table, or leave --label, --text and --drop out"
@@ -59,7 +63,7 @@ def load(
             return images.from_zip(place, part, name=name)
         if ending == ".npz":
             return arrays.from_npz(place, part, name=name)
-        columns = tables.Columns(label, text, tuple(drop), must_have_label)
+        columns = tables.Columns(label, text, image, tuple(drop), must_have_label)
         return tables.from_table(place, part, name=name, columns=columns)
     except OSError as error:
         raise BadInput(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from acclimate.errors import BadInput, did_you_mean
 from acclimate.recipe import Task
 
-Kind = Literal["images", "vectors", "table", "text"]
+Kind = Literal["images", "vectors", "table", "text", "image and text"]
 
 
 class Images(Protocol):
@@ -32,14 +32,26 @@ class Images(Protocol):
         """Changes whenever one of them does."""
 
 
+class ImagesAndTexts(NamedTuple):
+    """Examples that are a picture and a text each."""
+
+    images: Images
+    texts: list[str]
+
+    def take_rows(self, index: NDArray[np.int64]) -> "ImagesAndTexts":
+        """Some of them."""
+        return ImagesAndTexts(_take(self.images, index), _take(self.texts, index))
+
+
 @dataclass(frozen=True)
 class Domain:
     """A named set of examples of one kind.
 
     Attributes:
         name: What the person called it, for messages and pictures.
-        kind: ``images``, ``vectors``, ``table`` or ``text``.
-        examples: `Images`, an array ``(n, d)`` (NumPy or SciPy CSR), a polars data frame, or a list of texts.
+        kind: ``images``, ``vectors``, ``table``, ``text`` or ``image and text``.
+        examples: `Images`, an array ``(n, d)`` (NumPy or SciPy CSR), a polars data frame, a list of texts,
+            or `ImagesAndTexts`.
         names: A name for each example: a file's path, a row's number.
         labels: The class of each example, or its number, as text ``(n,)``, or none.
     """
@@ -156,6 +168,12 @@ class Part(NamedTuple):
     def domain(self) -> Domain:
         """The rows as a domain of their own."""
         return self.whole if self.rows is None else self.whole.take(self.rows)
+
+
+def parted(domain: Domain) -> tuple[Domain, Domain]:
+    """The images of an ``image and text`` domain, and its texts."""
+    images, texts = domain.examples
+    return replace(domain, kind="images", examples=images), replace(domain, kind="text", examples=texts)
 
 
 def too_many(classes: Sequence[str], examples: Sized) -> bool:

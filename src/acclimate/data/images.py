@@ -129,7 +129,7 @@ class FolderImages:
 
     def digest(self) -> str:
         """Changes whenever a file does."""
-        return _digest((self.root / file).read_bytes() for file in self.files)
+        return content_digest((self.root / file).read_bytes() for file in self.files)
 
     def take_rows(self, index: NDArray[np.int64]) -> "FolderImages":
         """Some of the images."""
@@ -163,7 +163,7 @@ class ZipImages:
 
     def digest(self) -> str:
         """Changes whenever a file does."""
-        return _digest(self._open(i).getvalue() for i in range(len(self)))
+        return content_digest(self._open(i).getvalue() for i in range(len(self)))
 
     def take_rows(self, index: NDArray[np.int64]) -> "ZipImages":
         """Some of the images."""
@@ -201,14 +201,15 @@ class ArrayImages:
 
     def digest(self) -> str:
         """Changes whenever a pixel does."""
-        return _digest([str(self.array.shape).encode(), np.ascontiguousarray(self.array).tobytes()])
+        return content_digest([str(self.array.shape).encode(), np.ascontiguousarray(self.array).tobytes()])
 
     def take_rows(self, index: NDArray[np.int64]) -> "ArrayImages":
         """Some of the images."""
         return ArrayImages(self.array[index])
 
 
-def _digest(files: Iterable[bytes]) -> str:
+def content_digest(files: Iterable[bytes]) -> str:
+    """Changes whenever one of the contents does, or their order."""
     whole = hashlib.sha256()
     for content in files:
         whole.update(hashlib.sha256(content).digest())

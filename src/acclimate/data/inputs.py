@@ -18,6 +18,7 @@ from torch import Tensor
 from acclimate.data.domain import Images
 from acclimate.errors import BadInput
 from acclimate.nn import csr_rows
+from acclimate.packing import pack
 
 Index = NDArray[np.int64]
 Interpolation = Literal["bilinear", "bicubic"]
@@ -197,6 +198,35 @@ class ImageInputs:
         return row
 
 
+class PackedInputs:
+    """Images and the texts that go with them, as rows of bytes.
+
+    Args:
+        images: uint8 ``(n, 3, s, s)``.
+        texts: Tokens ``(n, w)``, or sparse rows.
+    """
+
+    def __init__(self, images: Inputs, texts: Inputs):
+        self.images, self.texts = images, texts
+        self.in_memory = images.in_memory and texts.in_memory
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def batch(self, index: Index) -> Tensor:
+        """uint8 ``(len(index), 3 s² + 4 w)``, for `acclimate.packing.unpack`.
+
+        Raises:
+            BadInput: An image cannot be read.
+        """
+        words = self.texts.batch(index)
+        return pack(self.images.batch(index), words.to_dense() if words.is_floating_point() else words.int())
+
+    def digest(self) -> str:
+        """Of both."""
+        return _digest(self.images.digest(), self.texts.digest())
+
+
 class ReadableInputs:
     """The rows of others that could be read; ``broken`` says of each other row why it could not."""
 
@@ -252,6 +282,8 @@ def joined(first: Inputs, second: Inputs) -> Inputs:
 
 
 def _broken(inputs: Inputs) -> dict[int, str]:
+    if isinstance(inputs, PackedInputs):
+        return _broken(inputs.images)
     if not isinstance(inputs, ImageInputs):
         return {}
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from acclimate.data.domain import Domain, spelt, too_many
 from acclimate.data.images import ArrayImages
+from acclimate.data.listed import ListedImages
 from acclimate.errors import BadInput
 from acclimate.recipe import Recipe, Scale, Task
 
@@ -33,9 +34,12 @@ def choose_task(source: Domain, asked: str) -> Task:
     """
     if asked not in {"auto", "classification", "regression"}:
         raise BadInput(f"task {asked!r}: there is none of this name; use classification, regression or auto")
-    in_folders = source.kind == "images" and not isinstance(source.examples, ArrayImages)
+    in_folders = source.kind == "images" and not isinstance(source.examples, ArrayImages | ListedImages)
     if asked == "regression" and in_folders:
-        raise BadInput(f"{source.name}: folders are classes, not numbers; for a regression give an .npz with y")
+        raise BadInput(
+            f"{source.name}: folders are classes, not numbers; for a regression give an .npz with y, or a table of "
+            "images with --image"
+        )
     if asked == "classification" or in_folders or source.labels is None:
         return "classification"
     return "regression" if asked == "regression" or _look_like_numbers(source) else "classification"

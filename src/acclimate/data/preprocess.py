@@ -15,7 +15,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from acclimate.data import tokens
-from acclimate.data.domain import Domain, Kind
+from acclimate.data.domain import Domain, Kind, parted
 from acclimate.data.images import ArrayImages
 from acclimate.data.inputs import (
     ArrayImageInputs,
@@ -23,6 +23,7 @@ from acclimate.data.inputs import (
     ImageInputs,
     Inputs,
     Interpolation,
+    PackedInputs,
     SparseInputs,
     TokenInputs,
     rows_of,
@@ -205,6 +206,33 @@ class TokenPreprocess(Preprocess):
         return cls(folder=folder / "encoder", **settings)
 
 
+@dataclass(frozen=True)
+class ImageTextPreprocess(Preprocess):
+    """Images and texts, each as alone, packed into one row for each example."""
+
+    kind = "image and text"
+    images: Preprocess
+    texts: Preprocess
+
+    def _inputs(self, domain: Domain, cache_bytes: int) -> Inputs:
+        images, texts = parted(domain)
+        return PackedInputs(self.images.inputs(images, cache_bytes=cache_bytes), self.texts.inputs(texts))
+
+    def save(self, folder: Path) -> None:
+        """Write both, each into a folder of its own."""
+        super().save(folder)
+        for name, part in (("images", self.images), ("texts", self.texts)):
+            (folder / name).mkdir()
+            part.save(folder / name)
+
+    def _settings(self) -> dict[str, Any]:
+        return {}
+
+    @classmethod
+    def _load(cls, folder: Path, settings: Mapping[str, Any]) -> Self:
+        return cls(load(folder / "images"), load(folder / "texts"))
+
+
 def fit(
     source: Domain,
     target: Domain,
@@ -228,6 +256,10 @@ def fit(
         BadInput: The two domains are of different kinds or shapes.
     """
     check_kinds(source, target)
+    if source.kind == "image and text":
+        how: Any = {"size": size, "interpolation": interpolation, "encoder": encoder, "length": length}
+        images, texts = (fit(*both, **how) for both in zip(parted(source), parted(target), strict=True))
+        return ImageTextPreprocess(images, texts)
     if source.kind == "images":
         return _fit_images(source, target, size, interpolation)
     if encoder:
@@ -349,6 +381,7 @@ FORMS: tuple[type[Preprocess], ...] = (
     TablePreprocess,
     TextPreprocess,
     TokenPreprocess,
+    ImageTextPreprocess,
 )
 
 

@@ -1,6 +1,7 @@
-"""Tables: CSV and Parquet, their columns as features or one of them as text."""
+"""Tables: CSV and Parquet, their columns as features, one of them as text, or one as paths of images."""
 
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -8,7 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from acclimate.data.domain import Domain
+from acclimate.data.domain import Domain, ImagesAndTexts
+from acclimate.data.listed import ListedImages
 from acclimate.errors import BadInput, did_you_mean, first_line
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
@@ -22,6 +24,7 @@ class Columns(NamedTuple):
 
     label: str | None = None
     text: str | None = None
+    image: str | None = None
     drop: tuple[str, ...] = ()
     must_have_label: bool = False
 
@@ -33,20 +36,32 @@ def from_table(path: Path, part: str | None, *, name: str, columns: Columns) -> 
         frame = _choose(frame, part, path)
     if frame.height == 0:
         raise BadInput(f"{name}: has no rows below its header; give a table with examples")
-    label, text, drop, must_have_label = columns
-    if label and label == text:
-        raise BadInput(f"{name}: column {label!r} cannot be both label and text; choose two columns")
+    label, text, image, drop, must_have_label = columns
+    _check_apart({"label": label, "text": text, "image": image}, name)
     of_source = [*drop, *([label] if label else [])] if must_have_label else []
-    for column in [*of_source, *([text] if text else [])]:
+    for column in [*of_source, *(c for c in (text, image) if c)]:
         _require(frame, column, path)
     labels = _labels(frame, label, name) if label and label in frame.columns else None
     names = [str(i) for i in range(frame.height)]
+    if image:
+        pictures = ListedImages(path, _as_text(frame[image], name).fill_null("").to_list(), range(frame.height))
+        names = list(pictures.names())
+        if text:
+            return Domain(name, "image and text", ImagesAndTexts(pictures, _texts(frame[text], name)), names, labels)
+        return Domain(name, "images", pictures, names, labels)
     if text:
         return Domain(name, "text", _texts(frame[text], name), names, labels)
     features = frame.drop([c for c in (label, *drop) if c and c in frame.columns])
     if features.width == 0:
         raise BadInput(f"{name}: no column is left to learn from; drop fewer")
     return Domain(name, "table", _missing_as_null(features, name), names, labels)
+
+
+def _check_apart(columns: Mapping[str, str | None], name: str) -> None:
+    """Refuse one column for two purposes."""
+    for (a, first), (b, second) in combinations(columns.items(), 2):
+        if first and first == second:
+            raise BadInput(f"{name}: column {first!r} cannot be both {a} and {b}; choose two columns")
 
 
 def common_columns(source: Domain, target: Domain) -> dict[str, Holds]:

@@ -20,6 +20,7 @@ from acclimate.data.inputs import Index, Inputs, ReadableInputs, rows_of
 from acclimate.data.labels import in_units
 from acclimate.data.preprocess import (
     ImagePreprocess,
+    ImageTextPreprocess,
     Preprocess,
     TablePreprocess,
     TextPreprocess,
@@ -66,6 +67,10 @@ def shape_of(fitted: Preprocess) -> backbones.Shape:
         return backbones.Shape(images=True, size=fitted.size, mean=fitted.mean, std=fitted.std)
     if isinstance(fitted, TokenPreprocess):
         return backbones.Shape(images=False, n_features=fitted.length, encoder=fitted.folder)
+    if isinstance(fitted, ImageTextPreprocess):
+        seen, read = shape_of(fitted.images), shape_of(fitted.texts)
+        row = 3 * seen.size**2 + 4 * read.n_features
+        return backbones.Shape(images=False, n_features=row, size=seen.size, parts=(seen, read))
     assert isinstance(fitted, VectorPreprocess | TablePreprocess | TextPreprocess)
     sparse = isinstance(fitted, TextPreprocess) or (isinstance(fitted, VectorPreprocess) and fitted.sparse)
     return backbones.Shape(images=False, n_features=fitted.n_features, sparse=sparse)
@@ -315,7 +320,7 @@ class Run(RunFolder):
             place = self.recipe.source
             parted = place.path.partition("#")[2].partition("=")  # the column that parts a table is no feature
             drop = (*place.drop, *([parted[0]] if parted[1] else []))
-            return data.load(examples, label=place.label, text=place.text, drop=drop)
+            return data.load(examples, label=place.label, text=place.text, image=place.image, drop=drop)
         x, y = examples if isinstance(examples, tuple) else (examples, None)
         return from_arrays(x, y, name="examples")
 

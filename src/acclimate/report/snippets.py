@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from acclimate.data import Domain
+from acclimate.data.domain import parted
 from acclimate.errors import BadInput
 from acclimate.run import RunFolder
 
@@ -31,7 +32,7 @@ STRIP = 8
 
 
 class Snippet(NamedTuple):
-    """A text, or an image as a ``data:`` address, or neither."""
+    """A text, an image as a ``data:`` address, both or neither."""
 
     text: str = ""
     image: str = ""
@@ -56,8 +57,9 @@ def keep_snippets(run: RunFolder, place: str, domain: Domain) -> None:
         domain: The examples, in the order of those outputs.
     """
     rows = shown(len(domain))
-    texts = [_text(domain, int(i)) for i in rows]
-    images = [_thumbnail(domain.examples, int(i)) if domain.kind == "images" else None for i in rows]
+    seen, read = parted(domain) if domain.kind == "image and text" else (domain, domain)
+    texts = [_text(read, int(i)) for i in rows]
+    images = [_thumbnail(seen.examples, int(i)) if seen.kind == "images" else None for i in rows]
     frame = pl.DataFrame(
         {"index": rows, "text": texts, "image": images},
         schema={"index": pl.Int64, "text": pl.String, "image": pl.Binary},
