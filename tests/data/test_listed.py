@@ -1,4 +1,5 @@
 import pickle
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -41,6 +42,16 @@ def test_rows_that_are_taken_keep_their_numbers(items):
 def test_a_path_may_be_absolute_below_the_tables_folder(items):
     there = items.parent / "photos" / "0.png"
     assert ListedImages(items, [str(there)], [0]).file(0) == there
+
+
+@pytest.mark.parametrize("path", ["../1.png", "photos/../../1.png", "/1.png"])
+@pytest.mark.parametrize("table", ["items.csv", "./items.csv", "photos/../items.csv"])
+def test_a_path_out_of_the_tables_folder_is_refused_however_that_is_called(items, monkeypatch, table, path):
+    samples.picture().save(items.parent.parent / "1.png")
+    monkeypatch.chdir(items.parent)
+    with pytest.raises(BadInput, match="lies outside of the table's folder"):
+        ListedImages(Path(table), [path], [0]).file(0)
+    assert ListedImages(Path(table), ["photos/1.png"], [0]).shape(0) == (16, 16)
 
 
 def test_links_that_somebody_made_are_followed(items, tmp_path):

@@ -56,8 +56,9 @@ class ListedImages(FolderImages):
         """
         if not self.files[i]:
             raise BadInput(f"{self.table}: row {self.rows[i]} names no image; fill it in or leave the row out")
-        path = Path(os.path.normpath(self.root / self.files[i]))  # links stay as they are
-        if not path.is_relative_to(os.path.normpath(self.root)):
+        # unlike resolve it leaves links as they are
+        root, path = (Path(os.path.normpath(p.absolute())) for p in (self.root, self.root / self.files[i]))
+        if not path.is_relative_to(root):
             raise BadInput(
                 f"{self._where(i)}: lies outside of the table's folder and is not read; move the image or the table"
             )
