@@ -103,7 +103,7 @@ def table(results: list[dict[str, Any]], part: str) -> str:
     for strategy, budget in dict.fromkeys((r["strategy"], r["budget"]) for r in of_part):
         rows = [r for r in of_part if (r["strategy"], r["budget"]) == (strategy, budget)]
         method, _, rung = strategy.partition("+")
-        name = rung if part == "ladder" else f"{method} | {'all' if budget == '1' else budget}"
+        name = rung if part == "ladder" else f"{method} | {'all' if budget == '1.0' else budget}"
         lines.append(f"| {name} | {' | '.join(cells(rows, pairs))} |")
     return "\n".join(lines)
 
@@ -123,14 +123,16 @@ def read(kept: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in kept.read_text("utf-8").splitlines()] if kept.exists() else []
 
 
-def minutes(results: list[dict[str, Any]], part: str) -> float:
-    return sum(r["minutes"] for r in results if r["part"] == part and "minutes" in r)
+def minutes(results: list[dict[str, Any]], part: str) -> str:
+    """What a pair took, of those that have run."""
+    taken = [r["minutes"] for r in results if r["part"] == part and "minutes" in r]
+    return f"{statistics.median(taken):.1f} minutes a pair (median of {len(taken)})" if taken else "not run"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with pacs/")
-    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS), help="none only writes the table")
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=300)
@@ -157,10 +159,10 @@ def main() -> None:
     results = read(kept)
     parts = [
         HEAD.format(size=args.size, seeds=args.seeds),
-        f"## The ladder: {minutes(results, 'ladder'):.0f} minutes for the table",
+        f"## The ladder: {minutes(results, 'ladder')}",
         ABOUT_LADDER.format(steps=args.ladder_steps, batch=args.ladder_batch, cheap=args.steps),
         table(results, "ladder"),
-        f"## On kept features, with labels of the target: {minutes(results, 'features'):.0f} minutes for the table",
+        f"## On kept features, with labels of the target: {minutes(results, 'features')}",
         ABOUT_FEATURES.format(steps=args.steps, batch=args.batch),
         table(results, "features"),
     ]
