@@ -33,8 +33,8 @@ HEAD = """# PACS: photographs, paintings and cartoons
 `make bench-pacs ARGS="--data FOLDER"`: EfficientNet-Lite0 with its ImageNet weights at {size} × {size} pixels. Accuracy
 on the half of the target that no training saw, mean over {seeds} seeds; the last column is the mean over all pairs,
 with the standard deviation over seeds. Settings are Acclimate's defaults but for the steps and batches named below,
-which are what two cores allow; none was chosen by a label of the target. Minutes are those of two busy cores, with an
-empty cache at the start.
+which are what two cores allow; none was chosen by a label of the target. Minutes are those of two cores, with an empty
+cache at the start.
 """
 ABOUT_FEATURES = """The backbone is frozen, run once for each image, and its features are kept; behind it stands a
 bottleneck of 256 features that moves, in all rows alike. {steps} steps of {batch} examples of each domain. Labels of

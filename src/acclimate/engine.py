@@ -148,7 +148,8 @@ def make_optimizer(method: Method, training: Training, layers: Sequence[Layer] =
     lr, decay = (training.lr or 1e-3) * method.rate, training.weight_decay or 0.0
     faster = training.head_lr or 1.0
     named = dict(method.model.backbone.named_parameters())
-    groups = [([named[n] for n in names], lr * pace.rate, pace.start) for names, pace in layers if pace != FROZEN]
+    moving = [([named[n] for n in names], pace) for names, pace in layers if pace != FROZEN]
+    groups = [([p for p in some if p.requires_grad], lr * pace.rate, pace.start) for some, pace in moving]
     taken = {id(named[n]) for names, _ in layers for n in names}
     others = [p for p in method.parameters() if p.requires_grad and id(p) not in taken]
     of_backbone = {id(p) for p in named.values()} if not layers else set()

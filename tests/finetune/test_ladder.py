@@ -99,6 +99,14 @@ def test_full_is_what_it_is_without_a_ladder():
     assert moved(with_ladder[0], with_ladder[1]) >= {"backbone.0", "backbone.4", "head"}
 
 
+@pytest.mark.parametrize("rung", ["full", "gradual"])
+def test_what_a_net_never_learns_stays_as_it_is(rung):
+    built = model()
+    built.backbone[0].bias.requires_grad_(False)
+    states = run(rung, built=built)
+    assert torch.equal(states[0]["backbone.0.bias"], states[-1]["backbone.0.bias"])
+
+
 def test_llrd_gives_each_layer_its_rate():
     built = model()
     layers = finetune.layers(built, "llrd", {"decay": 0.1})

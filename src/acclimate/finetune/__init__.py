@@ -67,7 +67,8 @@ def paces_of(name: str) -> Callable[..., list[Pace]]:
 
 def freezes_all(name: str) -> bool:
     """Whether nothing of the backbone moves, so that its features can be computed once."""
-    return name == "feature_extraction"
+    rung = _module(name)
+    return not hasattr(rung, "prepare") and all(pace == FROZEN for pace in rung.paces(9)[:-1])
 
 
 def classifier(
@@ -134,11 +135,13 @@ class Thaw:
 
     def __init__(self, model: Classifier, layers: Sequence[Layer]):
         self.model, self.layers = model, layers
+        self.fixed = {name for name, p in model.backbone.named_parameters() if not p.requires_grad}
         self.still: frozenset[str] | None = None
 
     def __call__(self, progress: float) -> None:
         """Set what stands still at a progress in [0, 1]."""
-        still = frozenset(name for layer in self.layers if layer.pace.start > progress for name in layer.names)
+        waiting = {name for layer in self.layers if layer.pace.start > progress for name in layer.names}
+        still = frozenset(waiting | self.fixed)  # some nets have parameters that are never learnt
         if still != self.still:
             self.still = still
             self.model.rest(still)
