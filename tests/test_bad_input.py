@@ -467,6 +467,9 @@ BACKBONES = {
     "timm unknown": Bad(f"{IMAGES} --backbone timm:resnet81", "timm has no such model; did you mean resnet18?"),
     "image size": Bad(f"{IMAGES} --image-size 4", "image size 4: too small"),
     "too small for gtsrb": Bad(f"{IMAGES} --backbone gtsrb", "use --image-size 40"),
+    "statistics of nothing": Bad(
+        f"{IMAGES} --backbone cnn --set train.freeze_batch_norm=true", "backbone cnn starts from fresh weights"
+    ),
     "nothing behind the colon": Bad(f"{IMAGES} --backbone cnn:large", "nothing stands behind a colon here"),
     "text for images": Bad(f"{TEXTS} --backbone efficientnet_lite0", "efficientnet_lite0: is for images, and these"),
     "images for text": Bad(f"{IMAGES} --backbone minilm", "minilm: is for text (--text COLUMN), and these are not"),

@@ -157,6 +157,17 @@ def test_separate_batch_norm_replaces_every_norm_and_keeps_its_weights():
     assert not model.one_pass
 
 
+def test_frozen_batch_norm_goes_by_its_statistics_and_learns_its_scales():
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    model = Classifier(net, nn.Linear(4, 2), n_features=4, n_classes=2).narrowed(4)
+    model.freeze_batch_norm()
+    model.separate_batch_norm(shared=True)
+    model.train()(torch.randn(8, 3) + 5).logits.sum().backward()
+    assert torch.equal(net[1].running_mean, torch.zeros(4))
+    assert net[1].weight.grad is not None
+    assert isinstance(model.backbone.bottleneck[1], DomainNorm)
+
+
 def test_timms_activation_behind_a_batch_norm_is_kept():
     from timm.layers import BatchNormAct2d
 

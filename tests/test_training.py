@@ -23,7 +23,7 @@ from acclimate.run import RunFolder
 from acclimate.training import Job, estimate_statistics, train
 
 
-def job(folder, name="dann", *, dropout=0.3, batch_norm=True, **settings):
+def job(folder, name="dann", *, dropout=0.3, batch_norm=True, apart=True, **settings):
     """A job whose weights depend on every random number drawn: dropout, batch norm, shuffled batches."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(90, 5)).astype(np.float32), np.arange(90) % 3
@@ -33,7 +33,8 @@ def job(folder, name="dann", *, dropout=0.3, batch_norm=True, **settings):
         layers = [torch.nn.BatchNorm1d(8)] if batch_norm else []
         backbone = torch.nn.Sequential(*model.backbone, *layers, torch.nn.Dropout(dropout))
         noisy = Classifier(backbone, model.head, n_features=8, n_classes=3)
-        noisy.separate_batch_norm(shared=True)
+        if apart:
+            noisy.separate_batch_norm(shared=True)
         return methods.get(name)(noisy)
 
     given = {"steps": 20, "batch_size": 8, "optimizer": "adamw", "lr": 0.01, "save_every": 5, "validate_every": 4}
@@ -238,6 +239,23 @@ def test_statistics_are_those_of_the_whole_domain():
         before = model.backbone[:3](x)
     torch.testing.assert_close(model.backbone[3].mean_target, before.mean(0), rtol=0.05, atol=0.05)
     torch.testing.assert_close(model.backbone[3].var_target, before.var(0), rtol=0.05, atol=0.05)
+
+
+def test_where_one_domain_is_alone_its_statistics_are_taken_anew(tmp_path):
+    one = job(tmp_path, "source_only", apart=False, steps=1)
+    train(one)
+    model = one.method.model
+    model.load_state_dict(weights(tmp_path))
+    with torch.no_grad():
+        before = model.backbone[:3](one.source.batch(np.arange(60)))
+    torch.testing.assert_close(model.backbone[3].running_mean, before.mean(0))
+
+
+def test_statistics_that_rest_are_not_taken_anew():
+    model = job("unused", apart=False).method.model
+    model.freeze_batch_norm()
+    estimate_statistics(model, DenseInputs(np.ones((50, 5), np.float32)), "source", torch.nn.BatchNorm1d)
+    assert torch.equal(model.backbone[3].running_mean, torch.zeros(8))
 
 
 SCRIPT = """

@@ -398,6 +398,7 @@ class Classifier(nn.Module):
         self.layers: tuple[str, ...] = ()
         self.one_pass = True
         self.resting: frozenset[str] = frozenset()
+        self.norms_rest = False
 
     @property
     def net(self) -> tuple[str, nn.Module]:
@@ -433,9 +434,23 @@ class Classifier(nn.Module):
     def train(self, mode: bool = True) -> "Classifier":
         """Train, but for what rests."""
         super().train(mode)
+        for norm in self._own_norms() if self.norms_rest else []:
+            norm.eval()
         if mode and self.resting:
             _settle(self.backbone, self.resting, "")
         return self
+
+    def freeze_batch_norm(self) -> None:
+        """Have every batch norm of the backbone keep its statistics and go by them; its scales and shifts still move.
+
+        A batch's own statistics are those of few examples, and all layers above have to learn to live with them.
+        """
+        self.norms_rest = True
+        self.train(self.training)
+
+    def _own_norms(self) -> list[_BatchNorm]:
+        """Those of the backbone, without the ones of a bottleneck behind it."""
+        return [m for m in self.net[1].modules() if isinstance(m, _BatchNorm)]
 
     def forward(self, inputs: Tensor, domain: Domain = "target") -> Outputs:
         """Outputs of a batch of one domain."""
@@ -463,14 +478,19 @@ class Classifier(nn.Module):
         return here, there
 
     def separate_batch_norm(self, *, shared: bool, but: Collection[str] = ()) -> None:
-        """Give every batch norm its own statistics for each domain; in place, before the optimizer is made.
+        """Give every batch norm that does not rest statistics for each domain; in place, before the optimizer is made.
 
         Args:
             shared: Whether both domains share the affine parameters.
             but: Parameters of the backbone, by name; a batch norm that has one of them stays as it is.
         """
         kept = {f"backbone.{name.rpartition('.')[0]}" for name in but}
-        norms = [(n, m) for n, m in self.named_modules() if isinstance(m, _BatchNorm) and n not in kept]
+        resting = self._own_norms() if self.norms_rest else []
+        norms = [
+            (n, m)
+            for n, m in self.named_modules()
+            if isinstance(m, _BatchNorm) and n not in kept and not any(m is norm for norm in resting)
+        ]
         for name, norm in norms:
             parent, _, leaf = name.rpartition(".")
             setattr(self.get_submodule(parent), leaf, DomainNorm(norm, shared=shared))

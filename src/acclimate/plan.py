@@ -49,7 +49,7 @@ AUTO_METHOD: Mapping[Task, str] = {"classification": "mcc", "regression": "deep_
 
 Of those that can learn numbers DeepCORAL has no adversary, and at the paper's scale it stays near the baseline.
 """
-WITH_LABELS = {"balance", "target_share", "batch_norm", "validation", "validate_every", "patience"}
+WITH_LABELS = {"balance", "target_share", "batch_norm", "freeze_batch_norm", "validation", "validate_every", "patience"}
 """Settings of a training that say nothing where there are no labels and one set of images."""
 BOTTLENECK = 256
 """Features that are left to move where the backbone is frozen, as in SHOT (arXiv:2002.08546)."""
@@ -411,7 +411,7 @@ def _pretraining(
     options = check_options(f"--pretrain {name}", {k: v for k, v in given.items() if k in own}, own)
     as_later = {k: getattr(training, k) for k in training.model_fields_set - WITH_LABELS}
     of_training = {k: v for k, v in given.items() if k not in {"on", *own}}
-    train = check_training({**as_later, **of_training, "batch_norm": "concat"}, "pretrain")
+    train = check_training({**as_later, **of_training, "batch_norm": "concat", "freeze_batch_norm": False}, "pretrain")
     if train.batch_size < 2:
         raise BadInput("pretrain.batch_size=1: images are told apart by others in the batch; give 2 or more")
     return Pretraining(method=name, options=options, on=on, train=train)

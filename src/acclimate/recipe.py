@@ -41,6 +41,9 @@ class Training(_Part):
         "separate",
         description="statistics of each domain apart; of both mixed; or apart with affine parameters apart too",
     )
+    freeze_batch_norm: bool | None = Field(
+        None, description="whether batch norm of the backbone keeps the statistics that came with its weights"
+    )
     validation: float = Field(0.1, gt=0, lt=1, description="share of the source kept for validation")
     validate_every: int = Field(200, ge=1, description="steps between looks at the source's validation split")
     patience: int | None = Field(None, ge=1, description="looks without a better loss before it stops early")

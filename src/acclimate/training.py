@@ -217,15 +217,17 @@ def estimate_statistics(
 ) -> None:
     """Take batch norm's statistics of a domain anew, as the mean over its batches (AdaBN, arXiv:1603.04779).
 
-    During training they ran behind weights that moved; and a share of the domain had not been seen yet.
+    During training they ran behind weights that moved; and a share of the domain had not been seen yet. What rests
+    keeps those it has.
     """
-    norms: list[Any] = [m for m in model.modules() if isinstance(m, kinds)]
+    norms: list[Any] = [m for m in model.train().modules() if isinstance(m, kinds) and m.training]
+    model.eval()
     if not norms:
         return
     device = next(model.parameters()).device
-    spread = np.linspace(0, len(inputs) - 1, min(len(inputs), STATISTICS_ROWS)).astype(np.int64)
+    n = max(2, min(len(inputs), STATISTICS_ROWS))  # one row has no variance
+    spread = np.linspace(0, len(inputs) - 1, n).astype(np.int64)
     usual = [norm.momentum for norm in norms]
-    model.eval()
     for i, rows in enumerate(np.array_split(spread, math.ceil(len(spread) / EVALUATION_BATCH))):
         for norm in norms:
             norm.train()
@@ -237,12 +239,15 @@ def estimate_statistics(
 
 
 def _finish(job: Job, model: Classifier) -> None:
-    if "source" in job.method.needs:
-        estimate_statistics(model, job.source, "source")
-    if "target" in job.method.needs:
-        # what learns features alone has seen views, and whoever freezes its layers next shows them the examples
-        kinds = DomainNorm if job.method.tasks else (DomainNorm, _BatchNorm)
+    needs = job.method.needs
+    # where one domain alone went through a batch norm, all that it keeps is of that one
+    kinds = DomainNorm if {"source", "target"} <= needs else (DomainNorm, _BatchNorm)
+    if "source" in needs:
+        estimate_statistics(model, job.source, "source", kinds)
+    if "target" in needs:
         estimate_statistics(model, job.target, "target", kinds)
+    if "target_labels" in needs:
+        estimate_statistics(model, job.source, "target", kinds)
     merge(model, job.rung)
     state = {k: v.detach().cpu().contiguous() for k, v in {**job.below, **model.state_dict()}.items()}
     job.run.write(f"models/{job.run.weights(job.seed, job.phase).name}", lambda path: save_file(state, path))

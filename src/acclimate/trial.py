@@ -18,6 +18,7 @@ def resolved(recipe: Recipe, shape: backbones.Shape) -> Recipe:
     built = backbones.build(recipe.backbone, shape, recipe.n_outputs, recipe.backbone_options)
     _check_size(recipe.backbone, built.classifier, shape)
     _check_layers(recipe, built.classifier)
+    _check_norms(recipe, built)
     trained: dict[str, Any] = {"train": _filled(recipe.train, built.training)}
     if it := recipe.pretrain:
         _built(f"--pretrain {it.method}", selfsup.get(it.method), built.classifier, it.options)
@@ -28,6 +29,16 @@ def resolved(recipe: Recipe, shape: backbones.Shape) -> Recipe:
 def _filled(training: Training, suits: Mapping[str, Any]) -> Training:
     """``training`` with what suits the backbone where nothing was said."""
     return training.model_copy(update={k: v for k, v in suits.items() if getattr(training, k) is None})
+
+
+def _check_norms(recipe: Recipe, built: backbones.Built) -> None:
+    """Refuse to keep statistics that nothing has learnt yet."""
+    learnt = built.training.get("freeze_batch_norm") or recipe.origin or recipe.pretrain
+    if recipe.train.freeze_batch_norm and not learnt:
+        raise BadInput(
+            f"train.freeze_batch_norm: backbone {recipe.backbone} starts from fresh weights, whose batch norm has no "
+            "statistics to keep; leave it out"
+        )
 
 
 @torch.no_grad()

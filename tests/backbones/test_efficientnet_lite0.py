@@ -60,3 +60,9 @@ def test_weights_of_a_file_take_the_place_of_imagenets(tmp_path):
     options = {"weights": str(tmp_path / "w.safetensors")}
     model = backbones.build("efficientnet_lite0", IMAGES, 2, options).classifier
     torch.testing.assert_close(model.backbone.state_dict(), other, rtol=0, atol=0)
+
+
+def test_its_batch_norm_keeps_imagenets_statistics_unless_it_starts_from_nothing():
+    known, fresh = (backbones.build("efficientnet_lite0", IMAGES, 5, {"pretrained": p}).training for p in (True, False))
+    assert known["freeze_batch_norm"]
+    assert "freeze_batch_norm" not in fresh

@@ -81,6 +81,10 @@ def test_it_learns_at_the_lower_rate_and_its_head_at_the_higher(tiny):
     assert of_tokens(tiny).training["head_lr"] == pytest.approx(2)
 
 
+def test_fresh_batch_norm_is_not_frozen_with_the_pretrained(tiny):
+    assert not of_tokens(tiny).training["freeze_batch_norm"]
+
+
 def test_a_rate_of_another_optimizer_is_not_taken(tiny):
     assert of_tokens(tiny, image="mnist").training["lr"] == 5e-4
 

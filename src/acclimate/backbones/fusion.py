@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from acclimate import backbones
 from acclimate.backbones.base import Built, Shape, Wants
@@ -79,7 +80,8 @@ def build(
     net = Fusion(of_images.classifier, of_texts.classifier, seen.size, tokens=read.encoder is not None)
     head = nn.Linear(net.d, n_classes)
     classifier = Classifier(net, head, n_features=net.d, n_classes=n_classes)
-    return Built(classifier, _training(of_images.training, of_texts.training))
+    still = all(of.training.get("freeze_batch_norm") or not _has_batch_norm(of) for of in (of_images, of_texts))
+    return Built(classifier, {**_training(of_images.training, of_texts.training), "freeze_batch_norm": still})
 
 
 class Fusion(nn.Module):
@@ -120,6 +122,10 @@ def _own(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
 def _check_known(option: str, value: Any, name: str) -> None:
     if value is not None and option not in backbones.options(name):
         raise BadInput(f"backbone.{option}: backbone {name} has no such option; leave it out")
+
+
+def _has_batch_norm(built: Built) -> bool:
+    return any(isinstance(m, _BatchNorm) for m in built.classifier.modules())
 
 
 def _training(image: Mapping[str, Any], text: Mapping[str, Any]) -> dict[str, Any]:

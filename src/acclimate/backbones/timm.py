@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from acclimate.backbones.base import Built, Shape, Wants
 from acclimate.errors import BadInput, did_you_mean
@@ -80,10 +81,13 @@ def build(
 def with_head(net: Any, n_classes: int, normalize: Normalize, from_weights: bool) -> Built:
     """A model of timm without its classifier under a fresh linear head; trained weights move a tenth as fast."""
     d = int(net.head_hidden_size)  # some have a layer behind what timm calls their features
+    for norm in net.modules():
+        if isinstance(norm, _BatchNorm) and norm.momentum is not None:
+            norm.momentum = max(norm.momentum, 0.1)  # some have a hundredth, which a short training would not move
     classifier = Classifier(net, nn.Linear(d, n_classes), n_features=d, n_classes=n_classes, normalize=normalize)
     # what is pretrained moves at a tenth of the rate, what is fresh at the whole
-    rates = {"lr": 1e-4, "head_lr": 10.0} if from_weights else {"lr": 1e-3}
-    return Built(classifier, {"optimizer": "adamw", **rates, "schedule": "cosine", "weight_decay": 1e-2})
+    how = {"lr": 1e-4, "head_lr": 10.0, "freeze_batch_norm": True} if from_weights else {"lr": 1e-3}
+    return Built(classifier, {"optimizer": "adamw", **how, "schedule": "cosine", "weight_decay": 1e-2})
 
 
 def load_weights(net: nn.Module, path: Path) -> None:

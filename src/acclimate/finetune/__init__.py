@@ -95,6 +95,8 @@ def classifier(
     if learnt is not None:  # before batch norm is parted, as both parts start from what was learnt
         own = {k.removeprefix("backbone."): v for k, v in learnt.items() if k.startswith("backbone.")}
         model.backbone.load_state_dict(own)
+    if recipe.train.freeze_batch_norm and phase != "pretrained":
+        model.freeze_batch_norm()
     if recipe.separates_batch_norm(phase):
         parts = _layers(model, recipe.finetune, recipe.finetune_options)
         frozen = {name for layer in parts for name in layer.names if layer.pace == FROZEN}
