@@ -27,7 +27,11 @@ from acclimate.data.loaders import split
 
 DIGITS = {"pretrain.flip": False, "pretrain.colours": False, "pretrain.crop": 0.4}
 """A mirrored digit is none, its tones are the domain, and it fills the image; all else is the default."""
-ROWS = {"start": "as it starts", "byol": "+ {pretrain} on the target, {steps:,} steps", "larger": "{backbone}"}
+ROWS = {
+    "start": "as it starts",
+    "byol": "+ {pretrain} on the target, {steps:,} steps",
+    "larger": "{backbone}, {size} pixels",
+}
 NAMES = {"accuracy": "accuracy", "log_loss": "log loss", "auc": "AUC", "f1": "F1"}
 
 
@@ -76,17 +80,18 @@ def run(pair: Task, row: str, seed: int, args: argparse.Namespace, steps: int, f
         settings = {k: v for k, v in settings.items() if not k.startswith("pretrain.")}
     given = {"target_labels": labelled(pair.target, args.labelled, seed)} if args.labelled else {}
     given |= {"finetune": args.finetune} if args.finetune else {}
+    size = (args.larger_size if row == "larger" else args.size) or pair.size
     began = time.perf_counter()
     found = acclimate.adapt(
         pair.source, pair.target.without_labels(), folder / "run",
         method="supervised" if args.labelled else "source_only", pretrain=args.pretrain if row == "byol" else None,
-        backbone=asked or backbone, weights=weights, steps=args.train_steps, seeds=[seed], image_size=pair.size,
+        backbone=asked or backbone, weights=weights, steps=args.train_steps, seeds=[seed], image_size=size,
         settings=settings, score=pair.test, tta=args.tta, **given,
     )  # fmt: skip
     seconds = round(time.perf_counter() - began, 1)
     parts = {"": found.scores["target"], **({"tta ": found.scores["target_tta"]} if args.tta else {})}
     scores = {before + metric: part[metric] for before, part in parts.items() for metric in NAMES}
-    return {**scores, "backbone": asked or backbone, "seconds": seconds}
+    return {**scores, "backbone": asked or backbone, "size": size, "seconds": seconds}
 
 
 HEAD = """# BYOL on the unlabelled target
@@ -119,7 +124,7 @@ def table(results: list[dict[str, Any]]) -> str:
     keys = sorted({(list(ROWS).index(r["row"]), r["steps"]) for r in results})
     for place, steps in keys:
         found = [r for r in results if (list(ROWS).index(r["row"]), r["steps"]) == (place, steps)]
-        name = list(ROWS.values())[place].format(**found[0])
+        name = list(ROWS.values())[place].format(**{"size": 28, **found[0]})
         cells = [spread([r[metric] for r in found]) for metric in metrics]
         minutes = statistics.median(r["seconds"] for r in found) / 60
         lines.append(f"| {name} | {' | '.join(cells)} | {minutes:.1f} |")
@@ -145,6 +150,8 @@ def main() -> None:
     parser.add_argument("--weights", help="a local file for it")
     parser.add_argument("--larger", help="in the place of the task's larger backbone")
     parser.add_argument("--larger-weights", help="a local file for it")
+    parser.add_argument("--size", type=int, help="pixels a side, in the place of the task's")
+    parser.add_argument("--larger-size", type=int, help="and of the larger reference")
     parser.add_argument(
         "--tta", nargs="*", default=[], help="views that answers are averaged over, beside the plain ones"
     )

@@ -316,8 +316,11 @@ LADDER = (
     "What is minimised is one axis, which weights move is another: `--finetune RUNG` goes with every method, and "
     "its options are set as `finetune.OPTION`. Layers are those that timm or transformers tell for the model, the "
     "lowest first; head, bottleneck and all that a method brings are above them and always move. Where a layer stands "
-    "still its batch norm and dropout do too. `auto` is `full`. A pretrained backbone moves at a tenth of the rate of "
-    "what is fresh above it (`train.lr`, `train.head_lr`)."
+    "still its batch norm and dropout do too. A pretrained backbone moves at a tenth of the rate of what is fresh "
+    "above it (`train.lr`, `train.head_lr`), and its batch norm keeps its statistics (`train.freeze_batch_norm`). "
+    "`auto` is `full` for a backbone that starts from nothing. On a pretrained one it trains the source-only model of "
+    "the first seed by `feature_extraction`, `partial` and `full`, and stops where the next rung gains no more than a "
+    "standard error in loss on the source's validation split; the recipe says what was tried."
 )
 SIMPLEST_FIRST = ("feature_extraction", "partial", "lora", "llrd", "gradual", "lp_ft", "full")
 

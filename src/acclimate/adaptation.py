@@ -10,26 +10,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from safetensors.torch import load_file
 
-from acclimate import finetune, methods
-from acclimate.data.inputs import JoinedInputs, joined
-from acclimate.data.labels import truth
+from acclimate.asked import Asked, check_asked
+from acclimate.climb import Settled, settle
 from acclimate.engine import Diverged
 from acclimate.errors import BadInput
 from acclimate.evaluate.predictor import Run
-from acclimate.features import Features, stand_for
-from acclimate.finetune import FROZEN, Layer
-from acclimate.fitting import fit as fit_linear
-from acclimate.methods import selfsup
-from acclimate.plan import Asked, Plan, check_asked, make_plan, no_examples
-from acclimate.recipe import Options, Pretraining, Recipe
+from acclimate.phases import train_phase
+from acclimate.plan import Plan, make_plan
+from acclimate.recipe import Recipe
 from acclimate.report import write_report
 from acclimate.run import FORMAT, RunFolder
 from acclimate.scoring import score as score_all
-from acclimate.training import Job, train
 
 PACKAGES = (
     "acclimate", "torch", "lightning-fabric", "timm", "scikit-learn", "numpy", "polars", "skrub", "openTSNE", "plotly"
@@ -79,7 +72,8 @@ def adapt(
         method: What is minimised; see ``acclimate methods``.
         pretrain: What the backbone learns from unlabelled images first: ``byol`` or ``vicreg``. The baseline does not.
         finetune: Which weights move, when and how fast: ``full``, ``feature_extraction``, ``partial``, ``llrd``,
-            ``gradual``, ``lp_ft`` or ``lora``; ``auto`` is ``full``.
+            ``gradual``, ``lp_ft`` or ``lora``; ``auto`` tries those that `acclimate.climb.RUNGS` names on a pretrained
+            backbone, the simplest first, and is ``full`` for any other.
         backbone: ``auto``, ``mnist``, ``svhn``, ``gtsrb``, ``cnn``, ``mlp``, ``efficientnet_lite0`` or ``timm:MODEL``;
             of text ``minilm`` or ``encoder:FOLDER``; of images with
             texts ``fusion``; ``linear`` is what shallow methods stand before.
@@ -120,22 +114,32 @@ def adapt(
         precision=precision, augment=augment, score=score, positive=positive, tta=tta, target_labels=target_labels,
     )  # fmt: skip
     plan = make_plan(source, target, asked)
-    run, made = _open(output, plan.recipe, resume)
-    try:
-        if not run.file("environment.json").exists():
-            _prepare(run, plan)
-        for seed in plan.recipe.seeds:
-            _train(run, plan, seed, devices, show)
-        score_all(run, plan)
-        _note_time(run, time.monotonic() - began)
-        write_report(run)
-    except Diverged:
-        raise
-    except BadInput:
-        if made:
-            shutil.rmtree(made, ignore_errors=True)
-        raise
+    with tempfile.TemporaryDirectory(prefix="acclimate-") as trials:
+        settled = settle(plan, asked, Path(trials), before=_begun(output), devices=devices, show=show)
+        run, made = _open(output, settled.plan.recipe, resume)
+        try:
+            _carry_out(run, settled, devices, show)
+            _note_time(run, time.monotonic() - began)
+            write_report(run)
+        except Diverged:
+            raise
+        except BadInput:
+            if made:
+                shutil.rmtree(made, ignore_errors=True)
+            raise
     return Run.open(run.path)
+
+
+def _carry_out(run: RunFolder, settled: Settled, devices: int, show: bool) -> None:
+    """Train all models of a plan that are not there yet, and score them."""
+    plan = settled.plan
+    if not run.file("environment.json").exists():
+        _prepare(run, plan)
+        if settled.trial:
+            _take_baseline(run, settled.trial, plan.recipe.seeds[0])
+    for seed in plan.recipe.seeds:
+        _train(run, plan, seed, devices, show)
+    score_all(run, plan)
 
 
 def _train(run: RunFolder, plan: Plan, seed: int, devices: int, show: bool) -> None:
@@ -145,89 +149,12 @@ def _train(run: RunFolder, plan: Plan, seed: int, devices: int, show: bool) -> N
             train_phase(run, plan, seed, phase, devices=devices, show=show)
 
 
-def train_phase(run: RunFolder, plan: Plan, seed: int, phase: str, *, devices: int = 1, show: bool = False) -> None:
-    """Train one model of a plan and leave its weights in the Run.
-
-    Args:
-        run: Whose folder takes them; it has those of the phases that this one goes on from.
-        plan: What was decided.
-        seed: One of the recipe's.
-        phase: One of the recipe's ``trainings``.
-        devices: Processes, or GPUs.
-        show: Draw progress bars on stderr.
-    """
-    if not plan.recipe.trains_a_network:
-        _fit(run, plan, seed, phase)
-    elif phase == "pretrained" and plan.recipe.pretrain:
-        train(_pretraining(run, plan, plan.recipe.pretrain, seed, devices, show))
-    else:
-        train(_training(run, plan, seed, phase, devices, show))
-
-
-def _what(recipe: Recipe, phase: str) -> tuple[str, Options]:
-    """The method of a phase, and its options: the baseline's are the defaults."""
-    asked = phase == "adapted" or recipe.method == "source_only"
-    return (recipe.method, recipe.options) if asked else ("source_only", {})
-
-
-def _fit(run: RunFolder, plan: Plan, seed: int, phase: str) -> None:
-    name, options = _what(plan.recipe, phase)
-    source = plan.labelled(seed, plan.read)
-    fit_linear(
-        run, seed, phase, source.inputs, source.labels, plan.read(plan.target),
-        method=name, options=options, estimator=plan.recipe.backbone_options, task=plan.recipe.task,
-    )  # fmt: skip
-
-
-def _training(run: RunFolder, plan: Plan, seed: int, phase: str, devices: int, show: bool) -> Job:
-    """The training of one seed's baseline, or of the method."""
-    recipe, (name, options) = plan.recipe, _what(plan.recipe, phase)
-    torch.manual_seed(seed)
-    learnt = load_file(run.weights(seed, "pretrained")) if phase == "adapted" and recipe.pretrain else None
-    kind, model = methods.get(name), finetune.classifier(recipe, phase, plan.shape, learnt=learnt)
-    if kind.starts_from:
-        model.load_state_dict(load_file(run.weights(seed, kind.starts_from)))
-    layers = finetune.layers(model, recipe.finetune, recipe.finetune_options)
-    method, read, below = kind(model, **options), plan.read, {}
-    if stand_for(recipe, method):
-        read, method.model = Features(model, plan.read), model.on_features()
-        layers, above = [Layer((), FROZEN)], method.model.state_dict()
-        below = {k: v for k, v in model.state_dict().items() if k not in above}
-    source = plan.labelled(seed, read)
-    here, known, from_target = source.inputs, source.labels, 0
-    if phase == "adapted" and plan.target_labels is not None:
-        theirs, said = read(*plan.target_labels), truth(plan.target_labels.domain, recipe)
-        if "source" in method.needs:
-            here, known, from_target = joined(here, theirs), np.concatenate([known, said]), len(said)
-        else:
-            here, known = theirs, said
-    return Job(
-        run, phase, seed, method, recipe.train, here, known, read(plan.target),
-        source.validation, source.validation_labels, devices, show, layers, recipe.finetune, below,
-        recipe.augment, from_target,
-    )  # fmt: skip
-
-
-def _pretraining(run: RunFolder, plan: Plan, asked: Pretraining, seed: int, devices: int, show: bool) -> Job:
-    """The training of one seed's backbone without labels, from the weights the baseline starts from."""
-    source, target = plan.labelled(seed, plan.read), plan.read(plan.target)
-    rows = {"target": target, "source": source.inputs, "both": JoinedInputs(source.inputs, target)}[asked.on]
-    torch.manual_seed(seed)
-    model = finetune.classifier(plan.recipe, "pretrained", plan.shape)
-    method = selfsup.get(asked.method)(model, **asked.options)
-    none = no_examples()
-    return Job(
-        run, "pretrained", seed, method, asked.train, none.inputs, none.labels, rows,
-        none.validation, none.validation_labels, devices, show,
-    )  # fmt: skip
-
-
 def _open(output: str | Path | None, recipe: Recipe, resume: bool) -> tuple[RunFolder, Path | None]:
     """The Run's folder, and the uppermost folder that was made for it, if any was."""
     path = Path(output) if output else Path(tempfile.mkdtemp(prefix="acclimate-")) / "run"
     folder = RunFolder(path)
     if path.exists() and any(path.iterdir()):
-        _check_resumable(folder, recipe)
+        _check_same(folder, recipe)
         folder.sweep()
         return folder, None
     made = next((p for p in (*reversed(path.parents), path) if not p.exists()), None)
@@ -236,14 +163,28 @@ def _open(output: str | Path | None, recipe: Recipe, resume: bool) -> tuple[RunF
     return folder, made
 
 
-def _check_resumable(folder: RunFolder, recipe: Recipe) -> None:
-    """Refuse to go on with what is no Run, or another one; one that was cut off at its very start begins anew."""
+def _begun(output: str | Path | None) -> Mapping[str, Any] | None:
+    """What a Run that is gone on with has found already; one that was cut off at its very start begins anew.
+
+    Raises:
+        BadInput: The folder is no Run's.
+    """
+    if output is None or not Path(output).exists():
+        return None
+    folder = RunFolder(Path(output))
+    if folder.file("environment.json").exists():
+        folder.check_format()
+        return {name: getattr(folder.recipe, name) for name in ("finetune", "tried")}
     begun = {p.name for p in folder.path.iterdir() if not p.name.endswith(".partial")}
+    if strange := sorted(begun - {"recipe.yaml", "preprocess"}):
+        raise BadInput(f"{folder.path}: is no Run to go on with (it has {strange[0]}); choose another -o")
+    return None
+
+
+def _check_same(folder: RunFolder, recipe: Recipe) -> None:
+    """Refuse to go on with another Run."""
     if not folder.file("environment.json").exists():
-        if strange := sorted(begun - {"recipe.yaml", "preprocess"}):
-            raise BadInput(f"{folder.path}: is no Run to go on with (it has {strange[0]}); choose another -o")
         return
-    folder.check_format()
     if differing := [k for k, v in recipe if v != getattr(folder.recipe, k)]:
         raise BadInput(f"{folder.path}: was made with another {differing[0]}; ask for the same, or choose another -o")
 
@@ -265,6 +206,12 @@ def _prepare(folder: RunFolder, plan: Plan) -> None:
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         },
     )
+
+
+def _take_baseline(folder: RunFolder, trial: RunFolder, seed: int) -> None:
+    """Copy the first seed's baseline from where its rung was tried: it is the same training."""
+    for name in "losses.jsonl", f"models/{trial.weights(seed, 'source_only').name}":
+        folder.write(name, partial(shutil.copyfile, trial.file(name)))
 
 
 def _take_over(folder: RunFolder, origin: RunFolder, seeds: Sequence[int]) -> None:

@@ -15,21 +15,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from acclimate import data, finetune, methods
-from acclimate.adaptation import train_phase
+from acclimate.asked import Asked, check_asked
+from acclimate.climb import settle
 from acclimate.data import Domain, listed
 from acclimate.data.arrays import from_arrays
 from acclimate.data.budgets import Budget, budgets, draw, with_none
+from acclimate.data.domain import Part
 from acclimate.data.labels import choose_task
 from acclimate.data.loaders import split
 from acclimate.errors import BadInput, did_you_mean
 from acclimate.evaluate.metrics import all_scores, mean_over_seeds
-from acclimate.evaluate.predictor import load_model, say
-from acclimate.features import Features, frozen
-from acclimate.nn import Classifier
-from acclimate.plan import AUTO_METHOD, Asked, Plan, check_asked, make_plan
+from acclimate.evaluate.predictor import load_model
+from acclimate.phases import train_phase
+from acclimate.plan import AUTO_METHOD, Plan, make_plan
 from acclimate.recipe import Place
 from acclimate.report.label_curves import finding, render_labels
 from acclimate.run import RunFolder
+from acclimate.scoring import answer
 
 log = logging.getLogger("acclimate")
 
@@ -162,16 +164,24 @@ def labels(
         image_size=image_size, precision=precision, augment=augment, score=sides.scored, target_labels=sides.pool,
         label=label, text=text, image=image, drop=drop,
     )  # fmt: skip
-    plans = {
-        s.name: make_plan(
-            here,
-            sides.pool.without_labels(),
-            asked(method=s.method, finetune=s.rung, settings={k: v for k, v in given.items() if s.takes(k)}),
-        )
-        for s in chosen
-    }
+    how: Any = {"devices": devices, "show": show}
+    begun = _begun_strategies(output)
+    plans = {}
+    for s in chosen:
+        own = asked(method=s.method, finetune=s.rung, settings={k: v for k, v in given.items() if s.takes(k)})
+        plan = make_plan(here, sides.pool.without_labels(), own)
+        with tempfile.TemporaryDirectory(prefix="acclimate-") as trials:
+            plans[s.name] = settle(plan, own, Path(trials), before=begun.get(s.name), **how).plan
     curves = _Curves(plans, sides, with_none(wanted, sides.pool.codes(here.classes), here.classes))
-    return curves.trained(output, resume, partial(train_phase, devices=devices, show=show))
+    return curves.trained(output, resume, partial(train_phase, **how))
+
+
+def _begun_strategies(output: str | Path | None) -> Mapping[str, Any]:
+    """What is known of each strategy in a folder that is gone on with."""
+    folder = RunFolder(Path(output)) if output else None
+    if folder is None or not folder.file("labels.json").is_file():
+        return {}
+    return dict(_read_json(folder).get("strategies", {}))
 
 
 def _strategies(names: Sequence[str], method: str, rung: str) -> list[Strategy]:
@@ -347,11 +357,8 @@ class _Curves:
         }
 
     def _scores(self, run: RunFolder, plan: Plan, seed: int, phase: str) -> dict[str, Any]:
-        model, scored = load_model(run, seed, phase), self.sides.scored
-        if frozen(plan.recipe) and isinstance(model, Classifier):
-            said = say(model.on_features(), Features(model, plan.read)(scored), "target")
-        else:
-            said = say(model, plan.read(scored), "target")
+        scored = self.sides.scored
+        said = answer(load_model(run, seed, phase), plan, Part(scored), "target")
         return all_scores(said.probabilities, scored.codes(plan.recipe.classes), plan.recipe.classes)
 
     def _found(self, points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

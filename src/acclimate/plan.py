@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from acclimate import augmentation, backbones, data, finetune, fitting, methods
+from acclimate.asked import (
+    Asked,
+    check_balance,
+    check_name,
+    check_share,
+    check_source_free,
+    check_task,
+    check_views,
+    seeds_of,
+)
 from acclimate.data import Domain, listed, preprocess
 from acclimate.data.arrays import from_arrays
 from acclimate.data.domain import Part
@@ -55,32 +65,6 @@ BOTTLENECK = 256
 """Features that are left to move where the backbone is frozen, as in SHOT (arXiv:2002.08546)."""
 AUTO_SOURCE_FREE = "shot"
 """What it is where the source is a finished Run."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What is asked for beside the two domains: the arguments of `acclimate.adapt`, by their names."""
-
-    method: str = "auto"
-    pretrain: str | None = None
-    finetune: str = "auto"
-    backbone: str = "auto"
-    steps: int | None = None
-    seeds: int | Sequence[int] = 1
-    label: str | None = None
-    text: str | None = None
-    image: str | None = None
-    drop: Sequence[str] = ()
-    task: str = "auto"
-    settings: Mapping[str, Any] | None = None
-    weights: str | None = None
-    image_size: int | None = None
-    precision: str | None = None
-    augment: str | None = None
-    score: Any = None
-    positive: Sequence[str] = ()
-    tta: Sequence[str] = ()
-    target_labels: Any = None
 
 
 class Labelled(NamedTuple):
@@ -190,55 +174,44 @@ def _origin(source: Any) -> Run | None:
     return None
 
 
+class _Said(NamedTuple):
+    """What the source and what is asked for decide, before the target is looked at."""
+
+    method: str
+    linear: bool
+    rung: str
+    parsed: Settings
+    options: Options
+    training: Training
+    pretrain: Pretraining | None
+
+
 def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     place = Place(path="", label=asked.label, text=asked.text, image=asked.image, drop=tuple(asked.drop))
     here = _domain(source, "source", place)
     task = choose_task(here, asked.task)
-    method = AUTO_METHOD[task] if asked.method == "auto" else asked.method
-    _check_name(method)
-    linear = _is_linear(method, asked.backbone)
-    rung = _rung(asked, method, linear=linear)
-    parsed, options, training = _decided_linear(method, asked) if linear else _decided(method, asked)
-    pretrain = _pretraining(method, asked, parsed, training, linear=linear)
-    _check_task(method, task)
-    _check_balance(training, task)
+    said = _said(asked, here, task)
     here.require_source(task)
     there = _target(target, place)
-    labelled = _target_labels(asked.target_labels, method, place, linear=linear)
-    _check_share(training, method, labelled)
+    labelled = _target_labels(asked.target_labels, said.method, place, linear=said.linear)
+    check_share(said.training, said.method, labelled)
     preprocess.check_kinds(here, there)
-    name = LINEAR if linear else _backbone(asked, here, there)
-    if pretrain and here.kind != "images":
-        raise BadInput(f"--pretrain {pretrain.method}: learns from views of images alone; leave it out")
-    _check_views(method, here)
-    usual = {} if linear else backbones.defaults(name)
-    more = {**usual, **parsed.backbone, **({"weights": asked.weights} if asked.weights else {})}
-    if finetune.freezes_all(rung) and _moves_features(method):
-        more.setdefault("bottleneck", BOTTLENECK)
-    met = {"source": True, "target": not linear and _looks_at_the_target(method)}
-    known = fitting.options() if linear else backbones.options(name)
-    of_backbone = check_options(f"backbone {name}", more, known)
-    wants = backbones.Wants() if linear else backbones.wants(name, here.kind, of_backbone)
-    if wants.encoder and methods.get(method).moves_inputs:
-        raise BadInput(f"method {method} moves its inputs a little, and tokens cannot be moved; leave --backbone out")
-    size = asked.image_size or wants.size
-    fitted = preprocess.fit(
-        here, there, size=size, interpolation=wants.interpolation, encoder=wants.encoder, length=wants.length
-    )
-    if linear:
-        fitting.check(method, shape_of(fitted))
+    name = LINEAR if said.linear else _backbone(asked, here, there)
+    of_backbone = _of_backbone(name, asked, said)
+    fitted = _fitted(name, of_backbone, asked, said, here, there)
+    met = {"source": True, "target": not said.linear and _looks_at_the_target(said.method)}
     recipe = Recipe(
         source=place.model_copy(update={"path": here.name}),
         target=place.model_copy(update={"path": there.name}),
-        method=method,
-        options=options,
+        method=said.method,
+        options=said.options,
         backbone=name,
         backbone_options=of_backbone,
-        train=training,
-        pretrain=pretrain,
-        finetune=rung,
-        finetune_options=check_options(f"--finetune {rung}", parsed.finetune, finetune.options(rung)),
-        augment=Augmentation() if linear else _augmentation(parsed, asked, shape_of(fitted), met),
+        train=said.training,
+        pretrain=said.pretrain,
+        finetune=said.rung,
+        finetune_options=check_options(f"--finetune {said.rung}", said.parsed.finetune, finetune.options(said.rung)),
+        augment=Augmentation() if said.linear else _augmentation(said.parsed, asked, shape_of(fitted), met),
         image_size=asked.image_size,
         target_labels=None if labelled is None else TargetLabels(path=labelled.name, n=len(labelled)),
         seeds=tuple(range(asked.seeds)) if isinstance(asked.seeds, int) else tuple(asked.seeds),
@@ -248,8 +221,48 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     )
     _check_labelled(labelled, recipe, fitted)
     later = _later(asked.score, place, recipe, fitted)
-    recipe = recipe if linear else resolved(recipe, shape_of(fitted))
+    recipe = recipe if said.linear else resolved(recipe, shape_of(fitted))
     return Plan(here, None, there, None if labelled is None else Part(labelled), fitted, recipe, later)
+
+
+def _said(asked: Asked, here: Domain, task: Task) -> _Said:
+    method = AUTO_METHOD[task] if asked.method == "auto" else asked.method
+    check_name(method)
+    linear = _is_linear(method, asked.backbone)
+    rung = _rung(asked, method, linear=linear)
+    parsed, options, training = _decided_linear(method, asked) if linear else _decided(method, asked)
+    pretrain = _pretraining(method, asked, parsed, training, linear=linear)
+    check_task(method, task)
+    check_balance(training, task)
+    if pretrain and here.kind != "images":
+        raise BadInput(f"--pretrain {pretrain.method}: learns from views of images alone; leave it out")
+    check_views(method, here)
+    return _Said(method, linear, rung, parsed, options, training, pretrain)
+
+
+def _of_backbone(name: str, asked: Asked, said: _Said) -> Options:
+    """The backbone's options."""
+    usual = {} if said.linear else backbones.defaults(name)
+    more = {**usual, **said.parsed.backbone, **({"weights": asked.weights} if asked.weights else {})}
+    if finetune.freezes_all(said.rung) and _moves_features(said.method):
+        more.setdefault("bottleneck", BOTTLENECK)
+    return check_options(f"backbone {name}", more, fitting.options() if said.linear else backbones.options(name))
+
+
+def _fitted(name: str, options: Options, asked: Asked, said: _Said, here: Domain, there: Domain) -> Preprocess:
+    """The preprocessing, as the backbone wants it."""
+    wants = backbones.Wants() if said.linear else backbones.wants(name, here.kind, options)
+    if wants.encoder and methods.get(said.method).moves_inputs:
+        raise BadInput(
+            f"method {said.method} moves its inputs a little, and tokens cannot be moved; leave --backbone out"
+        )
+    fitted = preprocess.fit(
+        here, there, size=asked.image_size or wants.size, interpolation=wants.interpolation, encoder=wants.encoder,
+        length=wants.length,
+    )  # fmt: skip
+    if said.linear:
+        fitting.check(said.method, shape_of(fitted))
+    return fitted
 
 
 def _rung(asked: Asked, method: str, *, linear: bool) -> str:
@@ -259,16 +272,6 @@ def _rung(asked: Asked, method: str, *, linear: bool) -> str:
     name = "full" if asked.finetune == "auto" else asked.finetune
     finetune.options(name)
     return name
-
-
-def _check_views(method: str, here: Domain) -> None:
-    """Refuse a method that learns from views of its inputs where there are none: of images and texts together."""
-    if here.kind == "image and text" and method in methods.names() and methods.get(method).looks_at_inputs:
-        fit = [name for name in methods.names() if not methods.get(name).looks_at_inputs]
-        raise BadInput(
-            f"method {method} learns from views of its inputs, and images with texts have none; "
-            f"take another: {', '.join(fit)}"
-        )
 
 
 def _moves_features(method: str) -> bool:
@@ -314,9 +317,9 @@ def _options(method: str) -> dict[str, inspect.Parameter]:
 def _from_run(origin: Run, target: Any, asked: Asked) -> Plan:
     """All that was decided for the Run holds, but for the target, the method and how it is trained."""
     method = AUTO_SOURCE_FREE if asked.method == "auto" else asked.method
-    _check_source_free(origin, method, asked)
+    check_source_free(origin, method, asked)
     before = origin.recipe
-    _check_task(method, before.task)
+    check_task(method, before.task)
     if not before.trains_a_network:
         raise BadInput(
             f"{origin.path}: its model is linear, and method {method} goes on with a network; give another Run"
@@ -328,7 +331,7 @@ def _from_run(origin: Run, target: Any, asked: Asked) -> Plan:
         raise BadInput("train.patience: stops by the source's validation split, and a Run holds none; leave it out")
     if training.balance != "none":
         raise BadInput("train.balance: is of the source's classes, and a Run holds no example; leave it out")
-    _check_share(training, method, None)
+    check_share(training, method, None)
     rung = before.finetune if asked.finetune == "auto" else _rung(asked, method, linear=False)
     same = rung == before.finetune and not parsed.finetune
     moves = before.finetune_options if same else parsed.finetune
@@ -343,37 +346,12 @@ def _from_run(origin: Run, target: Any, asked: Asked) -> Plan:
             "finetune": rung,
             "finetune_options": check_options(f"--finetune {rung}", moves, finetune.options(rung)),
             "augment": _augmentation(parsed, asked, shape_of(fitted), {"source": False, "target": True}),
-            "seeds": _seeds_of(origin, asked.seeds),
+            "seeds": seeds_of(origin, asked.seeds),
             "origin": str(origin.path),
         }
     )
     later = _later(asked.score, before.source, before, fitted)
     return Plan(None, origin, there, None, fitted, resolved(recipe, shape_of(fitted)), later)
-
-
-def _check_source_free(origin: Run, method: str, asked: Asked) -> None:
-    fit = [name for name in methods.names() if methods.get(name).starts_from and methods.get(name).needs == {"target"}]
-    _check_name(method)
-    if method not in fit:
-        raise BadInput(
-            f"method {method} learns from examples of the source, and {origin.path} is a Run, which holds none; "
-            f"give the source itself, or take a method that needs none: {', '.join(fit)}"
-        )
-    settled = ("label", "text", "image", "drop", "pretrain", "weights", "image_size", "target_labels")
-    given = {name: getattr(asked, name) for name in settled}
-    given |= {"backbone": asked.backbone != "auto", "task": asked.task != "auto"}
-    for name, value in given.items():
-        if value:
-            flag = name.replace("_", "-")
-            raise BadInput(f"--{flag}: {origin.path} is a Run and has settled it; leave --{flag} out")
-
-
-def _seeds_of(origin: Run, asked: int | Sequence[int]) -> tuple[int, ...]:
-    there = origin.recipe.seeds
-    seeds = there[:asked] if isinstance(asked, int) else tuple(asked)
-    if (isinstance(asked, int) and asked > len(there)) or not set(seeds) <= set(there):
-        raise BadInput(f"seeds: {origin.path} has models of the seeds {', '.join(map(str, there))} and of no other")
-    return seeds
 
 
 def _decided(method: str, asked: Asked) -> tuple[Settings, Options, Training]:
@@ -467,30 +445,6 @@ def _check_scoring(plan: Plan, asked: Asked) -> None:
         raise BadInput("--tta: is for scores on a labelled target; give one with --score, or use it in predict")
 
 
-def check_asked(
-    output: str | Path | None, seeds: int | Sequence[int], image_size: int | None, devices: int, resume: bool
-) -> None:
-    """Refuse what needs no look at the data, before any of it is read.
-
-    Raises:
-        BadInput: An argument that cannot be.
-    """
-    if output == "":
-        raise BadInput("-o: an empty text is no folder; give one for the Run")
-    if output and Path(output).exists() and not resume:
-        raise BadInput(f"{output}: exists already; go on with it by --resume, or choose another -o")
-    if output and Path(output).exists() and not Path(output).is_dir():
-        raise BadInput(f"{output}: is a file, and a Run is a folder; choose another -o")
-    if isinstance(seeds, int) and seeds < 1:
-        raise BadInput(f"seeds: {seeds} is too few; at least one is needed")
-    if not isinstance(seeds, int) and (not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds)):
-        raise BadInput(f"seeds: {tuple(seeds)} will not do; give different whole numbers from 0 on")
-    if image_size is not None and image_size < 16:
-        raise BadInput(f"image size {image_size}: too small for any backbone here; use --image-size 16 or more")
-    if devices < 1:
-        raise BadInput(f"devices: {devices} is too few; at least one is needed")
-
-
 def _domain(given: Any, name: str, place: Place) -> Domain:
     if isinstance(given, Domain):
         return given
@@ -518,37 +472,6 @@ def _target_labels(given: Any, method: str, place: Place, *, linear: bool) -> Do
             f"method {method} learns from no label, and so from none of the target; leave --target-labels out"
         )
     return _domain(given, "target labels", place)
-
-
-def _check_share(training: Training, method: str, labelled: Domain | None) -> None:
-    mixed = labelled is not None and "source" in methods.get(method).needs
-    if "target_share" in training.model_fields_set and not mixed:
-        raise BadInput(
-            "train.target_share: is of batches that source and labelled target share; give --target-labels to a "
-            "method that learns from both, or leave it out"
-        )
-    if mixed and training.batch_size < 2:
-        raise BadInput("train.batch_size=1: source and labelled target share a batch; give 2 or more")
-
-
-def _check_name(method: str) -> None:
-    if method in selfsup.names():
-        raise BadInput(f"method {method} learns features, no labels; use --pretrain {method} before another --method")
-    every = [*methods.names(), *shallow.names()]
-    if method not in every:
-        raise BadInput(f"no method {method!r}; {did_you_mean(method, every)}")
-
-
-def _check_task(method: str, task: Task) -> None:
-    """Refuse a method that cannot learn what the labels are."""
-    if method in methods.names() and task not in methods.get(method).tasks:
-        can = [name for name in methods.names() if task in methods.get(name).tasks] + shallow.names()
-        raise BadInput(f"method {method} is for classes, and this is a regression; those that can are {', '.join(can)}")
-
-
-def _check_balance(training: Training, task: Task) -> None:
-    if training.balance != "none" and task == "regression":
-        raise BadInput("train.balance: is for classes, and this is a regression; leave it out")
 
 
 def _check_labelled(domain: Domain | None, recipe: Recipe, fitted: Preprocess) -> None:

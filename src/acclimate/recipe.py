@@ -124,6 +124,7 @@ class Recipe(_Part):
     pretrain: Pretraining | None = None
     finetune: str = "full"
     finetune_options: Options = {}
+    tried: dict[str, float] = Field({}, description="by rung, the source's validation loss of those that auto tried")
     augment: Augmentation = Augmentation()
     image_size: int | None = Field(None, ge=8)
     target_labels: TargetLabels | None = None

@@ -19,6 +19,7 @@ from acclimate.evaluate import metrics, tta
 from acclimate.evaluate.predictor import Said, load_model, mean_answer, say
 from acclimate.features import Features, features, frozen
 from acclimate.nn import Classifier
+from acclimate.nn import Domain as Where
 from acclimate.plan import Plan
 from acclimate.report.snippets import STRIP, keep_snippets, keep_strip
 from acclimate.run import RunFolder
@@ -93,6 +94,13 @@ def _write_said(run: RunFolder, plan: Plan, seed: int, parts: Mapping[str, Part]
             still = frozen(plan.recipe)
             said = _said_of_views(model, scored, plan) if still else say(model, inputs["scored"], "target", plan.tta)
             _write_outputs(run, seed, phase, "scored_tta", scored, said)
+
+
+def answer(model: nn.Module, plan: Plan, part: Part, domain: Where) -> Said:
+    """What a model of a plan says of some rows, by features that are kept where its backbone is frozen."""
+    if not (frozen(plan.recipe) and isinstance(model, Classifier)):
+        return say(model, plan.read(*part), domain)
+    return say(model.on_features(), Features(model, plan.read)(*part), domain)
 
 
 def _seen(model: nn.Module, parts: Mapping[str, Part], plan: Plan) -> tuple[nn.Module, Mapping[str, Inputs]]:

@@ -91,3 +91,16 @@ def test_pretrained_models_bring_their_own_normalisation(tmp_path):
     options = {"weights": str(tmp_path / "w.safetensors")}
     model = backbones.build("timm:resnet10t", images(), 2, options).classifier
     torch.testing.assert_close(model.normalize.mean.flatten(), 255 * torch.tensor([0.485, 0.456, 0.406]))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "is_so"),
+    [
+        ("cnn", {}, False),
+        ("timm:resnet18", {}, True),
+        ("timm:resnet18", {"pretrained": False}, False),
+        ("timm:resnet18", {"pretrained": False, "weights": "w.pth"}, True),
+    ],
+)
+def test_it_is_known_whether_a_backbone_starts_trained(name, options, is_so):
+    assert backbones.pretrained(name, options) is is_so

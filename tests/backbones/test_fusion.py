@@ -85,6 +85,13 @@ def test_fresh_batch_norm_is_not_frozen_with_the_pretrained(tiny):
     assert not of_tokens(tiny).training["freeze_batch_norm"]
 
 
+def test_it_starts_trained_if_both_do(tiny):
+    both = {"image": "efficientnet_lite0", "text": f"encoder:{tiny}"}
+    assert backbones.pretrained("fusion", both)
+    assert not backbones.pretrained("fusion", {**both, "pretrained": False})
+    assert not backbones.pretrained("fusion", {**both, "image": "cnn"})
+
+
 def test_a_rate_of_another_optimizer_is_not_taken(tiny):
     assert of_tokens(tiny, image="mnist").training["lr"] == 5e-4
 

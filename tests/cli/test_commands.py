@@ -148,7 +148,7 @@ def interrupted(monkeypatch) -> None:
     def train(job: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("acclimate.adaptation.train", train)
+    monkeypatch.setattr("acclimate.phases.train", train)
 
 
 @pytest.mark.usefixtures("interrupted")

@@ -47,6 +47,16 @@ def test_augmented_images_are_shown_below_plain_ones(scored):
     assert text.count('alt="the example, augmented"') == 16
 
 
+def test_the_rung_is_told_and_why(scored, copy):
+    run = copy(scored)
+    tried = {"tried": {"feature_extraction": 0.5, "partial": 0.25}, "finetune": "partial"}
+    run.write("recipe.yaml", scored.recipe.model_copy(update=tried).save)
+    write_report(run)
+    assert "Fine-tuning partial, by the source's validation loss (feature_extraction 0.500, partial 0.250)" in words(
+        run
+    )
+
+
 def test_without_augmentation_there_is_no_strip(unscored):
     assert "What training saw" not in words(unscored)
 

@@ -23,7 +23,7 @@ FOR: Mapping[Takes, str] = {
 BOTTLENECK = inspect.Parameter("bottleneck", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)
 """Features of a narrow layer behind the backbone, which moves where the backbone does not; 0 is none."""
 
-__all__ = ["Built", "Shape", "Wants", "auto", "build", "defaults", "names", "options", "wants"]
+__all__ = ["Built", "Shape", "Wants", "auto", "build", "defaults", "names", "options", "pretrained", "wants"]
 
 
 def names() -> list[str]:
@@ -52,6 +52,19 @@ def options(name: str) -> dict[str, inspect.Parameter]:
     """
     parameters = inspect.signature(_module(name).build, eval_str=True).parameters
     return {k: p for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY} | {"bottleneck": BOTTLENECK}
+
+
+def pretrained(name: str, options: Mapping[str, Any]) -> bool:
+    """Whether the backbone called ``name`` starts from trained weights with these options.
+
+    Raises:
+        BadInput: There is no such backbone.
+    """
+    module = _module(name)
+    if hasattr(module, "starts_trained"):
+        return bool(module.starts_trained(**_own(options)))
+    usual = inspect.signature(module.build).parameters.get("pretrained")
+    return bool(options.get("weights") or options.get("pretrained", usual and usual.default))
 
 
 def defaults(name: str) -> dict[str, Any]:

@@ -23,7 +23,9 @@ def adapt(
     ] = None,
     finetune: Annotated[
         str,
-        typer.Option(help="Which weights move: full, feature_extraction, partial, llrd, gradual, lp_ft or lora."),
+        typer.Option(
+            help="Which weights move: full, feature_extraction, partial, llrd, gradual, lp_ft or lora; auto tries."
+        ),
     ] = "auto",
     backbone: Annotated[
         str,

@@ -175,6 +175,7 @@ class Contents(Generic[S]):
             "Backbone": " ".join(
                 [self.recipe.backbone, *(f"{k}={v}" for k, v in self.recipe.backbone_options.items())]
             ),
+            "Fine-tuning": _moved(self.recipe) if network else "",
             "Augmentation": ", ".join(f"{name} of the {domain}" for domain, name in self._augmented.items()),
             "Seeds": ", ".join(str(s) for s in self.recipe.seeds),
             "Steps": _steps(train) if network else "",
@@ -224,6 +225,15 @@ def _percent(share: float | None) -> str:
 def _steps(train: Training) -> str:
     batches = f"{train.accumulate} batches of " if train.accumulate > 1 else ""
     return f"{train.steps:,} of {batches}{train.batch_size} examples"
+
+
+def _moved(recipe: Recipe) -> str:
+    """Which weights moved, and how that was found."""
+    told = " ".join([recipe.finetune, *(f"{k}={v}" for k, v in recipe.finetune_options.items())])
+    if not recipe.tried:
+        return told
+    losses = ", ".join(f"{rung} {loss:.3f}" for rung, loss in recipe.tried.items())
+    return f"{told}, by the source's validation loss ({losses})"
 
 
 def _pretraining(recipe: Recipe) -> str:
