@@ -4,7 +4,8 @@
 
 64 + 64 examples a step, in memory. Every variant runs in turn in one process, again and again; a ratio is the
 median over rounds of variant / bare loop within the same round. Ours is the whole of `training.train`: set-up,
-sampling, schedule, log, progress bar, final validation, writing the weights. A peer's is its whole `fit`.
+sampling, schedule, log, progress bar, final validation, writing the weights, over a training of 150 steps of the CNN,
+1 000 on dense and 2 000 on sparse rows. A peer's is its whole `fit`.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from acclimate.run import RunFolder
 from acclimate.training import Job, train
 
 BATCH = 64
-STEPS = {"cnn": 150, "mlp, dense": 600, "mlp, sparse rows": 600}
+STEPS = {"cnn": 150, "mlp, dense": 1000, "mlp, sparse rows": 2000}
 
 
 class Net(nn.Module):
