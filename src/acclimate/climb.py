@@ -14,7 +14,6 @@ from acclimate import backbones
 from acclimate.asked import Asked
 from acclimate.data.domain import Part
 from acclimate.data.labels import truth
-from acclimate.errors import BadInput
 from acclimate.evaluate.predictor import load_model
 from acclimate.phases import train_phase
 from acclimate.plan import Plan, make_plan
@@ -66,11 +65,8 @@ def settle(
         return Settled(_on(plan, asked, before["finetune"], before["tried"]))
     best, tried, least = Settled(plan), {}, None
     for rung in RUNGS:
-        try:
-            there = _on(plan, asked, rung)
-        except BadInput as error:  # the plan itself is sound, so it is the rung that it cannot stand on
-            log.info("%s", error)
-            continue
+        there = _on(plan, asked, rung)
+        log.info("--finetune auto: trying %s", rung)
         run = _trained(there, folder / rung, devices=devices, show=show)
         losses = validation_losses(run, there)
         tried[rung] = round(float(losses.mean()), 4)
