@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import samples
@@ -6,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from acclimate import adapt, climb, labels
+from acclimate.errors import BadInput
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +84,15 @@ def test_strategies_of_label_curves_that_name_no_rung_climb_too(given, tmp_path,
     asked = {"strategies": ["source_only"], "per_class": [1], "seeds": 1, "steps": 2, "weights": weights}
     found = labels(source, target, tmp_path / "labels", backbone="timm:resnet10t", **asked).found
     assert found["strategies"]["source_only"]["finetune"] == "partial"
+
+
+def test_curves_from_before_rungs_were_tried_are_refused_in_a_line(given, tmp_path, monkeypatch):
+    source, target, weights = given
+    saying(monkeypatch, 0.5, 0.5)
+    asked = {"strategies": ["source_only"], "per_class": [1], "seeds": 1, "steps": 2, "weights": weights}
+    labels(source, target, tmp_path / "labels", backbone="timm:resnet10t", **asked)
+    found = json.loads((tmp_path / "labels/labels.json").read_text("utf-8"))
+    del found["strategies"]["source_only"]["tried"]
+    (tmp_path / "labels/labels.json").write_text(json.dumps(found), "utf-8")
+    with pytest.raises(BadInput, match="was made with other strategies"):
+        labels(source, target, tmp_path / "labels", backbone="timm:resnet10t", resume=True, **asked)

@@ -62,7 +62,7 @@ def settle(
     if not _undecided(plan, asked):
         return Settled(plan)
     if before is not None:
-        return Settled(_on(plan, asked, before["finetune"], before["tried"]))
+        return Settled(_on(plan, asked, before["finetune"], before.get("tried")))
     best, tried, least = Settled(plan), {}, None
     for rung in RUNGS:
         there = _on(plan, asked, rung)

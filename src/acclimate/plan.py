@@ -266,7 +266,7 @@ def _fitted(name: str, options: Options, asked: Asked, said: _Said, here: Domain
 
 
 def _rung(asked: Asked, method: str, *, linear: bool) -> str:
-    """The rung of the fine-tuning ladder; ``auto`` is the one that leaves nothing still."""
+    """The rung of the fine-tuning ladder; ``auto`` leaves nothing still, until others are tried."""
     if linear and asked.finetune != "auto":
         raise BadInput(f"--finetune: is of a network's weights, and {method} fits a linear model; leave it out")
     name = "full" if asked.finetune == "auto" else asked.finetune

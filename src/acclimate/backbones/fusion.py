@@ -45,16 +45,8 @@ def wants(
     return Wants(size=seen.size, interpolation=seen.interpolation, encoder=read.encoder, length=read.length)
 
 
-def starts_trained(
-    *,
-    image: str = "efficientnet_lite0",
-    text: str = "minilm",
-    pretrained: bool = True,
-    weights: str | None = None,
-    length: int | None = None,
-) -> bool:
+def starts_trained(*, image: str = "efficientnet_lite0", text: str = "minilm", **given: Any) -> bool:
     """Whether both start from trained weights."""
-    given = {"pretrained": pretrained, "weights": weights, "length": length}
     return all(backbones.pretrained(name, _own(name, given)) for name in (image, text))
 
 
