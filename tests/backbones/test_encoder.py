@@ -8,6 +8,7 @@ import samples
 import torch
 
 from acclimate import backbones, methods
+from acclimate.backbones import encoder
 from acclimate.backbones.layers import layer_groups
 from acclimate.data import Domain, preprocess
 from acclimate.errors import BadInput
@@ -84,6 +85,13 @@ def test_a_folder_of_transformers_alone_is_averaged(oracle, tiny):
 def test_padding_changes_nothing(tiny):
     alone, among = _features(tiny, ["good book"]), _features(tiny, ["good book", "bad " * 9])
     torch.testing.assert_close(alone[0], among[0], atol=1e-6, rtol=0)
+
+
+def test_a_batch_in_parts_says_what_it_says_at_once(tiny, monkeypatch):
+    texts = ["word " * n for n in (3, 200, 1, 50, 7, 120, 30)]
+    at_once = _features(tiny, texts)
+    monkeypatch.setattr(encoder, "PART", 256)
+    torch.testing.assert_close(_features(tiny, texts), at_once)
 
 
 def test_texts_are_as_long_as_the_longest_or_as_asked(tiny):

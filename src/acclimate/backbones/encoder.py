@@ -17,6 +17,9 @@ from acclimate.errors import BadInput, did_you_mean, first_line
 from acclimate.nn import Classifier
 
 TAKES = "tokens"
+PART = 1024
+"""Tokens that go through an encoder at once on a CPU, where padding costs what words do, and attention over more of
+them leaves the cache: a step of 16 texts of up to 256 tokens takes two fifths of the time."""
 
 
 def wants(*, model: str = "", length: int | None = None, pretrained: bool = True) -> Wants:
@@ -110,7 +113,17 @@ class TextEncoder(nn.Module):
         self.model, self.pool, self.normalize = model, pool, normalize
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Features ``(n, d)``; what lies behind the longest text of the batch costs nothing."""
+        """Features ``(n, d)``; of texts of unlike length each part of the batch is as long as its own longest."""
+        lengths = (tokens >= 0).sum(1)
+        n_parts = 1 if tokens.is_cuda else math.ceil(len(tokens) * int(lengths.max()) / PART)
+        if n_parts <= 1:
+            return self._features(tokens)
+        order = lengths.argsort()
+        parts = [self._features(tokens[rows]) for rows in order.chunk(n_parts)]
+        return torch.cat(parts)[order.argsort()]
+
+    def _features(self, tokens: Tensor) -> Tensor:
+        """What lies behind the longest text costs nothing."""
         used = (tokens >= 0).any(0) * torch.arange(1, tokens.shape[1] + 1, device=tokens.device)
         tokens = tokens[:, : int(used.max())]
         there = tokens >= 0
