@@ -98,9 +98,9 @@ class Task:
 
     def start(self, method: str, seed: int, row: Row, folder: Path) -> dict[str, torch.Tensor]:
         """The weights of the method that another starts from, trained by the same settings, once for all of them."""
-        key = method, seed, repr(row.train)
+        key = method, seed, repr((row.train, row.options))
         if key not in self.trained:
-            self.run(method, seed, row._replace(options={}), folder / method)
+            self.run(method, seed, row, folder / method)
             self.trained[key] = load_file(RunFolder(folder / method).weights(seed, "adapted"))
         return self.trained[key]
 
@@ -115,7 +115,8 @@ class Task:
         if len(kind.needs) > 1 and training.batch_norm != "concat":
             built.classifier.separate_batch_norm(shared=training.batch_norm == "separate")
         if kind.starts_from:
-            built.classifier.load_state_dict(self.start(kind.starts_from, seed, row, folder))
+            how = row._replace(options=dict(kind.start_options))
+            built.classifier.load_state_dict(self.start(kind.starts_from, seed, how, folder))
         source, labels = self.fitted.inputs(self.source.take(rows)), self.labels[rows]
         if method == "supervised":
             source, labels = self.unlabelled, self.target.codes(self.source.classes)

@@ -95,7 +95,8 @@ class Moons:
         x, y = self.inputs(self.x[rows]), self.y[rows]
         kind, training = methods.get(name), Training(**built.training)
         if kind.starts_from:
-            built.classifier.load_state_dict(self.plain.state_dict())
+            start = self.train(kind.starts_from, self.net(), **kind.start_options)
+            built.classifier.load_state_dict(start.state_dict())
         if "target_labels" in kind.needs:
             x, y = self.inputs(self.target), self.target_y
         with tempfile.TemporaryDirectory() as folder:

@@ -68,6 +68,12 @@ def test_a_source_free_method_starts_from_the_source_only_weights(tmp_path, meth
     torch.testing.assert_close(before["backbone.0.weight"], after["backbone.0.weight"], rtol=0, atol=0.02)
 
 
+def test_a_source_free_method_starts_from_smoothed_labels(tmp_path):
+    smoothed = {"method": "source_only", "settings": {"label_smoothing": 0.1}}
+    run, alone = (adapted(tmp_path / n, steps=3, **how) for n, how in (("a", {"method": "shot"}), ("b", smoothed)))
+    assert run.weights(0, "source_only").read_bytes() == alone.weights(0, "source_only").read_bytes()
+
+
 def source_free(folder, method="shot"):
     """A Run that started from a Run, whose source is no more."""
     samples.arrays(folder / "source.npz", n=60)

@@ -37,9 +37,10 @@ def train_phase(run: RunFolder, plan: Plan, seed: int, phase: str, *, devices: i
 
 
 def _what(recipe: Recipe, phase: str) -> tuple[str, Options]:
-    """The method of a phase, and its options: the baseline's are the defaults."""
-    asked = phase == "adapted" or recipe.method == "source_only"
-    return (recipe.method, recipe.options) if asked else ("source_only", {})
+    """The method of a phase, and its options: the baseline's are what the method wants to start from."""
+    if phase == "adapted" or recipe.method == "source_only":
+        return recipe.method, recipe.options
+    return "source_only", dict(methods.get(recipe.method).start_options) if recipe.trains_a_network else {}
 
 
 def _fit(run: RunFolder, plan: Plan, seed: int, phase: str) -> None:

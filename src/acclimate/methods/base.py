@@ -1,6 +1,6 @@
 """What every method is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -39,6 +39,9 @@ class Method(nn.Module):
 
     starts_from: ClassVar[str] = ""
     """The phase of the same seed whose weights its model takes over, e.g. ``source_only``; none by default."""
+
+    start_options: ClassVar[Mapping[str, float]] = {}
+    """Options of the method that trained those weights, where they are not its defaults."""
 
     rate: ClassVar[float] = 1.0
     """What the learning rate is multiplied with; less for a method that goes on from trained weights."""

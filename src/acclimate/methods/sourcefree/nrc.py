@@ -1,6 +1,6 @@
 """Neighbourhood reciprocity clustering."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 import torch
@@ -23,8 +23,8 @@ class NRC(Method):
             + r \sum_{k \in N_i} \sum_{m \in E_k} S_m^\top p_i \Bigr] + \sum_c \bar p_c \log \bar p_c, \qquad
         a_{ik} = \begin{cases} 1 & i \in E_k \\ r & \text{else} \end{cases}
 
-    It starts from the weights of the source-only model, learns at a tenth of its rate and sees no example of the
-    source. Features and predictions :math:`S` of the whole target are kept: those of before each pass over it,
+    It starts from the weights of the source-only model, which is trained with a label smoothing of 0.1 as SHOT's,
+    learns at a tenth of its rate and sees no example of the source. Features and predictions :math:`S` of the whole target are kept: those of before each pass over it,
     where the paper writes each batch's anew as it goes. :math:`N_i` are the nearest by cosine, :math:`E_k` the
     nearest of those; neighbours that are so to each other count fully. What a batch says of itself has no row in
     the bank: the nearest row is taken for the example itself, so it is :math:`S_i` and not among :math:`N_i`. The
@@ -53,6 +53,7 @@ class NRC(Method):
 
     needs: ClassVar[frozenset[str]] = frozenset({"target"})
     starts_from: ClassVar[str] = "source_only"
+    start_options: ClassVar[Mapping[str, float]] = {"label_smoothing": 0.1}
     rate: ClassVar[float] = 0.1
     features: Tensor
     scores: Tensor

@@ -1,6 +1,6 @@
 """Source hypothesis transfer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 import torch
@@ -20,8 +20,9 @@ class SHOT(Method):
             + \text{weight} \cdot \mathrm{CE}(c(f(x_i)), \hat y_i), \qquad
         \hat y_i = \arg\max_k \cos([f(x_i); 1], \mu_k)
 
-    It starts from the weights of the source-only model and learns at a tenth of its rate; its head :math:`c` stands
-    still and no example of the source is seen again. The centroids :math:`\mu_k` are taken anew before each pass
+    It starts from the weights of the source-only model, which is trained with a label smoothing of 0.1 as in the
+    paper, and learns at a tenth of its rate; its head :math:`c` stands still and no example of the source is seen
+    again. The centroids :math:`\mu_k` are taken anew before each pass
     over the target, from all of it, in two rounds: weighted by the probabilities, then by the pseudo-labels that
     gives. The paper keeps the pseudo-labels of a whole pass; here an example takes the one that its features of the
     moment are nearest to, so that the state is ``k`` centroids. The entropy of the mean prediction :math:`\bar p`
@@ -31,7 +32,8 @@ class SHOT(Method):
     When to use:
         Where the source cannot be had any more, source-only is mostly right on the target and the classes are about as
         frequent as each other there; with rare classes lower ``diversity``. It starts from those predictions and has
-        no source to keep it from wandering off.
+        no source to keep it from wandering off. A Run that it is to start from is best trained by
+        ``--method source_only --set label_smoothing=0.1``.
 
     Shapes: features ``(n_t, d)``, logits ``(n_t, k)``.
 
@@ -46,6 +48,7 @@ class SHOT(Method):
 
     needs: ClassVar[frozenset[str]] = frozenset({"target"})
     starts_from: ClassVar[str] = "source_only"
+    start_options: ClassVar[Mapping[str, float]] = {"label_smoothing": 0.1}
     rate: ClassVar[float] = 0.1
     centroids: Tensor
 
