@@ -24,14 +24,14 @@ class NRC(Method):
         a_{ik} = \begin{cases} 1 & i \in E_k \\ r & \text{else} \end{cases}
 
     It starts from the weights of the source-only model, which is trained with a label smoothing of 0.1 as SHOT's,
-    learns at a tenth of its rate and sees no example of the source. Features and predictions :math:`S` of the whole target are kept: those of before each pass over it,
-    where the paper writes each batch's anew as it goes. :math:`N_i` are the nearest by cosine, :math:`E_k` the
-    nearest of those; neighbours that are so to each other count fully. What a batch says of itself has no row in
-    the bank: the nearest row is taken for the example itself, so it is :math:`S_i` and not among :math:`N_i`. The
-    entropy of the mean prediction :math:`\bar p` asks for classes that are about as frequent as each other, and
-    does harm where they are not. The bank, ``n (d + k)`` numbers for a target of ``n``, is part of the state, so
-    checkpoints grow by it; to find :math:`E` takes ``n² d`` products before a pass. With several processes each
-    takes :math:`\bar p` of its own part of the batch.
+    learns at a tenth of its rate and sees no example of the source. Features and predictions :math:`S` of the whole
+    target are kept: those of before each pass over it, where the paper writes each batch's anew as it goes.
+    :math:`N_i` are the nearest by cosine, :math:`E_k` the nearest of those; neighbours that are so to each other
+    count fully. What a batch says of itself has no row in the bank: the nearest row is taken for the example
+    itself, so it is :math:`S_i` and not among :math:`N_i`. The entropy of the mean prediction :math:`\bar p` asks
+    for classes that are about as frequent as each other, and does harm where they are not. The bank, ``n (d + k)``
+    numbers for a target of ``n``, is part of the state, so checkpoints grow by it; to find :math:`E` takes ``n² d``
+    products before a pass. With several processes each takes :math:`\bar p` of its own part of the batch.
 
     When to use:
         In the place of SHOT, where the source cannot be had and neighbours in the features share their class though
