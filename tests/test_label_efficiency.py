@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import samples
 from test_adaptation import shifted
 
 import acclimate
@@ -108,6 +109,17 @@ def test_a_strategy_names_its_rung_and_takes_the_settings_that_are_its_own(tmp_p
     assert {name: r["finetune"] for name, r in found["strategies"].items()} == {
         "mcc": "full", "supervised+lp_ft": "lp_ft", "source_only+feature_extraction": "feature_extraction"}  # fmt: skip
     assert found["strategies"]["mcc"]["options"] == {"weight": 0.5}
+
+
+def test_a_backbone_learns_without_labels_once_for_all_budgets(tmp_path, monkeypatch):
+    begun = watched(monkeypatch)
+    domains = (samples.images(tmp_path / name, each=8, size=32) for name in ("here", "there"))
+    given = {"pretrain": "vicreg", "settings": {"pretrain.steps": 2, "pretrain.batch_size": 4}, "tta": ["hflip"]}
+    found = acclimate.labels(
+        *domains, tmp_path / "labels", per_class=[0, 2], seeds=1, steps=2, strategies=["mcc"], positive=["cat"], **given
+    ).found  # fmt: skip
+    assert [phase for *_, phase in begun] == ["pretrained", "adapted", "adapted"]
+    assert found["curves"]["mcc"][0]["tta"].keys() >= {"accuracy", "log_loss", "auc", "f1"}
 
 
 def test_budgets_that_are_the_same_are_one(tmp_path):

@@ -25,13 +25,13 @@ from acclimate.data.labels import choose_task
 from acclimate.data.loaders import split
 from acclimate.errors import BadInput, did_you_mean
 from acclimate.evaluate.metrics import all_scores, mean_over_seeds
-from acclimate.evaluate.predictor import load_model
+from acclimate.evaluate.predictor import Said, load_model
 from acclimate.phases import train_phase
 from acclimate.plan import AUTO_METHOD, Plan, make_plan
 from acclimate.recipe import Place
 from acclimate.report.label_curves import finding, render_labels
 from acclimate.run import RunFolder
-from acclimate.scoring import answer
+from acclimate.scoring import answer, answer_by_views
 
 log = logging.getLogger("acclimate")
 
@@ -65,6 +65,8 @@ class Strategy(NamedTuple):
         """Whether a setting says anything to it."""
         room, _, name = key.partition(".")
         needs = methods.get(self.method).needs
+        if room == "pretrain":
+            return True
         if key == "train.batch_norm":
             return len(needs) > 1
         if key == "train.target_share":
@@ -93,7 +95,10 @@ def labels(
     strategies: Sequence[str] = (),
     held_out: float = 0.5,
     score: Any = None,
+    positive: Sequence[str] = (),
+    tta: Sequence[str] = (),
     method: str = "auto",
+    pretrain: str | None = None,
     finetune: str = "auto",
     backbone: str = "auto",
     steps: int | None = None,
@@ -128,7 +133,10 @@ def labels(
             ``supervised`` and ``method``.
         held_out: Share of each class of the target that is scored on.
         score: Labelled target that is scored on instead; then labels are drawn from the whole target.
+        positive: Classes that are positive together, for the AUC.
+        tta: Views that answers are averaged over, beside the plain ones.
         method: The third of the strategies there are by default; ``auto`` is ``mcc``.
+        pretrain: Self-supervised method that each strategy's backbone learns by first, once for each seed.
         finetune: The rung of strategies that name none.
         backbone: As for `adapt`, as all else is.
         steps: Optimizer steps, of every training.
@@ -162,7 +170,7 @@ def labels(
     asked = partial(
         Asked, backbone=backbone, steps=steps, seeds=numbers, task="classification", weights=weights,
         image_size=image_size, precision=precision, augment=augment, score=sides.scored, target_labels=sides.pool,
-        label=label, text=text, image=image, drop=drop,
+        pretrain=pretrain, positive=positive, tta=tta, label=label, text=text, image=image, drop=drop,
     )  # fmt: skip
     how: Any = {"devices": devices, "show": show}
     begun = _begun_strategies(output)
@@ -260,7 +268,8 @@ class _Curves:
 
     def __init__(self, plans: Mapping[str, Plan], sides: Sides, budgets: Sequence[Budget]):
         self.plans, self.sides, self.budgets = plans, sides, budgets
-        self.recipe = next(iter(plans.values())).recipe
+        self.some = next(iter(plans.values()))
+        self.recipe = self.some.recipe
         self.codes = sides.pool.codes(self.recipe.classes)
         self.head = self._head()
 
@@ -273,6 +282,8 @@ class _Curves:
             "target": self.recipe.target.path,
             "classes": list(self.recipe.classes),
             "scored": {"path": self.sides.scored.name, "n": len(self.sides.scored)},
+            "positive": list(self.some.positive),
+            "tta": list(self.some.tta),
             "drawn_from": len(self.sides.pool),
             "seeds": list(self.recipe.seeds),
             "budgets": [
@@ -343,6 +354,8 @@ class _Curves:
         run.write_folder("preprocess", plan.fitted.save)
         phase = plan.recipe.phases[-1]
         if not run.weights(seed, phase).exists():
+            if plan.recipe.pretrain:
+                self._pretrained(folder, name, seed, run, train)
             train(run, plan, seed, phase)
         scores = self._scores(run, plan, seed, phase)
         shutil.rmtree(run.path)
@@ -356,10 +369,22 @@ class _Curves:
             **scores,
         }
 
+    def _pretrained(self, folder: RunFolder, name: str, seed: int, run: RunFolder, train: Callable[..., None]) -> None:
+        """Give a training the backbone that learnt without labels, which is the same whatever labels are drawn."""
+        first = RunFolder(folder.file("trainings") / f"{name}-pretrained-{seed}")
+        weights = first.weights(seed, "pretrained")
+        if not weights.exists():
+            train(first, self.plans[name], seed, "pretrained")
+        run.write(f"models/{weights.name}", partial(shutil.copyfile, weights))
+
     def _scores(self, run: RunFolder, plan: Plan, seed: int, phase: str) -> dict[str, Any]:
-        scored = self.sides.scored
-        said = answer(load_model(run, seed, phase), plan, Part(scored), "target")
-        return all_scores(said.probabilities, scored.codes(plan.recipe.classes), plan.recipe.classes)
+        scored, classes, model = self.sides.scored, plan.recipe.classes, load_model(run, seed, phase)
+
+        def of(said: Said) -> dict[str, Any]:
+            return all_scores(said.probabilities, scored.codes(classes), classes, plan.positive)
+
+        plain = of(answer(model, plan, Part(scored), "target"))
+        return plain | ({"tta": of(answer_by_views(model, plan, scored))} if plan.tta else {})
 
     def _found(self, points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """All of ``labels.json``."""
@@ -382,13 +407,15 @@ def _read_json(folder: RunFolder) -> dict[str, Any]:
 
 def _curves(points: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """Of each strategy the mean and the standard deviation over seeds at each budget, the smallest first."""
-    own = {"strategy", "budget", "labels", "per_class", "seed", "seconds"}
+    own = {"strategy", "budget", "labels", "per_class", "seed", "seconds", "tta"}
     curves: dict[str, list[dict[str, Any]]] = {}
     for name in names:
         mine = sorted((p for p in points if p["strategy"] == name), key=lambda p: (p["labels"], p["budget"]))
         for budget in dict.fromkeys(p["budget"] for p in mine):
             same = [p for p in mine if p["budget"] == budget]
             means = mean_over_seeds([{k: v for k, v in p.items() if k not in own} for p in same])
+            if "tta" in same[0]:
+                means["tta"] = mean_over_seeds([p["tta"] for p in same])
             at = {key: same[0][key] for key in ("budget", "labels", "per_class")}
             curves.setdefault(name, []).append({**at, "seeds": len(same), **means})
     return curves

@@ -91,9 +91,7 @@ def _write_said(run: RunFolder, plan: Plan, seed: int, parts: Mapping[str, Part]
             _write_outputs(run, seed, phase, place, part.domain, said)
         if plan.tta:
             scored = parts["scored"].domain
-            still = frozen(plan.recipe)
-            said = _said_of_views(model, scored, plan) if still else say(model, inputs["scored"], "target", plan.tta)
-            _write_outputs(run, seed, phase, "scored_tta", scored, said)
+            _write_outputs(run, seed, phase, "scored_tta", scored, answer_by_views(model, plan, scored))
 
 
 def answer(model: nn.Module, plan: Plan, part: Part, domain: Where) -> Said:
@@ -110,9 +108,10 @@ def _seen(model: nn.Module, parts: Mapping[str, Part], plan: Plan) -> tuple[nn.M
     return model.on_features(), {place: see(*part) for place, part in parts.items()}
 
 
-def _said_of_views(model: nn.Module, domain: Domain, plan: Plan) -> Said:
-    """What is said of a domain as the mean over views, each of which a frozen backbone looks at once for all models."""
-    assert isinstance(model, Classifier)
+def answer_by_views(model: nn.Module, plan: Plan, domain: Domain) -> Said:
+    """The mean over a plan's views, each of which a frozen backbone looks at once for all models."""
+    if not (frozen(plan.recipe) and isinstance(model, Classifier)):
+        return say(model, plan.read(domain), "target", plan.tta)
     views = tta.viewed(plan.read(domain), plan.tta)
     seen = [DenseInputs(features(model, view, f"{domain.name}, view {i}")) for i, view in enumerate(views)]
     said = [say(model.on_features(), view, "target") for view in seen]

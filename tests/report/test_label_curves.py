@@ -1,6 +1,6 @@
 import pytest
 
-from acclimate.report.label_curves import bests, curves, finding, places, render_labels, table
+from acclimate.report.label_curves import bests, curves, finding, numbers, places, render_labels, table
 
 
 def at(n, accuracy):
@@ -49,6 +49,17 @@ def test_the_table_has_a_row_for_each_strategy_and_a_gap_where_nothing_is_known(
     lines = table(GROWING).splitlines()
     assert lines[0].split() == ["labels", "per", "class", "0", "1", "10"]
     assert lines[2].split() == ["<b>second", "–", "40.0", "±", "2.0", "90.0", "±", "2.0"]
+
+
+def test_every_measure_has_its_numbers_with_views_and_without():
+    seen = found([0.5, 0.6, 0.7], [0.4, 0.9])
+    for at_budget in (at for curve in seen["curves"].values() for at in curve):
+        at_budget |= {"auc": 0.8, "tta": {"accuracy": 0.75}}
+    told = numbers(seen | {"tta": ["hflip"], "positive": ["1"]})
+    named = ["Accuracy", "Accuracy, mean over hflip", "AUC, 1 against the rest"]
+    assert [measure.measure for measure in told] == named
+    assert told[1].rows[1] == ("<b>second", ["–", "75.0", "75.0"])
+    assert table(seen).splitlines()[-1].split() == ["<b>second,", "views", "–", "75.0", "75.0"]
 
 
 def test_no_labels_stand_left_of_the_logarithmic_axis():

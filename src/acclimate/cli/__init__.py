@@ -46,7 +46,7 @@ def _app() -> typer.Typer:
 
 
 def _commands() -> list[str]:
-    return [m.name for m in pkgutil.iter_modules(__path__) if m.name != "output"]
+    return [m.name for m in pkgutil.iter_modules(__path__) if m.name not in {"options", "output"}]
 
 
 def _leave(message: str, code: int) -> None:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from acclimate.cli.output import Json, tell
+from acclimate.cli.options import Json
+from acclimate.cli.output import tell
 
 if TYPE_CHECKING:
     from acclimate.cache import Entry

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from acclimate.cli.output import Json, speak_on_stderr
+from acclimate.cli.options import Json
+from acclimate.cli.output import speak_on_stderr
 
 
 def register(app: typer.Typer) -> None:

@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from acclimate.cli.output import Json, columns, speak_on_stderr, tell
+from acclimate.cli.options import Json, Positive, Tta
+from acclimate.cli.output import columns, speak_on_stderr, tell
 
 
 def register(app: typer.Typer) -> None:
@@ -15,12 +16,8 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     run: Annotated[str, typer.Argument(help="A finished Run.")],
     labelled: Annotated[str, typer.Argument(help="Labelled examples: PATH or PATH#part.")],
-    positive: Annotated[
-        str | None, typer.Option(help="Classes that are positive together, by commas, for the AUC.")
-    ] = None,
-    tta: Annotated[
-        str | None, typer.Option(help="Score with the mean over views too: hflip, shift, five_crop, by commas.")
-    ] = None,
+    positive: Positive = None,
+    tta: Tta = None,
     json: Json = False,
 ) -> None:
     """Score a Run on LABELLED, the source-only baseline beside it."""

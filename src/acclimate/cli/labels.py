@@ -4,7 +4,27 @@ from typing import Annotated
 
 import typer
 
-from acclimate.cli.output import Json, columns, numbers, pairs, speak_on_stderr, tell
+from acclimate.cli.options import (
+    Augment,
+    Backbone,
+    Devices,
+    Drop,
+    Image,
+    ImageSize,
+    Json,
+    Label,
+    Method,
+    Positive,
+    Precision,
+    Pretrain,
+    Resume,
+    Seeds,
+    Steps,
+    Text,
+    Tta,
+    Weights,
+)
+from acclimate.cli.output import columns, numbers, pairs, speak_on_stderr, tell
 from acclimate.errors import Stopped
 
 
@@ -27,24 +47,27 @@ def labels(
     ] = None,
     held_out: Annotated[float, typer.Option(help="Share of each class of TARGET that is scored on.")] = 0.5,
     score: Annotated[str | None, typer.Option(help="Labelled target to score on instead.")] = None,
-    method: Annotated[str, typer.Option(help="auto, or one of `acclimate methods`.")] = "auto",
+    positive: Positive = None,
+    tta: Tta = None,
+    method: Method = "auto",
+    pretrain: Pretrain = None,
     finetune: Annotated[str, typer.Option(help="The rung of strategies that name none.")] = "auto",
-    backbone: Annotated[str, typer.Option(help="As for `acclimate adapt`.")] = "auto",
-    weights: Annotated[str | None, typer.Option(help="Local .safetensors or .pth for the backbone.")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Pixels a side that images are brought to.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Optimizer steps of every training.")] = None,
-    seeds: Annotated[int, typer.Option(help="How many seeds to draw and train with.")] = 3,
-    label: Annotated[str | None, typer.Option(help="Column of a table with the classes.")] = None,
-    text: Annotated[str | None, typer.Option(help="Column with the text to learn from.")] = None,
-    image: Annotated[str | None, typer.Option(help="Column with paths of the images to learn from.")] = None,
-    drop: Annotated[str | None, typer.Option(help="Columns of a table to leave out, by commas.")] = None,
+    backbone: Backbone = "auto",
+    weights: Weights = None,
+    image_size: ImageSize = None,
+    steps: Steps = None,
+    seeds: Seeds = 3,
+    label: Label = None,
+    text: Text = None,
+    image: Image = None,
+    drop: Drop = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="key=value, for those strategies that have such an option.")
     ] = None,
-    augment: Annotated[str | None, typer.Option(help="In training: none, flip_crop, trivial or noise.")] = None,
-    precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed, 16-mixed …")] = None,
-    devices: Annotated[int, typer.Option(help="Processes, or GPUs.")] = 1,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the folder -o, if there is one.")] = False,
+    augment: Augment = None,
+    precision: Precision = None,
+    devices: Devices = 1,
+    resume: Resume = False,
     json: Json = False,
 ) -> None:
     """How many labels to buy: accuracy on TARGET by labels per class, for each strategy."""
@@ -56,10 +79,10 @@ def labels(
         curves = labels_(
             source, target, output, fractions=numbers("--fractions", fractions, float),
             per_class=numbers("--per-class", per_class, int), strategies=columns(strategies), held_out=held_out,
-            score=score, method=method, finetune=finetune, backbone=backbone, weights=weights,
-            image_size=image_size, steps=steps, seeds=seeds, label=label, text=text, image=image,
-            drop=columns(drop), settings=pairs(set_), augment=augment, precision=precision, devices=devices,
-            resume=resume, show=True,
+            score=score, positive=columns(positive), tta=columns(tta), method=method, pretrain=pretrain,
+            finetune=finetune, backbone=backbone, weights=weights, image_size=image_size,
+            steps=steps, seeds=seeds, label=label, text=text, image=image, drop=columns(drop), settings=pairs(set_),
+            augment=augment, precision=precision, devices=devices, resume=resume, show=True,
         )  # fmt: skip
     except KeyboardInterrupt:
         raise Stopped(f"stopped; the same command with --resume goes on with {output}") from None

@@ -2,7 +2,8 @@
 
 import typer
 
-from acclimate.cli.output import Json, tell
+from acclimate.cli.options import Json
+from acclimate.cli.output import tell
 
 _USED = {
     "shallow": "acclimate adapt --method NAME, before a linear model; acclimate.sklearn.Adapter(method=NAME) in Python",

@@ -4,13 +4,9 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, TypeVar
-
-import typer
+from typing import Any, TypeVar
 
 from acclimate.errors import BadInput
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, all else on stderr.")]
 
 
 def tell(text: str, value: Mapping[str, Any], *, as_json: bool) -> None:

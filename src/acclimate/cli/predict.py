@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from acclimate.cli.output import Json, columns, pairs, speak_on_stderr, tell
+from acclimate.cli.options import Json
+from acclimate.cli.output import columns, pairs, speak_on_stderr, tell
 from acclimate.errors import BadInput
 
 

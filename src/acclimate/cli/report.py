@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from acclimate.cli.output import Json, speak_on_stderr, tell
+from acclimate.cli.options import Json
+from acclimate.cli.output import speak_on_stderr, tell
 
 
 def register(app: typer.Typer) -> None:

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from acclimate.report.measures import OF_CLASSES, called, told
+
 Found = Mapping[str, Any]
 """What ``labels.json`` holds."""
 
@@ -44,14 +46,14 @@ def finding(found: Found) -> str:
     first = of_budgets[0]
     seeds = len(found["seeds"])
     over = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
-    told = f"With {_labels(top.per_class)} {top.strategy} is right on {top.accuracy:.1%} ({over}), the highest found."
+    said = f"With {_labels(top.per_class)} {top.strategy} is right on {top.accuracy:.1%} ({over}), the highest found."
     if enough != top:
         verb = "comes" if enough.per_class == 1 else "come"
-        told += f" {_labels(enough.per_class).capitalize()} {verb} within a point of that ({enough.strategy}, "
-        told += f"{enough.accuracy:.1%})."
+        said += f" {_labels(enough.per_class).capitalize()} {verb} within a point of that ({enough.strategy}, "
+        said += f"{enough.accuracy:.1%})."
     if not first.per_class and first not in (top, enough):
-        told += f" Without any, {first.strategy} is right on {first.accuracy:.1%}."
-    return told
+        said += f" Without any, {first.strategy} is right on {first.accuracy:.1%}."
+    return said
 
 
 def _labels(per_class: float) -> str:
@@ -70,26 +72,42 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value == round(value) else f"{float(f'{value:.3g}'):,g}"
 
 
-def cells(found: Found) -> list[tuple[str, list[str]]]:
-    """A row for each strategy: its accuracy at each budget, mean ± standard deviation in percent."""
+class Numbers(NamedTuple):
+    """A measure, by its name, and a row for each strategy: its name and a text for each budget."""
+
+    measure: str
+    rows: list[tuple[str, list[str]]]
+
+
+def numbers(found: Found) -> list[Numbers]:
+    """Mean ± standard deviation of every measure that was taken, accuracy in percent and first, then with views."""
+    some = next(iter(found["curves"].values()))[0]
+    return [
+        Numbers(called(name, words, found) + views, _rows(found, name, part))
+        for name, words in OF_CLASSES.items()
+        for part, views in ((None, ""), ("tta", f", mean over {', '.join(found.get('tta', ()))}"))
+        if name in (some if part is None else some.get(part, {}))
+    ]
+
+
+def _rows(found: Found, measure: str, part: str | None) -> list[tuple[str, list[str]]]:
     rows = []
     for name, curve in found["curves"].items():
-        of_budget = {at["budget"]: at for at in curve}
-        rows.append((name, [_cell(of_budget.get(budget["name"])) for budget in found["budgets"]]))
+        of_budget = {at["budget"]: at if part is None else at[part] for at in curve}
+        rows.append((name, [_cell(measure, of_budget.get(budget["name"])) for budget in found["budgets"]]))
     return rows
 
 
-def _cell(at: Mapping[str, Any] | None) -> str:
-    if at is None:
-        return "–"
-    spread = at.get("accuracy_sd")
-    return f"{100 * at['accuracy']:.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}")
+def _cell(measure: str, at: Mapping[str, Any] | None) -> str:
+    return "–" if at is None else told(measure, at).replace(" %", "")
 
 
 def table(found: Found) -> str:
-    """The same for a terminal."""
+    """Accuracy for a terminal, and with views where there are some."""
+    shown = [measure for measure in numbers(found) if measure.measure.startswith(OF_CLASSES["accuracy"])]
     head = ["labels per class", *(number(budget["per_class"]) for budget in found["budgets"])]
-    rows = [head, *([name, *texts] for name, texts in cells(found))]
+    plain, *others = ([[name, *texts] for name, texts in measure.rows] for measure in shown)
+    rows = [head, *plain, *([f"{name}, views", *texts] for other in others for name, *texts in other)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join([row[0].ljust(widths[0]), *(text.rjust(w) for text, w in zip(row[1:], widths[1:], strict=True))])
@@ -114,7 +132,7 @@ def render_labels(found: Found) -> str:
             "names": names,
             "dashes": [DASHES[i % len(DASHES)] for i in range(len(names))],
             "heads": [(number(b["per_class"]), f"{b['labels']:,}") for b in found["budgets"]],
-            "rows": cells(found),
+            "numbers": numbers(found),
             "facts": _facts(found, here, there),
             "page": {"figures": {"curves": curves(found)}, "points": []},
         },

@@ -35,20 +35,21 @@ def measures(scores: Mapping[str, Any], phases: Sequence[str]) -> Measures | Non
     }
     names = OF_NUMBERS if "mae" in scores["target"] else OF_CLASSES
     rows = [
-        (_called(name, words, scores), [_told(name, part) for part in shown.values()])
+        (called(name, words, scores), [told(name, part) for part in shown.values()])
         for name, words in names.items()
         if name in scores["target"]
     ]
     return Measures(list(shown), rows)
 
 
-def _called(name: str, words: str, scores: Mapping[str, Any]) -> str:
+def called(name: str, words: str, scores: Mapping[str, Any]) -> str:
+    """What a measure is called, the area under the curve by what it is of."""
     if name != "auc":
         return words
     return f"AUC, {', '.join(scores.get('positive') or ['each class'])} against the rest"
 
 
-def _told(name: str, part: Mapping[str, Any]) -> str:
+def told(name: str, part: Mapping[str, Any]) -> str:
     """A mean and, if it is known, its spread."""
     if part[name] is None:
         return "–"
