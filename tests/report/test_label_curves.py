@@ -56,7 +56,7 @@ def test_every_measure_has_its_numbers_with_views_and_without():
     for at_budget in (at for curve in seen["curves"].values() for at in curve):
         at_budget |= {"auc": 0.8, "tta": {"accuracy": 0.75}}
     told = numbers(seen | {"tta": ["hflip"], "positive": ["1"]})
-    named = ["Accuracy", "Accuracy, mean over hflip", "AUC, 1 against the rest"]
+    named = ["Accuracy", "Accuracy, with views hflip", "AUC, 1 against the rest"]
     assert [measure.measure for measure in told] == named
     assert told[1].rows[1] == ("<b>second", ["–", "75.0", "75.0"])
     assert table(seen).splitlines()[-1].split() == ["<b>second,", "views", "–", "75.0", "75.0"]

@@ -85,7 +85,7 @@ def numbers(found: Found) -> list[Numbers]:
     return [
         Numbers(called(name, words, found) + views, _rows(found, name, part))
         for name, words in OF_CLASSES.items()
-        for part, views in ((None, ""), ("tta", f", mean over {', '.join(found.get('tta', ()))}"))
+        for part, views in ((None, ""), ("tta", f", with views {', '.join(found.get('tta', ()))}"))
         if name in (some if part is None else some.get(part, {}))
     ]
 
