@@ -114,21 +114,22 @@ class TextEncoder(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Features ``(n, d)``; of texts of unlike length each part of the batch is as long as its own longest."""
-        lengths = (tokens >= 0).sum(1)
+        there = tokens >= 0
+        # once for all parts, as each look-up has a gradient as large as the vocabulary
+        words = self.model.get_input_embeddings()(tokens.masked_fill(~there, self.model.config.pad_token_id or 0))
+        lengths = (there * torch.arange(1, tokens.shape[1] + 1, device=tokens.device)).amax(1)
         n_parts = 1 if tokens.is_cuda else math.ceil(len(tokens) * int(lengths.max()) / PART)
         if n_parts <= 1:
-            return self._features(tokens)
+            return self._features(words, there, lengths)
         order = lengths.argsort()
-        parts = [self._features(tokens[rows]) for rows in order.chunk(n_parts)]
+        parts = [self._features(words[rows], there[rows], lengths[rows]) for rows in order.chunk(n_parts)]
         return torch.cat(parts)[order.argsort()]
 
-    def _features(self, tokens: Tensor) -> Tensor:
-        """What lies behind the longest text costs nothing."""
-        used = (tokens >= 0).any(0) * torch.arange(1, tokens.shape[1] + 1, device=tokens.device)
-        tokens = tokens[:, : int(used.max())]
-        there = tokens >= 0
-        ids = tokens.masked_fill(~there, self.model.config.pad_token_id or 0)
-        states = self.model(input_ids=ids, attention_mask=there.long()).last_hidden_state
+    def _features(self, words: Tensor, there: Tensor, lengths: Tensor) -> Tensor:
+        """Of embeddings ``(n, length, d)``; what lies behind the longest text costs nothing."""
+        longest = int(lengths.max())
+        words, there = words[:, :longest], there[:, :longest]
+        states = self.model(inputs_embeds=words, attention_mask=there.long()).last_hidden_state
         pooled = self.pool(states, there[:, :, None])
         return nn.functional.normalize(pooled) if self.normalize else pooled
 
