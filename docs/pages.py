@@ -14,7 +14,7 @@ import textwrap
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
 from acclimate import finetune, methods
 from acclimate.methods import selfsup, shallow, testtime
@@ -145,7 +145,8 @@ def options_block(entry: Entry) -> str:
 
 def type_of(option: inspect.Parameter) -> str:
     """A type as one writes it, without its modules."""
-    return re.sub(r"\b(?:\w+\.)+(?=[A-Z])", "", inspect.formatannotation(option.annotation))
+    plain = get_args(option.annotation)[0] if get_origin(option.annotation) is Annotated else option.annotation
+    return re.sub(r"\b(?:\w+\.)+(?=[A-Z])", "", inspect.formatannotation(plain))
 
 
 def needs_block(entry: Entry) -> str:

@@ -1,9 +1,16 @@
 """What travels through the house: batches in, outputs through, losses out."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
+from pydantic import Field
 from torch import Tensor
+
+Count = Annotated[int, Field(ge=1)]
+"""A whole number of things, one at least: the type of an option, which `recipe.check_options` holds it to."""
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+"""A part of a whole, less than all of it: the type of an option."""
 
 
 class Labeled(NamedTuple):

@@ -66,3 +66,10 @@ def test_its_batch_norm_keeps_imagenets_statistics_unless_it_starts_from_nothing
     known, fresh = (backbones.build("efficientnet_lite0", IMAGES, 5, {"pretrained": p}).training for p in (True, False))
     assert known["freeze_batch_norm"]
     assert "freeze_batch_norm" not in fresh
+
+
+def test_dropout_leaves_features_out_in_training_alone():
+    x = torch.full((2, 3, 64, 64), 99, dtype=torch.uint8)
+    model = backbones.build("efficientnet_lite0", IMAGES, 2, {"pretrained": False, "dropout": 0.5}).classifier
+    plain, left = model.eval()(x).features, model.train()(x).features
+    assert (left == 0).float().mean() > (plain == 0).float().mean() + 0.2

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from pydantic import NonNegativeInt
+
 from acclimate.backbones.base import Built, Shape, Takes, Wants
 from acclimate.errors import BadInput, did_you_mean
 
@@ -20,7 +22,7 @@ FOR: Mapping[Takes, str] = {
     "image and text": "images with texts (--image COLUMN --text COLUMN)",
 }
 """What a backbone is for, as a person says it."""
-BOTTLENECK = inspect.Parameter("bottleneck", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)
+BOTTLENECK = inspect.Parameter("bottleneck", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=NonNegativeInt)
 """Features of a narrow layer behind the backbone, which moves where the backbone does not; 0 is none."""
 
 __all__ = ["Built", "Shape", "Wants", "auto", "build", "defaults", "names", "options", "pretrained", "wants"]
@@ -93,7 +95,10 @@ def wants(name: str, kind: str, options: Mapping[str, Any]) -> Wants:
     }
     if kind not in fit[module.TAKES]:
         raise _unfit(name, module.TAKES)
-    wanted: Wants = module.wants(**_named(name), **_own(options)) if hasattr(module, "wants") else Wants()
+    if not hasattr(module, "wants"):
+        return Wants()
+    known = inspect.signature(module.wants).parameters
+    wanted: Wants = module.wants(**_named(name), **{k: v for k, v in options.items() if k in known})
     return wanted
 
 

@@ -5,6 +5,7 @@ from torch import nn
 
 from acclimate.backbones.base import Built, Normalisation, Shape, normalisation
 from acclimate.nn import Classifier
+from acclimate.types import Count, Share
 
 TAKES = "images"
 
@@ -13,9 +14,9 @@ def build(
     shape: Shape,
     n_classes: int,
     *,
-    width: int = 32,
-    d: int = 128,
-    dropout: float = 0.0,
+    width: Count = 32,
+    d: Count = 128,
+    dropout: Share = 0.0,
     pixels: Normalisation = "standard",
 ) -> Built:
     """Two convolutions and a dense layer to ``d`` features, each with batch norm; a linear head.

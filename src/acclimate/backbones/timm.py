@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from acclimate.backbones.base import Built, Shape, Wants
 from acclimate.errors import BadInput, did_you_mean
 from acclimate.nn import Classifier, Normalize
+from acclimate.types import Share
 
 TAKES = "images"
 
@@ -47,6 +48,7 @@ def build(
     model: str = "resnet18",
     pretrained: bool = True,
     weights: str | None = None,
+    dropout: Share = 0.0,
 ) -> Built:
     """Timm's ``model`` without its classifier, a linear head; with trained weights the model's own normalisation.
 
@@ -56,6 +58,7 @@ def build(
         model: timm's name; ``--backbone timm:resnet18`` sets it, ``timm:resnet18.a1_in1k`` its weights as well.
         pretrained: Take the hub's weights; with ``weights`` the file's.
         weights: A local ``.safetensors`` or ``.pth`` state dict; nothing in it is unpickled but tensors.
+        dropout: Share of features left out in training.
 
     Raises:
         BadInput: No such model, weights that cannot be had, or that do not fit.
@@ -64,7 +67,7 @@ def build(
 
     wants(model=model)
     try:
-        net: Any = timm.create_model(model, pretrained=pretrained and not weights, num_classes=0)
+        net: Any = timm.create_model(model, pretrained=pretrained and not weights, num_classes=0, drop_rate=dropout)
     except (OSError, RuntimeError, ValueError) as error:
         raise BadInput(
             f"backbone timm:{model}: its weights cannot be had from the hub ({type(error).__name__}); "

@@ -6,9 +6,10 @@ from torch import nn
 
 from acclimate.errors import BadInput
 from acclimate.finetune.base import FROZEN, Pace
+from acclimate.types import Count
 
 
-def paces(n_layers: int, *, rank: int = 8, alpha: int = 16) -> list[Pace]:
+def paces(n_layers: int, *, rank: Count = 8, alpha: int = 16) -> list[Pace]:
     r"""The backbone stands still and learns beside itself: each weight gets a low-rank sum, merged when all is done.
 
     .. math:: W' = W + \frac{\alpha}{r} B A, \qquad B \in \mathbb{R}^{m \times r}, \; A \in \mathbb{R}^{r \times n}
@@ -32,7 +33,7 @@ def paces(n_layers: int, *, rank: int = 8, alpha: int = 16) -> list[Pace]:
     return [FROZEN] * (n_layers - 1) + [Pace()]
 
 
-def prepare(backbone: nn.Module, *, rank: int = 8, alpha: int = 16) -> None:
+def prepare(backbone: nn.Module, *, rank: Count = 8, alpha: int = 16) -> None:
     """Put adapters into ``backbone``, whose own weights stand still from now on.
 
     Raises:

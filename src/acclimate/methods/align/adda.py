@@ -9,7 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, label_loss, mlp, opening
-from acclimate.types import Labeled, Losses, Turn, Unlabeled
+from acclimate.types import Count, Labeled, Losses, Turn, Unlabeled
 
 
 class ADDA(Method):
@@ -54,7 +54,7 @@ class ADDA(Method):
         weight: float = 1.0,
         gamma: float = 10.0,
         widths: Sequence[int] = (500, 500),
-        repeat: int = 1,
+        repeat: Count = 1,
     ):
         super().__init__(model)
         self.weight, self.gamma = weight, gamma

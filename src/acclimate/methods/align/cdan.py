@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, certainty, domain_loss, join, mlp, opening, reverse_grad
-from acclimate.types import Losses, Outputs
+from acclimate.types import Count, Losses, Outputs
 
 
 class CDAN(Method):
@@ -60,7 +60,7 @@ class CDAN(Method):
         widths: Sequence[int] = (1024, 1024),
         entropy: bool = True,
         largest_product: int = 4096,
-        random_width: int = 1024,
+        random_width: Count = 1024,
     ):
         super().__init__(model)
         self.weight, self.gamma, self.entropy = weight, gamma, entropy

@@ -5,7 +5,7 @@ from torch.nn.functional import cross_entropy
 
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, fresh_copy
-from acclimate.types import Labeled, Losses, Turn, Unlabeled
+from acclimate.types import Count, Labeled, Losses, Turn, Unlabeled
 
 
 class MCD(Method):
@@ -37,7 +37,7 @@ class MCD(Method):
         arXiv:1712.02560
     """
 
-    def __init__(self, model: Classifier, *, weight: float = 1.0, repeat: int = 4):
+    def __init__(self, model: Classifier, *, weight: float = 1.0, repeat: Count = 4):
         super().__init__(model)
         self.weight = weight
         self.second_head = fresh_copy(model.head)

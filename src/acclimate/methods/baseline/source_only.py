@@ -6,7 +6,7 @@ from torch import Tensor
 
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, label_loss
-from acclimate.types import Labeled, Losses, Unlabeled
+from acclimate.types import Labeled, Losses, Share, Unlabeled
 
 
 class SourceOnly(Method):
@@ -35,7 +35,7 @@ class SourceOnly(Method):
     needs: ClassVar[frozenset[str]] = frozenset({"source"})
     tasks: ClassVar[frozenset[str]] = frozenset({"classification", "regression"})
 
-    def __init__(self, model: Classifier, *, label_smoothing: float = 0.0):
+    def __init__(self, model: Classifier, *, label_smoothing: Share = 0.0):
         super().__init__(model)
         self.label_smoothing = label_smoothing
 

@@ -12,7 +12,7 @@ from torch.nn.functional import cosine_similarity
 from acclimate import views
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, projector
-from acclimate.types import Labeled, Losses, Unlabeled
+from acclimate.types import Count, Labeled, Losses, Unlabeled
 
 
 class BYOL(Method):
@@ -62,8 +62,8 @@ class BYOL(Method):
         self,
         model: Classifier,
         *,
-        hidden: int = 4096,
-        out: int = 256,
+        hidden: Count = 4096,
+        out: Count = 256,
         norm: Literal["batch", "layer"] = "batch",
         decay: float = 0.99,
         crop: float = 0.08,

@@ -9,7 +9,7 @@ from torch.nn.functional import mse_loss
 from acclimate import views
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, projector
-from acclimate.types import Labeled, Losses, Unlabeled
+from acclimate.types import Count, Labeled, Losses, Unlabeled
 
 
 class VICReg(Method):
@@ -61,8 +61,8 @@ class VICReg(Method):
         weight: float = 25.0,
         variance: float = 25.0,
         covariance: float = 1.0,
-        hidden: int = 2048,
-        out: int = 2048,
+        hidden: Count = 2048,
+        out: Count = 2048,
         norm: Literal["batch", "layer"] = "batch",
         crop: float = 0.08,
         flip: bool = True,

@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, size_buffers_as_loaded
-from acclimate.types import Labeled, Losses, Outputs, Unlabeled
+from acclimate.types import Count, Labeled, Losses, Outputs, Unlabeled
 
 ROWS_AT_ONCE = 256
 """Of the bank, compared with all of it: what is held is this times the size of the target."""
@@ -60,7 +60,7 @@ class NRC(Method):
     nearest: Tensor
 
     def __init__(
-        self, model: Classifier, *, neighbours: int = 5, expanded: int = 5, far: float = 0.1, diversity: float = 1.0
+        self, model: Classifier, *, neighbours: Count = 5, expanded: Count = 5, far: float = 0.1, diversity: float = 1.0
     ):
         super().__init__(model)
         self.neighbours, self.expanded, self.far, self.diversity = neighbours, expanded, far, diversity
