@@ -1,6 +1,7 @@
 """Adaptive batch normalisation."""
 
 import torch
+from pydantic import NonNegativeInt
 from torch import Tensor
 
 from acclimate.methods.testtime_base import TestTime, batch_norms
@@ -33,7 +34,7 @@ class AdaBN(TestTime):
         NeurIPS 2020. arXiv:2006.16971
     """
 
-    def __init__(self, model: Classifier, *, prior: int = 64, most_changed: float = 0.1):
+    def __init__(self, model: Classifier, *, prior: NonNegativeInt = 64, most_changed: float = 0.1):
         super().__init__(model, most_changed=most_changed)
         self.prior, self.learnt = prior, 0
         self.norms = batch_norms(self.model, "adabn")

@@ -6,7 +6,7 @@ from torch.nn.functional import normalize
 
 from acclimate.methods.testtime_base import TestTime
 from acclimate.nn import Classifier, Domain
-from acclimate.types import Outputs
+from acclimate.types import Count, Outputs
 
 
 class LAME(TestTime):
@@ -34,7 +34,7 @@ class LAME(TestTime):
         Boudiaf et al., Parameter-Free Online Test-Time Adaptation, CVPR 2022. arXiv:2201.05718
     """
 
-    def __init__(self, model: Classifier, *, neighbours: int = 5, rounds: int = 100, most_changed: float = 0.1):
+    def __init__(self, model: Classifier, *, neighbours: Count = 5, rounds: Count = 100, most_changed: float = 0.1):
         super().__init__(model, most_changed=most_changed)
         self.neighbours, self.rounds = neighbours, rounds
 

@@ -1,6 +1,7 @@
 """Test entropy minimisation."""
 
 import torch
+from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from acclimate.methods.testtime_base import TestTime, batch_norms
@@ -32,7 +33,7 @@ class Tent(TestTime):
         Wang et al., Tent: Fully Test-Time Adaptation by Entropy Minimization, ICLR 2021. arXiv:2006.10726
     """
 
-    def __init__(self, model: Classifier, *, lr: float = 1e-3, most_changed: float = 0.1):
+    def __init__(self, model: Classifier, *, lr: NonNegativeFloat = 1e-3, most_changed: float = 0.1):
         super().__init__(model, most_changed=most_changed)
         self.model.requires_grad_(False)
         self.norms = batch_norms(self.model, "tent")
