@@ -1,3 +1,5 @@
+import contextlib
+import itertools
 import json
 
 import numpy as np
@@ -8,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 import acclimate as package
-from acclimate import finetune, training
+from acclimate import finetune, methods, training
 from acclimate.data.loaders import split
 from acclimate.errors import BadInput
 from acclimate.evaluate.finding import finding
@@ -72,6 +74,16 @@ def test_a_source_free_method_starts_from_smoothed_labels(tmp_path):
     smoothed = {"method": "source_only", "settings": {"label_smoothing": 0.1}}
     run, alone = (adapted(tmp_path / n, steps=3, **how) for n, how in (("a", {"method": "shot"}), ("b", smoothed)))
     assert run.weights(0, "source_only").read_bytes() == alone.weights(0, "source_only").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", methods.names())
+def test_no_number_for_an_option_ends_in_a_traceback(tmp_path, method):
+    numbers = [n for n, p in methods.options(method).items() if type(p.default) in (int, float)]
+    labels = {"target_labels": shifted(shift=2)} if method == "supervised" else {}
+    for name, value in itertools.product(numbers, (-1, 0)):
+        with contextlib.suppress(BadInput):
+            adapted(tmp_path / f"{name} {value}", method=method, steps=2, settings={name: value}, **labels)
 
 
 def source_free(folder, method="shot"):
