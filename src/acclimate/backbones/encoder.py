@@ -19,7 +19,7 @@ from acclimate.nn import Classifier
 TAKES = "tokens"
 PART = 1024
 """Tokens that go through an encoder at once on a CPU, where padding costs what words do, and attention over more of
-them leaves the cache: a step of 16 texts of up to 256 tokens takes two fifths of the time."""
+them leaves the cache."""
 
 
 def wants(*, model: str = "", length: int | None = None, pretrained: bool = True) -> Wants:

@@ -80,11 +80,16 @@ class Numbers(NamedTuple):
 
 
 def numbers(found: Found) -> list[Numbers]:
-    """Mean ± standard deviation of every measure that was taken, accuracy in percent and first, then with views."""
+    """Mean ± standard deviation of every measure that was taken, accuracy in percent and first."""
+    return [of for name in OF_CLASSES for of in _numbers(found, name)]
+
+
+def _numbers(found: Found, name: str) -> list[Numbers]:
+    """Of one measure, without views and with, as far as it was taken."""
     some = next(iter(found["curves"].values()))[0]
+    words = called(name, OF_CLASSES[name], found)
     return [
-        Numbers(called(name, words, found) + views, _rows(found, name, part))
-        for name, words in OF_CLASSES.items()
+        Numbers(words + views, _rows(found, name, part))
         for part, views in ((None, ""), ("tta", f", with views {', '.join(found.get('tta', ()))}"))
         if name in (some if part is None else some.get(part, {}))
     ]
@@ -104,9 +109,8 @@ def _cell(measure: str, at: Mapping[str, Any] | None) -> str:
 
 def table(found: Found) -> str:
     """Accuracy for a terminal, and with views where there are some."""
-    shown = [measure for measure in numbers(found) if measure.measure.startswith(OF_CLASSES["accuracy"])]
     head = ["labels per class", *(number(budget["per_class"]) for budget in found["budgets"])]
-    plain, *others = ([[name, *texts] for name, texts in measure.rows] for measure in shown)
+    plain, *others = ([[name, *texts] for name, texts in measure.rows] for measure in _numbers(found, "accuracy"))
     rows = [head, *plain, *([f"{name}, views", *texts] for other in others for name, *texts in other)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
