@@ -188,7 +188,8 @@ the paper's net with pixels standardised over the domains (.54 after 5 000 steps
 was seen (.86 after 500, .95 after 2 000), nrc (.83) and vada (.80) after 500, and one run of shot at the full rate
 (.39), before the source-free methods were given a tenth of it, as fine-tuning has, and three (.917 ± .011) before
 the source-only model they start from was trained on smoothed labels, as in the paper; that became the default after
-its first seed (.954) was seen. No default was changed by the others. That `cnn` was also tried on images normalised by themselves is after Shu et al., as the paper's net was before;
+its first seed (.954) was seen. No default was changed by the others.
+That `cnn` was also tried on images normalised by themselves is after Shu et al., as the paper's net was before;
 its first seed with DANN (.88 after 3 000 steps) was seen before it was trained for longer.
 """
 
