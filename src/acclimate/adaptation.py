@@ -12,13 +12,13 @@ from typing import Any
 
 import torch
 
-from acclimate.asked import Asked, check_asked
 from acclimate.climb import Settled, settle
 from acclimate.engine import Diverged
 from acclimate.errors import BadInput
 from acclimate.evaluate.predictor import Run
 from acclimate.phases import train_phase
 from acclimate.plan import Plan, make_plan
+from acclimate.plan.asked import Asked, check_asked
 from acclimate.recipe import Recipe
 from acclimate.report import write_report
 from acclimate.run import FORMAT, RunFolder

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acclimate import backbones
-from acclimate.asked import Asked
 from acclimate.data.domain import Part
 from acclimate.data.labels import truth
 from acclimate.evaluate.predictor import load_model
 from acclimate.phases import train_phase
 from acclimate.plan import Plan, make_plan
+from acclimate.plan.asked import Asked
 from acclimate.run import RunFolder
 from acclimate.scoring import answer
 

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from acclimate import data, finetune, methods
-from acclimate.asked import Asked, check_asked
 from acclimate.climb import settle
 from acclimate.data import Domain, listed
 from acclimate.data.arrays import from_arrays
@@ -28,6 +27,7 @@ from acclimate.evaluate.metrics import all_scores, mean_over_seeds
 from acclimate.evaluate.predictor import Said, load_model
 from acclimate.phases import train_phase
 from acclimate.plan import AUTO_METHOD, Plan, make_plan
+from acclimate.plan.asked import Asked, check_asked
 from acclimate.recipe import Place
 from acclimate.report.label_curves import finding, render_labels
 from acclimate.run import RunFolder
