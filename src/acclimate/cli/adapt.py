@@ -4,26 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from acclimate.cli.options import (
-    Augment,
-    Backbone,
-    Devices,
-    Drop,
-    Image,
-    ImageSize,
-    Json,
-    Label,
-    Method,
-    Positive,
-    Precision,
-    Pretrain,
-    Resume,
-    Seeds,
-    Steps,
-    Text,
-    Tta,
-    Weights,
-)
+from acclimate.cli import options
 from acclimate.cli.output import columns, pairs, speak_on_stderr, tell
 from acclimate.errors import Stopped
 
@@ -37,23 +18,23 @@ def adapt(
     source: Annotated[str, typer.Argument(help="Labelled domain: PATH or PATH#part.")],
     target: Annotated[str, typer.Argument(help="Domain the model must work on; labels in it are set aside.")],
     output: Annotated[str, typer.Option("--output", "-o", help="Folder for the Run.")],
-    method: Method = "auto",
-    pretrain: Pretrain = None,
+    method: options.Method = "auto",
+    pretrain: options.Pretrain = None,
     finetune: Annotated[
         str,
         typer.Option(
             help="Which weights move: full, feature_extraction, partial, llrd, gradual, lp_ft or lora; auto tries."
         ),
     ] = "auto",
-    backbone: Backbone = "auto",
-    weights: Weights = None,
-    image_size: ImageSize = None,
-    steps: Steps = None,
-    seeds: Seeds = 1,
-    label: Label = None,
-    text: Text = None,
-    image: Image = None,
-    drop: Drop = None,
+    backbone: options.Backbone = "auto",
+    weights: options.Weights = None,
+    image_size: options.ImageSize = None,
+    steps: options.Steps = None,
+    seeds: options.Seeds = 1,
+    label: options.Label = None,
+    text: options.Text = None,
+    image: options.Image = None,
+    drop: options.Drop = None,
     task: Annotated[
         str, typer.Option(help="classification, regression, or auto: regression if labels are numbers with fractions.")
     ] = "auto",
@@ -64,16 +45,16 @@ def adapt(
         ),
     ] = None,
     score: Annotated[str | None, typer.Option(help="Labelled target, read after training, for scores alone.")] = None,
-    positive: Positive = None,
-    tta: Tta = None,
+    positive: options.Positive = None,
+    tta: options.Tta = None,
     target_labels: Annotated[
         str | None, typer.Option(help="Labelled target to train on too; `supervised` trains on it alone.")
     ] = None,
-    augment: Augment = None,
-    precision: Precision = None,
-    devices: Devices = 1,
-    resume: Resume = False,
-    json: Json = False,
+    augment: options.Augment = None,
+    precision: options.Precision = None,
+    devices: options.Devices = 1,
+    resume: options.Resume = False,
+    json: options.Json = False,
 ) -> None:
     """Train on SOURCE, adapt to TARGET, leave a Run with a model, predictions and a report."""
     speak_on_stderr()

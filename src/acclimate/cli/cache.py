@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from acclimate.cli.options import Json
+from acclimate.cli import options
 from acclimate.cli.output import tell
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove all of it.")] = False,
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """Show what features of frozen backbones are kept for other runs, or remove them."""
     from acclimate import cache as kept

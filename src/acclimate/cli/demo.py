@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from acclimate.cli.options import Json
+from acclimate.cli import options
 from acclimate.cli.output import speak_on_stderr
 
 
@@ -18,7 +18,7 @@ def demo(
     folder: Annotated[str, typer.Option(help="Where to write the example and its Run.")] = "demo",
     steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 800,
     seeds: Annotated[int, typer.Option(help="How many seeds to train.")] = 1,
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """Adapt from digits drawn with fonts to handwritten ones: the main job on a real example."""
     speak_on_stderr()

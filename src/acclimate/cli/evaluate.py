@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from acclimate.cli.options import Json, Positive, Tta
+from acclimate.cli import options
 from acclimate.cli.output import columns, speak_on_stderr, tell
 
 
@@ -16,9 +16,9 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     run: Annotated[str, typer.Argument(help="A finished Run.")],
     labelled: Annotated[str, typer.Argument(help="Labelled examples: PATH or PATH#part.")],
-    positive: Positive = None,
-    tta: Tta = None,
-    json: Json = False,
+    positive: options.Positive = None,
+    tta: options.Tta = None,
+    json: options.Json = False,
 ) -> None:
     """Score a Run on LABELLED, the source-only baseline beside it."""
     speak_on_stderr()

@@ -4,26 +4,7 @@ from typing import Annotated
 
 import typer
 
-from acclimate.cli.options import (
-    Augment,
-    Backbone,
-    Devices,
-    Drop,
-    Image,
-    ImageSize,
-    Json,
-    Label,
-    Method,
-    Positive,
-    Precision,
-    Pretrain,
-    Resume,
-    Seeds,
-    Steps,
-    Text,
-    Tta,
-    Weights,
-)
+from acclimate.cli import options
 from acclimate.cli.output import columns, numbers, pairs, speak_on_stderr, tell
 from acclimate.errors import Stopped
 
@@ -47,28 +28,28 @@ def labels(
     ] = None,
     held_out: Annotated[float, typer.Option(help="Share of each class of TARGET that is scored on.")] = 0.5,
     score: Annotated[str | None, typer.Option(help="Labelled target to score on instead.")] = None,
-    positive: Positive = None,
-    tta: Tta = None,
-    method: Method = "auto",
-    pretrain: Pretrain = None,
+    positive: options.Positive = None,
+    tta: options.Tta = None,
+    method: options.Method = "auto",
+    pretrain: options.Pretrain = None,
     finetune: Annotated[str, typer.Option(help="The rung of strategies that name none.")] = "auto",
-    backbone: Backbone = "auto",
-    weights: Weights = None,
-    image_size: ImageSize = None,
-    steps: Steps = None,
-    seeds: Seeds = 3,
-    label: Label = None,
-    text: Text = None,
-    image: Image = None,
-    drop: Drop = None,
+    backbone: options.Backbone = "auto",
+    weights: options.Weights = None,
+    image_size: options.ImageSize = None,
+    steps: options.Steps = None,
+    seeds: options.Seeds = 3,
+    label: options.Label = None,
+    text: options.Text = None,
+    image: options.Image = None,
+    drop: options.Drop = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="key=value, for those strategies that have such an option.")
     ] = None,
-    augment: Augment = None,
-    precision: Precision = None,
-    devices: Devices = 1,
-    resume: Resume = False,
-    json: Json = False,
+    augment: options.Augment = None,
+    precision: options.Precision = None,
+    devices: options.Devices = 1,
+    resume: options.Resume = False,
+    json: options.Json = False,
 ) -> None:
     """How many labels to buy: accuracy on TARGET by labels per class, for each strategy."""
     speak_on_stderr()

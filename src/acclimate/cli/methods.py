@@ -2,7 +2,7 @@
 
 import typer
 
-from acclimate.cli.options import Json
+from acclimate.cli import options
 from acclimate.cli.output import tell
 
 _USED = {
@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
     app.command()(methods)
 
 
-def methods(json: Json = False) -> None:
+def methods(json: options.Json = False) -> None:
     """List the methods, with their options and where they come from."""
     from acclimate import methods as deep
     from acclimate.methods import selfsup, shallow, testtime

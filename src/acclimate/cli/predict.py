@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from acclimate.cli.options import Json
+from acclimate.cli import options
 from acclimate.cli.output import columns, pairs, speak_on_stderr, tell
 from acclimate.errors import BadInput
 
@@ -31,7 +31,7 @@ def predict(
     tta: Annotated[
         str | None, typer.Option(help="Average over views of each image: hflip, shift, five_crop, by commas.")
     ] = None,
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """Write class and probabilities, or a number, for every row of INPUT, in its order."""
     speak_on_stderr()

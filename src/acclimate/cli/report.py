@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from acclimate.cli.options import Json
+from acclimate.cli import options
 from acclimate.cli.output import speak_on_stderr, tell
 
 
@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
 
 def report(
     run: Annotated[str, typer.Argument(help="A finished Run.")],
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """Draw a Run's report.html anew."""
     speak_on_stderr()
