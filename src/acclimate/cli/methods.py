@@ -29,7 +29,7 @@ def methods(json: options.Json = False) -> None:
         kind = _USED.get(method["family"], "acclimate adapt --method NAME")
         lines += [f"\n{kind}"] if kind != last else []
         last = kind
-        options = ", ".join(f"{k}={v}" for k, v in method["options"].items())
-        lines.append(f"{method['name']:<{width}}  {method['does']}\n{'':<{width}}  {options or 'no options'}")
+        takes = ", ".join(f"{k}={v}" for k, v in method["options"].items())
+        lines.append(f"{method['name']:<{width}}  {method['does']}\n{'':<{width}}  {takes or 'no options'}")
         lines[-1] += "; learns numbers too" if method["numbers"] else ""
     tell("\n".join(lines).strip(), {"methods": found}, as_json=json)
