@@ -107,6 +107,9 @@ the source for the head:
     acclimate adapt SOURCE TARGET -o RUN --method source_only --backbone timm:resnetv2_101x1_bit.goog_in21k \\
         --precision bf16-mixed --pretrain byol --set pretrain.batch_size=128 --set pretrain.accumulate=32 \\
         --set pretrain.steps=25000 --set pretrain.norm=layer
+
+What it says: at these budgets BYOL is no help to be counted on. From USPS to MNIST a small net gains six points in the
+mean of three seeds, by less than their spread; on cartoons ImageNet's weights lose ten, after 50 steps as after 200.
 """
 
 
