@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from acclimate import data, finetune, methods
+from acclimate import finetune, methods
 from acclimate.climb import settle
-from acclimate.data import Domain, listed
-from acclimate.data.arrays import from_arrays
+from acclimate.data import Domain
 from acclimate.data.budgets import Budget, budgets, draw, with_none
 from acclimate.data.domain import Part
 from acclimate.data.labels import choose_task
@@ -28,6 +27,7 @@ from acclimate.evaluate.predictor import Said, load_model
 from acclimate.phases import train_phase
 from acclimate.plan import AUTO_METHOD, Plan, make_plan
 from acclimate.plan.asked import Asked, check_asked
+from acclimate.plan.given import domain
 from acclimate.recipe import Place
 from acclimate.report.label_curves import finding, render_labels
 from acclimate.run import RunFolder
@@ -160,7 +160,7 @@ def labels(
     check_asked(output, seeds, image_size, devices, resume)
     place = Place(path="", label=label, text=text, image=image, drop=tuple(drop))
     chosen, wanted = _strategies(strategies, method, finetune), budgets(fractions, per_class)
-    here = _read(source, "source", place)
+    here = _source(source, place)
     if choose_task(here, "auto") == "regression":
         raise BadInput(f"{here.name}: labels are counted by class here, and these are numbers; choose another column")
     numbers = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
@@ -216,23 +216,15 @@ def _strategy(name: str, rung: str) -> Strategy:
     return Strategy(f"{method}{plus}{own}", method, rung)
 
 
-def _read(given: Any, name: str, place: Place) -> Domain:
-    if isinstance(given, Domain):
-        return given
-    if isinstance(given, str | Path):
-        if Path(given, "recipe.yaml").is_file():
-            raise BadInput(f"{given}: is a Run, and labels are learnt here beside the source's; give the source itself")
-        columns: Any = {"label": place.label, "text": place.text, "image": place.image, "drop": place.drop}
-        there = data.load(given, **columns, must_have_label=True)
-        listed.require_files(there)
-        return there
-    x, y = given if isinstance(given, tuple) else (given, None)
-    return from_arrays(x, y, name=name)
+def _source(given: Any, place: Place) -> Domain:
+    if isinstance(given, str | Path) and Path(given, "recipe.yaml").is_file():
+        raise BadInput(f"{given}: is a Run, and labels are learnt here beside the source's; give the source itself")
+    return domain(given, "source", place)
 
 
 def _sides(here: Domain, target: Any, score: Any, held_out: float, seed: int, place: Place) -> Sides:
     here.require_source()
-    there = _read(target, "target", place)
+    there = domain(target, "target", place)
     if not 0 < held_out < 1:
         raise BadInput(f"--held-out: {held_out:g} is no share to score on; give a number between 0 and 1")
     if there.labels is None:
@@ -241,7 +233,7 @@ def _sides(here: Domain, target: Any, score: Any, held_out: float, seed: int, pl
     if score is not None:
         if score is target or (isinstance(score, str | Path) and str(score) == str(target)):
             raise BadInput("--score: is the target itself, whose labels are learnt from; leave it out or give another")
-        scored = _read(score, "score", place)
+        scored = domain(score, "score", place)
         scored.codes(here.classes)
         return Sides(there, scored)
     if np.bincount(codes).max() < 2:

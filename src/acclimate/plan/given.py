@@ -26,15 +26,17 @@ def origin(source: Any) -> Run | None:
     return None
 
 
-def domain(given: Any, name: str, place: Place) -> Domain:
-    """A domain, read if it is a path; ``name`` is what it is called where it has none."""
+def domain(given: Any, name: str, place: Place, *, labelled: bool = True) -> Domain:
+    """A domain, read if it is a path; ``name`` is what it is called where it has none.
+
+    Raises:
+        BadInput: It cannot be read, or should be ``labelled`` and has no column of labels.
+    """
     if isinstance(given, Domain):
         return given
     if isinstance(given, str | Path):
-        must = name != "target"
-        there = data.load(
-            given, label=place.label, text=place.text, image=place.image, drop=place.drop, must_have_label=must
-        )
+        columns: Any = {"label": place.label, "text": place.text, "image": place.image, "drop": place.drop}
+        there = data.load(given, **columns, must_have_label=labelled)
         listed.require_files(there)
         return there
     x, y = given if isinstance(given, tuple) else (given, None)
@@ -43,7 +45,7 @@ def domain(given: Any, name: str, place: Place) -> Domain:
 
 def target(given: Any, place: Place) -> Domain:
     """The domain to work on; what labels it has are set aside."""
-    there = domain(given, "target", place)
+    there = domain(given, "target", place, labelled=False)
     if there.labels is not None:
         log.info("%s: its labels are set aside; training does not see them", there.name)
     return there.without_labels()
