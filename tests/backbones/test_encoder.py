@@ -126,6 +126,14 @@ def test_every_method_learns_from_tokens(tiny, name):
         assert sum(losses.values()).isfinite()
 
 
+def test_pretrained_it_moves_at_a_tenth_of_its_head(tiny):
+    shape = shape_of(_built(tiny, _domain(["good", "bad"]))[0])
+    both = (backbones.build(f"encoder:{tiny}", shape, 3, {"pretrained": there}) for there in (True, False))
+    pretrained, fresh = (built.training for built in both)
+    assert pretrained["lr"] * pretrained["head_lr"] == fresh["lr"] == 5e-4
+    assert "head_lr" not in fresh
+
+
 def test_its_layers_are_embeddings_and_each_layer(tiny):
     groups = layer_groups(_built(tiny, _domain(TEXTS))[1].backbone)
     assert [group[0].split(".")[1:4] for group in groups] == [

@@ -82,8 +82,8 @@ def build(
     # of features of length 1 an ordinary rate would hardly move the logits
     scale = Scale(math.sqrt(d) if normalize else 1.0)
     head = nn.Sequential(scale, nn.Linear(d, n_classes))
-    lr = 5e-5 if pretrained else 5e-4
-    training = {"optimizer": "adamw", "lr": lr, "schedule": "cosine", "weight_decay": 1e-2}
+    rates = {"lr": 5e-5, "head_lr": 10.0} if pretrained else {"lr": 5e-4}
+    training = {"optimizer": "adamw", **rates, "schedule": "cosine", "weight_decay": 1e-2}
     return Built(Classifier(encoder, head, n_features=d, n_classes=n_classes), training)
 
 
