@@ -30,7 +30,7 @@ DIGITS = {"pretrain.flip": False, "pretrain.colours": False, "pretrain.crop": 0.
 ROWS = {
     "start": "as it starts",
     "byol": "+ {pretrain} on the target, {steps:,} steps",
-    "larger": "{backbone}, {size} pixels",
+    "larger": "the larger {backbone}{apart}, {size} pixels",
 }
 NAMES = {"accuracy": "accuracy", "log_loss": "log loss", "auc": "AUC", "f1": "F1"}
 
@@ -51,12 +51,12 @@ def task(data: Path, pair: str, most: int) -> Task:
     """``usps-mnist`` and its like, or ``photo-cartoon`` and its like of PACS; of each part ``most`` at the most."""
     here, there = pair.split("-")
     if (data / here / f"{here}.npz").exists():
-        parts = (few(domain, most) for domain in domains(data, here, there))
-        return Task(*parts, 28, DIGITS, "cnn", ("cnn", {"backbone.width": 96, "backbone.d": 512}))
-    source, target = (load(data / "pacs" / f"pacs_{name}_160.zip") for name in (here, there))
-    rows, held = split(target.codes(target.classes), 0.3, 0)
-    parts = (few(domain, most) for domain in (source, target.take(rows), target.take(held)))
-    return Task(*parts, 160, {}, "efficientnet_lite0", ("timm:resnetv2_50x1_bit", {}))
+        source, target, test = (few(domain, most) for domain in domains(data, here, there))
+        return Task(source, target, test, 28, DIGITS, "cnn", ("cnn", {"backbone.width": 96, "backbone.d": 512}))
+    source, whole = (load(data / "pacs" / f"pacs_{name}_160.zip") for name in (here, there))
+    rows, held = split(whole.codes(whole.classes), 0.3, 0)
+    source, target, test = (few(domain, most) for domain in (source, whole.take(rows), whole.take(held)))
+    return Task(source, target, test, 160, {}, "efficientnet_lite0", ("timm:resnetv2_50x1_bit", {}))
 
 
 def few(domain: Domain, most: int) -> Domain:
@@ -72,13 +72,14 @@ def labelled(target: Domain, each: int, seed: int) -> Domain:
 
 def run(pair: Task, row: str, seed: int, args: argparse.Namespace, steps: int, folder: Path) -> dict[str, Any]:
     """Train once and score the last step."""
-    backbone, settings = pair.larger if row == "larger" else (pair.backbone, {})
+    backbone, own = pair.larger if row == "larger" else (pair.backbone, {})
     asked, weights = (args.larger, args.larger_weights) if row == "larger" else (args.backbone, args.weights)
-    settings = {**({} if asked else settings), **pair.settings, "pretrain.steps": steps}
+    own = {} if asked else own
+    settings = {**own, **pair.settings, "pretrain.steps": steps}
     settings |= dict(item.split("=", 1) for item in args.set)
     if row != "byol":
         settings = {k: v for k, v in settings.items() if not k.startswith("pretrain.")}
-    given = {"target_labels": labelled(pair.target, args.labelled, seed)} if args.labelled else {}
+    given: dict[str, Any] = {"target_labels": labelled(pair.target, args.labelled, seed)} if args.labelled else {}
     given |= {"finetune": args.finetune} if args.finetune else {}
     size = (args.larger_size if row == "larger" else args.size) or pair.size
     began = time.perf_counter()
@@ -91,7 +92,8 @@ def run(pair: Task, row: str, seed: int, args: argparse.Namespace, steps: int, f
     seconds = round(time.perf_counter() - began, 1)
     parts = {"": found.scores["target"], **({"tta ": found.scores["target_tta"]} if args.tta else {})}
     scores = {before + metric: part[metric] for before, part in parts.items() for metric in NAMES}
-    return {**scores, "backbone": asked or backbone, "size": size, "seconds": seconds}
+    apart = "".join(f", {name.removeprefix('backbone.')} {value}" for name, value in own.items())
+    return {**scores, "backbone": asked or backbone, "apart": apart, "size": size, "seconds": seconds}
 
 
 HEAD = """# BYOL on the unlabelled target
@@ -127,7 +129,7 @@ def table(results: list[dict[str, Any]]) -> str:
     keys = sorted({(list(ROWS).index(r["row"]), r["steps"]) for r in results})
     for place, steps in keys:
         found = [r for r in results if (list(ROWS).index(r["row"]), r["steps"]) == (place, steps)]
-        name = list(ROWS.values())[place].format(**{"size": 28, **found[0]})
+        name = list(ROWS.values())[place].format(**found[0])
         cells = [spread([r[metric] for r in found]) for metric in metrics]
         minutes = statistics.median(r["seconds"] for r in found) / 60
         lines.append(f"| {name} | {' | '.join(cells)} | {minutes:.1f} |")
