@@ -13,6 +13,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -318,17 +319,20 @@ class Log:
 
     def __init__(self, path: Path):
         self.path = path
-        self.found = [json.loads(text) for text in path.read_text("utf-8").splitlines()] if path.exists() else []
+        self.found: list[dict[str, Any]] = (
+            [json.loads(text) for text in path.read_text("utf-8").splitlines()] if path.exists() else []
+        )
 
     def get(self, what: dict[str, Any], compute: Callable[[], float]) -> dict[str, Any]:
         """The line that says ``what``, computed if there is none."""
         as_read = json.loads(json.dumps(what))
-        for entry in self.found:
-            if as_read.items() <= entry.items():
-                return entry
+        for known in self.found:
+            if as_read.items() <= known.items():
+                return known
         start = time.perf_counter()
         score = compute()
-        entry = as_read | {"accuracy": round(score, 4), "seconds": round(time.perf_counter() - start, 1)}
+        took = round(time.perf_counter() - start, 1)
+        entry: dict[str, Any] = {**as_read, "accuracy": round(score, 4), "seconds": took}
         self.found.append(entry)
         print(text := json.dumps(entry, ensure_ascii=False), flush=True)
         with self.path.open("a", encoding="utf-8") as file:
@@ -339,13 +343,11 @@ class Log:
 def run(row: Row, forms: Forms, pair: tuple[str, str], seeds: int, log: Log) -> None:
     """Choose the row's options for a pair by reverse validation, then score them."""
     which = {"row": row.name, "form": row.form, "pair": " → ".join(pair)}
-    tried = [
-        log.get(
-            which | {"step": "choose", "options": options},
-            lambda options=options: reverse_validation(row, options, *forms.domains(row.form, pair)),
-        )
-        for options in row.candidates()
-    ]
+
+    def judge(options: dict[str, Any]) -> float:
+        return reverse_validation(row, options, *forms.domains(row.form, pair))
+
+    tried = [log.get(which | {"step": "choose", "options": o}, partial(judge, o)) for o in row.candidates()]
     best = max(tried, key=lambda entry: entry["accuracy"])["options"]
 
     def score(seed: int) -> float:
@@ -354,7 +356,7 @@ def run(row: Row, forms: Forms, pair: tuple[str, str], seeds: int, log: Log) -> 
         return float((predict(target.test) == target.truth).mean())
 
     for seed in range(seeds if row.seeds else 1):
-        log.get(which | {"step": "score", "options": best, "seed": seed}, lambda seed=seed: score(seed))
+        log.get(which | {"step": "score", "options": best, "seed": seed}, partial(score, seed))
 
 
 def main() -> None:

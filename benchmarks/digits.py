@@ -234,7 +234,8 @@ def main() -> None:
     kept = args.out.with_suffix(".jsonl")  # a run that is there already is not repeated
     for pair, net in itertools.product(args.tasks, args.net):
         wanted = [m for m in args.methods if m in PAPER] if net == "paper" else args.methods
-        task = Task(args.data, *pair.split("-"), args.size)
+        here, there = pair.split("-")
+        task = Task(args.data, here, there, args.size)
         for seed, method in itertools.product(range(args.seeds), wanted):
             if any((r["task"], r["net"], r["method"], r["seed"]) == (task.name, net, method, seed) for r in read(kept)):
                 continue

@@ -122,7 +122,7 @@ def main() -> None:
             assert said is not None
             rows = draw(said.truth, alpha, n, np.random.default_rng([seed, turn, n, int(10 * alpha)]))
             which = {"seed": seed, "alpha": alpha, "n": n, "draw": turn}
-            new = [which | {"estimator": name} | trial(said, name, rows, 100) for name in ESTIMATORS]
+            new = [{**which, "estimator": name, **trial(said, name, rows, 100)} for name in ESTIMATORS]
             found += new
             with kept.open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(f) + "\n" for f in new)

@@ -46,9 +46,9 @@ def measure(work: Workload, rounds: int, kept: Path) -> None:
         for name in (n for n, lacks in missing.items() if lacks >= max(turn, 1)):
             beside, took = seconds(work, "source_only"), seconds(work, name)
             if turn:  # the first round warms up
-                row = {"net": work.name, "method": name, "ms": 1000 * took / work.steps, "ratio": took / beside}
+                cost = {"ms": round(1000 * took / work.steps, 3), "ratio": round(took / beside, 3)}
                 with kept.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({k: v if isinstance(v, str) else round(v, 3) for k, v in row.items()}) + "\n")
+                    file.write(json.dumps({"net": work.name, "method": name, **cost}) + "\n")
 
 
 def table(results: list[dict[str, Any]], net: str) -> str:

@@ -131,7 +131,9 @@ class Moons:
     def normed(self) -> Classifier:
         """The source-only net with batch norm, which two of the test-time methods work through."""
         built = self.net()
-        built.classifier.backbone.insert(1, nn.BatchNorm1d(built.classifier.n_features))
+        layers = built.classifier.backbone
+        assert isinstance(layers, nn.Sequential)
+        layers.insert(1, nn.BatchNorm1d(built.classifier.n_features))
         return self.train("source_only", built)
 
     @cached_property
@@ -173,10 +175,8 @@ class Moons:
 def picture(moons: Moons, room: str, name: str, after: Found) -> bytes:
     """Source only beside the method: a PNG of few colours."""
     with mpl.rc_context({"font.family": "DejaVu Sans", "font.size": 11}):
-        figure = Figure(
-            figsize=(4 if name == "source_only" else 8, 3.3), dpi=100, layout="constrained", facecolor="white"
-        )
-        figure.get_layout_engine().set(h_pad=0.08, w_pad=0.06)
+        figure = Figure(figsize=(4 if name == "source_only" else 8, 3.3), dpi=100, facecolor="white")
+        figure.set_layout_engine("constrained", h_pad=0.08, w_pad=0.06)
         panels = {"source only": moons.before(room)} | ({} if name == "source_only" else {name: after})
         for place, (title, found) in zip(
             figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
@@ -189,6 +189,11 @@ def picture(moons: Moons, room: str, name: str, after: Found) -> bytes:
     return small.getvalue()
 
 
+def dots(place: Axes, points: Points, size: float, colour: Any) -> None:
+    across, up = points.T
+    place.scatter(across, up, s=size, color=colour, linewidths=0)
+
+
 def draw(place: Axes, moons: Moons, found: Found) -> None:
     """How the plane is parted; the source in its classes' colours, the target black or in those of the answers."""
     across, up = np.meshgrid(np.linspace(-3.6, 3.6, 288), np.linspace(-2.8, 2.8, 224))
@@ -196,10 +201,10 @@ def draw(place: Axes, moons: Moons, found: Found) -> None:
     place.contourf(across, up, regions, levels=[-0.5, 0.5, 1.5], colors=TINTS)
     place.contour(across, up, regions, levels=[0.5], colors="#555555", linewidths=0.8)
     if found.answers is None:
-        place.scatter(*moons.x.T, s=9, color=np.array(COLOURS)[moons.y], linewidths=0)
-        place.scatter(*moons.target.T, s=5, color="#111111", linewidths=0)
+        dots(place, moons.x, 9, np.array(COLOURS)[moons.y])
+        dots(place, moons.target, 5, "#111111")
     else:
-        place.scatter(*moons.stream[:300].T, s=9, color=np.array(COLOURS)[found.answers[:300]], linewidths=0)
+        dots(place, moons.stream[:300], 9, np.array(COLOURS)[found.answers[:300]])
     place.set(aspect="equal", xticks=[], yticks=[])
 
 

@@ -28,7 +28,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from acclimate import backbones, methods
-from acclimate.data.inputs import ArrayImageInputs, DenseInputs, Inputs, SparseInputs
+from acclimate.data.inputs import ArrayImageInputs, DenseInputs, Index, Inputs, SparseInputs
 from acclimate.recipe import Training
 from acclimate.run import RunFolder
 from acclimate.training import Job, train
@@ -45,7 +45,8 @@ class Net(nn.Module):
         self.hidden, self.head = hidden, head
 
     def forward(self, x: torch.Tensor, sample_weight: object = None) -> torch.Tensor:
-        return self.head(self.hidden(x))
+        logits: torch.Tensor = self.head(self.hidden(x))
+        return logits
 
 
 class Domains(nn.Module):
@@ -57,8 +58,9 @@ class Domains(nn.Module):
 
     def forward(self, x: torch.Tensor, sample_weight: object = None) -> torch.Tensor:
         if x.requires_grad:
-            x.register_hook(lambda grad: -grad)
-        return self.net(x).squeeze(-1)
+            x.register_hook(lambda grad: -grad)  # type: ignore[no-untyped-call]
+        logits: torch.Tensor = self.net(x)
+        return logits.squeeze(-1)
 
 
 class Workload:
@@ -121,7 +123,7 @@ class Workload:
             rows = order[i : i + 2 * BATCH]
             loss = cross_entropy(net(self.xs[rows]), self.ys[rows])
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
 
     def ours(self, method: str, **options: Any) -> None:
@@ -139,7 +141,7 @@ class Workload:
                     source=self.source,
                     labels=self.labels,
                     target=self.target,
-                    validation=DenseOrFirst(self.source, 256),
+                    validation=First(self.source, 256),
                     validation_labels=self.labels[:256],
                 )
             )
@@ -170,7 +172,7 @@ class Workload:
         model.fit(x, y, sample_domain=np.repeat([1, -2], n))
 
 
-class DenseOrFirst:
+class First:
     """The first rows of others: a validation split that costs little."""
 
     in_memory = True
@@ -181,8 +183,11 @@ class DenseOrFirst:
     def __len__(self) -> int:
         return self.n
 
-    def batch(self, index: np.ndarray) -> torch.Tensor:
+    def batch(self, index: Index) -> torch.Tensor:
         return self.inputs.batch(index)
+
+    def digest(self) -> str:
+        return f"{self.n} of {self.inputs.digest()}"
 
 
 def measure(work: Workload, repeats: int, *, peers: bool) -> dict[str, list[float]]:

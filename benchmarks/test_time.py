@@ -138,8 +138,10 @@ def main() -> None:
         source, target, test = domains(args.data, *names)
         with tempfile.TemporaryDirectory() as folder:
             run = source_only(source, target.without_labels(), seed, args.steps, Path(folder))
+            model = run.model("source_only")
+            assert isinstance(model, Classifier)
             inputs, truth = run.preprocess.inputs(test), test.codes(run.recipe.classes)
-            new = [{"pair": pair, "seed": seed, **f} for f in compare(run.model("source_only"), inputs, truth, seed)]
+            new = [{"pair": pair, "seed": seed, **f} for f in compare(model, inputs, truth, seed)]
         new[0]["seconds"] = round(time.perf_counter() - start, 1)
         found += new
         lines = [json.dumps(f, ensure_ascii=False) + "\n" for f in new]

@@ -31,7 +31,7 @@ class TestTime(nn.Module):
 
     __test__ = False  # pytest takes the name for a test's
 
-    def __init__(self, model: Classifier, *, most_changed: float):
+    def __init__(self, model: Classifier, *, most_changed: float = 0.1):
         super().__init__()
         if not 0 <= most_changed <= 1:
             raise BadInput(f"most_changed={most_changed} is no share of a batch; give one from 0 to 1")
