@@ -49,13 +49,18 @@ def _alone(part: dict[str, Any]) -> str:
 
 
 def _change(where: str, before: dict[str, Any], after: dict[str, Any]) -> str:
-    """What the method does there, e.g. ``raises accuracy on … from … to …``."""
-    name = "mae" if "mae" in after else "accuracy"
-    gain = after[name] - before[name]
-    verb = "raises" if gain > 0 else "lowers" if gain < 0 else "leaves"
-    if name == "accuracy":
-        return f"{verb} accuracy on {where} from {before[name]:.1%} to {after[name]:.1%}"
-    return (
-        f"{verb} the mean absolute error on {where} from {amount(before['mae'])} to {amount(after['mae'])} "
-        f"(RMSE {amount(before['rmse'])} to {amount(after['rmse'])})"
-    )
+    """What the method does there, e.g. ``raises accuracy on … from … to …``; what looks the same is left as it is."""
+    if "mae" not in after:
+        was, now = f"{before['accuracy']:.1%}", f"{after['accuracy']:.1%}"
+        if was == now:
+            return f"leaves accuracy on {where} at {now}"
+        return f"{_verb(before['accuracy'], after['accuracy'])} accuracy on {where} from {was} to {now}"
+    was, now = amount(before["mae"]), amount(after["mae"])
+    change = f"{_verb(before['mae'], after['mae'])} the mean absolute error on {where} from {was} to {now}"
+    if was == now:
+        change = f"leaves the mean absolute error on {where} at {now}"
+    return f"{change} (RMSE {amount(before['rmse'])} to {amount(after['rmse'])})"
+
+
+def _verb(before: float, after: float) -> str:
+    return "raises" if after > before else "lowers"
