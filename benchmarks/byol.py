@@ -110,8 +110,9 @@ the source for the head:
         --precision bf16-mixed --pretrain byol --set pretrain.batch_size=128 --set pretrain.accumulate=32 \\
         --set pretrain.steps=25000 --set pretrain.norm=layer
 
-What it says: at these budgets BYOL is no help to be counted on. From USPS to MNIST a small net gains six points in the
-mean of three seeds, by less than their spread; on cartoons ImageNet's weights lose ten, after 50 steps as after 200.
+What it says: BYOL wants many steps. From USPS to MNIST a small net from nothing is no better after 50 and 200 of them;
+after 3 200 it is on each of the three seeds, by 8 to 20 points, and surer of what is right (log loss 1.25 for 1.77). On
+cartoons ImageNet's weights lose ten points, after 50 steps as after 200; more were not tried there.
 """
 
 
