@@ -1,4 +1,5 @@
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -139,6 +140,14 @@ def test_predictions_replace_older_ones_whole(acclimate, finished_run, new_rows,
 def _adapt(acclimate, tmp_path: Path, *more: object):
     source = samples.arrays(tmp_path / "a.npz")
     return acclimate("adapt", source, source, "-o", tmp_path / "run", "--method", "source_only", "--steps", 2, *more)
+
+
+def test_what_lightning_tells_of_each_training_is_kept_back(acclimate, tmp_path, caplog):
+    lightnings = logging.getLogger("lightning_fabric.utilities.rank_zero")
+    lightnings.addHandler(caplog.handler)
+    assert _adapt(acclimate, tmp_path, "--precision", "bf16-mixed").code == 0
+    lightnings.removeHandler(caplog.handler)
+    assert "Precision" not in caplog.text
 
 
 @pytest.fixture

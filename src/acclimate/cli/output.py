@@ -29,6 +29,8 @@ def speak_on_stderr() -> None:
         logger.addHandler(_OnStderr())
         logger.setLevel(logging.INFO)
         logging.getLogger("PIL").setLevel(logging.CRITICAL)  # our own line says which image is damaged
+        # it tells the precision, which was asked for, at each training
+        logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
 
 
 def columns(text: str | None) -> tuple[str, ...]:
