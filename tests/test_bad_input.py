@@ -405,6 +405,7 @@ OPTIONS = {
     "shallow method's option": Bad(f"{NPZ} --method coral --set reg=much", "method coral: option reg='much'"),
     "shallow method of images": Bad(f"{IMAGES} --method coral", "and these are images"),
     "linear model for a network's method": Bad(f"{NPZ} --backbone linear", "method mcc trains a network"),
+    "linear model on several processes": Bad(f"{NPZ} --method coral --devices 2", "coral fits a linear model"),
     "linear model's option": Bad(f"{NPZ} --method coral --set backbone.c=1", "backbone linear has no option 'c'"),
     "option unknown": Bad(f"{NPZ} --method mcc --set wieght=1", "no option 'wieght'; did you mean weight?"),
     "no width": Bad(f"{NPZ} --set backbone.hidden=0", "option hidden=0 does not fit; Input should be greater"),

@@ -112,6 +112,7 @@ def adapt(
         method=method, pretrain=pretrain, finetune=finetune, backbone=backbone, steps=steps, seeds=seeds, label=label,
         text=text, image=image, drop=drop, task=task, settings=settings, weights=weights, image_size=image_size,
         precision=precision, augment=augment, score=score, positive=positive, tta=tta, target_labels=target_labels,
+        devices=devices,
     )  # fmt: skip
     plan = make_plan(source, target, asked)
     with tempfile.TemporaryDirectory(prefix="acclimate-") as trials:

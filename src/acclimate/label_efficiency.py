@@ -171,6 +171,7 @@ def labels(
         Asked, backbone=backbone, steps=steps, seeds=numbers, task="classification", weights=weights,
         image_size=image_size, precision=precision, augment=augment, score=sides.scored, target_labels=sides.pool,
         pretrain=pretrain, positive=positive, tta=tta, label=label, text=text, image=image, drop=drop,
+        devices=devices,
     )  # fmt: skip
     how: Any = {"devices": devices, "show": show}
     begun = _begun_strategies(output)

@@ -37,6 +37,7 @@ class Asked:
     positive: Sequence[str] = ()
     tta: Sequence[str] = ()
     target_labels: Any = None
+    devices: int = 1
 
 
 def check_asked(

@@ -110,6 +110,7 @@ def _of_linear(method: str, asked: Asked) -> tuple[Settings, Options, Training]:
     parsed = _settings(asked)
     options = check_options(f"method {method}", parsed.options, _options(method))
     told = {"--steps": asked.steps, "--precision": asked.precision, "--weights": asked.weights}
+    told |= {"--devices": asked.devices if asked.devices > 1 else None}
     told |= {f"train.{key}": True for key in parsed.train if key != "validation"}
     told |= {"--augment": asked.augment} | {f"augment.{key}": True for key in parsed.augment}
     for name, value in told.items():
