@@ -1,5 +1,6 @@
 """What a Run found, in one sentence."""
 
+from collections.abc import Callable
 from typing import Any
 
 from acclimate.run import RunFolder
@@ -49,18 +50,16 @@ def _alone(part: dict[str, Any]) -> str:
 
 
 def _change(where: str, before: dict[str, Any], after: dict[str, Any]) -> str:
-    """What the method does there, e.g. ``raises accuracy on … from … to …``; what looks the same is left as it is."""
+    """What the method does there, e.g. ``raises accuracy on … from … to …``."""
     if "mae" not in after:
-        was, now = f"{before['accuracy']:.1%}", f"{after['accuracy']:.1%}"
-        if was == now:
-            return f"leaves accuracy on {where} at {now}"
-        return f"{_verb(before['accuracy'], after['accuracy'])} accuracy on {where} from {was} to {now}"
-    was, now = amount(before["mae"]), amount(after["mae"])
-    change = f"{_verb(before['mae'], after['mae'])} the mean absolute error on {where} from {was} to {now}"
-    if was == now:
-        change = f"leaves the mean absolute error on {where} at {now}"
+        return _moves(f"accuracy on {where}", before["accuracy"], after["accuracy"], "{:.1%}".format)
+    change = _moves(f"the mean absolute error on {where}", before["mae"], after["mae"], amount)
     return f"{change} (RMSE {amount(before['rmse'])} to {amount(after['rmse'])})"
 
 
-def _verb(before: float, after: float) -> str:
-    return "raises" if after > before else "lowers"
+def _moves(what: str, before: float, after: float, told: Callable[[float], str]) -> str:
+    """Whether it rises or falls; what looks the same when told is left as it is."""
+    was, now = told(before), told(after)
+    if was == now:
+        return f"leaves {what} at {now}"
+    return f"{'raises' if after > before else 'lowers'} {what} from {was} to {now}"
