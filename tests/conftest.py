@@ -1,5 +1,6 @@
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -100,3 +101,13 @@ def skada():
         import skada
 
         yield skada
+
+
+@pytest.fixture(scope="session")
+def lightly():
+    """lightly's losses and schedules, the oracle; its own import is not ours to keep free of warnings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import lightly.loss
+        import lightly.utils.scheduler
+    return lightly
