@@ -20,7 +20,7 @@ from acclimate.methods import selfsup
 from acclimate.nn import Classifier, Normalize
 from acclimate.recipe import Training
 from acclimate.run import RunFolder
-from acclimate.training import Job, estimate_statistics, train
+from acclimate.training import Job, _tell_if_slow, estimate_statistics, train
 
 
 def job(folder, name="dann", *, dropout=0.3, batch_norm=True, apart=True, **settings):
@@ -180,6 +180,16 @@ def test_a_resumed_pretraining_is_the_same_to_the_bit_and_so_is_its_teacher(tmp_
     torch.testing.assert_close(resumed, straight, rtol=0, atol=0)
     log = [list(RunFolder(tmp_path / n).losses()) for n in ("resumed", "straight")]
     assert log[0] == log[1]  # a teacher that differs would show in the losses of the next step
+
+
+@pytest.mark.parametrize(("precision", "told"), [("bf16-mixed", 1), ("32-true", 0)])
+def test_a_cpu_without_instructions_of_16_bits_is_told_of_once(tmp_path, monkeypatch, caplog, precision, told):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    _tell_if_slow.cache_clear()
+    for place in ("one", "two"):
+        train(job(tmp_path / place, precision=precision, steps=1))
+    assert caplog.text.count("no instructions") == told
 
 
 def test_a_resumed_step_of_several_batches_is_the_same_to_the_bit(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import logging
 import math
 import multiprocessing
 import os
@@ -9,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ from acclimate.recipe import Augmentation, Training
 from acclimate.run import RunFolder
 from acclimate.types import Outputs
 from acclimate.views import Share
+
+log = logging.getLogger("acclimate")
 
 STREAM_OF_TARGET_LABELS = 100
 """Of random numbers, far from those of the other two domains."""
@@ -109,12 +112,21 @@ def train(job: Job) -> None:
         strategy=several if world > 1 else "auto",
         precision=job.training.precision,
     )
+    if not torch.cuda.is_available():
+        _tell_if_slow(job.training.precision)
     if fabric.is_global_zero:
         job.run.sweep()
     try:
         fabric.launch(partial(_train, job=job))
     except ProcessRaisedException as error:
         raise _as_raised(error) from error
+
+
+@cache  # once for all trainings
+def _tell_if_slow(precision: str) -> None:
+    """A precision of 16 bits that a CPU has no instructions for."""
+    if "16" in precision and torch.backends.cpu.get_cpu_capability() == "AVX2":
+        log.warning("--precision %s: this CPU has no instructions for it and may take 30 times as long", precision)
 
 
 def _some_wait(job: Job) -> bool:
