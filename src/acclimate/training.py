@@ -126,7 +126,7 @@ def train(job: Job) -> None:
 def _tell_if_slow(precision: str) -> None:
     """A precision of 16 bits that a CPU has no instructions for."""
     if "16" in precision and torch.backends.cpu.get_cpu_capability() == "AVX2":
-        log.warning("--precision %s: this CPU has no instructions for it and may take 30 times as long", precision)
+        log.warning("--precision %s: this CPU has no instructions for it and takes many times as long", precision)
 
 
 def _some_wait(job: Job) -> bool:
