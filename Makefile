@@ -35,5 +35,5 @@ clean:
 
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(UV) || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --constraint constraints.txt uv; }
-	$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable . --group dev
+	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable . --group dev
 	touch $@
