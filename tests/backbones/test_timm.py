@@ -1,6 +1,10 @@
+import logging
+import time
+
 import pytest
 import timm
 import torch
+from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from acclimate import backbones
@@ -66,3 +70,27 @@ def test_features_are_as_many_as_come_out():
 def test_weights_of_an_unknown_tag_are_told():
     with pytest.raises(BadInput, match=r"no such weights; did you mean resnet18\.a1_in1k"):
         backbones.wants("timm:resnet18.a1_in2k", "images", {})
+
+
+def test_weights_of_the_hub_come_from_its_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    repository = tmp_path / "models--timm--test_resnet.r160_in1k"
+    for folder in ("snapshots/0123", "refs"):
+        (repository / folder).mkdir(parents=True)
+    (repository / "refs/main").write_text("0123", "utf-8")
+    published = timm.create_model("test_resnet.r160_in1k")
+    save_file(published.state_dict(), repository / "snapshots/0123/model.safetensors")
+    model = backbones.build("timm:test_resnet.r160_in1k", IMAGES, 2, {}).classifier
+    assert torch.equal(model.backbone.conv1[0].weight, published.conv1[0].weight)
+
+
+def test_a_hub_out_of_reach_is_told_by_us_alone(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:9/{repo_id}{revision}{filename}")
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    logging.getLogger("huggingface_hub").addHandler(caplog.handler)
+    with pytest.raises(BadInput, match="its weights cannot be had from the hub"):
+        backbones.build("timm:test_resnet.r160_in1k", IMAGES, 2, {})
+    logging.getLogger("huggingface_hub").removeHandler(caplog.handler)
+    assert not caplog.records

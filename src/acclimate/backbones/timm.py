@@ -1,6 +1,9 @@
 """Any model of timm, its weights from the hub or from a local file."""
 
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -66,8 +69,10 @@ def build(
     import timm
 
     wants(model=model)
+    fetched = pretrained and not weights
     try:
-        net: Any = timm.create_model(model, pretrained=pretrained and not weights, num_classes=0, drop_rate=dropout)
+        with _silent_hub():
+            net: Any = timm.create_model(model, pretrained=fetched, num_classes=0, drop_rate=dropout)
     except (OSError, RuntimeError, ValueError) as error:
         raise BadInput(
             f"backbone timm:{model}: its weights cannot be had from the hub ({type(error).__name__}); "
@@ -79,6 +84,18 @@ def build(
     scale = [255.0 * v for v in config["mean"]], [255.0 * v for v in config["std"]]
     from_weights = bool(pretrained or weights)
     return with_head(net, n_classes, Normalize(*(scale if from_weights else (shape.mean, shape.std))), from_weights)
+
+
+@contextmanager
+def _silent_hub() -> Iterator[None]:
+    """The hub's client says nothing of its failures, a dozen lines; they come as an error too, told in one."""
+    client = logging.getLogger("huggingface_hub")
+    usual = client.level
+    client.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        client.setLevel(usual)
 
 
 def with_head(net: Any, n_classes: int, normalize: Normalize, from_weights: bool) -> Built:
