@@ -157,6 +157,7 @@ OUT = "-o out/run"
 LABELS = "labels source.npz target.npz -o new/labels"
 NPZ = f"adapt source.npz target.npz {OUT}"
 IMAGES = f"adapt images images {OUT}"
+TABLE = f"adapt table.csv table.csv {OUT} --label sick"
 TABLES = f"adapt table.csv other.csv {OUT} --label sick"
 
 PATHS = {
@@ -435,7 +436,13 @@ OPTIONS = {
         "bare.npz: has no labels",
         lambda: np.savez("bare.npz", x=np.zeros((4, 4))),
     ),
+    "scored on the source": Bad(f"{NPZ} --score source.npz", "--score: is the source itself, whose labels are learnt"),
+    "scored on labels learnt from": Bad(
+        f"{NPZ} --target-labels target.npz --score ./target.npz", "--score: is the labelled target itself"
+    ),
     "curves scored on what is learnt": Bad(f"{LABELS} --score target.npz", "--score: is the target itself"),
+    "curves scored on the source": Bad(f"{LABELS} --score source.npz", "--score: is the source itself"),
+    "curves of one domain": Bad("labels source.npz source.npz -o new/labels", "the target is the source itself"),
     "curves from a Run": Bad("labels run target.npz -o new/labels", "run: is a Run, and labels are", lambda: _run()()),
     "augmentation unknown": Bad(f"{IMAGES} --augment trivail", "augment.source='trivail' does not fit; Input should"),
     "augmentation of no domain": Bad(f"{NPZ} --set augment.sorce=noise", "no setting 'sorce'; did you mean source?"),
@@ -454,10 +461,16 @@ OPTIONS = {
     "numbers balanced": Bad(f"{NPZ} --task regression --set train.balance=sampler", "train.balance: is for classes"),
     "positive unknown": Bad(f"{NPZ} --positive 7", "--positive: '7' is no class of the source"),
     "positive all": Bad(f"{NPZ} --positive 0,1", "--positive: names all classes"),
-    "view unknown": Bad(f"{IMAGES} --tta hflop --score images", "--tta: no view 'hflop'; did you mean hflip?"),
+    "view unknown": Bad(
+        f"{IMAGES} --tta hflop --score other",
+        "--tta: no view 'hflop'; did you mean hflip?",
+        _images("other", ("cat", "dog")),
+    ),
     "views of vectors": Bad(f"{NPZ} --tta hflip --score target.npz", "--tta hflip: is for images, and these are not"),
     "views of text": Bad(
-        f"adapt table.csv table.csv {OUT} --label sick --text town --tta hflip --score table.csv", "is for images"
+        f"{TABLE} --text town --tta hflip --score other.csv",
+        "is for images",
+        lambda: samples.rows().write_csv("other.csv"),
     ),
     "views without score": Bad(f"{IMAGES} --tta hflip", "--tta: is for scores on a labelled target"),
     "score without labels": Bad(
@@ -465,7 +478,6 @@ OPTIONS = {
     ),
 }
 
-TABLE = f"adapt table.csv table.csv {OUT} --label sick"
 TEXTS = f"{TABLE} --text town"
 BACKBONES = {
     "backbone unknown": Bad(f"{NPZ} --backbone mlpp", "no backbone 'mlpp'; did you mean mlp?"),

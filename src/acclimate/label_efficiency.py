@@ -26,7 +26,7 @@ from acclimate.evaluate.metrics import all_scores, mean_over_seeds
 from acclimate.evaluate.predictor import Said, load_model
 from acclimate.phases import train_phase
 from acclimate.plan import AUTO_METHOD, Plan, make_plan
-from acclimate.plan.asked import Asked, check_asked
+from acclimate.plan.asked import Asked, check_asked, check_unseen, is_same
 from acclimate.plan.given import domain
 from acclimate.recipe import Place
 from acclimate.report.label_curves import finding, render_labels
@@ -158,6 +158,7 @@ def labels(
         BadInput: Something only the caller can mend, e.g. more labels are asked for than there are.
     """
     check_asked(output, seeds, image_size, devices, resume)
+    _check_apart(source, target, score)
     place = Place(path="", label=label, text=text, image=image, drop=tuple(drop))
     chosen, wanted = _strategies(strategies, method, finetune), budgets(fractions, per_class)
     here = _source(source, place)
@@ -223,6 +224,14 @@ def _source(given: Any, place: Place) -> Domain:
     return domain(given, "source", place)
 
 
+def _check_apart(source: Any, target: Any, score: Any) -> None:
+    """Refuse what would be scored on and learnt from at once."""
+    if is_same(source, target):
+        raise BadInput("the target is the source itself, all of whose labels are learnt from; give two domains")
+    check_unseen(score, source, "the source itself")
+    check_unseen(score, target, "the target itself")
+
+
 def _sides(here: Domain, target: Any, score: Any, held_out: float, seed: int, place: Place) -> Sides:
     here.require_source()
     there = domain(target, "target", place)
@@ -232,8 +241,6 @@ def _sides(here: Domain, target: Any, score: Any, held_out: float, seed: int, pl
         raise BadInput(f"{there.name}: has no labels, and labels are drawn from the target; give a labelled one")
     codes = there.codes(here.classes)
     if score is not None:
-        if score is target or (isinstance(score, str | Path) and str(score) == str(target)):
-            raise BadInput("--score: is the target itself, whose labels are learnt from; leave it out or give another")
         scored = domain(score, "score", place)
         scored.codes(here.classes)
         return Sides(there, scored)

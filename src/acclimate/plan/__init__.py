@@ -12,7 +12,7 @@ from acclimate.errors import BadInput
 from acclimate.evaluate import metrics, tta
 from acclimate.evaluate.predictor import Run, shape_of
 from acclimate.plan import given
-from acclimate.plan.asked import Asked, check_share, check_source_free, check_task, seeds_of
+from acclimate.plan.asked import Asked, check_share, check_source_free, check_task, check_unseen, seeds_of
 from acclimate.plan.base import Plan, no_examples
 from acclimate.plan.decided import (
     AUTO_METHOD,
@@ -49,6 +49,8 @@ def make_plan(source: Any, target: Any, asked: Asked) -> Plan:
 
 
 def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
+    check_unseen(asked.score, source, "the source itself")
+    check_unseen(asked.score, asked.target_labels, "the labelled target itself")
     place = Place(path="", label=asked.label, text=asked.text, image=asked.image, drop=tuple(asked.drop))
     here = given.domain(source, "source", place)
     task = choose_task(here, asked.task)

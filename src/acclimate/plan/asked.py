@@ -64,6 +64,19 @@ def check_asked(
         raise BadInput(f"devices: {devices} is too few; at least one is needed")
 
 
+def is_same(given: Any, other: Any) -> bool:
+    """Whether two domains are one, as far as what was given tells: the same path, or the same object."""
+    if isinstance(given, str | Path) and isinstance(other, str | Path):
+        return Path(given) == Path(other)
+    return given is not None and given is other
+
+
+def check_unseen(scored: Any, learnt: Any, what: str) -> None:
+    """Refuse to score on the very examples whose labels are learnt from."""
+    if is_same(scored, learnt):
+        raise BadInput(f"--score: is {what}, whose labels are learnt from; leave it out or give another")
+
+
 def check_name(method: str) -> None:
     """Refuse a method that there is not, or that adapts nothing by itself."""
     if method in selfsup.names():
