@@ -373,7 +373,8 @@ TOGETHER = {
     "image and text augmented": Bad(f"{BOTH} --augment noise", "augment.source=noise: text", _catalogue()),
     "image and text pretrained": Bad(f"{BOTH} --pretrain byol", "learns from views of images alone", _catalogue()),
     "image and text and tta": Bad(
-        f"{BOTH} --tta hflip --score shop/items.csv", "--tta hflip: is for images, and these are not", _catalogue()
+        f"{BOTH} --tta hflip --score new/items.csv", "--tta hflip: is for images, and these are not",
+        lambda: [samples.catalogue(Path(folder)) for folder in ("shop", "new")],
     ),
     "image and text by a linear model": Bad(f"{BOTH} --method coral", "and these are images", _catalogue()),
     "image and text by one backbone": Bad(f"{BOTH} --backbone cnn", "backbone cnn: is for images", _catalogue()),

@@ -41,7 +41,8 @@ def test_a_price_is_learnt_and_told_in_its_own_unit(tables, tmp_path):
 
 @pytest.mark.parametrize("method", CAN)
 def test_every_method_that_can_leaves_a_run(method, tables, tmp_path):
-    labels = {"target_labels": tables[1]} if method == "supervised" else {}
+    labelled = samples.prices(tmp_path / "labelled.csv", seed=2)
+    labels = {"target_labels": labelled} if method == "supervised" else {}
     run = adapted(tables, tmp_path, method=method, seeds=2, **labels)
     assert set(run.scores["target"]) == {"mae", "rmse", "r2", "mae_sd", "rmse_sd", "r2_sd"}
     assert run.scores["kept"] in {"adapted", "source_only"}
@@ -50,9 +51,9 @@ def test_every_method_that_can_leaves_a_run(method, tables, tmp_path):
 
 
 def test_training_on_the_targets_labels_reads_them(tables, tmp_path):
-    far = samples.prices(tmp_path / "far.csv", n=150, shift=5, seed=2)
+    far, labelled = (samples.prices(tmp_path / f"{seed}.csv", n=150, shift=5, seed=seed) for seed in (2, 3))
     more = {"steps": 400, "settings": {"train.lr": 0.01}}
-    run = adapted((tables[0], far), tmp_path, method="supervised", target_labels=far, **more)
+    run = adapted((tables[0], far), tmp_path, method="supervised", target_labels=labelled, **more)
     assert run.scores["target"]["mae"] < 0.5 * run.scores["source_only"]["target"]["mae"]
 
 
