@@ -89,8 +89,7 @@ def test_a_hub_out_of_reach_is_told_by_us_alone(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:9/{repo_id}{revision}{filename}")
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    logging.getLogger("huggingface_hub").addHandler(caplog.handler)
+    monkeypatch.setattr(logging.getLogger("huggingface_hub"), "handlers", [caplog.handler])
     with pytest.raises(BadInput, match="its weights cannot be had from the hub"):
         backbones.build("timm:test_resnet.r160_in1k", IMAGES, 2, {})
-    logging.getLogger("huggingface_hub").removeHandler(caplog.handler)
     assert not caplog.records

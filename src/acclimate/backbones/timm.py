@@ -88,7 +88,7 @@ def build(
 
 @contextmanager
 def _silent_hub() -> Iterator[None]:
-    """The hub's client says nothing of its failures, a dozen lines; they come as an error too, told in one."""
+    """Keep the hub's client from a dozen lines on its failures; they come as an error too, and are told in one."""
     client = logging.getLogger("huggingface_hub")
     usual = client.level
     client.setLevel(logging.CRITICAL)
