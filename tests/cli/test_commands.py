@@ -45,6 +45,13 @@ def test_no_arguments_show_the_help(acclimate):
     assert told.out.startswith("Usage: acclimate")
 
 
+def test_the_package_runs_as_a_module():
+    asked = [sys.executable, "-m", "acclimate", "predict"]
+    told = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert told.returncode == 2
+    assert told.stderr.startswith("acclimate: missing argument")
+
+
 @pytest.mark.parametrize("command", ["adapt", "labels", "predict", "evaluate", "methods", "report", "demo"])
 def test_every_command_explains_itself(acclimate, command):
     told = acclimate(command, "--help")
