@@ -80,7 +80,7 @@ def adapt(
         steps: Optimizer steps.
         seeds: How many, or which.
         label: Column of a table with the classes, or the numbers to predict.
-        text: Column of a table with the text to learn from.
+        text: Column of a table with the text to learn from, or several by commas.
         image: Column of a table with paths of the images to learn from, which begin at the table's folder; with
             ``text`` one model learns from both.
         drop: Columns of a table to leave out.

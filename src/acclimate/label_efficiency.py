@@ -142,7 +142,7 @@ def labels(
         steps: Optimizer steps, of every training.
         seeds: How many, or which.
         label: Column of a table with the classes.
-        text: Column of a table with the text to learn from.
+        text: Column of a table with the text to learn from, or several by commas.
         image: Column of a table with paths of the images to learn from.
         drop: Columns of a table to leave out.
         settings: Options by dotted name; each goes to the strategies that have it.

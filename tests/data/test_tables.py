@@ -66,6 +66,17 @@ def test_a_text_column_is_text(table):
     assert (domain.kind, domain.examples[:2]) == ("text", ["Linz", "Graz"])
 
 
+def test_text_of_several_columns_has_a_line_for_each_as_they_are_asked_for(tmp_path):
+    path = samples.table(tmp_path / "a.csv", title=["Fine", None, *["-"] * 10])
+    assert _load(path, text="title, town").examples[:2] == ["Fine\nLinz", "Graz"]
+    assert _load(path, text="town,title").examples[:2] == ["Linz\nFine", "Graz"]
+
+
+def test_a_text_column_may_have_a_comma_in_its_name(tmp_path):
+    path = samples.table(tmp_path / "a.csv", **{"age,town": ["x"] * 12})
+    assert _load(path, text="age,town").examples[0] == "x"
+
+
 @pytest.mark.parametrize(
     ("label", "classes"),
     [([10, 9, 2] * 4, ("2", "9", "10")), ([1.0, 0.0] * 6, ("0", "1")), ([True, False] * 6, ("false", "true"))],

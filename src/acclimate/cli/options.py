@@ -18,7 +18,7 @@ Steps = Annotated[int | None, typer.Option(help="Optimizer steps of a training."
 Seeds = Annotated[int, typer.Option(help="How many seeds to train.")]
 Method = Annotated[str, typer.Option(help="auto, or one of `acclimate methods`.")]
 Label = Annotated[str | None, typer.Option(help="Column of a table with classes, or numbers to predict.")]
-Text = Annotated[str | None, typer.Option(help="Column with the text to learn from.")]
+Text = Annotated[str | None, typer.Option(help="Column with the text to learn from, or several by commas.")]
 Image = Annotated[str | None, typer.Option(help="Column with paths of the images to learn from, beside the table.")]
 Drop = Annotated[str | None, typer.Option(help="Columns of a table to leave out, by commas.")]
 Augment = Annotated[str | None, typer.Option(help="In training, of both domains: none, flip_crop, trivial or noise.")]

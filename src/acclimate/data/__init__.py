@@ -25,7 +25,8 @@ def load(
         path: A folder or ``.zip`` of images, an ``.npz``, or a ``.csv``, ``.csv.gz`` or ``.parquet`` table.
         part: A sub-folder; the ``train`` of ``x_train``; or ``column=value`` of a table.
         label: The column of a table that has the classes, or the numbers to predict.
-        text: The column of a table that has the text to learn from.
+        text: The column of a table that has the text to learn from, or several by commas, read as one text with a
+            line for each.
         image: The column of a table that has the paths of images, which begin at the table's folder. What holds
             images by itself has no columns, so that label and image are passed over there.
         drop: Columns of a table to leave out.

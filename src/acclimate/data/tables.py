@@ -1,6 +1,6 @@
-"""Tables: CSV and Parquet, their columns as features, one of them as text, or one as paths of images."""
+"""Tables: CSV and Parquet, their columns as features, some of them as text, or one as paths of images."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -20,7 +20,7 @@ Holds = Literal["numbers", "dates", "text", "nothing"]
 
 
 class Columns(NamedTuple):
-    """What the columns of a table are for."""
+    """What the columns of a table are for; of text there may be several, by commas."""
 
     label: str | None = None
     text: str | None = None
@@ -37,9 +37,10 @@ def from_table(path: Path, part: str | None, *, name: str, columns: Columns) -> 
     if frame.height == 0:
         raise BadInput(f"{name}: has no rows below its header; give a table with examples")
     label, text, image, drop, must_have_label = columns
-    _check_apart({"label": label, "text": text, "image": image}, name)
+    written = _written(frame, text) if text else []
+    _check_apart([("label", label), *(("text", column) for column in written), ("image", image)], name)
     of_source = [*drop, *([label] if label else [])] if must_have_label else []
-    for column in [*of_source, *(c for c in (text, image) if c)]:
+    for column in [*of_source, *written, *([image] if image else [])]:
         _require(frame, column, path)
     labels = _labels(frame, label, name) if label and label in frame.columns else None
     names = [str(i) for i in range(frame.height)]
@@ -47,21 +48,28 @@ def from_table(path: Path, part: str | None, *, name: str, columns: Columns) -> 
         pictures = ListedImages(path, _as_text(frame[image], name).fill_null("").to_list(), range(frame.height))
         names = list(pictures.names())
         if text:
-            return Domain(name, "image and text", ImagesAndTexts(pictures, _texts(frame[text], name)), names, labels)
+            return Domain(name, "image and text", ImagesAndTexts(pictures, _texts(frame[written], name)), names, labels)
         return Domain(name, "images", pictures, names, labels)
     if text:
-        return Domain(name, "text", _texts(frame[text], name), names, labels)
+        return Domain(name, "text", _texts(frame[written], name), names, labels)
     features = frame.drop([c for c in (label, *drop) if c and c in frame.columns])
     if features.width == 0:
         raise BadInput(f"{name}: no column is left to learn from; drop fewer")
     return Domain(name, "table", _missing_as_null(features, name), names, labels)
 
 
-def _check_apart(columns: Mapping[str, str | None], name: str) -> None:
-    """Refuse one column for two purposes."""
-    for (a, first), (b, second) in combinations(columns.items(), 2):
+def _written(frame: pl.DataFrame, text: str) -> list[str]:
+    """The columns of text asked for; a column may have a comma in its own name."""
+    several = [column.strip() for column in text.split(",") if column.strip()]
+    return [text] if text in frame.columns or not several else several
+
+
+def _check_apart(columns: Sequence[tuple[str, str | None]], name: str) -> None:
+    """Refuse one column for two purposes, or twice for one."""
+    for (a, first), (b, second) in combinations(columns, 2):
         if first and first == second:
-            raise BadInput(f"{name}: column {first!r} cannot be both {a} and {b}; choose two columns")
+            how = f"is named twice for {a}; name it once" if a == b else f"cannot be both {a} and {b}; choose two columns"
+            raise BadInput(f"{name}: column {first!r} {how}")
 
 
 def common_columns(source: Domain, target: Domain) -> dict[str, Holds]:
@@ -180,10 +188,11 @@ def _labels(frame: pl.DataFrame, label: str, name: str) -> NDArray[np.str_]:
     return _as_text(values, name).to_numpy().astype(np.str_)
 
 
-def _texts(values: pl.Series, name: str) -> list[str]:
-    texts: list[str] = _as_text(values, name).fill_null("").to_list()
+def _texts(columns: pl.DataFrame, name: str) -> list[str]:
+    """Each row's text; of several columns a line each, in the order they were asked for."""
+    texts = ["\n".join(filter(None, row)) for row in zip(*(_as_text(c, name) for c in columns), strict=True)]
     if not any(text.strip() for text in texts):
-        raise BadInput(f"{name}: column {values.name!r} has no text in any row; is it the right column?")
+        raise BadInput(f"{name}: column {','.join(columns.columns)!r} has no text in any row; is it the right column?")
     return texts
 
 
