@@ -68,7 +68,7 @@ def _check_apart(columns: Sequence[tuple[str, str | None]], name: str) -> None:
     """Refuse one column for two purposes, or twice for one."""
     for (a, first), (b, second) in combinations(columns, 2):
         if first and first == second:
-            how = f"is named twice for {a}; name it once" if a == b else f"cannot be both {a} and {b}; choose two columns"
+            how = f"is {a} twice; name it once" if a == b else f"cannot be both {a} and {b}; choose two columns"
             raise BadInput(f"{name}: column {first!r} {how}")
 
 
