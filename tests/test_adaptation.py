@@ -164,6 +164,15 @@ def test_supervised_trains_on_labels_given_on_purpose(tmp_path):
     assert run.scores["source_only"]["target"]["accuracy"] > 0.8
 
 
+def test_a_model_that_lost_the_source_is_not_kept_and_the_reason_has_the_figures_of_the_scores(tmp_path):
+    x, y = shifted(shift=2, seed=1)
+    turned = {"method": "supervised", "target_labels": (x, 1 - y), "steps": 100, "settings": {"train.lr": 0.02}}
+    scores = adapted(tmp_path, seeds=2, **turned).scores
+    before, after = (part["source_val"]["accuracy"] for part in (scores["source_only"], scores))
+    assert scores["kept"] == "source_only"
+    assert scores["why"] == f"accuracy on the source fell from {before:.3f} to {after:.3f}"
+
+
 def test_source_only_is_its_own_baseline(tmp_path):
     run = adapted(tmp_path, method="source_only")
     assert run.scores["kept"] == "source_only"

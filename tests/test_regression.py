@@ -57,6 +57,16 @@ def test_training_on_the_targets_labels_reads_them(tables, tmp_path):
     assert run.scores["target"]["mae"] < 0.5 * run.scores["source_only"]["target"]["mae"]
 
 
+def test_a_model_that_lost_the_source_is_not_kept_and_the_reason_has_the_figures_of_the_scores(tables, tmp_path):
+    upside_down = pl.read_csv(samples.prices(tmp_path / "labelled.csv", n=150, seed=2)).with_columns(-pl.col("price"))
+    upside_down.write_csv(tmp_path / "labelled.csv")
+    more = {"steps": 400, "settings": {"train.lr": 0.01}, "target_labels": tmp_path / "labelled.csv"}
+    scores = adapted(tables, tmp_path, method="supervised", seeds=2, **more).scores
+    before, after = (part["source_val"]["r2"] for part in (scores["source_only"], scores))
+    assert scores["kept"] == "source_only"
+    assert scores["why"] == f"R² on the source fell from {before:.3f} to {after:.3f}"
+
+
 def test_labels_of_the_target_change_nothing(tables, tmp_path):
     source, target = tables
     other = tmp_path / "other.csv"

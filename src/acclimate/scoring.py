@@ -125,10 +125,9 @@ def _parts(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> dic
     on_source, estimates = [], []
     for seed in plan.recipe.seeds:
         there = _probabilities(run, seed, phase, "target")
-        # a model that started from a Run never met the source, whose examples only the source-only model has seen
-        seen = run.outputs(seed, phase, "source_val").exists()
-        here, labels = _labelled(run, seed, phase if seen else "source_only", classes)
-        if seen:
+        saw = _that_saw_the_source(run, seed, phase)
+        here, labels = _labelled(run, seed, saw, classes)
+        if saw == phase:
             on_source.append(metrics.all_scores(here, labels, classes, positive))
         estimates.append(atc(here, labels, there, seed=seed))
     estimate = {
@@ -165,7 +164,7 @@ def _parts_of_numbers(run: RunFolder, plan: Plan, phase: str, scored: Domain | N
 
 def _write_scores(run: RunFolder, plan: Plan, parts: Mapping[str, dict[str, Any]]) -> None:
     last, before = plan.recipe.phases[-1], parts["source_only"]
-    why = _why_not(run, plan, parts) if last == "adapted" else ""
+    why = _why_not(run, plan) if last == "adapted" else ""
     kept = "source_only" if why else last
     scores = dict(parts[last])
     own, other = scores["target_estimate"], before["target_estimate"]
@@ -180,14 +179,32 @@ def _write_scores(run: RunFolder, plan: Plan, parts: Mapping[str, dict[str, Any]
     run.write_json("scores.json", {**scores, "kept": kept, "why": why, "source_only": before, **asked})
 
 
-def _why_not(run: RunFolder, plan: Plan, parts: Mapping[str, dict[str, Any]]) -> str:
+def _why_not(run: RunFolder, plan: Plan) -> str:
     """What speaks against the adapted model that would be kept; empty if nothing does."""
     seed, last = plan.recipe.seeds[0], "adapted"
-    before, after = (parts[phase]["source_val"] for phase in ("source_only", last))
+    before, after = (_losses(run, plan, phase) for phase in ("source_only", last))
     if plan.recipe.task == "regression":
         here, there = (_predicted(run, seed, last, place) for place in ("source_val", "target"))
-        return flattened(after["r2"], before["r2"], here, there)
-    return collapsed((after or before)["accuracy"], before["accuracy"], _probabilities(run, seed, last, "target"))
+        return flattened(before, after, here, there)
+    return collapsed(before, after, _probabilities(run, seed, last, "target"))
+
+
+def _losses(run: RunFolder, plan: Plan, phase: str) -> NDArray[np.float64]:
+    """What the score on the source's validation split lacks of 1, by seed and example ``(seeds, n)``."""
+
+    def of(seed: int) -> NDArray[np.float64]:
+        if plan.recipe.task == "regression":
+            said, numbers = _against(run, seed, phase, "source_val")
+            return np.square(said - numbers) / (numbers.var() or np.inf)  # numbers that are all one prove nothing
+        probabilities, codes = _labelled(run, seed, _that_saw_the_source(run, seed, phase), plan.recipe.classes)
+        return np.asarray(probabilities.argmax(1) != codes, dtype=np.float64)
+
+    return np.stack([of(seed) for seed in plan.recipe.seeds])
+
+
+def _that_saw_the_source(run: RunFolder, seed: int, phase: str) -> str:
+    """A model that started from a Run never met the source, whose examples only the source-only model has seen."""
+    return phase if run.outputs(seed, phase, "source_val").exists() else "source_only"
 
 
 def _probabilities(run: RunFolder, seed: int, phase: str, place: str) -> NDArray[np.float64]:

@@ -1,34 +1,51 @@
 import numpy as np
 import pytest
 
+from acclimate.evaluate.metrics import errors
 from acclimate.validators.collapse import collapsed, flattened
 
 FINE = np.eye(4)[np.arange(80) % 4]
+NUMBERS = np.arange(100.0)
+
+
+def wrong(accuracy, n=200, seeds=1):
+    return np.tile(np.arange(n) >= round(accuracy * n), (seeds, 1)).astype(float)
 
 
 def test_a_sound_model_is_kept():
-    assert collapsed(0.9, 0.95, FINE) == ""
+    assert collapsed(wrong(0.95), wrong(0.9), FINE) == ""
 
 
 def test_a_source_accuracy_that_falls_far_is_a_collapse():
-    assert "fell from 0.950 to 0.700" in collapsed(0.7, 0.95, FINE)
+    assert "fell from 0.950 to 0.700" in collapsed(wrong(0.95), wrong(0.7), FINE)
 
 
 def test_a_target_put_into_one_class_is_a_collapse():
-    assert "only 1 of 4" in collapsed(0.95, 0.95, np.eye(4)[np.zeros(80, int)])
+    assert "only 1 of 4" in collapsed(wrong(0.95), wrong(0.95), np.eye(4)[np.zeros(80, int)])
 
 
-def test_few_examples_prove_no_collapse():
-    assert collapsed(0.95, 0.95, np.eye(4)[np.zeros(5, int)]) == ""
+def test_few_examples_of_the_target_prove_no_collapse():
+    assert collapsed(wrong(0.95), wrong(0.95), np.eye(4)[np.zeros(5, int)]) == ""
+
+
+@pytest.mark.parametrize(("n", "seeds"), [(1, 1), (7, 1), (7, 5)])
+def test_one_example_of_the_source_proves_no_collapse_however_many_seeds_look_at_it(n, seeds):
+    assert collapsed(wrong(1 / n, n, seeds), wrong(0, n, seeds), FINE) == ""
+
+
+def test_few_examples_of_the_source_that_are_all_lost_are_a_collapse():
+    assert "fell from 1.000 to 0.000" in collapsed(wrong(1, 7), wrong(0, 7), FINE)
 
 
 @pytest.mark.parametrize(
-    ("r2", "target", "says"),
+    ("off", "target", "says"),
     [
-        (0.85, [0, 5, 10], ""),
-        (0.75, [0, 5, 10], "R² on the source fell from 0.900 to 0.750"),
-        (0.85, [5.0, 5.1, 5.2], "it predicts about the same for all of the target (5 to 5.2)"),
+        (9, [0, 50, 99], ""),
+        (15, [0, 50, 99], "R² on the source fell from 1.000 to 0.730"),
+        (0, [50.0, 50.1, 50.2], "it predicts about the same for all of the target (50 to 50.2)"),
     ],
 )
-def test_a_model_of_numbers_is_not_kept_if_it_lost_the_source_or_says_one_number(r2, target, says):
-    assert flattened(r2, 0.9, np.array([0.0, 5.0, 10.0]), np.array(target, dtype=float)) == says
+def test_a_model_of_numbers_is_not_kept_if_it_lost_the_source_or_says_one_number(off, target, says):
+    before, after = (np.full((1, 100), d**2 / NUMBERS.var()) for d in (0, off))
+    assert 1 - after.mean() == pytest.approx(errors(NUMBERS + off, NUMBERS)["r2"])
+    assert flattened(before, after, NUMBERS, np.array(target, dtype=float)) == says

@@ -5,24 +5,30 @@ from numpy.typing import NDArray
 
 LOST = 0.1
 """Accuracy, or R², on the source's validation split that an adaptation may cost."""
+ERRORS = 2
+"""Standard errors by which it must have cost more than nothing, so that few examples prove no collapse."""
 FLAT = 0.05
 """How much predictions on the target must vary at least, as a share of how much they do on the source."""
 
 
-def collapsed(source_val: float, source_val_before: float, target: NDArray[np.float64], *, lost: float = LOST) -> str:
+def collapsed(
+    before: NDArray[np.float64], after: NDArray[np.float64], target: NDArray[np.float64], *, lost: float = LOST
+) -> str:
     """Why the adapted model is not to be kept; empty if nothing speaks against it.
 
     Two signs are read without labels of the target: the accuracy on the source's own validation split fell
-    far, or most of the classes are never predicted any more. Neither shows that an adaptation helped.
+    far, by more than ``lost`` and by more than chance among so few examples, or most of the classes are never
+    predicted any more. Neither shows that an adaptation helped.
 
     Args:
-        source_val: The adapted model's accuracy on the source's validation split.
-        source_val_before: The source-only model's.
-        target: The adapted model's probabilities on the target ``(n, k)``.
+        before: Of each seed and example of the source's validation split, 1 if the source-only model is wrong, else 0
+            ``(seeds, n_s)``.
+        after: The same of the adapted model.
+        target: The adapted model's probabilities on the target ``(n_t, k)``.
         lost: How much of that accuracy may be lost.
     """
-    if source_val < source_val_before - lost:
-        return f"accuracy on the source fell from {source_val_before:.3f} to {source_val:.3f}"
+    if _fell(before, after, lost):
+        return f"accuracy on the source fell from {1 - before.mean():.3f} to {1 - after.mean():.3f}"
     k = target.shape[1]
     used = len(np.unique(target.argmax(1)))
     if len(target) >= 10 * k and used <= max(1, k // 3):
@@ -31,8 +37,8 @@ def collapsed(source_val: float, source_val_before: float, target: NDArray[np.fl
 
 
 def flattened(
-    source_val: float,
-    source_val_before: float,
+    before: NDArray[np.float64],
+    after: NDArray[np.float64],
     source: NDArray[np.float64],
     target: NDArray[np.float64],
     *,
@@ -44,14 +50,25 @@ def flattened(
     of the target.
 
     Args:
-        source_val: The adapted model's R² on the source's validation split.
-        source_val_before: The source-only model's.
+        before: Of each seed and example of the source's validation split, the source-only model's squared error over
+            the variance of the true numbers ``(seeds, n_s)``, of which 1 minus the mean is R².
+        after: The same of the adapted model.
         source: The adapted model's predictions on that split ``(n_s,)``.
         target: Its predictions on the target ``(n_t,)``.
         lost: How much of that R² may be lost.
     """
-    if source_val < source_val_before - lost:
-        return f"R² on the source fell from {source_val_before:.3f} to {source_val:.3f}"
+    if _fell(before, after, lost):
+        return f"R² on the source fell from {1 - before.mean():.3f} to {1 - after.mean():.3f}"
     if len(target) > 1 and target.std() < FLAT * source.std():
         return f"it predicts about the same for all of the target ({target.min():.4g} to {target.max():.4g})"
     return ""
+
+
+def _fell(before: NDArray[np.float64], after: NDArray[np.float64], lost: float) -> bool:
+    """Whether the mean loss rose by more than ``lost``, and by more than chance.
+
+    Seeds may share their examples, so that all of them together count as one where chance is measured.
+    """
+    more = after - before
+    n = more.shape[1]
+    return bool(n > 1 and more.mean() > max(lost, ERRORS * more.std() / np.sqrt(n)))
