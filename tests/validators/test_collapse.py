@@ -49,3 +49,14 @@ def test_a_model_of_numbers_is_not_kept_if_it_lost_the_source_or_says_one_number
     before, after = (np.full((1, 100), d**2 / NUMBERS.var()) for d in (0, off))
     assert 1 - after.mean() == pytest.approx(errors(NUMBERS + off, NUMBERS)["r2"])
     assert flattened(before, after, NUMBERS, np.array(target, dtype=float)) == says
+
+
+def test_one_number_that_explodes_is_a_collapse():
+    before, after = np.zeros((1, 100)), np.zeros((1, 100))
+    after[0, 0] = 5000
+    assert "R² on the source fell from 1.000 to -49.000" in flattened(before, after, NUMBERS, NUMBERS)
+
+
+def test_a_few_numbers_that_are_somewhat_off_prove_no_collapse():
+    after = np.array([[1.5, 0, 0, 0, 0, 0, 0]])
+    assert flattened(np.zeros((1, 7)), after, NUMBERS, NUMBERS) == ""

@@ -67,8 +67,9 @@ def flattened(
 def _fell(before: NDArray[np.float64], after: NDArray[np.float64], lost: float) -> bool:
     """Whether the mean loss rose by more than ``lost``, and by more than chance.
 
-    Seeds may share their examples, so that all of them together count as one where chance is measured.
+    Seeds may share their examples, so that all of them together count as one where chance is measured. A loss is taken
+    to vary by no more than 1, the most it can where it is right or wrong: a number that explodes is not chance.
     """
     more = after - before
     n = more.shape[1]
-    return bool(n > 1 and more.mean() > max(lost, ERRORS * more.std() / np.sqrt(n)))
+    return bool(n > 1 and more.mean() > max(lost, ERRORS * min(more.std(), 1) / np.sqrt(n)))
