@@ -14,7 +14,8 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,10 @@ import pytest
 import samples
 import scipy.sparse
 import torch
+
+from acclimate import training
+from acclimate.errors import BadInput
+from acclimate.run import RunFolder
 
 
 class Bad(NamedTuple):
@@ -172,7 +177,7 @@ PATHS = {
     "output below a file": Bad("adapt source.npz target.npz -o table.csv/run", "table.csv/run: cannot be written"),
     "output empty": Bad("adapt source.npz target.npz -o ''", "-o: an empty text is no folder"),
     "resume of a strange folder": Bad(
-        "adapt source.npz target.npz -o images --resume", "images: is no Run to go on with (it has cat)"
+        "adapt source.npz target.npz -o images --resume", "images: cannot resume: not an Acclimate Run (contains 'cat')"
     ),
 }
 
@@ -761,8 +766,12 @@ def test_an_image_found_damaged_in_training_leaves_nothing(here, acclimate, monk
     assert _all_below(here) == before
 
 
-@pytest.mark.parametrize("name", ["recipe.yaml", "preprocess", "source_only-0.safetensors", "scores.json"])
-def test_a_disk_that_fills_up_at_any_file_leaves_nothing(name, here, acclimate, monkeypatch):
+NEW_RUN = ("adapt", "source.npz", "target.npz", "-o", "new/run", "--method", "source_only", "--steps", "2")
+
+
+@contextmanager
+def _disk_full_at(name: str) -> Iterator[None]:
+    """While it is open no file of that name can be written."""
     usual = Path.replace
 
     def replace(self: Path, target: Path) -> Path:
@@ -770,11 +779,76 @@ def test_a_disk_that_fills_up_at_any_file_leaves_nothing(name, here, acclimate, 
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return usual(self, target)
 
-    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "replace", replace)
+        yield
+
+
+@pytest.mark.parametrize("name", ["environment.json", "recipe.yaml", "preprocess", "source_only-0.safetensors"])
+def test_a_disk_that_fills_up_before_a_model_is_trained_leaves_nothing(name, here, acclimate):
     before = _all_below(here)
-    told = acclimate("adapt", "source.npz", "target.npz", "-o", "new/run", "--method", "source_only", "--steps", 2)
-    _check(told, f"{name}: cannot be written (No space left on device); free space")
+    with _disk_full_at(name):
+        _check(acclimate(*NEW_RUN), f"{name}: cannot be written (No space left on device); free space")
     assert _all_below(here) == before
+
+
+@pytest.mark.parametrize("name", ["target-source_only-0.parquet", "scores.json", "report.html"])
+def test_a_disk_that_fills_up_after_training_keeps_the_model(name, here, acclimate):
+    with _disk_full_at(name):
+        told = acclimate(*NEW_RUN)
+    _check(told, f"{name}: cannot be written (No space left on device)")
+    assert told.lines[-1].endswith("new/run keeps what is trained: continue with --resume")
+    model = Path("new/run/models/source_only-0.safetensors").read_bytes()
+    assert acclimate(*NEW_RUN, "--resume").code == 0
+    assert Path("new/run/models/source_only-0.safetensors").read_bytes() == model
+
+
+def test_a_checkpoint_is_kept_when_an_image_goes_bad(here, acclimate, monkeypatch):
+    usual = training._Checkpoint.save
+
+    def save_and_spoil(*args: object) -> None:
+        usual(*args)
+        raise BadInput("images/dog/3.png: not a readable image")
+
+    monkeypatch.setattr(training._Checkpoint, "save", save_and_spoil)
+    _check(acclimate(*NEW_RUN, "--set", "train.save_every=1"), "not a readable image")
+    assert Path("new/run/checkpoints/source_only-0.ckpt").exists()
+
+
+def test_what_others_put_beside_a_run_that_fails_stays(here, acclimate, monkeypatch):
+    def fail(self: RunFolder, plan: object) -> None:
+        Path("new/other").mkdir()
+        raise BadInput("the disk is full")
+
+    monkeypatch.setattr("acclimate.adaptation._prepare", fail)
+    acclimate(*NEW_RUN)
+    assert [path.name for path in Path("new").iterdir()] == ["other"]
+
+
+def test_a_folder_of_others_is_not_resumed(here, acclimate):
+    Path("new/run/preprocess").mkdir(parents=True)
+    Path("new/run/preprocess/script.py").touch()
+    before = _all_below(here)
+    _check(acclimate(*NEW_RUN, "--resume"), "cannot resume: not an Acclimate Run (contains 'preprocess')")
+    assert _all_below(here) == before
+
+
+def test_a_run_with_linked_outputs_is_not_resumed(here, acclimate):
+    _run()()
+    Path("run/outputs").rename("mine")
+    Path("run/outputs").symlink_to(here / "mine")
+    before = _all_below(here)
+    _check(acclimate("adapt", "source.npz", "target.npz", "-o", "run", "--resume"), "run/outputs: is a link")
+    assert _all_below(here) == before
+
+
+def test_label_curves_do_not_touch_a_folder_of_others(here, acclimate):
+    Path("mine").mkdir()
+    Path("mine/.a.json.17.partial").touch()
+    Path("mine/notes.txt").touch()
+    told = acclimate("labels", "source.npz", "target.npz", "-o", "mine", "--resume", "--steps", 2)
+    _check(told, "cannot resume: not a folder of label curves (contains 'notes.txt')")
+    assert Path("mine/.a.json.17.partial").exists()
 
 
 def _with_small_files(kilobytes: int, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -4,7 +4,8 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -21,7 +22,7 @@ from acclimate.plan import Plan, make_plan
 from acclimate.plan.asked import Asked, check_asked
 from acclimate.recipe import Recipe
 from acclimate.report import write_report
-from acclimate.run import FORMAT, RunFolder
+from acclimate.run import FORMAT, PARTIAL, RunFolder
 from acclimate.scoring import score as score_all
 
 PACKAGES = (
@@ -117,27 +118,20 @@ def adapt(
     plan = make_plan(source, target, asked)
     with tempfile.TemporaryDirectory(prefix="acclimate-") as trials:
         settled = settle(plan, asked, Path(trials), before=_begun(output), devices=devices, show=show)
-        run, made = _open(output, settled.plan.recipe, resume)
-        try:
+        run = _open(output, settled.plan.recipe)
+        with _kept_once_trained(run):
             _carry_out(run, settled, devices, show)
             _note_time(run, time.monotonic() - began)
             write_report(run)
-        except Diverged:
-            raise
-        except BadInput:
-            if made:
-                shutil.rmtree(made, ignore_errors=True)
-            raise
     return Run.open(run.path)
 
 
 def _carry_out(run: RunFolder, settled: Settled, devices: int, show: bool) -> None:
     """Train all models of a plan that are not there yet, and score them."""
     plan = settled.plan
-    if not run.file("environment.json").exists():
-        _prepare(run, plan)
-        if settled.trial:
-            _take_baseline(run, settled.trial, plan.recipe.seeds[0])
+    _prepare(run, plan)
+    if settled.trial and not run.weights(plan.recipe.seeds[0], "source_only").exists():
+        _take_baseline(run, settled.trial, plan.recipe.seeds[0])
     for seed in plan.recipe.seeds:
         _train(run, plan, seed, devices, show)
     score_all(run, plan)
@@ -150,63 +144,81 @@ def _train(run: RunFolder, plan: Plan, seed: int, devices: int, show: bool) -> N
             train_phase(run, plan, seed, phase, devices=devices, show=show)
 
 
-def _open(output: str | Path | None, recipe: Recipe, resume: bool) -> tuple[RunFolder, Path | None]:
-    """The Run's folder, and the uppermost folder that was made for it, if any was."""
-    path = Path(output) if output else Path(tempfile.mkdtemp(prefix="acclimate-")) / "run"
-    folder = RunFolder(path)
-    if path.exists() and any(path.iterdir()):
+@contextmanager
+def _kept_once_trained(run: RunFolder) -> Iterator[None]:
+    """On bad input remove what was written, unless something was trained: then the Run stays and can be resumed."""
+    resumed = run.file("environment.json").exists()
+    try:
+        yield
+    except Diverged:
+        raise
+    except BadInput as error:
+        if resumed or run.has_trained():
+            raise BadInput(f"{error}; {run.path} keeps what is trained: continue with --resume") from error
+        run.discard("losses.jsonl")  # which other processes write
+        raise
+
+
+def _open(output: str | Path | None, recipe: Recipe) -> RunFolder:
+    """The Run's folder; one that is to be resumed must be of the same recipe."""
+    folder = RunFolder(Path(output) if output else Path(tempfile.mkdtemp(prefix="acclimate-")) / "run")
+    folder.check_links()
+    if folder.file("environment.json").exists():
         _check_same(folder, recipe)
         folder.sweep()
-        return folder, None
-    made = next((p for p in (*reversed(path.parents), path) if not p.exists()), None)
-    with folder.saying_why(path):
-        path.mkdir(parents=True, exist_ok=True)
-    return folder, made
+    folder.make()
+    return folder
 
 
 def _begun(output: str | Path | None) -> Mapping[str, Any] | None:
-    """What a Run that is gone on with has found already; one that was cut off at its very start begins anew.
+    """What a Run that is resumed has found already; one that was killed before its recipe was written begins anew.
 
     Raises:
-        BadInput: The folder is no Run's.
+        BadInput: The folder is not a Run's.
     """
     if output is None or not Path(output).exists():
         return None
     folder = RunFolder(Path(output))
     if folder.file("environment.json").exists():
         folder.check_format()
+        if not folder.file("recipe.yaml").exists():
+            return None
         return {name: getattr(folder.recipe, name) for name in ("finetune", "tried")}
-    begun = {p.name for p in folder.path.iterdir() if not p.name.endswith(".partial")}
-    if strange := sorted(begun - {"recipe.yaml", "preprocess"}):
-        raise BadInput(f"{folder.path}: is no Run to go on with (it has {strange[0]}); choose another -o")
+    if strange := sorted(p.name for p in folder.path.iterdir() if not PARTIAL.fullmatch(p.name)):
+        why = f"not an Acclimate Run (contains {strange[0]!r})"
+        raise BadInput(f"{folder.path}: cannot resume: {why}; choose another -o")
     return None
 
 
 def _check_same(folder: RunFolder, recipe: Recipe) -> None:
     """Refuse to go on with another Run."""
-    if not folder.file("environment.json").exists():
+    if not folder.file("recipe.yaml").exists():
         return
     if differing := [k for k, v in recipe if v != getattr(folder.recipe, k)]:
         raise BadInput(f"{folder.path}: was made with another {differing[0]}; ask for the same, or choose another -o")
 
 
 def _prepare(folder: RunFolder, plan: Plan) -> None:
-    folder.write("recipe.yaml", plan.recipe.save)
+    """Write what is known before training, unless it is there; the environment first, since it makes a folder a Run."""
+    if not folder.file("environment.json").exists():
+        folder.write_json("environment.json", _environment())
+    if not folder.file("recipe.yaml").exists():
+        folder.write("recipe.yaml", plan.recipe.save)
+    folder.write_folder("preprocess", plan.fitted.save)
     if plan.origin:
         _take_over(folder, plan.origin, plan.recipe.seeds)
-    folder.write_folder("preprocess", plan.fitted.save)
-    folder.write_json(
-        "environment.json",
-        {
-            "format": FORMAT,
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-            "threads": torch.get_num_threads(),
-            "versions": {name: metadata.version(name) for name in PACKAGES},
-            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        },
-    )
+
+
+def _environment() -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "threads": torch.get_num_threads(),
+        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
 
 
 def _take_baseline(folder: RunFolder, trial: RunFolder, seed: int) -> None:
@@ -222,7 +234,8 @@ def _take_over(folder: RunFolder, origin: RunFolder, seeds: Sequence[int]) -> No
     for path in [*files, *origin.file("outputs").glob("snippets-source_val.parquet")]:
         if not path.is_file():
             raise BadInput(f"{path}: is missing; the Run cannot be started from without it")
-        folder.write(str(path.relative_to(origin.path)), partial(shutil.copyfile, path))
+        if not folder.file(name := str(path.relative_to(origin.path))).exists():
+            folder.write(name, partial(shutil.copyfile, path))
 
 
 def _note_time(folder: RunFolder, seconds: float) -> None:

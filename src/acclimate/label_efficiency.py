@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,7 @@ from acclimate.plan.asked import Asked, check_asked, check_unseen, is_same
 from acclimate.plan.given import domain
 from acclimate.recipe import Place
 from acclimate.report.label_curves import finding, render_labels
-from acclimate.run import RunFolder
+from acclimate.run import PARTIAL, RunFolder
 from acclimate.scoring import answer, answer_by_views
 
 log = logging.getLogger("acclimate")
@@ -300,9 +301,10 @@ class _Curves:
         """Train what is not there yet, writing ``labels.json`` after each point and the page at the end."""
         folder = RunFolder(Path(output) if output else Path(tempfile.mkdtemp(prefix="acclimate-")) / "labels")
         points = self._begun(folder) if folder.path.exists() else []
-        made = next((p for p in (*reversed(folder.path.parents), folder.path) if not p.exists()), None)
         missing = self._missing(points)
+        trainings = folder.file("trainings")
         try:
+            folder.make()
             folder.write_json("labels.json", self._found(points))
             for i, (name, budget, seed) in enumerate(missing):
                 points.append(self._point(folder, name, budget, seed, train))
@@ -311,23 +313,32 @@ class _Curves:
             found = self._found(points)
             folder.write_json("labels.json", found)
             folder.write("labels.html", lambda path: path.write_text(render_labels(found), "utf-8"))
-        except BadInput:
-            if made and not points:
-                shutil.rmtree(made, ignore_errors=True)
+        except BadInput as error:
+            if points or any(path.is_file() for path in trainings.glob("*/*/*")):
+                raise BadInput(f"{error}; {folder.path} keeps what is trained: continue with --resume") from error
+            folder.discard()
             raise
-        shutil.rmtree(folder.file("trainings"), ignore_errors=True)
+        for name, plan in self.plans.items():
+            for seed in plan.recipe.seeds if plan.recipe.pretrain else ():
+                _remove(RunFolder(trainings / f"{name}-pretrained-{seed}"), plan, seed)
+        with suppress(OSError):  # it holds what somebody else has put there
+            trainings.rmdir()
         return LabelCurves(folder.path, found)
 
     def _begun(self, folder: RunFolder) -> list[dict[str, Any]]:
         """The points that are in the folder already, if it is of the same question."""
-        folder.sweep()
+        folder.check_links()
         if not folder.file("labels.json").is_file():
-            if strange := sorted(p.name for p in folder.path.iterdir()):
-                raise BadInput(f"{folder.path}: has no labels.json but {strange[0]}; choose another -o")
+            if strange := sorted(p.name for p in folder.path.iterdir() if not PARTIAL.fullmatch(p.name)):
+                raise BadInput(
+                    f"{folder.path}: cannot resume: not a folder of label curves (contains {strange[0]!r}); "
+                    "choose another -o"
+                )
             return []
         before = _read_json(folder)
         if differing := [key for key, value in self.head.items() if before.get(key) != value]:
             raise BadInput(f"{folder.path}: was made with other {differing[0]}; ask for the same, or choose another -o")
+        folder.sweep()
         return list(before.get("points", []))
 
     def _missing(self, points: Sequence[Mapping[str, Any]]) -> list[tuple[str, Budget, int]]:
@@ -358,7 +369,7 @@ class _Curves:
                 self._pretrained(folder, name, seed, run, train)
             train(run, plan, seed, phase)
         scores = self._scores(run, plan, seed, phase)
-        shutil.rmtree(run.path)
+        _remove(run, plan, seed)
         return {
             "strategy": name,
             "budget": budget.name,
@@ -395,6 +406,16 @@ class _Curves:
             "curves": _curves(points, list(self.plans)),
             "points": list(points),
         }
+
+
+def _remove(run: RunFolder, plan: Plan, seed: int) -> None:
+    """Remove the files of a training whose scores are known, and its folders as far as they are empty then."""
+    trained = [f"models/{run.weights(seed, phase).name}" for phase in plan.recipe.trainings]
+    fitted = [str(path.relative_to(run.path)) for path in run.file("preprocess").rglob("*") if path.is_file()]
+    run.discard("recipe.yaml", "losses.jsonl", *trained, *fitted)
+    for folder in *sorted(run.path.rglob("*"), reverse=True), run.path:
+        with suppress(OSError):  # it holds what somebody else has put there
+            folder.rmdir()
 
 
 def _read_json(folder: RunFolder) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ from acclimate.recipe import Recipe
 FORMAT = 1
 """Grows when a Run is written that older software cannot read."""
 
+
+PARTIAL = re.compile(r"\..+\.\d+\.partial")
+"""Names that `RunFolder.write` gives to files until they are whole."""
+ROOMS = ("", "models", "checkpoints", "outputs")
+"""Where a Run's files lie, below its folder."""
 
 DISK_WORDS = ("os error", "I/O error", "No space left", "File too large", "PytorchStreamWriter", "inline_container")
 """What safetensors, torch and polars say when the disk fails, in errors that are no `OSError`."""
@@ -29,6 +35,8 @@ class RunFolder:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
+        self._written: set[Path] = set()
+        self._made: list[Path] = []
 
     @classmethod
     def open(cls, path: str | Path) -> "RunFolder":
@@ -53,7 +61,7 @@ class RunFolder:
         Raises:
             BadInput: Its format is newer than this software.
         """
-        form = self.environment.get("format", 0)
+        form = self.environment.get("format")
         if not isinstance(form, int) or form > FORMAT:
             raise BadInput(f"{self.path}: a Run of format {form}, newer than this Acclimate reads ({FORMAT}); upgrade")
 
@@ -99,6 +107,15 @@ class RunFolder:
             for line in lines:
                 yield json.loads(line)
 
+    def make(self) -> None:
+        """Make the folder, and those above it that are missing.
+
+        Raises:
+            BadInput: It cannot be made.
+        """
+        with self.saying_why(self.path):
+            self._make(self.path)
+
     def write(self, name: str, write: Callable[[Path], Any]) -> Path:
         """Have ``write`` make a file at a temporary name, then rename it: nobody ever sees half of it.
 
@@ -107,30 +124,61 @@ class RunFolder:
         """
         target = self.file(name)
         with self.saying_why(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            self._make(target.parent)
             partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
             try:
                 write(partial)
                 partial.replace(target)
             finally:
                 partial.unlink(missing_ok=True)
+        self._written.add(target)
         return target
 
+    def check_links(self) -> None:
+        """Refuse a folder in which something that a Run writes is a link to another place.
+
+        Raises:
+            BadInput: There is one.
+        """
+        for room in ROOMS:
+            for path in [self.file(room), *self.file(room).glob("*")]:
+                if path != self.path and path.is_symlink():
+                    raise BadInput(f"{path}: is a link, and a Run writes to its own folder alone; remove the link")
+
     def sweep(self) -> None:
-        """Remove what a kill in the middle of a write left beside the files."""
-        for left in self.path.rglob(".*.partial"):
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        """Remove the partial files that a process left beside a Run's files when it was killed."""
+        for left in (path for room in ROOMS for path in self.file(room).glob(".*.partial")):
+            if PARTIAL.fullmatch(left.name):
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+    def has_trained(self) -> bool:
+        """Whether a training has left a model or a checkpoint."""
+        return any(path.is_file() for room in ("models", "checkpoints") for path in self.file(room).glob("*-*.*"))
+
+    def discard(self, *names: str) -> None:
+        """Remove the files that this object wrote, and the folders it made as far as they are empty then.
+
+        Args:
+            names: Files that another process wrote for it.
+        """
+        for path in self._written.union(map(self.file, names)):
+            path.unlink(missing_ok=True)
+        for path in sorted(self._made, key=lambda path: -len(path.parts)):
+            with suppress(OSError):  # it holds what somebody else has put there
+                path.rmdir()
+        self._written, self._made = set(), []
 
     def append(self, name: str, lines: str) -> None:
         """Add whole lines to a file in one call of the system, so that a kill tears none."""
         target = self.file(name)
         with self.saying_why(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            self._make(target.parent)
             file = os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
                 os.write(file, lines.encode())
             finally:
                 os.close(file)
+        self._written.add(target)
 
     def write_json(self, name: str, value: Any) -> Path:
         """Write ``value`` as JSON."""
@@ -138,18 +186,31 @@ class RunFolder:
         return self.write(name, lambda path: path.write_text(text + "\n", "utf-8"))
 
     def write_folder(self, name: str, write: Callable[[Path], Any]) -> Path:
-        """Have ``write`` fill a folder at a temporary name, then rename it."""
+        """Have ``write`` fill a folder at a temporary name, then rename it; one that is there already stays.
+
+        Raises:
+            BadInput: It cannot be written.
+        """
         target = self.file(name)
+        if target.is_dir():
+            return target
         with self.saying_why(target):
+            self._make(target.parent)
             partial = self.file(f".{name}.{os.getpid()}.partial")
             try:
                 partial.mkdir()
                 write(partial)
-                shutil.rmtree(target, ignore_errors=True)
                 partial.replace(target)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
+        below = sorted(target.rglob("*"))
+        self._written.update(path for path in below if not path.is_dir())
+        self._made += [target, *(path for path in below if path.is_dir())]
         return target
+
+    def _make(self, folder: Path) -> None:
+        self._made += [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
 
     @staticmethod
     @contextmanager
