@@ -164,6 +164,6 @@ def test_a_target_without_labels_has_none_to_draw(tmp_path):
 def test_a_strange_folder_is_left_alone(tmp_path):
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels/mine.txt").write_text("mine")
-    with pytest.raises(BadInput, match=r"has no labels.json but mine.txt; choose another -o"):
+    with pytest.raises(BadInput, match=r"cannot resume: not a folder of label curves \(contains .mine.txt.\)"):
         asked(tmp_path / "labels", resume=True)
     assert [p.name for p in (tmp_path / "labels").iterdir()] == ["mine.txt"]
