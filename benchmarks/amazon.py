@@ -31,12 +31,12 @@ from sklearn.svm import SVC
 from acclimate import backbones, methods
 from acclimate.data.inputs import DenseInputs, Inputs, SparseInputs
 from acclimate.data.loaders import split
-from acclimate.evaluate.predictor import say
 from acclimate.methods import shallow
 from acclimate.recipe import Training
-from acclimate.run import RunFolder
+from acclimate.run_folder import RunFolder
+from acclimate.runs.run import say
 from acclimate.sklearn import Adapter
-from acclimate.training import Job, train
+from acclimate.training.fit import Job, train
 
 PAPER = {
     ("SVM", "counts"): (0.799, 0.743),

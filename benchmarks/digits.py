@@ -29,11 +29,11 @@ from acclimate import backbones, methods
 from acclimate.data import Domain, preprocess
 from acclimate.data.arrays import from_arrays
 from acclimate.data.loaders import split
-from acclimate.evaluate.metrics import scores
-from acclimate.evaluate.predictor import say, shape_of
+from acclimate.metrics import scores
 from acclimate.recipe import Training
-from acclimate.run import RunFolder
-from acclimate.training import Job, train
+from acclimate.run_folder import RunFolder
+from acclimate.runs.run import say, shape_of
+from acclimate.training.fit import Job, train
 
 PAPER = {"source_only": 0.5225, "dann": 0.7666, "supervised": 0.9596}
 """MNIST → MNIST-M of Ganin et al., JMLR 2016, table 2."""

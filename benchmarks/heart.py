@@ -32,12 +32,12 @@ from acclimate import backbones, methods
 from acclimate.data import Domain, preprocess
 from acclimate.data.inputs import DenseInputs
 from acclimate.data.loaders import split
-from acclimate.evaluate.predictor import say, shape_of
 from acclimate.recipe import Training
-from acclimate.run import RunFolder
+from acclimate.run_folder import RunFolder
+from acclimate.runs.run import say, shape_of
 from acclimate.shift.label_shift import ESTIMATORS, label_shift
 from acclimate.sklearn import Adapter
-from acclimate.training import Job, train
+from acclimate.training.fit import Job, train
 
 SITES = ("cleveland", "hungarian", "switzerland", "va")
 CLASSES = ("none", "disease")

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from acclimate import adapt
 from acclimate.data.arrays import from_arrays
-from acclimate.evaluate.predictor import Run, say
+from acclimate.runs.run import Run, say
 from acclimate.shift.label_shift import ESTIMATORS, label_shift
 
 ALPHAS, SIZES = (0.1, 1.0, 10.0), (500, 2000, 8000)

@@ -38,13 +38,13 @@ from acclimate.data import Domain, preprocess
 from acclimate.data.arrays import from_arrays
 from acclimate.data.inputs import DenseInputs
 from acclimate.data.loaders import split
-from acclimate.evaluate.predictor import say, shape_of
 from acclimate.methods import shallow, testtime
 from acclimate.nn import Classifier
 from acclimate.recipe import Training
-from acclimate.run import RunFolder
+from acclimate.run_folder import RunFolder
+from acclimate.runs.run import say, shape_of
 from acclimate.sklearn import Adapter
-from acclimate.training import Job, train
+from acclimate.training.fit import Job, train
 
 TURN, NOISE, SCORED = 35.0, 0.05, 1000
 PICTURES = Path(__file__).parents[1] / "docs/methods"

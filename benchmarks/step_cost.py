@@ -30,8 +30,8 @@ from torch.nn.functional import cross_entropy
 from acclimate import backbones, methods
 from acclimate.data.inputs import ArrayImageInputs, DenseInputs, Index, Inputs, SparseInputs
 from acclimate.recipe import Training
-from acclimate.run import RunFolder
-from acclimate.training import Job, train
+from acclimate.run_folder import RunFolder
+from acclimate.training.fit import Job, train
 
 BATCH = 64
 STEPS = {"cnn": 150, "mlp, dense": 1000, "mlp, sparse rows": 2000}

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from acclimate import adapt
 from acclimate.data import Domain
 from acclimate.data.inputs import Inputs
-from acclimate.evaluate.predictor import BATCH, Run
 from acclimate.methods import testtime
 from acclimate.nn import Classifier
+from acclimate.runs.run import BATCH, Run
 
 METHODS = ("adabn", "tent", "lame")
 GUARDS = (0.1, 1.0)

@@ -26,9 +26,9 @@ import samples
 import scipy.sparse
 import torch
 
-from acclimate import training
 from acclimate.errors import BadInput
-from acclimate.run import RunFolder
+from acclimate.run_folder import RunFolder
+from acclimate.training import fit as training
 
 
 class Bad(NamedTuple):
@@ -820,7 +820,7 @@ def test_what_others_put_beside_a_run_that_fails_stays(here, acclimate, monkeypa
         Path("new/other").mkdir()
         raise BadInput("the disk is full")
 
-    monkeypatch.setattr("acclimate.adaptation._prepare", fail)
+    monkeypatch.setattr("acclimate.workflows.adapt._prepare", fail)
     acclimate(*NEW_RUN)
     assert [path.name for path in Path("new").iterdir()] == ["other"]
 
@@ -897,7 +897,7 @@ def test_an_extra_that_is_missing_is_named(package, backbone, here, acclimate, m
 
 
 def test_what_is_no_fault_of_the_input_keeps_its_traceback(here, acclimate, monkeypatch):
-    monkeypatch.setattr("acclimate.phases.train", lambda job: 1 / 0)
+    monkeypatch.setattr("acclimate.workflows.train_phase.train", lambda job: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         acclimate(*shlex.split(NPZ))
 

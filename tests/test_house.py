@@ -40,7 +40,7 @@ def test_fabric_is_imported_where_training_starts_and_nowhere_else():
 
 
 def test_predicting_does_not_import_fabric():
-    code = "import sys, acclimate.evaluate.predictor\nprint('lightning_fabric' in sys.modules)"
+    code = "import sys, acclimate.runs.run\nprint('lightning_fabric' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

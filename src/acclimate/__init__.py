@@ -11,11 +11,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from acclimate.adaptation import adapt
     from acclimate.data import Domain, load
     from acclimate.errors import BadInput
-    from acclimate.evaluate.predictor import Run
-    from acclimate.label_efficiency import labels
+    from acclimate.runs.run import Run
+    from acclimate.workflows.adapt import adapt
+    from acclimate.workflows.label_curves import labels
 
     __version__: str
 
@@ -24,9 +24,9 @@ __all__ = ["BadInput", "Domain", "Run", "__version__", "adapt", "labels", "load"
 _HOME = {
     "BadInput": "acclimate.errors",
     "Domain": "acclimate.data",
-    "Run": "acclimate.evaluate.predictor",
-    "adapt": "acclimate.adaptation",
-    "labels": "acclimate.label_efficiency",
+    "Run": "acclimate.runs.run",
+    "adapt": "acclimate.workflows.adapt",
+    "labels": "acclimate.workflows.label_curves",
     "load": "acclimate.data",
 }
 

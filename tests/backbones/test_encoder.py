@@ -12,8 +12,8 @@ from acclimate.backbones import encoder
 from acclimate.backbones.layers import layer_groups
 from acclimate.data import Domain, preprocess
 from acclimate.errors import BadInput
-from acclimate.evaluate.predictor import shape_of
 from acclimate.nn import join
+from acclimate.runs.run import shape_of
 from acclimate.types import Labeled, Unlabeled
 
 TEXTS = ["a good book", "", "bad film! " * 300, "I did not [PAD] like it, [MASK]", "Ünïcode — naïve café"]

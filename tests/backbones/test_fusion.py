@@ -8,8 +8,8 @@ from torch.nn.functional import layer_norm
 from acclimate import backbones
 from acclimate.backbones import Shape
 from acclimate.backbones.layers import layer_groups
+from acclimate.data.packing import pack
 from acclimate.errors import BadInput
-from acclimate.packing import pack
 
 SEEN = Shape(images=True, size=16, mean=[100.0] * 3, std=[50.0] * 3)
 

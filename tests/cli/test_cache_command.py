@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from acclimate import cache
+from acclimate.training import cache
 
 
 @pytest.fixture(autouse=True)

@@ -164,7 +164,7 @@ def interrupted(monkeypatch) -> None:
     def train(job: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("acclimate.phases.train", train)
+    monkeypatch.setattr("acclimate.workflows.train_phase.train", train)
 
 
 @pytest.mark.usefixtures("interrupted")

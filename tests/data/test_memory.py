@@ -17,7 +17,8 @@ IMAGES = 4 * LIMIT_MB * 2**20 // (3 * SIZE * SIZE)
 TRAINING = """
 import sys
 import psutil
-from acclimate import adaptation, training
+from acclimate.workflows import adapt as adaptation
+from acclimate.training import fit as training
 
 source, target, run, cache_mb = sys.argv[1:]
 process, seen, usual = psutil.Process(), [], training._Log.add

@@ -12,8 +12,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from acclimate.data import Domain, load, preprocess
 from acclimate.data.arrays import from_arrays
 from acclimate.data.domain import parted
+from acclimate.data.packing import unpack
 from acclimate.errors import BadInput
-from acclimate.packing import unpack
 
 
 def _texts(*texts):

@@ -7,10 +7,10 @@ from torch import nn
 from acclimate import finetune, methods
 from acclimate.data.inputs import DenseInputs
 from acclimate.data.loaders import Loader, Sampler
-from acclimate.engine import fit, make_optimizer
 from acclimate.finetune import Thaw
 from acclimate.nn import Classifier
 from acclimate.recipe import Training
+from acclimate.training.engine import fit, make_optimizer
 
 STEPS = 8
 

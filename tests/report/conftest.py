@@ -109,7 +109,7 @@ def unscored_numbers(tmp_path_factory):
 @pytest.fixture
 def copy(tmp_path):
     """Copies a Run, so that a test may change it."""
-    from acclimate.run import RunFolder
+    from acclimate.run_folder import RunFolder
 
     def copied(run: RunFolder) -> RunFolder:
         return RunFolder(shutil.copytree(run.path, tmp_path / "run"))

@@ -8,7 +8,7 @@ import polars as pl
 from acclimate.report import plots
 from acclimate.report.disagreements import tally, telling
 from acclimate.report.losses import BINS, mean_curve, thin
-from acclimate.report.outputs import Said
+from acclimate.runs.outputs import Said
 
 
 def said(*predicted: int, sure: float = 0.8, k: int = 3) -> Said:

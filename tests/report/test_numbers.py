@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from test_page import words
 
-from acclimate.evaluate.finding import UNKNOWN
 from acclimate.report import plots, write_report
 from acclimate.report.disagreements import furthest, gap
-from acclimate.report.outputs import SaidNumbers
+from acclimate.runs.finding import UNKNOWN
+from acclimate.runs.outputs import SaidNumbers
 
 
 def said(*predicted):

@@ -22,7 +22,7 @@ def test_adapt_leaves_a_report(scored):
 
 
 def test_it_opens_with_the_finding(scored):
-    from acclimate.evaluate.finding import finding
+    from acclimate.runs.finding import finding
 
     assert finding(scored) in words(scored)
 

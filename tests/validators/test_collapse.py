@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from acclimate.evaluate.metrics import errors
+from acclimate.metrics import errors
 from acclimate.validators.collapse import collapsed, flattened
 
 FINE = np.eye(4)[np.arange(80) % 4]

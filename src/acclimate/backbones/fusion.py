@@ -11,9 +11,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from acclimate import backbones
 from acclimate.backbones.base import Built, Shape, Wants
 from acclimate.backbones.minilm import PACKAGE
+from acclimate.data.packing import unpack
 from acclimate.errors import BadInput
 from acclimate.nn import Classifier
-from acclimate.packing import unpack
 
 TAKES = "image and text"
 

@@ -58,7 +58,7 @@ def adapt(
 ) -> None:
     """Train on SOURCE, adapt to TARGET, leave a Run with a model, predictions and a report."""
     speak_on_stderr()
-    from acclimate.adaptation import adapt as adapt_
+    from acclimate.workflows.adapt import adapt as adapt_
 
     try:
         run = adapt_(
@@ -74,6 +74,6 @@ def adapt(
 
 
 def _summary(run: Any) -> str:
-    from acclimate.evaluate.finding import finding
+    from acclimate.runs.finding import finding
 
     return f"{finding(run)}\nReport: {run.path / 'report.html'}"

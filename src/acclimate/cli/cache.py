@@ -9,7 +9,7 @@ from acclimate.cli import options
 from acclimate.cli.output import tell
 
 if TYPE_CHECKING:
-    from acclimate.cache import Entry
+    from acclimate.training.cache import Entry
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +22,7 @@ def cache(
     json: options.Json = False,
 ) -> None:
     """Show what features of frozen backbones are kept for other runs, or remove them."""
-    from acclimate import cache as kept
+    from acclimate.training import cache as kept
 
     place = kept.folder()
     if clear:

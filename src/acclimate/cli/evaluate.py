@@ -22,7 +22,7 @@ def evaluate(
 ) -> None:
     """Score a Run on LABELLED, the source-only baseline beside it."""
     speak_on_stderr()
-    from acclimate.evaluate.predictor import Run
+    from acclimate.runs.run import Run
 
     result = Run.open(run).evaluate(labelled, positive=columns(positive), tta=columns(tta))
     told = _errors if "mae" in result else _classes

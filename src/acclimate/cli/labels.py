@@ -53,8 +53,8 @@ def labels(
 ) -> None:
     """How many labels to buy: accuracy on TARGET by labels per class, for each strategy."""
     speak_on_stderr()
-    from acclimate.label_efficiency import labels as labels_
     from acclimate.report.label_curves import table
+    from acclimate.workflows.label_curves import labels as labels_
 
     try:
         curves = labels_(

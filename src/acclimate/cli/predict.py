@@ -36,8 +36,8 @@ def predict(
     """Write class and probabilities, or a number, for every row of INPUT, in its order."""
     speak_on_stderr()
     path = _checked(Path(output), examples)
-    from acclimate.evaluate.predictor import Run
-    from acclimate.run import RunFolder
+    from acclimate.run_folder import RunFolder
+    from acclimate.runs.run import Run
     from acclimate.shift.label_shift import get
 
     if label_shift:

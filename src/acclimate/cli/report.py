@@ -20,7 +20,7 @@ def report(
     """Draw a Run's report.html anew."""
     speak_on_stderr()
     from acclimate.report import write_report
-    from acclimate.run import RunFolder
+    from acclimate.run_folder import RunFolder
 
     folder = RunFolder.open(run)
     path = write_report(folder)

@@ -16,9 +16,9 @@ from PIL import Image
 from torch import Tensor
 
 from acclimate.data.domain import Images
+from acclimate.data.packing import pack
 from acclimate.errors import BadInput
 from acclimate.nn import csr_rows
-from acclimate.packing import pack
 
 Index = NDArray[np.int64]
 Interpolation = Literal["bilinear", "bicubic"]
@@ -214,7 +214,7 @@ class PackedInputs:
         return len(self.texts)
 
     def batch(self, index: Index) -> Tensor:
-        """uint8 ``(len(index), 3 s² + 4 w)``, for `acclimate.packing.unpack`.
+        """uint8 ``(len(index), 3 s² + 4 w)``, for `acclimate.data.packing.unpack`.
 
         Raises:
             BadInput: An image cannot be read.

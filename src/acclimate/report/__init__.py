@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from acclimate.run import RunFolder
+from acclimate.run_folder import RunFolder
 
 
 def write_report(run: RunFolder) -> Path:
@@ -13,15 +13,15 @@ def write_report(run: RunFolder) -> Path:
 
 def _classification(run: RunFolder) -> str:
     from acclimate.report.classes import ClassContents  # openTSNE and plotly take seconds to import
-    from acclimate.report.outputs import read_outputs
     from acclimate.report.page import render
+    from acclimate.runs.outputs import read_outputs
 
     return render(ClassContents(run, read_outputs(run)))
 
 
 def _regression(run: RunFolder) -> str:
     from acclimate.report.numbers import NumberContents
-    from acclimate.report.outputs import read_numbers
     from acclimate.report.page import render
+    from acclimate.runs.outputs import read_numbers
 
     return render(NumberContents(run, read_numbers(run)))

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from acclimate.evaluate.metrics import confusion, f1_by_class, recalls
+from acclimate.metrics import confusion, f1_by_class, recalls
 from acclimate.report import plots
 from acclimate.report.disagreements import tally, telling
-from acclimate.report.outputs import Codes, Said, class_shares
 from acclimate.report.page import EXAMPLES, Contents
+from acclimate.runs.outputs import Codes, Said, class_shares
 
 CLASSES = 40
 """Classes that are drawn; with more, the ones most often predicted on the target."""

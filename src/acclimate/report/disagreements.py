@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from acclimate.report.outputs import Codes, Said, SaidNumbers
+from acclimate.runs.outputs import Codes, Said, SaidNumbers
 
 
 class Tally(NamedTuple):

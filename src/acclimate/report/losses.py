@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from acclimate.run import RunFolder
+from acclimate.run_folder import RunFolder
 
 BINS = 120
 """Points of a curve at most; each is the mean over its steps."""

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from acclimate.evaluate.finding import amount
 from acclimate.report.plots import NAMES
+from acclimate.runs.finding import amount
 
 OF_CLASSES = {"accuracy": "Accuracy", "f1": "F1, mean over classes", "log_loss": "Log loss", "auc": "AUC"}
 OF_NUMBERS = {"mae": "Mean absolute error", "rmse": "RMSE", "r2": "R²"}

@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from acclimate.evaluate.finding import UNKNOWN, amount
 from acclimate.report import plots
 from acclimate.report.disagreements import furthest, gap
-from acclimate.report.outputs import Codes, SaidNumbers
 from acclimate.report.page import EXAMPLES, Contents
+from acclimate.runs.finding import UNKNOWN, amount
+from acclimate.runs.outputs import Codes, SaidNumbers
 
 POINTS = 1500
 """Examples of the scored target that are drawn, their prediction against the truth."""

@@ -13,15 +13,15 @@ from markupsafe import Markup, escape
 from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
-from acclimate.evaluate.finding import finding
 from acclimate.recipe import Recipe, Training
 from acclimate.report import plots
 from acclimate.report.embed import embed
 from acclimate.report.losses import read_losses
 from acclimate.report.measures import measures
-from acclimate.report.outputs import Codes, Outputs, S
-from acclimate.report.snippets import Snippet, read_snippets, read_strip, shown
-from acclimate.run import RunFolder
+from acclimate.run_folder import RunFolder
+from acclimate.runs.finding import finding
+from acclimate.runs.outputs import Codes, Outputs, S
+from acclimate.runs.snippets import Snippet, read_snippets, read_strip, shown
 
 EXAMPLES = 12
 """Disagreements that are shown."""

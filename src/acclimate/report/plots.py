@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from acclimate.report.losses import mean_curve
-from acclimate.report.outputs import Codes
+from acclimate.runs.outputs import Codes
 
 Trace = dict[str, Any]
 Figure = dict[str, Any]

@@ -7,9 +7,9 @@ from conformance import batches, build, ready, step
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acclimate.engine import make_optimizer
 from acclimate.methods.align.mean_teacher import MeanTeacher, imbalance
 from acclimate.recipe import Training
+from acclimate.training.engine import make_optimizer
 
 
 def still(**options):

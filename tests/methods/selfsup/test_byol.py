@@ -7,10 +7,10 @@ from conformance import FEATURES, batches, build, step
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acclimate.engine import make_optimizer
 from acclimate.methods.selfsup.byol import BYOL, distance, momentum
 from acclimate.nn import Classifier, projector
 from acclimate.recipe import Training
+from acclimate.training.engine import make_optimizer
 
 
 def small(**options):
@@ -43,7 +43,7 @@ def test_the_distance_is_lightlys(lightly, seed):
 def test_the_loss_is_of_both_views_against_the_teachers_other(monkeypatch):
     method, x = small(norm="layer"), images()
     views = x, 255 - x
-    monkeypatch.setattr("acclimate.views.pair", lambda x, **options: views)
+    monkeypatch.setattr("acclimate.augment.views.pair", lambda x, **options: views)
     with torch.no_grad():
         for p in method.teacher.parameters():
             p.add_(0.1)

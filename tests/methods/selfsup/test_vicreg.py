@@ -34,7 +34,7 @@ def test_the_loss_is_lightlys(lightly, monkeypatch, seed):
     method = build(lambda model: VICReg(model, weight=20, variance=15, covariance=2, hidden=12, out=6), task=FEATURES)
     x = batches(task=FEATURES)[1].inputs
     views = x, 255 - x
-    monkeypatch.setattr("acclimate.views.pair", lambda x, **options: views)
+    monkeypatch.setattr("acclimate.augment.views.pair", lambda x, **options: views)
     z = [method.projector(method.model.backbone(view)) for view in views]
     theirs = lightly.loss.VICRegLoss(lambda_param=20, mu_param=15, nu_param=2)(*z)
     torch.testing.assert_close(sum(method(*batches(task=FEATURES)).values()), theirs, rtol=1e-4, atol=1e-5)

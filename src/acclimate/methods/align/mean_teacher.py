@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy, cross_entropy
 
-from acclimate import views
+from acclimate.augment import views
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier
 from acclimate.types import Labeled, Losses, Unlabeled
@@ -35,7 +35,7 @@ class MeanTeacher(Method):
         step's weights. It starts slowly, since the teacher must be sure first; give it thousands of steps. What is
         said here of sureness rests on the papers, of slowness on one look at digits.
 
-    Shapes: inputs as `acclimate.views` takes them; logits ``(n_s, k)`` and ``(n_t, k)``.
+    Shapes: inputs as `acclimate.augment.views` takes them; logits ``(n_s, k)`` and ``(n_t, k)``.
 
     Args:
         weight: Trade-off with the class loss; 3 for domain adaptation.

@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from acclimate import views
+from acclimate.augment import views
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, keeping_statistics
 from acclimate.types import Labeled, Losses, Unlabeled
@@ -35,7 +35,7 @@ class SelfTraining(Method):
         right about part of the target: the best of those tried from MNIST to USPS. Views cost a second pass of the
         model, so a step takes more than twice as long. Be sure that no strong view changes the class.
 
-    Shapes: inputs as `acclimate.views` takes them; logits ``(n_s, k)`` and ``(n_t, k)``, ``n_s`` need not equal
+    Shapes: inputs as `acclimate.augment.views` takes them; logits ``(n_s, k)`` and ``(n_t, k)``, ``n_s`` need not equal
     ``n_t``.
 
     Args:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
-from acclimate import views
+from acclimate.augment import views
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, projector
 from acclimate.types import Count, Labeled, Losses, Unlabeled

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from acclimate import views
+from acclimate.augment import views
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, projector
 from acclimate.types import Count, Labeled, Losses, Unlabeled

@@ -1,0 +1,1 @@
+"""Views of examples, augmentation in training, and views averaged over at test time."""

@@ -1,1 +1,0 @@
-"""What a model says of a domain, and how right it is."""

@@ -1,0 +1,28 @@
+"""Small parts that methods and backbones share."""
+
+from acclimate.nn.classifier import Bottlenecked, Classifier, fresh_copy, mlp, projector, size_buffers_as_loaded
+from acclimate.nn.losses import certainty, domain_loss, label_loss, opening, reverse_grad
+from acclimate.nn.norm import Domain, DomainNorm, Normalize, StandardizeImages, keeping_statistics
+from acclimate.nn.sparse import SparseLinear, csr_rows, join
+
+__all__ = [
+    "Bottlenecked",
+    "Classifier",
+    "Domain",
+    "DomainNorm",
+    "Normalize",
+    "SparseLinear",
+    "StandardizeImages",
+    "certainty",
+    "csr_rows",
+    "domain_loss",
+    "fresh_copy",
+    "join",
+    "keeping_statistics",
+    "label_loss",
+    "mlp",
+    "opening",
+    "projector",
+    "reverse_grad",
+    "size_buffers_as_loaded",
+]

@@ -1,0 +1,1 @@
+"""What training leaves: Runs, the outputs in them, and what they found."""

@@ -1,0 +1,1 @@
+"""Training in memory, and what is wrapped round it."""

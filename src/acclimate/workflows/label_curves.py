@@ -1,0 +1,450 @@
+"""How many labels of the target should be bought: accuracy against labels per class, for each strategy."""
+
+import json
+import logging
+import math
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from acclimate import finetune, methods
+from acclimate.data import Domain
+from acclimate.data.budgets import Budget, budgets, draw, with_none
+from acclimate.data.domain import Part
+from acclimate.data.labels import choose_task
+from acclimate.data.loaders import split
+from acclimate.errors import BadInput, did_you_mean
+from acclimate.metrics import all_scores, mean_over_seeds
+from acclimate.recipe import Place
+from acclimate.report.label_curves import finding, render_labels
+from acclimate.run_folder import PARTIAL, RunFolder
+from acclimate.runs.run import Said, load_model
+from acclimate.workflows.plan import AUTO_METHOD, Plan, make_plan
+from acclimate.workflows.plan.domains import domain
+from acclimate.workflows.plan.request import Asked, check_asked, check_unseen, is_same
+from acclimate.workflows.scoring import answer, answer_by_views
+from acclimate.workflows.select_strategy import settle
+from acclimate.workflows.train_phase import train_phase
+
+log = logging.getLogger("acclimate")
+
+
+@dataclass(frozen=True)
+class LabelCurves:
+    """What `labels` found.
+
+    Attributes:
+        path: The folder with ``labels.json`` and ``labels.html``.
+        found: What stands in ``labels.json``.
+    """
+
+    path: Path
+    found: Mapping[str, Any]
+
+    @property
+    def finding(self) -> str:
+        """It in a sentence."""
+        return finding(self.found)
+
+
+class Strategy(NamedTuple):
+    """A way to use the labels: a method, and a rung of the fine-tuning ladder."""
+
+    name: str
+    method: str
+    rung: str
+
+    def takes(self, key: str) -> bool:
+        """Whether a setting says anything to it."""
+        room, _, name = key.partition(".")
+        needs = methods.get(self.method).needs
+        if room == "pretrain":
+            return True
+        if key == "train.batch_norm":
+            return len(needs) > 1
+        if key == "train.target_share":
+            return "source" in needs
+        if key == "augment.target":
+            return bool(needs & {"target", "target_labels"})
+        if room == "finetune":
+            return name in finetune.options("full" if self.rung == "auto" else self.rung)
+        return room in {"train", "backbone", "augment"} or room in methods.options(self.method)
+
+
+class Sides(NamedTuple):
+    """The labelled target in two: what labels are drawn from, and what is scored on and nothing else."""
+
+    pool: Domain
+    scored: Domain
+
+
+def labels(
+    source: Any,
+    target: Any,
+    output: str | Path | None = None,
+    *,
+    fractions: Sequence[float] = (),
+    per_class: Sequence[int] = (),
+    strategies: Sequence[str] = (),
+    held_out: float = 0.5,
+    score: Any = None,
+    positive: Sequence[str] = (),
+    tta: Sequence[str] = (),
+    method: str = "auto",
+    pretrain: str | None = None,
+    finetune: str = "auto",
+    backbone: str = "auto",
+    steps: int | None = None,
+    seeds: int | Sequence[int] = 3,
+    label: str | None = None,
+    text: str | None = None,
+    image: str | None = None,
+    drop: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
+    weights: str | None = None,
+    image_size: int | None = None,
+    precision: str | None = None,
+    augment: str | None = None,
+    resume: bool = False,
+    devices: int = 1,
+    show: bool = False,
+) -> LabelCurves:
+    """Train every strategy with few and with many labels of the target, and draw its accuracy against their number.
+
+    A share of the target, ``held_out`` of each class, is scored on and never learnt from; the rest is the target that
+    methods adapt to. Of that each seed draws labels anew, each class by itself, and a smaller draw is a part of a
+    larger one. No labels at all are tried too, where a strategy can do without. Scored is the model as it was trained,
+    also where `adapt` would have kept the source-only model.
+
+    Args:
+        source: Labelled domain: a path, a `Domain`, or a pair of arrays ``(x, y)``.
+        target: Labelled domain too, since labels are drawn from it.
+        output: Folder for ``labels.json`` and ``labels.html``; a temporary one by default.
+        fractions: Shares of the labels to draw, in (0, 1]; by default 0.01, 0.05, 0.1 and 1, unless ``per_class`` says.
+        per_class: Labels to draw of each class.
+        strategies: ``METHOD`` or ``METHOD+RUNG``, e.g. ``mcc`` and ``supervised+lp_ft``; by default ``source_only``,
+            ``supervised`` and ``method``.
+        held_out: Share of each class of the target that is scored on.
+        score: Labelled target that is scored on instead; then labels are drawn from the whole target.
+        positive: Classes that are positive together, for the AUC.
+        tta: Views that answers are averaged over, beside the plain ones.
+        method: The third of the strategies there are by default; ``auto`` is ``mcc``.
+        pretrain: Self-supervised method that each strategy's backbone learns by first, once for each seed.
+        finetune: The rung of strategies that name none.
+        backbone: As for `adapt`, as all else is.
+        steps: Optimizer steps, of every training.
+        seeds: How many, or which.
+        label: Column of a table with the classes.
+        text: Column of a table with the text to learn from, or several by commas.
+        image: Column of a table with paths of the images to learn from.
+        drop: Columns of a table to leave out.
+        settings: Options by dotted name; each goes to the strategies that have it.
+        weights: A local file with the backbone's weights.
+        image_size: Pixels a side that images are brought to.
+        precision: ``32-true``, ``bf16-mixed`` …
+        augment: What is done to the examples in training.
+        resume: Go on with the folder ``output`` if there is one; a training that was cut off goes on where it was.
+        devices: Processes, or GPUs.
+        show: Draw progress bars on stderr.
+
+    Raises:
+        BadInput: Something only the caller can mend, e.g. more labels are asked for than there are.
+    """
+    check_asked(output, seeds, image_size, devices, resume)
+    _check_apart(source, target, score)
+    place = Place(path="", label=label, text=text, image=image, drop=tuple(drop))
+    chosen, wanted = _strategies(strategies, method, finetune), budgets(fractions, per_class)
+    here = _source(source, place)
+    if choose_task(here, "auto") == "regression":
+        raise BadInput(f"{here.name}: labels are counted by class here, and these are numbers; choose another column")
+    numbers = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    sides = _sides(here, target, score, held_out, numbers[0], place)
+    given = settings or {}
+    _check_settings(given, chosen)
+    asked = partial(
+        Asked, backbone=backbone, steps=steps, seeds=numbers, task="classification", weights=weights,
+        image_size=image_size, precision=precision, augment=augment, score=sides.scored, target_labels=sides.pool,
+        pretrain=pretrain, positive=positive, tta=tta, label=label, text=text, image=image, drop=drop,
+        devices=devices,
+    )  # fmt: skip
+    how: Any = {"devices": devices, "show": show}
+    begun = _begun_strategies(output)
+    plans = {}
+    for s in chosen:
+        own = asked(method=s.method, finetune=s.rung, settings={k: v for k, v in given.items() if s.takes(k)})
+        plan = make_plan(here, sides.pool.without_labels(), own)
+        with tempfile.TemporaryDirectory(prefix="acclimate-") as trials:
+            plans[s.name] = settle(plan, own, Path(trials), before=begun.get(s.name), **how).plan
+    curves = _Curves(plans, sides, with_none(wanted, sides.pool.codes(here.classes), here.classes))
+    return curves.trained(output, resume, partial(train_phase, **how))
+
+
+def _begun_strategies(output: str | Path | None) -> Mapping[str, Any]:
+    """What is known of each strategy in a folder that is gone on with."""
+    folder = RunFolder(Path(output)) if output else None
+    if folder is None or not folder.file("labels.json").is_file():
+        return {}
+    return dict(_read_json(folder).get("strategies", {}))
+
+
+def _strategies(names: Sequence[str], method: str, rung: str) -> list[Strategy]:
+    """What is compared, by name."""
+    if names and method != "auto":
+        raise BadInput(f"--method {method}: --strategies names the methods already; leave one of the two out")
+    usual = dict.fromkeys(("source_only", "supervised", method))
+    chosen = [_strategy(name, rung) for name in names or usual]
+    if double := [s.name for i, s in enumerate(chosen) if s in chosen[:i]]:
+        raise BadInput(f"strategy {double[0]!r}: is named twice; leave one out")
+    return chosen
+
+
+def _strategy(name: str, rung: str) -> Strategy:
+    method, plus, own = name.partition("+")
+    method = AUTO_METHOD["classification"] if method == "auto" else method
+    can = [m for m in methods.names() if methods.get(m).needs & {"source", "target_labels"}]
+    if method not in can:
+        why = "learns from no label" if method in methods.names() else "there is no such method"
+        raise BadInput(f"strategy {name!r}: {method!r}: {why}; {did_you_mean(method, can)}")
+    rung = own if plus else rung
+    if rung not in (rungs := ["auto", *finetune.names()]):
+        raise BadInput(f"strategy {name!r}: no rung {rung!r} to fine-tune by; {did_you_mean(rung, rungs)}")
+    return Strategy(f"{method}{plus}{own}", method, rung)
+
+
+def _source(given: Any, place: Place) -> Domain:
+    if isinstance(given, str | Path) and Path(given, "recipe.yaml").is_file():
+        raise BadInput(f"{given}: is a Run, and labels are learnt here beside the source's; give the source itself")
+    return domain(given, "source", place)
+
+
+def _check_apart(source: Any, target: Any, score: Any) -> None:
+    """Refuse what would be scored on and learnt from at once."""
+    if is_same(source, target):
+        raise BadInput("the target is the source itself, all of whose labels are learnt from; give two domains")
+    check_unseen(score, source, "the source itself")
+    check_unseen(score, target, "the target itself")
+
+
+def _sides(here: Domain, target: Any, score: Any, held_out: float, seed: int, place: Place) -> Sides:
+    here.require_source()
+    there = domain(target, "target", place)
+    if not 0 < held_out < 1:
+        raise BadInput(f"--held-out: {held_out:g} is no share to score on; give a number between 0 and 1")
+    if there.labels is None:
+        raise BadInput(f"{there.name}: has no labels, and labels are drawn from the target; give a labelled one")
+    codes = there.codes(here.classes)
+    if score is not None:
+        scored = domain(score, "score", place)
+        scored.codes(here.classes)
+        return Sides(there, scored)
+    if np.bincount(codes).max() < 2:
+        raise BadInput(f"{there.name}: has one example of each class, and some are to be scored on; give --score")
+    rows, held = split(codes, held_out, seed)
+    return Sides(there.take(rows), there.take(held))
+
+
+def _check_settings(settings: Mapping[str, Any], chosen: Sequence[Strategy]) -> None:
+    for key in settings:
+        if not any(s.takes(key) for s in chosen):
+            names = ", ".join(s.name for s in chosen)
+            raise BadInput(f"--set {key}: says nothing to any of the strategies {names}; leave it out")
+
+
+class _Curves:
+    """All points: every strategy with every budget and seed.
+
+    Args:
+        plans: Of each strategy, with all labels that could be drawn.
+        sides: The target.
+        budgets: The smallest first.
+    """
+
+    def __init__(self, plans: Mapping[str, Plan], sides: Sides, budgets: Sequence[Budget]):
+        self.plans, self.sides, self.budgets = plans, sides, budgets
+        self.some = next(iter(plans.values()))
+        self.recipe = self.some.recipe
+        self.codes = sides.pool.codes(self.recipe.classes)
+        self.head = self._head()
+
+    def _head(self) -> dict[str, Any]:
+        """All of ``labels.json`` but for what is found."""
+        occur = len(np.unique(self.codes))
+        counts = [int(budget.counts(np.bincount(self.codes)).sum()) for budget in self.budgets]
+        return {
+            "source": self.recipe.source.path,
+            "target": self.recipe.target.path,
+            "classes": list(self.recipe.classes),
+            "scored": {"path": self.sides.scored.name, "n": len(self.sides.scored)},
+            "positive": list(self.some.positive),
+            "tta": list(self.some.tta),
+            "drawn_from": len(self.sides.pool),
+            "seeds": list(self.recipe.seeds),
+            "budgets": [
+                {"name": b.name, "labels": n, "per_class": round(n / occur, 4)}
+                for b, n in zip(self.budgets, counts, strict=True)
+            ],
+            "strategies": {
+                name: p.recipe.model_dump(mode="json", exclude={"source", "target", "classes", "scale", "seeds"})
+                for name, p in self.plans.items()
+            },
+        }
+
+    def trained(self, output: str | Path | None, resume: bool, train: Callable[..., None]) -> LabelCurves:
+        """Train what is not there yet, writing ``labels.json`` after each point and the page at the end."""
+        folder = RunFolder(Path(output) if output else Path(tempfile.mkdtemp(prefix="acclimate-")) / "labels")
+        points = self._begun(folder) if folder.path.exists() else []
+        missing = self._missing(points)
+        trainings = folder.file("trainings")
+        try:
+            folder.make()
+            folder.write_json("labels.json", self._found(points))
+            for i, (name, budget, seed) in enumerate(missing):
+                points.append(self._point(folder, name, budget, seed, train))
+                folder.write_json("labels.json", self._found(points))
+                log.info("%d of %d: %s", i + 1, len(missing), _told(points[-1]))
+            found = self._found(points)
+            folder.write_json("labels.json", found)
+            folder.write("labels.html", lambda path: path.write_text(render_labels(found), "utf-8"))
+        except BadInput as error:
+            if points or any(path.is_file() for path in trainings.glob("*/*/*")):
+                raise BadInput(f"{error}; {folder.path} keeps what is trained: continue with --resume") from error
+            folder.discard()
+            raise
+        for name, plan in self.plans.items():
+            for seed in plan.recipe.seeds if plan.recipe.pretrain else ():
+                _remove(RunFolder(trainings / f"{name}-pretrained-{seed}"), plan, seed)
+        with suppress(OSError):  # it holds what somebody else has put there
+            trainings.rmdir()
+        return LabelCurves(folder.path, found)
+
+    def _begun(self, folder: RunFolder) -> list[dict[str, Any]]:
+        """The points that are in the folder already, if it is of the same question."""
+        folder.check_links()
+        if not folder.file("labels.json").is_file():
+            if strange := sorted(p.name for p in folder.path.iterdir() if not PARTIAL.fullmatch(p.name)):
+                raise BadInput(
+                    f"{folder.path}: cannot resume: not a folder of label curves (contains {strange[0]!r}); "
+                    "choose another -o"
+                )
+            return []
+        before = _read_json(folder)
+        if differing := [key for key, value in self.head.items() if before.get(key) != value]:
+            raise BadInput(f"{folder.path}: was made with other {differing[0]}; ask for the same, or choose another -o")
+        folder.sweep()
+        return list(before.get("points", []))
+
+    def _missing(self, points: Sequence[Mapping[str, Any]]) -> list[tuple[str, Budget, int]]:
+        done = {(p["strategy"], p["budget"], p["seed"]) for p in points}
+        return [
+            (name, budget, seed)
+            for seed in self.recipe.seeds
+            for budget in self.budgets
+            for name in self.plans
+            if (name, budget.name, seed) not in done and (budget.share or budget.each or self._does_without(name))
+        ]
+
+    def _does_without(self, name: str) -> bool:
+        return "source" in methods.get(self.plans[name].recipe.method).needs
+
+    def _point(
+        self, folder: RunFolder, name: str, budget: Budget, seed: int, train: Callable[..., None]
+    ) -> dict[str, Any]:
+        """Train one strategy with one draw, and score it."""
+        began, rows = time.monotonic(), draw(self.codes, budget, seed)
+        plan = self.plans[name].with_target_labels(rows)
+        run = RunFolder(folder.file("trainings") / f"{name}-{len(rows)}-{seed}")
+        run.write("recipe.yaml", plan.recipe.save)
+        run.write_folder("preprocess", plan.fitted.save)
+        phase = plan.recipe.phases[-1]
+        if not run.weights(seed, phase).exists():
+            if plan.recipe.pretrain:
+                self._pretrained(folder, name, seed, run, train)
+            train(run, plan, seed, phase)
+        scores = self._scores(run, plan, seed, phase)
+        _remove(run, plan, seed)
+        return {
+            "strategy": name,
+            "budget": budget.name,
+            "labels": len(rows),
+            "per_class": round(len(rows) / len(np.unique(self.codes)), 4),
+            "seed": seed,
+            "seconds": round(time.monotonic() - began, 1),
+            **scores,
+        }
+
+    def _pretrained(self, folder: RunFolder, name: str, seed: int, run: RunFolder, train: Callable[..., None]) -> None:
+        """Give a training the backbone that learnt without labels, which is the same whatever labels are drawn."""
+        first = RunFolder(folder.file("trainings") / f"{name}-pretrained-{seed}")
+        weights = first.weights(seed, "pretrained")
+        if not weights.exists():
+            train(first, self.plans[name], seed, "pretrained")
+        run.write(f"models/{weights.name}", partial(shutil.copyfile, weights))
+
+    def _scores(self, run: RunFolder, plan: Plan, seed: int, phase: str) -> dict[str, Any]:
+        scored, classes, model = self.sides.scored, plan.recipe.classes, load_model(run, seed, phase)
+
+        def of(said: Said) -> dict[str, Any]:
+            return all_scores(said.probabilities, scored.codes(classes), classes, plan.positive)
+
+        plain = of(answer(model, plan, Part(scored), "target"))
+        return plain | ({"tta": of(answer_by_views(model, plan, scored))} if plan.tta else {})
+
+    def _found(self, points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """All of ``labels.json``."""
+        seconds = math.fsum(p["seconds"] for p in points)
+        return {
+            **self.head,
+            "seconds": round(seconds, 1),
+            "curves": _curves(points, list(self.plans)),
+            "points": list(points),
+        }
+
+
+def _remove(run: RunFolder, plan: Plan, seed: int) -> None:
+    """Remove the files of a training whose scores are known, and its folders as far as they are empty then."""
+    trained = [f"models/{run.weights(seed, phase).name}" for phase in plan.recipe.trainings]
+    fitted = [str(path.relative_to(run.path)) for path in run.file("preprocess").rglob("*") if path.is_file()]
+    run.discard("recipe.yaml", "losses.jsonl", *trained, *fitted)
+    for folder in *sorted(run.path.rglob("*"), reverse=True), run.path:
+        with suppress(OSError):  # it holds what somebody else has put there
+            folder.rmdir()
+
+
+def _read_json(folder: RunFolder) -> dict[str, Any]:
+    path = folder.file("labels.json")
+    try:
+        return dict(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: cannot be gone on with ({error}); choose another -o") from error
+
+
+def _curves(points: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Of each strategy the mean and the standard deviation over seeds at each budget, the smallest first."""
+    own = {"strategy", "budget", "labels", "per_class", "seed", "seconds", "tta"}
+    curves: dict[str, list[dict[str, Any]]] = {}
+    for name in names:
+        mine = sorted((p for p in points if p["strategy"] == name), key=lambda p: (p["labels"], p["budget"]))
+        for budget in dict.fromkeys(p["budget"] for p in mine):
+            same = [p for p in mine if p["budget"] == budget]
+            means = mean_over_seeds([{k: v for k, v in p.items() if k not in own} for p in same])
+            if "tta" in same[0]:
+                means["tta"] = mean_over_seeds([p["tta"] for p in same])
+            at = {key: same[0][key] for key in ("budget", "labels", "per_class")}
+            curves.setdefault(name, []).append({**at, "seeds": len(same), **means})
+    return curves
+
+
+def _told(point: Mapping[str, Any]) -> str:
+    """One point, as a person would say it."""
+    return (
+        f"{point['strategy']}, {point['labels']} labels, seed {point['seed']}: {point['accuracy']:.1%} "
+        f"({point['seconds']:.0f} s)"
+    )

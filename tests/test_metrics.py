@@ -1,0 +1,146 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import (
+    accuracy_score,
+    f1_score,
+    log_loss,
+    mean_absolute_error,
+    r2_score,
+    recall_score,
+    roc_auc_score,
+    root_mean_squared_error,
+)
+
+from acclimate.metrics import (
+    all_scores,
+    auc,
+    confusion,
+    errors,
+    f1_by_class,
+    mean_errors,
+    mean_over_seeds,
+    recalls,
+    scores,
+)
+
+
+def drawn(n, k, seed):
+    rng = np.random.default_rng(seed)
+    return rng.dirichlet(np.ones(k), size=n), rng.integers(k, size=n)
+
+
+@given(st.integers(5, 40), st.integers(2, 5), st.integers(0, 99))
+def test_scores_are_scikit_learns(n, k, seed):
+    p, y = drawn(n, k, seed)
+    found = scores(p, y)
+    present = sorted(set(y) | set(p.argmax(1)))
+    assert found["accuracy"] == pytest.approx(accuracy_score(y, p.argmax(1)), abs=1e-6)
+    assert found["log_loss"] == pytest.approx(log_loss(y, p, labels=range(k)), abs=1e-6)
+    expected = f1_score(y, p.argmax(1), average="macro", labels=present, zero_division=0)
+    assert found["f1"] == pytest.approx(expected, abs=1e-6)
+
+
+@given(st.integers(20, 60), st.integers(2, 5), st.integers(0, 99))
+def test_f1_of_each_class_is_scikit_learns(n, k, seed):
+    p, y = drawn(n, k, seed)
+    expected = f1_score(y, p.argmax(1), average=None, labels=range(k), zero_division=np.nan)
+    np.testing.assert_allclose(f1_by_class(p, y), expected)
+
+
+@given(st.integers(20, 60), st.integers(2, 5), st.integers(0, 99))
+def test_auc_is_scikit_learns_where_all_classes_occur(n, k, seed):
+    p, y = drawn(n, k, seed)
+    y[:k] = range(k)
+    options = {"multi_class": "ovr", "average": "macro", "labels": range(k)} if k > 2 else {}
+    assert auc(p, y) == pytest.approx(roc_auc_score(y, p if k > 2 else p[:, 1], **options))
+
+
+@given(st.integers(5, 40), st.integers(0, 99))
+def test_auc_of_positive_classes_counts_the_pairs_in_the_right_order(n, seed):
+    p, y = drawn(n, 4, seed)
+    y[:4] = range(4)
+    said, is_positive = p[:, 1] + p[:, 3], np.isin(y, [1, 3])
+    right = said[is_positive][:, None] > said[~is_positive]
+    assert auc(p, y, positive=[1, 3]) == pytest.approx(right.mean())
+
+
+def test_auc_by_hand():
+    p = np.array([[0.9, 0.1], [0.4, 0.6], [0.7, 0.3], [0.2, 0.8]])
+    assert auc(p, np.array([0, 0, 1, 1])) == 0.75  # of four pairs the one of .6 and .3 is in the wrong order
+
+
+def test_auc_is_of_the_classes_that_occur():
+    p, y = drawn(50, 4, 0)
+    y[y == 2] = 1
+    expected = np.mean([roc_auc_score(y == c, p[:, c]) for c in (0, 1, 3)])
+    assert auc(p, y) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("positive", [(), (0,), (1, 2)])
+def test_auc_of_one_side_alone_is_unknown(positive):
+    p, y = drawn(9, 3, 0)
+    assert np.isnan(auc(p, np.zeros_like(y), positive))
+    assert scores(p, np.zeros_like(y), positive)["auc"] is None
+
+
+def test_positive_classes_are_given_by_name():
+    p, y = drawn(30, 3, 0)
+    found = all_scores(p, y, ("a", "b", "c"), positive=("c", "a"))
+    assert found["auc"] == pytest.approx(roc_auc_score(y != 1, p[:, 0] + p[:, 2]), abs=1e-6)
+    assert set(found["f1_by_class"]) == {"a", "b", "c"}
+
+
+def test_recall_of_a_class_that_does_not_occur_is_unknown():
+    p, y = drawn(50, 4, 0)
+    y[y == 2] = 1
+    found = recalls(p, y)
+    assert np.isnan(found[2])
+    others = [0, 1, 3]
+    np.testing.assert_allclose(found[others], recall_score(y, p.argmax(1), average=None, labels=others))
+
+
+def test_rows_of_the_confusion_are_true_classes():
+    p = np.eye(3)[[1, 1, 2]]
+    np.testing.assert_array_equal(confusion(p, np.array([0, 1, 2])), [[0, 1, 0], [0, 1, 0], [0, 0, 1]])
+
+
+def test_several_seeds_have_a_mean_and_a_spread():
+    found = mean_over_seeds([{"accuracy": 0.5}, {"accuracy": 0.7}])
+    assert found == {"accuracy": 0.6, "accuracy_sd": pytest.approx(0.141421)}
+
+
+def test_over_seeds_what_is_unknown_in_some_is_of_the_others():
+    found = mean_over_seeds([{"auc": 0.5}, {"auc": None}])
+    assert found == {"auc": 0.5, "auc_sd": None}
+
+
+def test_over_seeds_each_class_has_a_mean_of_its_own():
+    found = mean_over_seeds([{"f1_by_class": {"a": 0.2, "b": None}}, {"f1_by_class": {"a": 0.4, "b": None}}])
+    assert found["f1_by_class"] == {"a": 0.3, "b": None}
+    assert found["f1_by_class_sd"] == {"a": pytest.approx(0.141421), "b": None}
+
+
+@given(st.integers(2, 40), st.floats(0.1, 1e4), st.integers(0, 99))
+def test_errors_are_scikit_learns(n, scale, seed):
+    predicted, true = scale * np.random.default_rng(seed).normal(size=(2, n))
+    found = errors(predicted, true)
+    assert found["mae"] == pytest.approx(mean_absolute_error(true, predicted), rel=1e-5)
+    assert found["rmse"] == pytest.approx(root_mean_squared_error(true, predicted), rel=1e-5)
+    assert found["r2"] == pytest.approx(r2_score(true, predicted), rel=1e-5, abs=1e-5)
+
+
+def test_golden_errors():
+    found = errors(np.array([2.5, 0.0, 2.0, 8.0]), np.array([3.0, -0.5, 2.0, 7.0]))
+    assert found == {"mae": 0.5, "rmse": 0.612372, "r2": 0.948608}
+
+
+@pytest.mark.parametrize(("predicted", "r2"), [(3.0, 1.0), (4.0, 0.0)])
+def test_r2_of_labels_that_are_all_the_same_is_a_number(predicted, r2):
+    assert errors(np.full(3, predicted), np.full(3, 3.0))["r2"] == r2
+
+
+def test_several_seeds_have_a_spread_of_each_error():
+    found = mean_errors([{"mae": 1.0, "r2": 0.5}, {"mae": 2.0, "r2": 0.5}])
+    assert found == {"mae": 1.5, "r2": 0.5, "mae_sd": 0.707107, "r2_sd": 0.0}

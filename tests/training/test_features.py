@@ -1,0 +1,120 @@
+import numpy as np
+import polars as pl
+import pytest
+import samples
+import torch
+from safetensors.torch import load_file
+
+from acclimate import adapt, methods
+from acclimate.backbones import Shape, build
+from acclimate.data import load
+from acclimate.data.inputs import ArrayImageInputs, ImageInputs
+from acclimate.recipe import Place, Recipe, Training
+from acclimate.training import features
+from acclimate.training.features import stand_for
+
+SMALL = {"backbone.pretrained": False, "train.validation": 0.3}
+
+
+def run(folder, out, method="dann", target_labels=None, **more):
+    """An adaptation on pictures with a frozen backbone of random weights."""
+    source = samples.images(folder / "source", each=5, size=32)
+    target = samples.images(folder / "target", ["cat", "dog"], each=4, size=32)
+    return adapt(
+        source, target, folder / out, method=method, backbone="timm:resnet10t", finetune="feature_extraction", steps=5,
+        settings={**SMALL, "train.batch_size": 4, **more}, score=target,
+        target_labels=target_labels,
+    )  # fmt: skip
+
+
+def model(seed=0):
+    torch.manual_seed(seed)
+    return build("cnn", Shape(images=True, size=16, mean=[100.0] * 3, std=[50.0] * 3), 2, {}).classifier
+
+
+def pixels(seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (6, 16, 16, 3)).astype(np.uint8)
+
+
+@pytest.fixture
+def computed(monkeypatch, tmp_path):
+    """How many examples features were computed for, each time; the cache is empty at first."""
+    monkeypatch.setenv("ACCLIMATE_CACHE", str(tmp_path / "cache"))
+    counts, compute = [], features._features
+
+    def counting(model, inputs):
+        counts.append(len(inputs))
+        return compute(model, inputs)
+
+    monkeypatch.setattr(features, "_features", counting)
+    return counts
+
+
+@pytest.mark.parametrize("method", ["source_only", "dann", "mcc"])
+def test_cached_and_uncached_runs_give_the_same_head(tmp_path, method):
+    kept, plain = run(tmp_path, "kept", method), run(tmp_path, "plain", method, **{"train.cache_features": False})
+    phase = kept.recipe.phases[-1]
+    ours, theirs = (load_file(r.weights(0, phase)) for r in (kept, plain))
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        torch.testing.assert_close(ours[name], theirs[name], rtol=1e-5, atol=1e-6, msg=name)
+
+
+def test_a_run_on_features_predicts_from_images(tmp_path):
+    kept = run(tmp_path, "kept")
+    said = kept.predict(tmp_path / "target")
+    scored = said.select("p_cat", "p_dog").to_numpy()
+    outputs = kept.outputs(0, kept.kept, "scored")
+    np.testing.assert_allclose(scored, np.array(pl.read_parquet(outputs)["probabilities"].to_list()), atol=1e-5)
+
+
+def test_another_run_computes_nothing_again(tmp_path, computed):
+    run(tmp_path, "first")
+    before = len(computed)
+    run(tmp_path, "second", "mcc")
+    assert before == 2
+    assert len(computed) == 2
+
+
+def test_with_labels_of_the_target_kept_features_give_the_same_head(tmp_path):
+    some = samples.images(tmp_path / "some", ["cat", "dog"], each=2, size=32)
+    kept = run(tmp_path, "kept", "mcc", target_labels=some)
+    plain = run(tmp_path, "plain", "mcc", target_labels=some, **{"train.cache_features": False})
+    ours, theirs = (load_file(r.weights(0, "adapted")) for r in (kept, plain))
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_a_changed_file_is_seen(tmp_path, computed):
+    folder = samples.images(tmp_path / "pictures", size=16)
+    for i in range(2):
+        domain = load(folder)
+        features.features(model(), ImageInputs(domain.examples, 16), "pictures")
+        samples.picture(7 + i).save(folder / "cat" / "0.png")
+    assert len(computed) == 2
+
+
+def test_a_changed_weight_is_seen(computed):
+    inputs = ArrayImageInputs(pixels(), 16)
+    first, second = (features.features(model(seed), inputs, "pictures") for seed in (0, 1))
+    assert len(computed) == 2
+    assert not np.allclose(first, second)
+
+
+def test_another_size_is_another_entry(tmp_path):
+    examples = load(samples.images(tmp_path / "pictures", size=40)).examples
+    assert len({ImageInputs(examples, size).digest() for size in (16, 32, 16)}) == 2
+
+
+@pytest.mark.parametrize(
+    ("rung", "method", "stands"),
+    [
+        ("feature_extraction", "dann", True),
+        ("full", "dann", False),
+        ("feature_extraction", "vada", False),
+        ("feature_extraction", "self_training", False),
+    ],
+)
+def test_features_stand_where_nothing_below_them_is_looked_at(rung, method, stands):
+    place = Place(path="x")
+    recipe = Recipe(source=place, target=place, method=method, backbone="cnn", finetune=rung, train=Training())
+    assert stand_for(recipe, methods.get(method)(model())) is stands

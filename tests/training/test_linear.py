@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+import scipy.sparse
+import skops.io
+import torch
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.preprocessing import FunctionTransformer
+
+from acclimate.backbones import Shape
+from acclimate.data.inputs import DenseInputs, SparseInputs
+from acclimate.errors import BadInput
+from acclimate.methods import shallow
+from acclimate.methods.shallow.coral import CORAL
+from acclimate.run_folder import RunFolder
+from acclimate.training import linear as fitting
+
+
+def domains(n=90, d=30):
+    """Three classes that lie apart; the target is stretched and moved."""
+    rng = np.random.default_rng(0)
+    y = np.arange(n) % 3
+    x = (rng.normal(size=(n, d)) + 3 * np.eye(3, d)[y]).astype(np.float32)
+    return x, y, (1.5 * x + 0.3).astype(np.float32)
+
+
+def words(n=90, d=400, seed=0):
+    rng = np.random.default_rng(seed)
+    return scipy.sparse.csr_array((rng.random((n, d)) < 0.05).astype(np.float32))
+
+
+def fitted(folder, source, target, method="coral", **options):
+    given = {"method": method, "options": options, "estimator": {}}
+    fitting.fit(RunFolder(folder), 0, "adapted", source, domains()[1], target, **given)
+    return fitting.load(folder / "models/adapted-0.skops")
+
+
+@pytest.mark.parametrize("method", [*shallow.names(), "source_only"])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_every_shallow_method_comes_back_from_disk(method, sparse, tmp_path):
+    x, _, xt = domains()
+    source, target = (SparseInputs(words(seed=s)) for s in (0, 1)) if sparse else (DenseInputs(x), DenseInputs(xt))
+    out = fitted(tmp_path, source, target, method)(target.batch(np.arange(7)))
+    torch.testing.assert_close(out.logits.exp().sum(1), torch.ones(7, dtype=torch.float64))
+    assert out.features.shape[0] == 7
+    assert out.features.shape[1] <= fitting.FEATURES
+
+
+def test_it_is_the_method_before_a_linear_model(tmp_path):
+    x, y, xt = domains()
+    model = fitted(tmp_path, DenseInputs(x), DenseInputs(xt), reg=0.5)
+    method = CORAL(reg=0.5).fit(x, X_target=xt)
+    by_hand = LogisticRegression(max_iter=1000).fit(method.transform_source(x), y)
+    expected = by_hand.predict_log_proba(method.transform(xt))
+    np.testing.assert_allclose(model(torch.from_numpy(xt)).logits, expected, rtol=1e-6)
+
+
+def test_rows_of_the_source_are_mapped_as_such(tmp_path):
+    x, _, xt = domains()
+    model = fitted(tmp_path, DenseInputs(x), DenseInputs(xt))
+    here, there = (model(torch.from_numpy(x), domain).features for domain in ("source", "target"))
+    expected = CORAL().fit(x, X_target=xt).transform_source(x)
+    np.testing.assert_allclose(here, expected, rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(here, there)
+
+
+def test_images_are_refused():
+    with pytest.raises(BadInput, match="for vectors, tables and text, and these are images"):
+        fitting.check("coral", Shape(images=True, size=16))
+
+
+def test_what_takes_no_sparse_rows_refuses_too_many_columns():
+    wide = Shape(images=False, n_features=fitting.WIDEST + 1, sparse=True)
+    fitting.check("msda", wide)
+    with pytest.raises(BadInput, match="columns are too many for it; take importance_weighting"):
+        fitting.check("coral", wide)
+
+
+def test_numbers_are_learnt_by_a_ridge(tmp_path):
+    x, _, xt = domains()
+    given = {"method": "coral", "options": {}, "estimator": {"C": 2.0}, "task": "regression"}
+    fitting.fit(RunFolder(tmp_path), 0, "adapted", DenseInputs(x), x[:, 0], DenseInputs(xt), **given)
+    logits = fitting.load(tmp_path / "models/adapted-0.skops")(torch.from_numpy(xt)).logits
+    method = CORAL().fit(x, X_target=xt)
+    expected = Ridge(0.5).fit(method.transform_source(x), x[:, 0]).predict(method.transform(xt))
+    np.testing.assert_allclose(logits[:, 0], expected, rtol=1e-6, atol=1e-9)
+
+
+def test_what_the_method_says_of_its_input_is_told(tmp_path):
+    x, _, xt = domains(d=100)
+    with pytest.raises(BadInput, match="method coral: a covariance is singular"):
+        fitted(tmp_path, DenseInputs(x), DenseInputs(xt), reg=0.0)
+
+
+def test_a_type_that_no_model_has_is_refused(tmp_path):
+    skops.io.dump(FunctionTransformer(print), tmp_path / "evil.skops")
+    with pytest.raises(BadInput, match="no Run's model does; it is refused"):
+        fitting.load(tmp_path / "evil.skops")
