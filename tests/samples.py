@@ -94,3 +94,13 @@ def table(path: Path, **columns: Sequence[object]) -> Path:
     """Twelve rows; ``columns`` replaces or adds some."""
     rows().with_columns(**{name: pl.Series(values) for name, values in columns.items()}).write_csv(path)
     return path
+
+
+def shifted(n=200, shift=0.0, seed=0):
+    """Two classes along one axis; a shift along the other, which says nothing of the class."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 2
+    x = rng.normal(size=(n, 4)).astype(np.float32)
+    x[:, 0] += 4 * y
+    x[:, 1] += shift
+    return x, y

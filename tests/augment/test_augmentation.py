@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from batches import images, sparse, vectors
 from conformance import build
 from PIL import Image
-from test_training import job, stop_at, weights
-from test_views import images, sparse, vectors
+from trainings import job, stop_at, weights
 
 from acclimate import methods
 from acclimate.augment import views

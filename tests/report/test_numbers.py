@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from test_page import words
+from pages import words
 
 from acclimate.report import plots, write_report
 from acclimate.report.disagreements import furthest, gap

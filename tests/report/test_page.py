@@ -1,20 +1,14 @@
 """What the page says."""
 
-import html
 import json
 import re
 
 import pytest
+from pages import words
 
 from acclimate.errors import BadInput
 from acclimate.report import write_report
 from acclimate.report.page import short_path
-
-
-def words(run) -> str:
-    """The page's text: no plotly.js, no tags, no entities."""
-    text = run.file("report.html").read_text("utf-8").replace("<wbr>", "")
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", re.sub(r"(?s)<(script|style).*?</\1>", " ", text))).split())
 
 
 def test_adapt_leaves_a_report(scored):

@@ -9,75 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conformance import build
-from safetensors.torch import load_file
+from trainings import job, pretraining, stop_at, weights
 
 from acclimate import finetune, methods
-from acclimate.data.inputs import ArrayImageInputs, DenseInputs
+from acclimate.data.inputs import DenseInputs
 from acclimate.errors import BadInput
 from acclimate.methods import selfsup
-from acclimate.nn import Classifier, Normalize
-from acclimate.recipe import Training
 from acclimate.run_folder import RunFolder
 from acclimate.training.engine import Diverged
-from acclimate.training.fit import Job, _tell_if_slow, estimate_statistics, train
-
-
-def job(folder, name="dann", *, dropout=0.3, batch_norm=True, apart=True, **settings):
-    """A job whose weights depend on every random number drawn: dropout, batch norm, shuffled batches."""
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(90, 5)).astype(np.float32), np.arange(90) % 3
-    x[:, 0] += y
-
-    def with_noise(model):
-        layers = [torch.nn.BatchNorm1d(8)] if batch_norm else []
-        backbone = torch.nn.Sequential(*model.backbone, *layers, torch.nn.Dropout(dropout))
-        noisy = Classifier(backbone, model.head, n_features=8, n_classes=3)
-        if apart:
-            noisy.separate_batch_norm(shared=True)
-        return methods.get(name)(noisy)
-
-    given = {"steps": 20, "batch_size": 8, "optimizer": "adamw", "lr": 0.01, "save_every": 5, "validate_every": 4}
-    return Job(
-        run=RunFolder(folder), phase="adapted", seed=3, method=build(with_noise), training=Training(**given | settings),
-        source=DenseInputs(x[:60]), labels=y[:60], target=DenseInputs(x[:40] + 2),
-        validation=DenseInputs(x[60:]), validation_labels=y[60:], show=False,
-    )  # fmt: skip
-
-
-def pretraining(folder, name, **settings):
-    """One whose weights depend, beside that, on the views that are drawn and on a teacher."""
-    x = np.random.default_rng(0).integers(0, 256, (40, 12, 12, 3)).astype(np.uint8)
-    torch.manual_seed(0)
-    layers = torch.nn.Flatten(), torch.nn.Linear(432, 8), torch.nn.BatchNorm1d(8), torch.nn.Dropout(0.3)
-    backbone, scale = torch.nn.Sequential(*layers), Normalize([128.0] * 3, [64.0] * 3)
-    model = Classifier(backbone, torch.nn.Linear(8, 3), n_features=8, n_classes=3, normalize=scale)
-    method = selfsup.get(name)(model, hidden=16, out=8)
-    none = DenseInputs(np.empty((0, 0), dtype=np.float32))
-    given = {"steps": 20, "batch_size": 8, "optimizer": "adamw", "lr": 0.01, "save_every": 5}
-    return Job(
-        run=RunFolder(folder), phase="pretrained", seed=3, method=method, training=Training(**given | settings),
-        source=none, labels=np.empty(0, dtype=np.int64), target=ArrayImageInputs(x, 12),
-        validation=none, validation_labels=np.empty(0, dtype=np.int64), show=False,
-    )  # fmt: skip
-
-
-def weights(folder, phase="adapted"):
-    return load_file(folder / f"models/{phase}-3.safetensors")
-
-
-def stop_at(monkeypatch, step):
-    """Have the training die right after step ``step``, as if the machine did."""
-    from acclimate.training import fit as training
-
-    add = training._Log.add
-
-    def dying(self, now, look):
-        add(self, now, look)
-        if now.done == step:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(training._Log, "add", dying)
+from acclimate.training.fit import _tell_if_slow, estimate_statistics, train
 
 
 @pytest.mark.parametrize("name", ["dann", "mcd", "source_only", "shot", "nrc", "self_training", "mean_teacher", "vada"])
@@ -274,7 +214,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 sys.path.insert(0, {tests!r})
-from test_training import job
+from trainings import job
 from acclimate.training.fit import train
 train(job(Path(sys.argv[1]), "mcd", steps=6000, save_every=20, validate_every=500))
 """
@@ -290,7 +230,7 @@ def written_since(folder, moment):
 @pytest.mark.timeout(900)
 def test_killed_at_ten_random_moments_it_comes_to_the_same_weights(tmp_path):
     script = tmp_path / "script.py"
-    script.write_text(SCRIPT.format(tests=str(Path(__file__).parent)))
+    script.write_text(SCRIPT.format(tests=str(Path(__file__).parents[1])))
     subprocess.run([sys.executable, script, tmp_path / "straight"], check=True)
     kills, chance = 0, random.Random(0)
     while not (tmp_path / "killed/models/adapted-3.safetensors").exists():

@@ -8,6 +8,7 @@ import pytest
 import samples
 import torch
 from safetensors.torch import load_file
+from samples import shifted
 
 import acclimate as package
 from acclimate import finetune, methods
@@ -16,16 +17,6 @@ from acclimate.errors import BadInput
 from acclimate.runs.finding import finding
 from acclimate.runs.run import shape_of
 from acclimate.training import fit as training
-
-
-def shifted(n=200, shift=0.0, seed=0):
-    """Two classes along one axis; a shift along the other, which says nothing of the class."""
-    rng = np.random.default_rng(seed)
-    y = np.arange(n) % 2
-    x = rng.normal(size=(n, 4)).astype(np.float32)
-    x[:, 0] += 4 * y
-    x[:, 1] += shift
-    return x, y
 
 
 def adapted(folder, **options):

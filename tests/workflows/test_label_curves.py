@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 import samples
-from test_adaptation import shifted
+from samples import shifted
 
 import acclimate
 from acclimate import adapt
