@@ -20,9 +20,9 @@ from acclimate.run_folder import FORMAT, PARTIAL, RunFolder
 from acclimate.runs.run import Run
 from acclimate.training.engine import Diverged
 from acclimate.workflows.plan import Plan, make_plan
-from acclimate.workflows.plan.request import Asked, check_asked
+from acclimate.workflows.plan.request import Request, check_request
 from acclimate.workflows.scoring import score as score_all
-from acclimate.workflows.select_strategy import Settled, settle
+from acclimate.workflows.select_strategy import Selected, select_strategy
 from acclimate.workflows.train_phase import train_phase
 
 PACKAGES = (
@@ -108,8 +108,8 @@ def adapt(
         BadInput: Something only the caller can mend; nothing is left behind.
     """
     began = time.monotonic()
-    check_asked(output, seeds, image_size, devices, resume)
-    asked = Asked(
+    check_request(output, seeds, image_size, devices, resume)
+    asked = Request(
         method=method, pretrain=pretrain, finetune=finetune, backbone=backbone, steps=steps, seeds=seeds, label=label,
         text=text, image=image, drop=drop, task=task, settings=settings, weights=weights, image_size=image_size,
         precision=precision, augment=augment, score=score, positive=positive, tta=tta, target_labels=target_labels,
@@ -117,7 +117,7 @@ def adapt(
     )  # fmt: skip
     plan = make_plan(source, target, asked)
     with tempfile.TemporaryDirectory(prefix="acclimate-") as trials:
-        settled = settle(plan, asked, Path(trials), before=_begun(output), devices=devices, show=show)
+        settled = select_strategy(plan, asked, Path(trials), before=_begun(output), devices=devices, show=show)
         run = _open(output, settled.plan.recipe)
         with _kept_once_trained(run):
             _carry_out(run, settled, devices, show)
@@ -126,7 +126,7 @@ def adapt(
     return Run.open(run.path)
 
 
-def _carry_out(run: RunFolder, settled: Settled, devices: int, show: bool) -> None:
+def _carry_out(run: RunFolder, settled: Selected, devices: int, show: bool) -> None:
     """Train all models of a plan that are not there yet, and score them."""
     plan = settled.plan
     _prepare(run, plan)

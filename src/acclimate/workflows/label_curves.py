@@ -29,9 +29,9 @@ from acclimate.run_folder import PARTIAL, RunFolder
 from acclimate.runs.run import Said, load_model
 from acclimate.workflows.plan import AUTO_METHOD, Plan, make_plan
 from acclimate.workflows.plan.domains import domain
-from acclimate.workflows.plan.request import Asked, check_asked, check_unseen, is_same
+from acclimate.workflows.plan.request import Request, check_request, check_unseen, is_same
 from acclimate.workflows.scoring import answer, answer_by_views
-from acclimate.workflows.select_strategy import settle
+from acclimate.workflows.select_strategy import select_strategy
 from acclimate.workflows.train_phase import train_phase
 
 log = logging.getLogger("acclimate")
@@ -158,7 +158,7 @@ def labels(
     Raises:
         BadInput: Something only the caller can mend, e.g. more labels are asked for than there are.
     """
-    check_asked(output, seeds, image_size, devices, resume)
+    check_request(output, seeds, image_size, devices, resume)
     _check_apart(source, target, score)
     place = Place(path="", label=label, text=text, image=image, drop=tuple(drop))
     chosen, wanted = _strategies(strategies, method, finetune), budgets(fractions, per_class)
@@ -170,7 +170,7 @@ def labels(
     given = settings or {}
     _check_settings(given, chosen)
     asked = partial(
-        Asked, backbone=backbone, steps=steps, seeds=numbers, task="classification", weights=weights,
+        Request, backbone=backbone, steps=steps, seeds=numbers, task="classification", weights=weights,
         image_size=image_size, precision=precision, augment=augment, score=sides.scored, target_labels=sides.pool,
         pretrain=pretrain, positive=positive, tta=tta, label=label, text=text, image=image, drop=drop,
         devices=devices,
@@ -182,7 +182,7 @@ def labels(
         own = asked(method=s.method, finetune=s.rung, settings={k: v for k, v in given.items() if s.takes(k)})
         plan = make_plan(here, sides.pool.without_labels(), own)
         with tempfile.TemporaryDirectory(prefix="acclimate-") as trials:
-            plans[s.name] = settle(plan, own, Path(trials), before=begun.get(s.name), **how).plan
+            plans[s.name] = select_strategy(plan, own, Path(trials), before=begun.get(s.name), **how).plan
     curves = _Curves(plans, sides, with_none(wanted, sides.pool.codes(here.classes), here.classes))
     return curves.trained(output, resume, partial(train_phase, **how))
 

@@ -16,7 +16,7 @@ from acclimate.data.labels import truth
 from acclimate.run_folder import RunFolder
 from acclimate.runs.run import load_model
 from acclimate.workflows.plan import Plan, make_plan
-from acclimate.workflows.plan.request import Asked
+from acclimate.workflows.plan.request import Request
 from acclimate.workflows.scoring import answer
 from acclimate.workflows.train_phase import train_phase
 
@@ -26,22 +26,22 @@ RUNGS = ("feature_extraction", "partial", "full")
 """Of the ladder, those that are tried."""
 
 
-class Settled(NamedTuple):
+class Selected(NamedTuple):
     """A plan with its rung, and the Run in which its baseline was trained for the first seed, if it was tried."""
 
     plan: Plan
     trial: RunFolder | None = None
 
 
-def settle(
+def select_strategy(
     plan: Plan,
-    asked: Asked,
+    asked: Request,
     folder: Path,
     *,
     before: Mapping[str, Any] | None = None,
     devices: int = 1,
     show: bool = False,
-) -> Settled:
+) -> Selected:
     """The plan on the rung that was asked for, or on the one that was found for a pretrained backbone.
 
     Each rung is the source-only training of the first seed. The next is taken if the mean of what it gains in loss on
@@ -60,10 +60,10 @@ def settle(
         The rule of one standard error: Breiman et al., Classification and Regression Trees, 1984, section 3.4.3.
     """
     if not _undecided(plan, asked):
-        return Settled(plan)
+        return Selected(plan)
     if before is not None:
-        return Settled(_on(plan, asked, before["finetune"], before.get("tried")))
-    best, tried, least = Settled(plan), {}, None
+        return Selected(_on(plan, asked, before["finetune"], before.get("tried")))
+    best, tried, least = Selected(plan), {}, None
     for rung in RUNGS:
         there = _on(plan, asked, rung)
         log.info("--finetune auto: trying %s", rung)
@@ -72,7 +72,7 @@ def settle(
         tried[rung] = round(float(losses.mean()), 4)
         if least is not None and not gains(least, losses):
             break
-        best, least = Settled(there, run), losses
+        best, least = Selected(there, run), losses
     log.info("--finetune auto: %s (validation loss of the source: %s)", best.plan.recipe.finetune, _told(tried))
     recipe = best.plan.recipe.model_copy(update={"tried": tried})
     return best._replace(plan=replace(best.plan, recipe=recipe))
@@ -95,13 +95,13 @@ def validation_losses(run: RunFolder, plan: Plan) -> NDArray[np.float64]:
     return np.asarray(-np.log(said.probabilities[np.arange(len(labels)), labels].clip(1e-12)))
 
 
-def _undecided(plan: Plan, asked: Asked) -> bool:
+def _undecided(plan: Plan, asked: Request) -> bool:
     recipe = plan.recipe
     free = asked.finetune == "auto" and plan.source is not None and recipe.trains_a_network and not recipe.pretrain
     return free and backbones.pretrained(recipe.backbone, recipe.backbone_options)
 
 
-def _on(plan: Plan, asked: Asked, rung: str, tried: Mapping[str, float] | None = None) -> Plan:
+def _on(plan: Plan, asked: Request, rung: str, tried: Mapping[str, float] | None = None) -> Plan:
     """The same plan on another rung."""
     labelled = plan.target_labels.whole if plan.target_labels else None
     without = replace(asked, finetune=rung, score=None, positive=(), tta=(), target_labels=labelled)

@@ -15,16 +15,16 @@ from acclimate.runs.run import Run, shape_of
 from acclimate.training import linear as fitting
 from acclimate.workflows.plan import domains as given
 from acclimate.workflows.plan.base import Plan, no_examples
-from acclimate.workflows.plan.request import Asked, check_share, check_source_free, check_task, check_unseen, seeds_of
+from acclimate.workflows.plan.request import Request, check_share, check_source_free, check_task, check_unseen, seeds_of
 from acclimate.workflows.plan.resolve import (
     AUTO_METHOD,
     AUTO_SOURCE_FREE,
-    Decided,
+    Resolved,
     augmentation_of,
     backbone_options,
-    decide,
     looks_at_the_target,
     of_method,
+    resolve,
     rung_of,
 )
 from acclimate.workflows.plan.trial_build import resolved
@@ -32,7 +32,7 @@ from acclimate.workflows.plan.trial_build import resolved
 __all__ = ["AUTO_METHOD", "Plan", "make_plan", "no_examples"]
 
 
-def make_plan(source: Any, target: Any, asked: Asked) -> Plan:
+def make_plan(source: Any, target: Any, asked: Request) -> Plan:
     """Read the domains and decide.
 
     Args:
@@ -49,13 +49,13 @@ def make_plan(source: Any, target: Any, asked: Asked) -> Plan:
     return replace(plan, positive=tuple(asked.positive), tta=tuple(asked.tta))
 
 
-def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
+def _from_source(source: Any, target: Any, asked: Request) -> Plan:
     check_unseen(asked.score, source, "the source itself")
     check_unseen(asked.score, asked.target_labels, "the labelled target itself")
     place = Place(path="", label=asked.label, text=asked.text, image=asked.image, drop=tuple(asked.drop))
     here = given.domain(source, "source", place)
     task = choose_task(here, asked.task)
-    said = decide(asked, here, task)
+    said = resolve(asked, here, task)
     here.require_source(task)
     there = given.target(target, place)
     labelled = given.target_labels(asked.target_labels, said.method, place, linear=said.linear)
@@ -90,7 +90,7 @@ def _from_source(source: Any, target: Any, asked: Asked) -> Plan:
     return Plan(here, None, there, None if labelled is None else Part(labelled), fitted, recipe, later)
 
 
-def _fitted(name: str, options: Options, asked: Asked, said: Decided, here: Domain, there: Domain) -> Preprocess:
+def _fitted(name: str, options: Options, asked: Request, said: Resolved, here: Domain, there: Domain) -> Preprocess:
     """The preprocessing, as the backbone wants it."""
     wants = backbones.Wants() if said.linear else backbones.wants(name, here.kind, options)
     if wants.encoder and methods.get(said.method).moves_inputs:
@@ -106,14 +106,14 @@ def _fitted(name: str, options: Options, asked: Asked, said: Decided, here: Doma
     return fitted
 
 
-def _backbone(asked: Asked, here: Domain, there: Domain) -> str:
+def _backbone(asked: Request, here: Domain, there: Domain) -> str:
     if asked.backbone != "auto":
         return asked.backbone
     size = (asked.image_size or preprocess.usual_size(here, there)) if here.kind == "images" else 0
     return backbones.auto(here.kind, size)
 
 
-def _from_run(origin: Run, target: Any, asked: Asked) -> Plan:
+def _from_run(origin: Run, target: Any, asked: Request) -> Plan:
     """All that was decided for the Run holds, but for the target, the method and how it is trained."""
     method = AUTO_SOURCE_FREE if asked.method == "auto" else asked.method
     check_source_free(origin, method, asked)
@@ -153,7 +153,7 @@ def _from_run(origin: Run, target: Any, asked: Asked) -> Plan:
     return Plan(None, origin, there, None, fitted, resolved(recipe, shape_of(fitted)), later)
 
 
-def _check_scoring(plan: Plan, asked: Asked) -> None:
+def _check_scoring(plan: Plan, asked: Request) -> None:
     """Find a mistake in how the models are to be scored now, and not after the training."""
     if asked.positive and plan.recipe.task == "regression":
         raise BadInput("--positive: is for classes, and this is a regression; leave it out")

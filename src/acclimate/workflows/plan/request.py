@@ -14,7 +14,7 @@ from acclimate.runs.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class Request:
     """What is asked for beside the two domains: the arguments of `acclimate.adapt`, by their names."""
 
     method: str = "auto"
@@ -40,7 +40,7 @@ class Asked:
     devices: int = 1
 
 
-def check_asked(
+def check_request(
     output: str | Path | None, seeds: int | Sequence[int], image_size: int | None, devices: int, resume: bool
 ) -> None:
     """Refuse what needs no look at the data, before any of it is read.
@@ -121,7 +121,7 @@ def check_views(method: str, here: Domain) -> None:
         )
 
 
-def check_source_free(origin: Run, method: str, asked: Asked) -> None:
+def check_source_free(origin: Run, method: str, asked: Request) -> None:
     """Refuse a method that needs the source where a Run stands in its place, and what that Run has settled."""
     fit = [name for name in methods.names() if methods.get(name).starts_from and methods.get(name).needs == {"target"}]
     check_name(method)

@@ -23,7 +23,7 @@ from acclimate.recipe import (
     parse_settings,
 )
 from acclimate.training import linear as fitting
-from acclimate.workflows.plan.request import Asked, check_balance, check_name, check_task, check_views
+from acclimate.workflows.plan.request import Request, check_balance, check_name, check_task, check_views
 
 AUTO_METHOD: Mapping[Task, str] = {"classification": "mcc", "regression": "deep_coral"}
 """What ``--method auto`` is until methods are compared without target labels.
@@ -38,7 +38,7 @@ BOTTLENECK = 256
 """Features that are left to move where the backbone is frozen, as in SHOT (arXiv:2002.08546)."""
 
 
-class Decided(NamedTuple):
+class Resolved(NamedTuple):
     """What the source and what is asked for decide, before the target is looked at."""
 
     method: str
@@ -50,7 +50,7 @@ class Decided(NamedTuple):
     pretrain: Pretraining | None
 
 
-def decide(asked: Asked, here: Domain, task: Task) -> Decided:
+def resolve(asked: Request, here: Domain, task: Task) -> Resolved:
     """What a labelled source makes of it.
 
     Raises:
@@ -67,10 +67,10 @@ def decide(asked: Asked, here: Domain, task: Task) -> Decided:
     if pretrain and here.kind != "images":
         raise BadInput(f"--pretrain {pretrain.method}: learns from views of images alone; leave it out")
     check_views(method, here)
-    return Decided(method, linear, rung, parsed, options, training, pretrain)
+    return Resolved(method, linear, rung, parsed, options, training, pretrain)
 
 
-def backbone_options(name: str, asked: Asked, said: Decided) -> Options:
+def backbone_options(name: str, asked: Request, said: Resolved) -> Options:
     """The backbone's options."""
     usual = {} if said.linear else backbones.defaults(name)
     more = {**usual, **said.parsed.backbone, **({"weights": asked.weights} if asked.weights else {})}
@@ -79,7 +79,7 @@ def backbone_options(name: str, asked: Asked, said: Decided) -> Options:
     return check_options(f"backbone {name}", more, fitting.options() if said.linear else backbones.options(name))
 
 
-def rung_of(asked: Asked, method: str, *, linear: bool) -> str:
+def rung_of(asked: Request, method: str, *, linear: bool) -> str:
     """The rung of the fine-tuning ladder; ``auto`` leaves nothing still, until others are tried."""
     if linear and asked.finetune != "auto":
         raise BadInput(f"--finetune: is of a network's weights, and {method} fits a linear model; leave it out")
@@ -107,7 +107,7 @@ def _is_linear(method: str, backbone: str) -> bool:
     return method in shallow.names() or backbone == LINEAR
 
 
-def _of_linear(method: str, asked: Asked) -> tuple[Settings, Options, Training]:
+def _of_linear(method: str, asked: Request) -> tuple[Settings, Options, Training]:
     """The settings, the method's options among them; of how a network is trained only the validation split is left."""
     parsed = _settings(asked)
     options = check_options(f"method {method}", parsed.options, _options(method))
@@ -127,7 +127,7 @@ def _options(method: str) -> dict[str, inspect.Parameter]:
     return {}  # those of source_only are for networks
 
 
-def of_method(method: str, asked: Asked) -> tuple[Settings, Options, Training]:
+def of_method(method: str, asked: Request) -> tuple[Settings, Options, Training]:
     """The settings, the method's options among them, and how it is trained."""
     parsed = _settings(asked)
     options = check_options(f"method {method}", parsed.options, methods.options(method))
@@ -141,7 +141,7 @@ def of_method(method: str, asked: Asked) -> tuple[Settings, Options, Training]:
 
 
 def _pretraining(
-    method: str, asked: Asked, parsed: Settings, training: Training, *, linear: bool
+    method: str, asked: Request, parsed: Settings, training: Training, *, linear: bool
 ) -> Pretraining | None:
     """What the backbone learns without labels first, if it is to; what is not said of that is as in the training."""
     if asked.pretrain is None:
@@ -168,7 +168,7 @@ def _pretraining(
     return Pretraining(method=name, options=options, on=on, train=train)
 
 
-def _settings(asked: Asked) -> Settings:
+def _settings(asked: Request) -> Settings:
     parsed = parse_settings(asked.settings or {})
     if parsed.pretrain and asked.pretrain is None:
         raise BadInput(
@@ -178,7 +178,7 @@ def _settings(asked: Asked) -> Settings:
     return parsed
 
 
-def augmentation_of(parsed: Settings, asked: Asked, shape: backbones.Shape, met: Mapping[str, bool]) -> Augmentation:
+def augmentation_of(parsed: Settings, asked: Request, shape: backbones.Shape, met: Mapping[str, bool]) -> Augmentation:
     """What is done to each domain: what ``--augment`` says to those that are ``met``, unless it is set for one."""
     for domain in parsed.augment.keys() & met.keys():
         if not met[domain]:
