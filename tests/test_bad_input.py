@@ -28,7 +28,7 @@ import torch
 
 from acclimate.errors import BadInput
 from acclimate.run_folder import RunFolder
-from acclimate.training import fit as training
+from acclimate.training.checkpoint import Checkpoint
 
 
 class Bad(NamedTuple):
@@ -804,13 +804,13 @@ def test_a_disk_that_fills_up_after_training_keeps_the_model(name, here, acclima
 
 
 def test_a_checkpoint_is_kept_when_an_image_goes_bad(here, acclimate, monkeypatch):
-    usual = training._Checkpoint.save
+    usual = Checkpoint.save
 
     def save_and_spoil(*args: object) -> None:
         usual(*args)
         raise BadInput("images/dog/3.png: not a readable image")
 
-    monkeypatch.setattr(training._Checkpoint, "save", save_and_spoil)
+    monkeypatch.setattr(Checkpoint, "save", save_and_spoil)
     _check(acclimate(*NEW_RUN, "--set", "train.save_every=1"), "not a readable image")
     assert Path("new/run/checkpoints/source_only-0.ckpt").exists()
 
@@ -897,7 +897,7 @@ def test_an_extra_that_is_missing_is_named(package, backbone, here, acclimate, m
 
 
 def test_what_is_no_fault_of_the_input_keeps_its_traceback(here, acclimate, monkeypatch):
-    monkeypatch.setattr("acclimate.workflows.train_phase.train", lambda job: 1 / 0)
+    monkeypatch.setattr("acclimate.workflows.train_phase.run_job", lambda job: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         acclimate(*shlex.split(NPZ))
 

@@ -1,5 +1,7 @@
 """Small trainings whose weights depend on every random number that is drawn."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from conformance import build
@@ -11,7 +13,10 @@ from acclimate.methods import selfsup
 from acclimate.nn import Classifier, Normalize
 from acclimate.recipe import Training
 from acclimate.run_folder import RunFolder
-from acclimate.training.fit import Job
+from acclimate.training.examples import NO_LABELS, NO_ROWS
+from acclimate.training.job import Job
+from acclimate.training.progress import LossLog
+from acclimate.training.train import Spec, TrainingData
 
 
 def job(folder, name="dann", *, dropout=0.3, batch_norm=True, apart=True, **settings):
@@ -29,11 +34,15 @@ def job(folder, name="dann", *, dropout=0.3, batch_norm=True, apart=True, **sett
         return methods.get(name)(noisy)
 
     given = {"steps": 20, "batch_size": 8, "optimizer": "adamw", "lr": 0.01, "save_every": 5, "validate_every": 4}
-    return Job(
-        run=RunFolder(folder), phase="adapted", seed=3, method=build(with_noise), training=Training(**given | settings),
-        source=DenseInputs(x[:60]), labels=y[:60], target=DenseInputs(x[:40] + 2),
-        validation=DenseInputs(x[60:]), validation_labels=y[60:], show=False,
-    )  # fmt: skip
+    data = TrainingData(DenseInputs(x[:60]), y[:60], DenseInputs(x[:40] + 2), DenseInputs(x[60:]), y[60:])
+    spec = Spec(build(with_noise), data, Training(**given | settings), seed=3)
+    return Job(RunFolder(folder), "adapted", spec, show=False)
+
+
+def change(made, **more):
+    """The same job with another spec, other data (``data``), or on several ``devices``."""
+    devices, data = more.pop("devices", made.devices), replace(made.spec.data, **more.pop("data", {}))
+    return replace(made, devices=devices, spec=replace(made.spec, data=data, **more))
 
 
 def pretraining(folder, name, **settings):
@@ -44,13 +53,9 @@ def pretraining(folder, name, **settings):
     backbone, scale = torch.nn.Sequential(*layers), Normalize([128.0] * 3, [64.0] * 3)
     model = Classifier(backbone, torch.nn.Linear(8, 3), n_features=8, n_classes=3, normalize=scale)
     method = selfsup.get(name)(model, hidden=16, out=8)
-    none = DenseInputs(np.empty((0, 0), dtype=np.float32))
     given = {"steps": 20, "batch_size": 8, "optimizer": "adamw", "lr": 0.01, "save_every": 5}
-    return Job(
-        run=RunFolder(folder), phase="pretrained", seed=3, method=method, training=Training(**given | settings),
-        source=none, labels=np.empty(0, dtype=np.int64), target=ArrayImageInputs(x, 12),
-        validation=none, validation_labels=np.empty(0, dtype=np.int64), show=False,
-    )  # fmt: skip
+    data = TrainingData(NO_ROWS, NO_LABELS, ArrayImageInputs(x, 12))
+    return Job(RunFolder(folder), "pretrained", Spec(method, data, Training(**given | settings), seed=3), show=False)
 
 
 def weights(folder, phase="adapted"):
@@ -59,13 +64,11 @@ def weights(folder, phase="adapted"):
 
 def stop_at(monkeypatch, step):
     """Have the training die right after step ``step``, as if the machine did."""
-    from acclimate.training import fit as training
+    usual = LossLog.step
 
-    add = training._Log.add
-
-    def dying(self, now, look):
-        add(self, now, look)
+    def dying(self, now, validation):
+        usual(self, now, validation)
         if now.done == step:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(training._Log, "add", dying)
+    monkeypatch.setattr(LossLog, "step", dying)

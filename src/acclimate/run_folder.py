@@ -4,13 +4,14 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from acclimate.errors import BadInput
+from acclimate.files import Write, explain_disk_errors, partial_path, write_atomically
 from acclimate.recipe import Recipe
 
 FORMAT = 1
@@ -22,8 +23,8 @@ PARTIAL = re.compile(r"\..+\.\d+\.partial")
 ROOMS = ("", "models", "checkpoints", "outputs")
 """Where a Run's files lie, below its folder."""
 
-DISK_WORDS = ("os error", "I/O error", "No space left", "File too large", "PytorchStreamWriter", "inline_container")
-"""What safetensors, torch and polars say when the disk fails, in errors that are no `OSError`."""
+Line = dict[str, Any]
+"""One line of ``losses.jsonl``: ``seed``, ``phase``, ``step`` and losses by name."""
 
 
 class RunFolder:
@@ -101,7 +102,7 @@ class RunFolder:
         """What a model said of a domain: a Parquet of predictions, probabilities, features."""
         return self.file(f"outputs/{domain}-{phase}-{seed}.parquet")
 
-    def losses(self) -> Iterator[dict[str, Any]]:
+    def losses(self) -> Iterator[Line]:
         """Every line of ``losses.jsonl``."""
         with self.file("losses.jsonl").open(encoding="utf-8") as lines:
             for line in lines:
@@ -113,24 +114,19 @@ class RunFolder:
         Raises:
             BadInput: It cannot be made.
         """
-        with self.saying_why(self.path):
+        with explain_disk_errors(self.path):
             self._make(self.path)
 
-    def write(self, name: str, write: Callable[[Path], Any]) -> Path:
+    def write(self, name: str, write: Write) -> Path:
         """Have ``write`` make a file at a temporary name, then rename it: nobody ever sees half of it.
 
         Raises:
             BadInput: It cannot be written, e.g. the disk is full.
         """
         target = self.file(name)
-        with self.saying_why(target):
+        with explain_disk_errors(target):
             self._make(target.parent)
-            partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-            try:
-                write(partial)
-                partial.replace(target)
-            finally:
-                partial.unlink(missing_ok=True)
+            write_atomically(target, write)
         self._written.add(target)
         return target
 
@@ -171,7 +167,7 @@ class RunFolder:
     def append(self, name: str, lines: str) -> None:
         """Add whole lines to a file in one call of the system, so that a kill tears none."""
         target = self.file(name)
-        with self.saying_why(target):
+        with explain_disk_errors(target):
             self._make(target.parent)
             file = os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
@@ -185,7 +181,7 @@ class RunFolder:
         text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
         return self.write(name, lambda path: path.write_text(text + "\n", "utf-8"))
 
-    def write_folder(self, name: str, write: Callable[[Path], Any]) -> Path:
+    def write_folder(self, name: str, write: Write) -> Path:
         """Have ``write`` fill a folder at a temporary name, then rename it; one that is there already stays.
 
         Raises:
@@ -194,9 +190,9 @@ class RunFolder:
         target = self.file(name)
         if target.is_dir():
             return target
-        with self.saying_why(target):
+        with explain_disk_errors(target):
             self._make(target.parent)
-            partial = self.file(f".{name}.{os.getpid()}.partial")
+            partial = partial_path(target)
             try:
                 partial.mkdir()
                 write(partial)
@@ -211,18 +207,6 @@ class RunFolder:
     def _make(self, folder: Path) -> None:
         self._made += [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
-
-    @staticmethod
-    @contextmanager
-    def saying_why(path: Path) -> Iterator[None]:
-        """Turn a failure of the disk into a line that a person can act on."""
-        try:
-            yield
-        except Exception as error:
-            if not isinstance(error, OSError) and not any(words in str(error) for words in DISK_WORDS):
-                raise
-            why = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
-            raise BadInput(f"{path}: cannot be written ({why}); free space, or choose another -o") from error
 
     def _json(self, name: str) -> dict[str, Any]:
         path = self.file(name)

@@ -4,7 +4,7 @@ import torch
 from batches import images, sparse, vectors
 from conformance import build
 from PIL import Image
-from trainings import job, stop_at, weights
+from trainings import change, job, stop_at, weights
 
 from acclimate import methods
 from acclimate.augment import views
@@ -13,7 +13,7 @@ from acclimate.augment.views import WHOLE, Share
 from acclimate.errors import BadInput
 from acclimate.recipe import Augmentation, Place, Recipe
 from acclimate.training.features import stand_for
-from acclimate.training.fit import train
+from acclimate.training.job import run_job
 
 NAMES = [name for name in AUGMENTATIONS if name != "none"]
 EACH = pytest.mark.parametrize("name", NAMES)
@@ -138,15 +138,13 @@ def test_features_that_are_kept_never_stand_for_augmented_examples(augment, kept
 
 
 def noisy(folder, name="dann", **more):
-    made = job(folder, name, **more)
-    made.augment = Augmentation(source="noise", target="noise")
-    return made
+    return change(job(folder, name, **more), augment=Augmentation(source="noise", target="noise"))
 
 
 @pytest.mark.parametrize("name", ["dann", "source_only", "supervised", "shot"])
 def test_every_method_sees_augmented_batches(tmp_path, name):
     for folder, made in (("plain", job), ("noisy", noisy)):
-        train(made(tmp_path / folder, name))
+        run_job(made(tmp_path / folder, name))
     plain, augmented = (weights(tmp_path / folder) for folder in ("plain", "noisy"))
     assert any(not torch.equal(plain[k], augmented[k]) for k in plain)
 
@@ -154,18 +152,17 @@ def test_every_method_sees_augmented_batches(tmp_path, name):
 def test_a_domain_that_is_not_looked_at_draws_nothing(tmp_path):
     for folder, target in (("none", "none"), ("noise", "noise")):
         made = job(tmp_path / folder, "source_only")
-        made.augment = Augmentation(source="noise", target=target)
-        train(made)
+        run_job(change(made, augment=Augmentation(source="noise", target=target)))
     torch.testing.assert_close(weights(tmp_path / "none"), weights(tmp_path / "noise"), rtol=0, atol=0)
 
 
 def test_resumed_weights_are_the_same_to_the_bit(tmp_path, monkeypatch):
-    train(noisy(tmp_path / "straight"))
+    run_job(noisy(tmp_path / "straight"))
     with monkeypatch.context() as patched:
         stop_at(patched, 7)
         with pytest.raises(KeyboardInterrupt):
-            train(noisy(tmp_path / "resumed"))
-    train(noisy(tmp_path / "resumed"))
+            run_job(noisy(tmp_path / "resumed"))
+    run_job(noisy(tmp_path / "resumed"))
     torch.testing.assert_close(weights(tmp_path / "resumed"), weights(tmp_path / "straight"), rtol=0, atol=0)
 
 
@@ -174,5 +171,5 @@ def test_two_processes_agree_with_one(tmp_path):
     for devices in (1, 2):
         made = noisy(tmp_path / str(devices), dropout=0.0, batch_norm=False, optimizer="sgd")
         made.devices = devices
-        train(made)
+        run_job(made)
     torch.testing.assert_close(weights(tmp_path / "2"), weights(tmp_path / "1"), rtol=1e-4, atol=1e-6)

@@ -7,7 +7,7 @@ from acclimate.augment import tta
 from acclimate.data.inputs import ArrayImageInputs
 from acclimate.errors import BadInput
 from acclimate.nn import Classifier
-from acclimate.runs.run import mean_answer, say
+from acclimate.training.inference import mean_logits, predict
 
 NUMBERS = {"hflip": 1, "shift": 4, "five_crop": 5}
 
@@ -73,14 +73,14 @@ def test_a_crop_is_pillows_brought_back_to_size():
     np.testing.assert_allclose(views(x, "five_crop")[4][0].permute(1, 2, 0).numpy(), np.asarray(corner), atol=1)
 
 
-def test_the_mean_answer_is_the_mean_of_the_probabilities():
+def test_the_mean_logits_is_the_mean_of_the_probabilities():
     logits = [torch.randn(4, 3, dtype=torch.float64) * 5 for _ in range(3)]
     expected = torch.stack([z.softmax(1) for z in logits]).mean(0)
-    torch.testing.assert_close(mean_answer(logits).exp(), expected)
+    torch.testing.assert_close(mean_logits(logits).exp(), expected)
 
 
-def test_the_mean_answer_of_numbers_is_their_mean():
-    torch.testing.assert_close(mean_answer([torch.tensor([[1.0]]), torch.tensor([[4.0]])]), torch.tensor([[2.5]]))
+def test_the_mean_logits_of_numbers_is_their_mean():
+    torch.testing.assert_close(mean_logits([torch.tensor([[1.0]]), torch.tensor([[4.0]])]), torch.tensor([[2.5]]))
 
 
 def test_a_model_is_asked_about_every_view():
@@ -88,8 +88,10 @@ def test_a_model_is_asked_about_every_view():
     torch.manual_seed(0)
     model = Classifier(torch.nn.Flatten(), torch.nn.Linear(192, 3), n_features=192, n_classes=3).float()
     model.normalize = torch.nn.Sequential(ToFloat())
-    plain, mirrored = (say(model, ArrayImageInputs(a.copy(), 8), "target").probabilities for a in (x, x[:, :, ::-1]))
-    found = say(model, ArrayImageInputs(x, 8), "target", ["hflip"])
+    plain, mirrored = (
+        predict(model, ArrayImageInputs(a.copy(), 8), "target").probabilities for a in (x, x[:, :, ::-1])
+    )
+    found = predict(model, ArrayImageInputs(x, 8), "target", tta=["hflip"])
     np.testing.assert_allclose(found.probabilities, (plain + mirrored) / 2, atol=1e-9)
 
 

@@ -13,7 +13,7 @@ from acclimate.backbones.layers import layer_groups
 from acclimate.data import Domain, preprocess
 from acclimate.errors import BadInput
 from acclimate.nn import join
-from acclimate.runs.run import shape_of
+from acclimate.runs.models import shape_of
 from acclimate.types import Labeled, Unlabeled
 
 TEXTS = ["a good book", "", "bad film! " * 300, "I did not [PAD] like it, [MASK]", "Ünïcode — naïve café"]

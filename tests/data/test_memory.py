@@ -18,16 +18,16 @@ TRAINING = """
 import sys
 import psutil
 from acclimate.workflows import adapt as adaptation
-from acclimate.training import fit as training
+from acclimate.training.progress import LossLog
 
 source, target, run, cache_mb = sys.argv[1:]
-process, seen, usual = psutil.Process(), [], training._Log.add
+process, seen, usual = psutil.Process(), [], LossLog.step
 
 def add(self, step, look):
     seen.append(process.memory_info().rss)
     usual(self, step, look)
 
-training._Log.add = add
+LossLog.step = add
 adaptation.write_report = lambda run: None
 more = {"train.batch_size": 32, "train.cache_mb": int(cache_mb), "backbone.width": 2, "backbone.d": 4}
 adaptation.adapt(source, target, run, method="source_only", backbone="cnn", steps=130, image_size=128, settings=more)

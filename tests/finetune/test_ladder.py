@@ -1,16 +1,17 @@
 import pytest
 import torch
 from conformance import batches
-from lightning_fabric import Fabric
 from torch import nn
 
 from acclimate import finetune, methods
 from acclimate.data.inputs import DenseInputs
-from acclimate.data.loaders import Loader, Sampler
+from acclimate.data.loaders import Loader, Sampler, pairs
 from acclimate.finetune import Thaw
 from acclimate.nn import Classifier
 from acclimate.recipe import Training
-from acclimate.training.engine import fit, make_optimizer
+from acclimate.training.driver import Driver
+from acclimate.training.engine import Schedule, make_optimizer
+from acclimate.training.engine import run as run_engine
 
 STEPS = 8
 
@@ -30,15 +31,12 @@ def run(name, method="dann", built=None, rung_options=None, **options):
     optimizer = make_optimizer(trained, Training(optimizer="adamw", lr=0.01, weight_decay=0.1), layers)
     source, target = batches()
     x, labels, others = source.inputs.numpy(), source.labels.numpy(), target.inputs.numpy()
-    here = Loader(DenseInputs(x), Sampler(len(x), 6, seed=0), labels)
-    there = Loader(DenseInputs(others), Sampler(9, 6, seed=0))
-    with torch.no_grad():
-        survey = [built.eval()(target.inputs)]
-    built.train()
-    steps = fit(
-        Fabric(accelerator="cpu", devices=1), trained, optimizer, here, there,
-        steps=STEPS, thaw=Thaw(built, layers), survey=lambda: survey,
-    )  # fmt: skip
+    source = Loader(DenseInputs(x), Sampler(len(x), 6, seed=0), labels)
+    target = Loader(DenseInputs(others), Sampler(9, 6, seed=0))
+    thaw = Thaw(built, layers)
+    thaw(1.0)
+    driver, schedule = Driver(trained, optimizer), Schedule(STEPS, thaw=thaw, pass_steps=STEPS)
+    steps = run_engine(driver, pairs(source, target, 0), schedule, survey=lambda: [target.inputs.x])
     return [state_of(built), *(state_of(built) for _ in steps)]
 
 

@@ -8,15 +8,17 @@ import polars as pl
 from acclimate.report import plots
 from acclimate.report.disagreements import tally, telling
 from acclimate.report.losses import BINS, mean_curve, thin
-from acclimate.runs.outputs import Said
+from acclimate.runs.outputs import ClassOutputs
 
 
-def said(*predicted: int, sure: float = 0.8, k: int = 3) -> Said:
+def said(*predicted: int, sure: float = 0.8, k: int = 3) -> ClassOutputs:
     """A model that predicts these classes."""
     probabilities = np.full((len(predicted), k), (1 - sure) / (k - 1))
     probabilities[np.arange(len(predicted)), predicted] = sure
     nothing = np.empty((0, 2))
-    return Said([str(i) for i in range(len(predicted))], probabilities, np.empty(0, dtype=np.int64), nothing, None)
+    return ClassOutputs(
+        [str(i) for i in range(len(predicted))], probabilities, np.empty(0, dtype=np.int64), nothing, None
+    )
 
 
 def course(values: list[float | None], seed: int = 0, name: str = "class", phase: str = "adapted") -> pl.DataFrame:

@@ -10,13 +10,13 @@ from pages import words
 from acclimate.report import plots, write_report
 from acclimate.report.disagreements import furthest, gap
 from acclimate.runs.finding import UNKNOWN
-from acclimate.runs.outputs import SaidNumbers
+from acclimate.runs.outputs import NumberOutputs
 
 
 def said(*predicted):
     nothing = np.empty((0, 2))
     names = [str(i) for i in range(len(predicted))]
-    return SaidNumbers(names, np.array(predicted, dtype=float), np.empty(0, dtype=np.int64), nothing, None)
+    return NumberOutputs(names, np.array(predicted, dtype=float), np.empty(0, dtype=np.int64), nothing, None)
 
 
 def test_three_errors_when_scored(numbers):

@@ -11,8 +11,7 @@ from acclimate.data.inputs import DenseInputs, SparseInputs
 from acclimate.errors import BadInput
 from acclimate.methods import shallow
 from acclimate.methods.shallow.coral import CORAL
-from acclimate.run_folder import RunFolder
-from acclimate.training import linear as fitting
+from acclimate.training import linear
 
 
 def domains(n=90, d=30):
@@ -29,9 +28,10 @@ def words(n=90, d=400, seed=0):
 
 
 def fitted(folder, source, target, method="coral", **options):
+    """A model as it comes back from disk."""
     given = {"method": method, "options": options, "estimator": {}}
-    fitting.fit(RunFolder(folder), 0, "adapted", source, domains()[1], target, **given)
-    return fitting.load(folder / "models/adapted-0.skops")
+    linear.save(linear.fit(source, domains()[1], target, **given), folder / "model.skops")
+    return linear.load(folder / "model.skops")
 
 
 @pytest.mark.parametrize("method", [*shallow.names(), "source_only"])
@@ -42,7 +42,7 @@ def test_every_shallow_method_comes_back_from_disk(method, sparse, tmp_path):
     out = fitted(tmp_path, source, target, method)(target.batch(np.arange(7)))
     torch.testing.assert_close(out.logits.exp().sum(1), torch.ones(7, dtype=torch.float64))
     assert out.features.shape[0] == 7
-    assert out.features.shape[1] <= fitting.FEATURES
+    assert out.features.shape[1] <= linear.FEATURES
 
 
 def test_it_is_the_method_before_a_linear_model(tmp_path):
@@ -65,21 +65,21 @@ def test_rows_of_the_source_are_mapped_as_such(tmp_path):
 
 def test_images_are_refused():
     with pytest.raises(BadInput, match="for vectors, tables and text, and these are images"):
-        fitting.check("coral", Shape(images=True, size=16))
+        linear.check("coral", Shape(images=True, size=16))
 
 
 def test_what_takes_no_sparse_rows_refuses_too_many_columns():
-    wide = Shape(images=False, n_features=fitting.WIDEST + 1, sparse=True)
-    fitting.check("msda", wide)
+    wide = Shape(images=False, n_features=linear.WIDEST + 1, sparse=True)
+    linear.check("msda", wide)
     with pytest.raises(BadInput, match="columns are too many for it; take importance_weighting"):
-        fitting.check("coral", wide)
+        linear.check("coral", wide)
 
 
 def test_numbers_are_learnt_by_a_ridge(tmp_path):
     x, _, xt = domains()
     given = {"method": "coral", "options": {}, "estimator": {"C": 2.0}, "task": "regression"}
-    fitting.fit(RunFolder(tmp_path), 0, "adapted", DenseInputs(x), x[:, 0], DenseInputs(xt), **given)
-    logits = fitting.load(tmp_path / "models/adapted-0.skops")(torch.from_numpy(xt)).logits
+    linear.save(linear.fit(DenseInputs(x), x[:, 0], DenseInputs(xt), **given), tmp_path / "model.skops")
+    logits = linear.load(tmp_path / "model.skops")(torch.from_numpy(xt)).logits
     method = CORAL().fit(x, X_target=xt)
     expected = Ridge(0.5).fit(method.transform_source(x), x[:, 0]).predict(method.transform(xt))
     np.testing.assert_allclose(logits[:, 0], expected, rtol=1e-6, atol=1e-9)
@@ -94,4 +94,4 @@ def test_what_the_method_says_of_its_input_is_told(tmp_path):
 def test_a_type_that_no_model_has_is_refused(tmp_path):
     skops.io.dump(FunctionTransformer(print), tmp_path / "evil.skops")
     with pytest.raises(BadInput, match="no Run's model does; it is refused"):
-        fitting.load(tmp_path / "evil.skops")
+        linear.load(tmp_path / "evil.skops")

@@ -15,8 +15,8 @@ from acclimate import finetune, methods
 from acclimate.data.loaders import split
 from acclimate.errors import BadInput
 from acclimate.runs.finding import finding
-from acclimate.runs.run import shape_of
-from acclimate.training import fit as training
+from acclimate.runs.models import shape_of
+from acclimate.training.progress import LossLog
 
 
 def adapted(folder, **options):
@@ -357,7 +357,7 @@ def test_what_is_not_said_of_pretraining_is_as_in_the_training(tmp_path):
 
 
 def test_a_run_cut_off_in_its_pretraining_goes_on_to_the_same_weights(tmp_path, monkeypatch):
-    settings, add = {"pretrain.steps": 9, "pretrain.save_every": 3}, training._Log.add
+    settings, add = {"pretrain.steps": 9, "pretrain.save_every": 3}, LossLog.step
     straight = pretrained(tmp_path / "straight", settings=settings)
 
     def dying(self, now, look):
@@ -366,7 +366,7 @@ def test_a_run_cut_off_in_its_pretraining_goes_on_to_the_same_weights(tmp_path, 
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(training._Log, "add", dying)
+        patched.setattr(LossLog, "step", dying)
         with pytest.raises(KeyboardInterrupt):
             pretrained(tmp_path / "cut", settings=settings)
     cut = pretrained(tmp_path / "cut", settings=settings, resume=True)

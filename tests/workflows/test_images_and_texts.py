@@ -13,6 +13,7 @@ from acclimate import adapt, labels
 from acclimate.errors import BadInput
 from acclimate.runs.run import Run
 from acclimate.runs.snippets import read_snippets
+from acclimate.training.progress import LossLog
 
 
 class Places:
@@ -121,14 +122,12 @@ class _Dies:
     """The log of a training that dies right after a step of the method."""
 
     def __init__(self, step):
-        from acclimate.training.fit import _Log
-
-        self.step, self.add = step, _Log.add
+        self.step, self.add = step, LossLog.step
 
     def patched(self):
         def add(log, now, look):
             self.add(log, now, look)
-            if log.who["phase"] == "adapted" and now.done == self.step:
+            if log.phase == "adapted" and now.done == self.step:
                 raise KeyboardInterrupt
 
         return add
@@ -139,7 +138,7 @@ def test_a_resumed_training_is_the_same_to_the_bit(places, tmp_path, monkeypatch
     often = {"settings": {"train.save_every": 5}}
     straight = places.adapt(tmp_path / "straight", method, **often)
     with monkeypatch.context() as patch:
-        patch.setattr("acclimate.training.fit._Log.add", _Dies(12).patched())
+        patch.setattr(LossLog, "step", _Dies(12).patched())
         with pytest.raises(KeyboardInterrupt):
             places.adapt(tmp_path / "resumed", method, **often)
     resumed = places.adapt(tmp_path / "resumed", method, resume=True, **often)

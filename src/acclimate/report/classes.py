@@ -11,13 +11,13 @@ from acclimate.metrics import confusion, f1_by_class, recalls
 from acclimate.report import plots
 from acclimate.report.disagreements import tally, telling
 from acclimate.report.page import EXAMPLES, Contents
-from acclimate.runs.outputs import Codes, Said, class_shares
+from acclimate.runs.outputs import ClassOutputs, Codes, class_shares
 
 CLASSES = 40
 """Classes that are drawn; with more, the ones most often predicted on the target."""
 
 
-class ClassContents(Contents[Said]):
+class ClassContents(Contents[ClassOutputs]):
     """What the page says of a Run that predicts classes."""
 
     template: ClassVar[str] = "report.html.j2"
@@ -27,7 +27,9 @@ class ClassContents(Contents[Said]):
         drawn = [len(self._drawn), len(self.recipe.classes)]
         return {"classes_drawn": drawn, "table": self._table(), **self._disagreements()}
 
-    def map_of(self, points: NDArray[np.float64], mapped: list[tuple[Said, Codes]], n: int, first: int) -> plots.Figure:
+    def map_of(
+        self, points: NDArray[np.float64], mapped: list[tuple[ClassOutputs, Codes]], n: int, first: int
+    ) -> plots.Figure:
         """The source's points by their true class, the target's by the predicted one."""
         codes = np.concatenate([_drawn_as(said)[rows] for said, rows in mapped])
         return plots.plane(points, n, codes, self.recipe.classes, first)
@@ -36,7 +38,7 @@ class ClassContents(Contents[Said]):
         """The true class by name."""
         return f"true class: {self.recipe.classes[label]}"
 
-    def says(self, said: Said, row: int) -> str:
+    def says(self, said: ClassOutputs, row: int) -> str:
         """The predicted class and how sure the model is."""
         return f"{self.recipe.classes[said.predicted[row]]} ({said.probabilities[row].max():.2f})"
 
@@ -116,7 +118,7 @@ class ClassContents(Contents[Said]):
         }
 
 
-def _drawn_as(said: Said) -> Codes:
+def _drawn_as(said: ClassOutputs) -> Codes:
     """The class of each example: the true one where it is known."""
     return said.predicted if said.labels is None else said.labels
 

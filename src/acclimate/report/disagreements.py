@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from acclimate.runs.outputs import Codes, Said, SaidNumbers
+from acclimate.runs.outputs import ClassOutputs, Codes, NumberOutputs
 
 
 class Tally(NamedTuple):
@@ -22,7 +22,7 @@ class Tally(NamedTuple):
         return self.differ - (self.after_right or 0) - (self.before_right or 0)
 
 
-def tally(before: Said, after: Said, truth: Codes | None) -> Tally:
+def tally(before: ClassOutputs, after: ClassOutputs, truth: Codes | None) -> Tally:
     """Count the disagreements."""
     differ = before.predicted != after.predicted
     if truth is None:
@@ -35,7 +35,7 @@ def tally(before: Said, after: Said, truth: Codes | None) -> Tally:
     )
 
 
-def telling(before: Said, after: Said, among: Codes, most: int) -> list[int]:
+def telling(before: ClassOutputs, after: ClassOutputs, among: Codes, most: int) -> list[int]:
     """Rows to show: both models are sure of different classes; every pair of classes once before any a second time.
 
     Args:
@@ -64,7 +64,7 @@ class Gap(NamedTuple):
     before_nearer: int | None = None
 
 
-def gap(before: SaidNumbers, after: SaidNumbers, truth: NDArray[np.float64] | None) -> Gap:
+def gap(before: NumberOutputs, after: NumberOutputs, truth: NDArray[np.float64] | None) -> Gap:
     """The mean distance of what they predict, and whose is nearer to the truth."""
     apart = float(np.abs(before.predicted - after.predicted).mean())
     if truth is None:
@@ -73,7 +73,7 @@ def gap(before: SaidNumbers, after: SaidNumbers, truth: NDArray[np.float64] | No
     return Gap(len(before), apart, int((gain > 0).sum()), int((gain < 0).sum()))
 
 
-def furthest(before: SaidNumbers, after: SaidNumbers, among: Codes, most: int) -> list[int]:
+def furthest(before: NumberOutputs, after: NumberOutputs, among: Codes, most: int) -> list[int]:
     """Rows to show: those ``among`` the given ones of which the two models say the most different numbers."""
     apart = np.abs(before.predicted[among] - after.predicted[among])
     return [int(row) for row in among[np.argsort(-apart, kind="stable")[:most]]]

@@ -10,13 +10,13 @@ from acclimate.report import plots
 from acclimate.report.disagreements import furthest, gap
 from acclimate.report.page import EXAMPLES, Contents
 from acclimate.runs.finding import UNKNOWN, amount
-from acclimate.runs.outputs import Codes, SaidNumbers
+from acclimate.runs.outputs import Codes, NumberOutputs
 
 POINTS = 1500
 """Examples of the scored target that are drawn, their prediction against the truth."""
 
 
-class NumberContents(Contents[SaidNumbers]):
+class NumberContents(Contents[NumberOutputs]):
     """What the page says of a Run that predicts numbers."""
 
     template: ClassVar[str] = "numbers.html.j2"
@@ -47,7 +47,7 @@ class NumberContents(Contents[SaidNumbers]):
         return {**parts, "gap": gap(before, after, self.truth), "examples": [self._example(row) for row in rows]}
 
     def map_of(
-        self, points: NDArray[np.float64], mapped: list[tuple[SaidNumbers, Codes]], n: int, first: int
+        self, points: NDArray[np.float64], mapped: list[tuple[NumberOutputs, Codes]], n: int, first: int
     ) -> plots.Figure:
         """Every point by the predicted number."""
         numbers = np.concatenate([said.predicted[rows] for said, rows in mapped])
@@ -57,7 +57,7 @@ class NumberContents(Contents[SaidNumbers]):
         """The true number."""
         return f"true: {amount(label)}"
 
-    def says(self, said: SaidNumbers, row: int) -> str:
+    def says(self, said: NumberOutputs, row: int) -> str:
         """The predicted number."""
         return amount(said.predicted[row])
 

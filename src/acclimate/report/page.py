@@ -20,7 +20,7 @@ from acclimate.report.losses import read_losses
 from acclimate.report.measures import measures
 from acclimate.run_folder import RunFolder
 from acclimate.runs.finding import finding
-from acclimate.runs.outputs import Codes, Outputs, S
+from acclimate.runs.outputs import Codes, RunOutputs, S
 from acclimate.runs.snippets import Snippet, read_snippets, read_strip, shown
 
 EXAMPLES = 12
@@ -54,9 +54,9 @@ class Contents(Generic[S]):
 
     template: ClassVar[str]
 
-    def __init__(self, run: RunFolder, outputs: Outputs[S]):
+    def __init__(self, run: RunFolder, outputs: RunOutputs[S]):
         self.run, self.recipe, self.scores = run, run.recipe, run.scores
-        self.outputs: Outputs[S] = outputs
+        self.outputs: RunOutputs[S] = outputs
         self.phases: tuple[str, ...] = outputs.phases
         self.truth: NDArray[Any] | None = outputs.target_truth()
         self.snippets = {place: read_snippets(run, place) for place in ("source_val", "target")}

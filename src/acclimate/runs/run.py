@@ -1,124 +1,32 @@
 """A finished Run that predicts: it reads the Run's folder and nothing else."""
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
-from acclimate import backbones, data, finetune
+from acclimate import data
 from acclimate.augment import tta as views
 from acclimate.data import Domain, preprocess
 from acclimate.data.arrays import from_arrays
-from acclimate.data.inputs import Index, Inputs, ReadableInputs, rows_of
+from acclimate.data.inputs import Index, Inputs, ReadableInputs
 from acclimate.data.labels import in_units
-from acclimate.data.preprocess import (
-    ImagePreprocess,
-    ImageTextPreprocess,
-    Preprocess,
-    TablePreprocess,
-    TextPreprocess,
-    TokenPreprocess,
-    VectorPreprocess,
-)
-from acclimate.errors import BadInput, first_line
+from acclimate.data.preprocess import Preprocess
+from acclimate.errors import BadInput
 from acclimate.methods import testtime
 from acclimate.metrics import all_scores, by_name, check_positive, confusion, errors, recalls
 from acclimate.nn import Classifier
-from acclimate.recipe import Scale, check_options
+from acclimate.recipe import check_options
 from acclimate.run_folder import RunFolder
+from acclimate.runs.models import load_model
+from acclimate.runs.outputs import read_class_outputs
 from acclimate.shift.label_shift import LabelShift, label_shift
-from acclimate.training.linear import load as load_fitted
-
-BATCH = 256
-
-
-class Said(NamedTuple):
-    """What a model said of a domain: ``logits (n, k)``, for a number ``(n, 1)``, and ``features (n, d)``."""
-
-    logits: NDArray[np.float64]
-    features: NDArray[np.float32]
-
-    @property
-    def probabilities(self) -> NDArray[np.float64]:
-        """Of each class, ``(n, k)``."""
-        return softmax(self.logits)
-
-    def numbers(self, scale: Scale) -> NDArray[np.float64]:
-        """What is predicted ``(n,)``, in the units of the labels."""
-        return in_units(self.logits[:, 0], scale)
-
-
-def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities of ``logits (n, k)``."""
-    return np.asarray(torch.from_numpy(logits).softmax(1).numpy())
-
-
-def shape_of(fitted: Preprocess) -> backbones.Shape:
-    """What comes out of the preprocessing, as a backbone wants to know it."""
-    if isinstance(fitted, ImagePreprocess):
-        return backbones.Shape(images=True, size=fitted.size, mean=fitted.mean, std=fitted.std)
-    if isinstance(fitted, TokenPreprocess):
-        return backbones.Shape(images=False, n_features=fitted.length, encoder=fitted.folder)
-    if isinstance(fitted, ImageTextPreprocess):
-        seen, read = shape_of(fitted.images), shape_of(fitted.texts)
-        row = 3 * seen.size**2 + 4 * read.n_features
-        return backbones.Shape(images=False, n_features=row, size=seen.size, parts=(seen, read))
-    assert isinstance(fitted, VectorPreprocess | TablePreprocess | TextPreprocess)
-    sparse = isinstance(fitted, TextPreprocess) or (isinstance(fitted, VectorPreprocess) and fitted.sparse)
-    return backbones.Shape(images=False, n_features=fitted.n_features, sparse=sparse)
-
-
-def load_model(run: RunFolder, seed: int, phase: str) -> nn.Module:
-    """A trained model of a Run, in evaluation mode, on a GPU if there is one and it is a network.
-
-    Raises:
-        BadInput: Its weights cannot be read or are another architecture's.
-    """
-    recipe, path = run.recipe, run.weights(seed, phase)
-    if not recipe.trains_a_network:
-        return load_fitted(path).eval()
-    shape = shape_of(preprocess.load(run.file("preprocess")))
-    model = finetune.classifier(recipe, phase, shape, pretrained=False)
-    try:
-        model.load_state_dict(load_file(path))
-    except Exception as error:  # a damaged or foreign file fails in many ways
-        raise BadInput(f"{path}: not the weights of this Run ({first_line(error)}); was it changed?") from error
-    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-
-
-@torch.no_grad()
-def say(model: nn.Module, inputs: Inputs, domain: str, tta: Sequence[str] = ()) -> Said:
-    """Run the model over all rows of a domain; with views for ``tta`` its answer is the mean over them."""
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    logits, features = [], []
-    for rows in rows_of(inputs, BATCH):
-        seen = [model(view, domain) for view in views.views_of(inputs.batch(rows).to(device), tta)]
-        logits.append(mean_answer([out.logits.double() for out in seen]).cpu().numpy())
-        features.append(seen[0].features.float().cpu().numpy())
-    return Said(np.concatenate(logits), np.concatenate(features))
-
-
-def mean_answer(logits: Sequence[Tensor]) -> Tensor:
-    """Logits ``(n, k)`` of the mean of the probabilities that several logits stand for; of numbers ``(n, 1)`` the mean.
-
-    Example:
-        >>> mean_answer([torch.tensor([[0.0, 0.0]]), torch.tensor([[100.0, 0.0]])]).softmax(1)
-        tensor([[0.7500, 0.2500]])
-    """
-    if len(logits) == 1:
-        return logits[0]
-    stacked = torch.stack(list(logits))
-    if stacked.shape[2] == 1:
-        return stacked.mean(0)
-    return stacked.log_softmax(2).logsumexp(0) - math.log(len(logits))
+from acclimate.training.inference import Predictions, predict, softmax
 
 
 class Run(RunFolder):
@@ -175,7 +83,7 @@ class Run(RunFolder):
         inputs = ReadableInputs(self._inputs(domain))
         logits = np.full((len(domain), self.recipe.n_outputs), np.nan)
         if len(inputs):
-            logits[inputs.readable] = say(model, inputs, "target", tta).logits
+            logits[inputs.readable] = predict(model, inputs, "target", tta=tta).logits
         columns = [
             pl.Series("name", list(domain.names)),
             *(self._number_column(logits) if self.predicts_numbers else self._class_columns(logits, inputs.readable)),
@@ -241,19 +149,18 @@ class Run(RunFolder):
             BadInput: No example could be read, there is no such estimator, or the Run predicts numbers.
         """
         self.require_classes("--label-shift")
-        there = self._probabilities(predicted)
-        if not len(there):
+        target = self._probabilities(predicted)
+        if not len(target):
             raise BadInput("label shift: of no example the class is known; give some that can be read")
         if not (path := self.outputs(self.recipe.seeds[0], self.kept, "source_val")).is_file():
             raise BadInput(
                 "label shift: is told from held-out examples of the source, which this model has never met "
                 f"(it started from {self.recipe.origin}); ask for it there"
             )
-        held = pl.read_parquet(path)
-        here = np.array(held["probabilities"].to_list(), dtype=np.float64)
-        codes = {c: i for i, c in enumerate(self.recipe.classes)}
-        labels = np.array([codes[c] for c in held["label"]], dtype=np.int64)
-        return label_shift(how, here, labels, there)
+        held = read_class_outputs(path, self.recipe.classes)
+        if held.labels is None:
+            raise BadInput(f"{path}: has no labels; was it changed by hand?")
+        return label_shift(how, held.probabilities, held.labels, target)
 
     def correct(self, predicted: pl.DataFrame, shift: LabelShift) -> pl.DataFrame:
         """What `predict` gave, corrected for the class shares of ``shift``."""
@@ -298,16 +205,16 @@ class Run(RunFolder):
             told["tta"] = {"views": list(tta), **found[self.kept], **found}
         return told
 
-    def _said(self, inputs: Inputs, tta: Sequence[str] = ()) -> dict[str, Said]:
-        return {phase: say(self.model(phase), inputs, "target", tta) for phase in self.phases()}
+    def _said(self, inputs: Inputs, tta: Sequence[str] = ()) -> dict[str, Predictions]:
+        return {phase: predict(self.model(phase), inputs, "target", tta=tta) for phase in self.phases()}
 
-    def _judged(self, said: Said, domain: Domain, positive: Sequence[str]) -> dict[str, Any]:
+    def _judged(self, said: Predictions, domain: Domain, positive: Sequence[str]) -> dict[str, Any]:
         recipe = self.recipe
         if self.predicts_numbers:
             return errors(said.numbers(recipe.scale), domain.numbers())
         return all_scores(said.probabilities, domain.codes(recipe.classes), recipe.classes, positive)
 
-    def _by_class(self, said: Said, domain: Domain) -> dict[str, Any]:
+    def _by_class(self, said: Predictions, domain: Domain) -> dict[str, Any]:
         labels, classes = domain.codes(self.recipe.classes), self.recipe.classes
         counts = confusion(said.probabilities, labels)
         return {"recall": by_name(recalls(said.probabilities, labels), classes), "confusion": counts.tolist()}

@@ -2,26 +2,25 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import reduce
-from itertools import chain, islice
-from operator import add
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple, TypedDict
 
-import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from acclimate.augment.augmentation import PLAIN, Augment
-from acclimate.data.loaders import Loader, pairs
 from acclimate.errors import BadInput
 from acclimate.finetune import FROZEN, Layer
 from acclimate.methods.base import Method
 from acclimate.recipe import Training
-from acclimate.types import Labeled, Losses, Outputs, Turn, Unlabeled
+from acclimate.training.driver import Driver
+from acclimate.types import Labeled, Unlabeled
 
 Rate = Callable[[float], float]
 """What the learning rate is multiplied with at a progress in [0, 1]."""
+Batches = Iterator[tuple[Tensor, ...]]
+"""Inputs and labels of the source with inputs of the target, without end."""
 
 RATES: dict[str, Rate] = {
     "constant": lambda progress: 1.0,
@@ -32,108 +31,80 @@ RATES: dict[str, Rate] = {
 
 
 class Diverged(BadInput):
-    """A loss that is no number any more."""
+    """A loss that is no longer a finite number."""
 
 
 class Step(NamedTuple):
-    """What one step gave: how many are done with it, and its losses."""
+    """One step: how many are done with it, and its losses."""
 
     done: int
     losses: dict[str, float]
 
 
-def fit(
-    fabric: Fabric,
-    method: Method,
-    optimizer: Optimizer,
-    source: Loader,
-    target: Loader,
-    *,
-    steps: int,
-    start: int = 0,
-    rate: Rate = RATES["constant"],
-    survey: Callable[[], Iterable[Outputs]] = tuple,
-    pass_steps: int = 1,
-    accumulate: int = 1,
-    read_every: int = 1,
-    compiled: bool = False,
-    thaw: Callable[[float], None] = lambda progress: None,
-    augment: Augment = PLAIN,
-) -> Iterator[Step]:
-    """Train from step ``start`` to ``steps``, yielding the losses of each.
+@dataclass(frozen=True)
+class Schedule:
+    """What happens when in a training.
 
-    A generator: who wants a progress bar, a checkpoint, a log or an early stop writes it around this loop,
-    not into it. All state is in ``method``, ``optimizer`` and the number of steps done.
-
-    Args:
-        fabric: Devices, processes, precision.
-        method: What is minimised, on its device.
-        optimizer: What moves its parameters.
-        source: Batches with labels; an empty batch stands for a domain the method does not need.
-        target: Batches without.
+    Attributes:
         steps: When progress is 1.
-        start: Steps already done.
-        rate: The schedule of the learning rate.
-        survey: Gives what the model says of the whole target, for methods that look at it before each pass.
+        rate: The learning rate over progress, as a factor.
+        thaw: Told the progress before each step; freezes layers until their time has come.
         pass_steps: Steps of a pass over the target.
         accumulate: Batches whose mean gradient one step takes.
         read_every: Steps between readings of the losses, which make a GPU wait; they come late, but all come.
-        compiled: Have torch compile the method.
-        thaw: Told the progress before each step; has layers stand still until their time has come.
-        augment: What is done to the batches before the method sees them, on its device.
+    """
+
+    steps: int
+    rate: Rate = RATES["constant"]
+    thaw: Callable[[float], None] = lambda progress: None
+    pass_steps: int = 1
+    accumulate: int = 1
+    read_every: int = 1
+
+
+def run(
+    driver: Driver,
+    batches: Batches,
+    schedule: Schedule,
+    *,
+    start: int = 0,
+    survey: Callable[[], Iterable[Tensor]] = tuple,
+) -> Iterator[Step]:
+    """Train from step ``start`` to the schedule's last, yielding the losses of each.
+
+    A generator: a progress bar, a checkpoint, a log or an early stop is written around this loop, not into it. All
+    state is in the method, the optimizer and the number of steps done.
+
+    Args:
+        driver: The method with its optimizer.
+        batches: From step ``start`` on; an empty tensor stands for a domain that the method does not need.
+        schedule: What happens when.
+        start: Steps already done.
+        survey: Gives batches of the whole target, for methods that look at it before each pass.
 
     Raises:
         Diverged: A loss is not finite.
     """
-    turns = _turns(method)
-    module: nn.Module = method
-    if compiled:
-        module.compile()
-    thaw(1.0)  # of what never moves no process tells another
-    forward, backward, optimizer = _set_up(fabric, module, optimizer)
-    trained = [p for group in optimizer.param_groups for p in group["params"]]
-    batches = augment(_on_device(fabric, pairs(source, target, start * accumulate)))
     unread: list[tuple[int, dict[str, Tensor]]] = []
-    for step in range(start, steps):
-        if step % pass_steps == 0:
-            method.before_pass(survey())
-        parts, progress = list(islice(batches, accumulate)), step / steps  # all turns see the same
-        _set_rate(optimizer, rate(progress))
-        thaw(progress)
-        losses: dict[str, Tensor] = {}
-        for turn, still in turns:
-            for _ in range(turn.repeat):
-                now = _gradient(forward, backward, parts, progress, turn.name)
-                for parameter in still:
-                    parameter.grad = None
-                optimizer.step()
-                for parameter in trained:
-                    parameter.grad = None
-            prefix = f"{turn.name} " if len(turns) > 1 else ""
-            losses |= {prefix + name: loss for name, loss in now.items()}
-        method.after_step(progress)
-        unread.append((step + 1, losses))
-        if len(unread) >= read_every or step + 1 == steps:
+    for step in range(start, schedule.steps):
+        if step % schedule.pass_steps == 0:
+            driver.begin_pass(survey())
+        parts = [(Labeled(x, y), Unlabeled(xt)) for x, y, xt in islice(batches, schedule.accumulate)]
+        progress = step / schedule.steps
+        _set_rate(driver.optimizer, schedule.rate(progress))
+        schedule.thaw(progress)
+        unread.append((step + 1, driver.step(*parts, progress=progress)))
+        if len(unread) >= schedule.read_every or step + 1 == schedule.steps:
             yield from _read(unread)
             unread = []
 
 
-def _gradient(
-    forward: Callable[..., Losses],
-    backward: Callable[[Tensor], None],
-    batches: Sequence[tuple[Tensor, ...]],
-    progress: float,
-    turn: str,
-) -> Losses:
-    """Take the mean gradient over the batches; their mean losses."""
-    means: Losses = {}
-    for inputs, labels, others in batches:
-        losses = forward(Labeled(inputs, labels), Unlabeled(others), progress, turn)
-        if len(batches) > 1:
-            losses = {name: loss / len(batches) for name, loss in losses.items()}
-        backward(reduce(add, losses.values()))
-        means = {name: means[name] + loss.detach() if means else loss.detach() for name, loss in losses.items()}
-    return means
+class Group(TypedDict):
+    """Parameters of one learning rate; ``base`` is the rate that the schedule multiplies."""
+
+    params: list[nn.Parameter]
+    lr: float
+    base: float
 
 
 def make_optimizer(method: Method, training: Training, layers: Sequence[Layer] = ()) -> Optimizer:
@@ -143,7 +114,7 @@ def make_optimizer(method: Method, training: Training, layers: Sequence[Layer] =
         method: Whose parameters it moves, but for those that never do.
         training: Rates, decay, kind.
         layers: Those of the backbone that have a pace of their own; all else goes at the rate of the backbone or, if
-            it is no part of it, of the head.
+            it is not part of it, of the head.
     """
     lr, decay = (training.lr or 1e-3) * method.rate, training.weight_decay or 0.0
     faster = training.head_lr or 1.0
@@ -155,14 +126,14 @@ def make_optimizer(method: Method, training: Training, layers: Sequence[Layer] =
     of_backbone = {id(p) for p in named.values()} if not layers else set()
     groups += [([p for p in others if id(p) in of_backbone], lr, 0.0)]
     groups += [([p for p in others if id(p) not in of_backbone], lr * faster, 0.0)]
-    merged = _merged(groups)
+    merged = [dict(group) for group in _merged(groups)]
     if training.optimizer == "sgd":
         return SGD(merged, lr=lr, momentum=training.momentum, weight_decay=decay, fused=True)
     kind = Adam if training.optimizer == "adam" else AdamW
     return kind(merged, lr=lr, weight_decay=decay, fused=True)
 
 
-def _merged(groups: Iterable[tuple[list[nn.Parameter], float, float]]) -> list[dict[str, Any]]:
+def _merged(groups: Iterable[tuple[list[nn.Parameter], float, float]]) -> list[Group]:
     """Parameters of one rate as one group, since each is a call of its own; but not those that move later.
 
     Fused SGD takes the momentum of a group's parameters to begin at the same step.
@@ -173,30 +144,17 @@ def _merged(groups: Iterable[tuple[list[nn.Parameter], float, float]]) -> list[d
     return [{"params": some, "lr": rate, "base": rate} for (rate, _), some in of.items() if some]
 
 
-def _set_up(
-    fabric: Fabric, module: nn.Module, optimizer: Optimizer
-) -> tuple[Callable[..., Losses], Callable[[Tensor], None], Optimizer]:
-    """What gives the losses, what takes the gradient, and what moves the weights."""
+def set_up(fabric: Fabric, method: Method, optimizer: Optimizer) -> Driver:
+    """The driver of a method on the devices, processes and precision of ``fabric``."""
     if fabric.world_size == 1 and fabric.strategy.precision.precision == "32-true":
         # nothing is to be shared or converted, and on a small net Fabric's wrappers are a tenth of a step
-        return module, torch.autograd.backward, optimizer
-    forward, moved = fabric.setup(module, optimizer)
-    return forward, fabric.backward, moved
+        return Driver(method, optimizer)
+    forward, moved = fabric.setup(method, optimizer)
+    return Driver(method, moved, forward=forward, backward=fabric.backward)
 
 
-def _turns(method: Method) -> list[tuple[Turn, list[Tensor]]]:
-    """Each turn with the parameters that stand still in it."""
-    if not method.turns:
-        return [(Turn("", (), 1), [])]
-    return [(turn, _still(method, turn)) for turn in method.turns]
-
-
-def _still(method: Method, turn: Turn) -> list[Tensor]:
-    moving = {id(p) for p in chain.from_iterable(method.get_submodule(m).parameters() for m in turn.moves)}
-    return [p for p in method.parameters() if id(p) not in moving]
-
-
-def _on_device(fabric: Fabric, batches: Iterator[tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, ...]]:
+def on_device(fabric: Fabric, batches: Batches) -> Batches:
+    """The same batches on the device of ``fabric``."""
     if fabric.device.type == "cpu":
         return batches
     # pinned by the loader, so that the copy runs beside the step before

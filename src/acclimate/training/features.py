@@ -8,14 +8,16 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from acclimate import finetune
 from acclimate.data import Domain
-from acclimate.data.inputs import DenseInputs, Index, Inputs, rows_of
+from acclimate.data.inputs import DenseInputs, Index, Inputs
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier
 from acclimate.recipe import Recipe
 from acclimate.training import cache
+from acclimate.training.inference import in_batches
 
 log = logging.getLogger("acclimate")
 
@@ -74,12 +76,14 @@ def features(model: Classifier, inputs: Inputs, name: str) -> NDArray[np.float32
     return found
 
 
-@torch.no_grad()
 def _features(model: Classifier, inputs: Inputs) -> NDArray[np.float32]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     normalize, net = model.normalize.to(device).eval(), model.net[1].to(device).eval()
-    found = [net(normalize(inputs.batch(rows).to(device))).float().cpu().numpy() for rows in rows_of(inputs, BATCH)]
-    return np.concatenate(found)
+
+    def features_of(batch: Tensor) -> NDArray[np.float32]:
+        return np.asarray(net(normalize(batch)).float().cpu().numpy())
+
+    return np.concatenate(list(in_batches(features_of, inputs, device, size=BATCH)))
 
 
 def _digest(model: Classifier) -> str:

@@ -20,7 +20,6 @@ from acclimate.data.labels import Truth
 from acclimate.errors import BadInput, first_line
 from acclimate.methods import shallow
 from acclimate.recipe import Task
-from acclimate.run_folder import RunFolder
 from acclimate.sklearn import STRENGTHS, Adapter, AdapterRegressor
 from acclimate.types import Outputs
 
@@ -71,9 +70,6 @@ def _needs_dense(method: str) -> bool:
 
 
 def fit(
-    run: RunFolder,
-    seed: int,
-    phase: str,
     source: Inputs,
     labels: Truth,
     target: Inputs,
@@ -82,15 +78,12 @@ def fit(
     options: Mapping[str, Any],
     estimator: Mapping[str, Any],
     task: Task = "classification",
-) -> None:
-    """Fit once and leave the model in the Run.
+) -> "Fitted":
+    """Fit once; the fit draws no random numbers.
 
     Args:
-        run: Whose folder takes the model.
-        seed: Under which; the fit itself draws nothing.
-        phase: ``adapted`` or ``source_only``.
-        source: Rows to learn from, with ``labels (n,)``.
-        labels: Theirs.
+        source: Rows to learn from.
+        labels: Theirs ``(n,)``.
         target: Rows without labels.
         method: The name of a shallow one, or ``source_only``.
         options: Its options.
@@ -101,17 +94,19 @@ def fit(
         BadInput: The method cannot learn from these examples.
     """
     model = linear(task, **estimator)
-    here, there = (rows(inputs, dense=_needs_dense(method)) for inputs in (source, target))
+    x, x_target = (rows(inputs, dense=_needs_dense(method)) for inputs in (source, target))
     if method == "source_only":
-        model.fit(here, labels)
-    else:
-        kind = AdapterRegressor if task == "regression" else Adapter
-        try:
-            model = kind(model, method=method, options=options).fit(here, labels, X_target=there)
-        except (ValueError, np.linalg.LinAlgError) as error:
-            raise BadInput(f"method {method}: {error}") from error
-    # stored as it is: numbers do not shrink, and mSDA has a great many
-    run.write(f"models/{run.fitted(seed, phase).name}", lambda path: skops.io.dump(model, path))
+        return Fitted(model.fit(x, labels))
+    kind = AdapterRegressor if task == "regression" else Adapter
+    try:
+        return Fitted(kind(model, method=method, options=options).fit(x, labels, X_target=x_target))
+    except (ValueError, np.linalg.LinAlgError) as error:
+        raise BadInput(f"method {method}: {error}") from error
+
+
+def save(fitted: "Fitted", path: Path) -> None:
+    """Write what `load` reads; stored as it is: numbers do not shrink, and mSDA has a great many."""
+    skops.io.dump(fitted.model, path)
 
 
 def load(path: Path) -> "Fitted":

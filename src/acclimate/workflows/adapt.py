@@ -23,7 +23,7 @@ from acclimate.workflows.plan import Plan, make_plan
 from acclimate.workflows.plan.request import Request, check_request
 from acclimate.workflows.scoring import score as score_all
 from acclimate.workflows.select_strategy import Selected, select_strategy
-from acclimate.workflows.train_phase import train_phase
+from acclimate.workflows.train_phase import Machine, train_phase
 
 PACKAGES = (
     "acclimate", "torch", "lightning-fabric", "timm", "scikit-learn", "numpy", "polars", "skrub", "openTSNE", "plotly"
@@ -115,33 +115,33 @@ def adapt(
         precision=precision, augment=augment, score=score, positive=positive, tta=tta, target_labels=target_labels,
         devices=devices,
     )  # fmt: skip
-    plan = make_plan(source, target, asked)
+    plan, machine = make_plan(source, target, asked), Machine(devices, show)
     with tempfile.TemporaryDirectory(prefix="acclimate-") as trials:
-        settled = select_strategy(plan, asked, Path(trials), before=_begun(output), devices=devices, show=show)
-        run = _open(output, settled.plan.recipe)
+        selected = select_strategy(plan, asked, Path(trials), before=_begun(output), machine=machine)
+        run = _open(output, selected.plan.recipe)
         with _kept_once_trained(run):
-            _carry_out(run, settled, devices, show)
+            _carry_out(run, selected, machine)
             _note_time(run, time.monotonic() - began)
             write_report(run)
     return Run.open(run.path)
 
 
-def _carry_out(run: RunFolder, settled: Selected, devices: int, show: bool) -> None:
+def _carry_out(run: RunFolder, selected: Selected, machine: Machine) -> None:
     """Train all models of a plan that are not there yet, and score them."""
-    plan = settled.plan
+    plan = selected.plan
     _prepare(run, plan)
-    if settled.trial and not run.weights(plan.recipe.seeds[0], "source_only").exists():
-        _take_baseline(run, settled.trial, plan.recipe.seeds[0])
+    if selected.trial and not run.weights(plan.recipe.seeds[0], "source_only").exists():
+        _take_baseline(run, selected.trial, plan.recipe.seeds[0])
     for seed in plan.recipe.seeds:
-        _train(run, plan, seed, devices, show)
+        _train(run, plan, seed, machine)
     score_all(run, plan)
 
 
-def _train(run: RunFolder, plan: Plan, seed: int, devices: int, show: bool) -> None:
+def _train(run: RunFolder, plan: Plan, seed: int, machine: Machine) -> None:
     """Train the baseline and the method of one seed on the same split, unless their weights are there."""
     for phase in plan.recipe.trainings:
         if not run.weights(seed, phase).exists():
-            train_phase(run, plan, seed, phase, devices=devices, show=show)
+            train_phase(run, plan, seed, phase, machine)
 
 
 @contextmanager

@@ -26,13 +26,14 @@ from acclimate.metrics import all_scores, mean_over_seeds
 from acclimate.recipe import Place
 from acclimate.report.label_curves import finding, render_labels
 from acclimate.run_folder import PARTIAL, RunFolder
-from acclimate.runs.run import Said, load_model
+from acclimate.runs.models import load_model
+from acclimate.training.inference import Predictions
 from acclimate.workflows.plan import AUTO_METHOD, Plan, make_plan
 from acclimate.workflows.plan.domains import domain
 from acclimate.workflows.plan.request import Request, check_request, check_unseen, is_same
-from acclimate.workflows.scoring import answer, answer_by_views
+from acclimate.workflows.scoring import predict_part, predict_views
 from acclimate.workflows.select_strategy import select_strategy
-from acclimate.workflows.train_phase import train_phase
+from acclimate.workflows.train_phase import Machine, train_phase
 
 log = logging.getLogger("acclimate")
 
@@ -175,16 +176,16 @@ def labels(
         pretrain=pretrain, positive=positive, tta=tta, label=label, text=text, image=image, drop=drop,
         devices=devices,
     )  # fmt: skip
-    how: Any = {"devices": devices, "show": show}
+    machine = Machine(devices, show)
     begun = _begun_strategies(output)
     plans = {}
     for s in chosen:
         own = asked(method=s.method, finetune=s.rung, settings={k: v for k, v in given.items() if s.takes(k)})
         plan = make_plan(here, sides.pool.without_labels(), own)
         with tempfile.TemporaryDirectory(prefix="acclimate-") as trials:
-            plans[s.name] = select_strategy(plan, own, Path(trials), before=begun.get(s.name), **how).plan
+            plans[s.name] = select_strategy(plan, own, Path(trials), before=begun.get(s.name), machine=machine).plan
     curves = _Curves(plans, sides, with_none(wanted, sides.pool.codes(here.classes), here.classes))
-    return curves.trained(output, resume, partial(train_phase, **how))
+    return curves.trained(output, resume, partial(train_phase, machine=machine))
 
 
 def _begun_strategies(output: str | Path | None) -> Mapping[str, Any]:
@@ -362,7 +363,6 @@ class _Curves:
         plan = self.plans[name].with_target_labels(rows)
         run = RunFolder(folder.file("trainings") / f"{name}-{len(rows)}-{seed}")
         run.write("recipe.yaml", plan.recipe.save)
-        run.write_folder("preprocess", plan.fitted.save)
         phase = plan.recipe.phases[-1]
         if not run.weights(seed, phase).exists():
             if plan.recipe.pretrain:
@@ -389,13 +389,14 @@ class _Curves:
         run.write(f"models/{weights.name}", partial(shutil.copyfile, weights))
 
     def _scores(self, run: RunFolder, plan: Plan, seed: int, phase: str) -> dict[str, Any]:
-        scored, classes, model = self.sides.scored, plan.recipe.classes, load_model(run, seed, phase)
+        scored, classes = self.sides.scored, plan.recipe.classes
+        model = load_model(run, seed, phase, shape=plan.shape)
 
-        def of(said: Said) -> dict[str, Any]:
-            return all_scores(said.probabilities, scored.codes(classes), classes, plan.positive)
+        def of(predictions: Predictions) -> dict[str, Any]:
+            return all_scores(predictions.probabilities, scored.codes(classes), classes, plan.positive)
 
-        plain = of(answer(model, plan, Part(scored), "target"))
-        return plain | ({"tta": of(answer_by_views(model, plan, scored))} if plan.tta else {})
+        plain = of(predict_part(model, plan, Part(scored), "target"))
+        return plain | ({"tta": of(predict_views(model, plan, scored))} if plan.tta else {})
 
     def _found(self, points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """All of ``labels.json``."""
@@ -411,8 +412,7 @@ class _Curves:
 def _remove(run: RunFolder, plan: Plan, seed: int) -> None:
     """Remove the files of a training whose scores are known, and its folders as far as they are empty then."""
     trained = [f"models/{run.weights(seed, phase).name}" for phase in plan.recipe.trainings]
-    fitted = [str(path.relative_to(run.path)) for path in run.file("preprocess").rglob("*") if path.is_file()]
-    run.discard("recipe.yaml", "losses.jsonl", *trained, *fitted)
+    run.discard("recipe.yaml", "losses.jsonl", *trained)
     for folder in *sorted(run.path.rglob("*"), reverse=True), run.path:
         with suppress(OSError):  # it holds what somebody else has put there
             folder.rmdir()

@@ -1,12 +1,11 @@
-"""What the trained models say of each domain, and how right they are: outputs and scores of a Run."""
+"""What the trained models predict for each domain, and how right they are: outputs and scores of a Run."""
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -19,19 +18,23 @@ from acclimate.data import Domain
 from acclimate.data.domain import Part
 from acclimate.data.inputs import DenseInputs, Inputs
 from acclimate.nn import Classifier
-from acclimate.nn import Domain as Where
 from acclimate.run_folder import RunFolder
-from acclimate.runs.run import Said, load_model, mean_answer, say
+from acclimate.runs.models import load_model
+from acclimate.runs.outputs import (
+    ClassOutputs,
+    NumberOutputs,
+    read_class_outputs,
+    read_number_outputs,
+    write_outputs,
+)
 from acclimate.runs.snippets import STRIP, keep_snippets, keep_strip
 from acclimate.training.features import Features, features, frozen
+from acclimate.training.inference import Predictions, mean_logits, predict
 from acclimate.validators.atc import atc
 from acclimate.validators.collapse import collapsed, flattened
 from acclimate.workflows.plan import Plan
 
 log = logging.getLogger("acclimate")
-
-FEATURE_ROWS = 2000
-"""Rows of a domain whose features are written with the outputs."""
 
 CONFIDENCE = (
     "average thresholded confidence (arXiv:2201.04234): assumes that confidence means on the target what it means on "
@@ -61,7 +64,7 @@ def score(run: RunFolder, plan: Plan) -> None:
             _keep_strips(run, plan)
         if scored is not None:
             parts["scored"] = Part(scored)
-        _write_said(run, plan, seed, parts)
+        _write_seed(run, plan, seed, parts)
     of_phase = _parts_of_numbers if plan.recipe.task == "regression" else _parts
     _write_scores(run, plan, {phase: of_phase(run, plan, phase, scored) for phase in plan.recipe.phases})
 
@@ -81,43 +84,43 @@ def _keep_strips(run: RunFolder, plan: Plan) -> None:
             keep_strip(run, name, plain, AUGMENTATIONS[how](plain, WHOLE))
 
 
-def _write_said(run: RunFolder, plan: Plan, seed: int, parts: Mapping[str, Part]) -> None:
-    """Have both models of a seed speak of every domain."""
+def _write_seed(run: RunFolder, plan: Plan, seed: int, parts: Mapping[str, Part]) -> None:
+    """Write what both models of a seed give for every domain."""
     inputs = {} if frozen(plan.recipe) else {place: plan.read(*part) for place, part in parts.items()}
     for phase in plan.recipe.phases:
-        model = load_model(run, seed, phase)
-        above, rows = _seen(model, parts, plan) if frozen(plan.recipe) else (model, inputs)
+        model = load_model(run, seed, phase, shape=plan.shape)
+        above, rows = _above_features(model, parts, plan) if frozen(plan.recipe) else (model, inputs)
         for place, part in parts.items():
-            said = say(above, rows[place], "source" if place == "source_val" else "target")
-            _write_outputs(run, seed, phase, place, part.domain, said)
+            predictions = predict(above, rows[place], "source" if place == "source_val" else "target")
+            write_outputs(run, seed, phase, place, part.domain, predictions)
         if plan.tta:
             scored = parts["scored"].domain
-            _write_outputs(run, seed, phase, "scored_tta", scored, answer_by_views(model, plan, scored))
+            write_outputs(run, seed, phase, "scored_tta", scored, predict_views(model, plan, scored))
 
 
-def answer(model: nn.Module, plan: Plan, part: Part, domain: Where) -> Said:
-    """What a model of a plan says of some rows, by features that are kept where its backbone is frozen."""
+def predict_part(model: nn.Module, plan: Plan, part: Part, domain: str) -> Predictions:
+    """What a model of a plan gives for some rows, by features that are kept where its backbone is frozen."""
     if not (frozen(plan.recipe) and isinstance(model, Classifier)):
-        return say(model, plan.read(*part), domain)
-    return say(model.on_features(), Features(model, plan.read)(*part), domain)
+        return predict(model, plan.read(*part), domain)
+    return predict(model.on_features(), Features(model, plan.read)(*part), domain)
 
 
-def _seen(model: nn.Module, parts: Mapping[str, Part], plan: Plan) -> tuple[nn.Module, Mapping[str, Inputs]]:
+def _above_features(model: nn.Module, parts: Mapping[str, Part], plan: Plan) -> tuple[nn.Module, Mapping[str, Inputs]]:
     """What stands above a frozen backbone, and what that backbone makes of every domain."""
     assert isinstance(model, Classifier)
-    see = Features(model, plan.read)
-    return model.on_features(), {place: see(*part) for place, part in parts.items()}
+    features = Features(model, plan.read)
+    return model.on_features(), {place: features(*part) for place, part in parts.items()}
 
 
-def answer_by_views(model: nn.Module, plan: Plan, domain: Domain) -> Said:
-    """The mean over a plan's views, each of which a frozen backbone looks at once for all models."""
+def predict_views(model: nn.Module, plan: Plan, domain: Domain) -> Predictions:
+    """The mean over a plan's views, each of which passes a frozen backbone once for all models."""
     if not (frozen(plan.recipe) and isinstance(model, Classifier)):
-        return say(model, plan.read(domain), "target", plan.tta)
+        return predict(model, plan.read(domain), "target", tta=plan.tta)
     views = tta.viewed(plan.read(domain), plan.tta)
-    seen = [DenseInputs(features(model, view, f"{domain.name}, view {i}")) for i, view in enumerate(views)]
-    said = [say(model.on_features(), view, "target") for view in seen]
-    mean = mean_answer([torch.from_numpy(of.logits) for of in said]).numpy()
-    return Said(mean, said[0].features)
+    inputs = [DenseInputs(features(model, view, f"{domain.name}, view {i}")) for i, view in enumerate(views)]
+    predictions = [predict(model.on_features(), view, "target") for view in inputs]
+    mean = mean_logits([torch.from_numpy(of_view.logits) for of_view in predictions]).numpy()
+    return Predictions(mean, predictions[0].features)
 
 
 def _parts(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> dict[str, Any]:
@@ -125,12 +128,12 @@ def _parts(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> dic
     classes, positive = plan.recipe.classes, plan.positive
     on_source, estimates = [], []
     for seed in plan.recipe.seeds:
-        there = _probabilities(run, seed, phase, "target")
+        target = _class_outputs(run, seed, phase, "target")
         saw = _that_saw_the_source(run, seed, phase)
-        here, labels = _labelled(run, seed, saw, classes)
+        source, labels = _labelled(_class_outputs(run, seed, saw, "source_val"))
         if saw == phase:
-            on_source.append(metrics.all_scores(here, labels, classes, positive))
-        estimates.append(atc(here, labels, there, seed=seed))
+            on_source.append(metrics.all_scores(source, labels, classes, positive))
+        estimates.append(atc(source, labels, target.probabilities, seed=seed))
     estimate = {
         "accuracy": round(float(np.mean([e.accuracy for e in estimates])), 6),
         "low": min(e.low for e in estimates),
@@ -142,8 +145,8 @@ def _parts(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> dic
     if scored is not None:
         truth = scored.codes(classes)
         for part, place in _scored_places(plan).items():
-            said = [_probabilities(run, seed, phase, place) for seed in plan.recipe.seeds]
-            parts[part] = metrics.mean_over_seeds([metrics.all_scores(p, truth, classes, positive) for p in said])
+            outputs = [_class_outputs(run, seed, phase, place).probabilities for seed in plan.recipe.seeds]
+            parts[part] = metrics.mean_over_seeds([metrics.all_scores(p, truth, classes, positive) for p in outputs])
     return parts
 
 
@@ -156,7 +159,8 @@ def _parts_of_numbers(run: RunFolder, plan: Plan, phase: str, scored: Domain | N
     """The three parts for a regression; without labels nothing honest is known of its error, so one is none."""
 
     def over_seeds(place: str) -> dict[str, float]:
-        return metrics.mean_errors([metrics.errors(*_against(run, seed, phase, place)) for seed in plan.recipe.seeds])
+        both = [_predicted_and_true(_number_outputs(run, seed, phase, place)) for seed in plan.recipe.seeds]
+        return metrics.mean_errors([metrics.errors(*of_seed) for of_seed in both])
 
     parts = {"source_val": over_seeds("source_val"), "target_estimate": None}
     places = {} if scored is None else _scored_places(plan)
@@ -185,9 +189,9 @@ def _why_not(run: RunFolder, plan: Plan) -> str:
     seed, last = plan.recipe.seeds[0], "adapted"
     before, after = (_losses(run, plan, phase) for phase in ("source_only", last))
     if plan.recipe.task == "regression":
-        here, there = (_predicted(run, seed, last, place) for place in ("source_val", "target"))
-        return flattened(before, after, here, there)
-    return collapsed(before, after, _probabilities(run, seed, last, "target"))
+        source, target = (_number_outputs(run, seed, last, place).predicted for place in ("source_val", "target"))
+        return flattened(before, after, source, target)
+    return collapsed(before, after, _class_outputs(run, seed, last, "target").probabilities)
 
 
 def _losses(run: RunFolder, plan: Plan, phase: str) -> NDArray[np.float64]:
@@ -195,9 +199,10 @@ def _losses(run: RunFolder, plan: Plan, phase: str) -> NDArray[np.float64]:
 
     def of(seed: int) -> NDArray[np.float64]:
         if plan.recipe.task == "regression":
-            said, numbers = _against(run, seed, phase, "source_val")
-            return np.square(said - numbers) / (numbers.var() or np.inf)  # numbers that are all one prove nothing
-        probabilities, codes = _labelled(run, seed, _that_saw_the_source(run, seed, phase), plan.recipe.classes)
+            predicted, true = _predicted_and_true(_number_outputs(run, seed, phase, "source_val"))
+            return np.square(predicted - true) / (true.var() or np.inf)  # numbers that are all one prove nothing
+        saw = _that_saw_the_source(run, seed, phase)
+        probabilities, codes = _labelled(_class_outputs(run, seed, saw, "source_val"))
         return np.asarray(probabilities.argmax(1) != codes, dtype=np.float64)
 
     return np.stack([of(seed) for seed in plan.recipe.seeds])
@@ -208,55 +213,21 @@ def _that_saw_the_source(run: RunFolder, seed: int, phase: str) -> str:
     return phase if run.outputs(seed, phase, "source_val").exists() else "source_only"
 
 
-def _probabilities(run: RunFolder, seed: int, phase: str, place: str) -> NDArray[np.float64]:
-    frame = pl.read_parquet(run.outputs(seed, phase, place), columns=["probabilities"])
-    return np.array(frame["probabilities"].to_list(), dtype=np.float64)
+def _class_outputs(run: RunFolder, seed: int, phase: str, place: str) -> ClassOutputs:
+    return read_class_outputs(run.outputs(seed, phase, place), run.recipe.classes, features=False)
 
 
-def _labelled(
-    run: RunFolder, seed: int, phase: str, classes: Sequence[str]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """What a model said of the source's validation split, and the true classes."""
-    labels = pl.read_parquet(run.outputs(seed, phase, "source_val"), columns=["label"])["label"]
-    codes = labels.replace_strict(classes, range(len(classes)), return_dtype=pl.Int64).to_numpy()
-    return _probabilities(run, seed, phase, "source_val"), codes
+def _number_outputs(run: RunFolder, seed: int, phase: str, place: str) -> NumberOutputs:
+    return read_number_outputs(run.outputs(seed, phase, place), features=False)
 
 
-def _predicted(run: RunFolder, seed: int, phase: str, place: str) -> NDArray[np.float64]:
-    return pl.read_parquet(run.outputs(seed, phase, place), columns=["predicted"])["predicted"].to_numpy()
+def _labelled(outputs: ClassOutputs) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Probabilities, and the true classes."""
+    assert outputs.labels is not None
+    return outputs.probabilities, outputs.labels
 
 
-def _against(run: RunFolder, seed: int, phase: str, place: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The numbers that a model predicted of a domain, and the true ones."""
-    frame = pl.read_parquet(run.outputs(seed, phase, place), columns=["predicted", "label"])
-    return frame["predicted"].to_numpy(), frame["label"].to_numpy()
-
-
-def _write_outputs(folder: RunFolder, seed: int, phase: str, place: str, domain: Domain, said: Said) -> None:
-    rows = np.random.default_rng(0).permutation(len(domain))[:FEATURE_ROWS]
-    features: list[list[float] | None] = [None] * len(domain)
-    for i in rows:
-        features[i] = said.features[i].tolist()
-    frame = pl.DataFrame(
-        {
-            "index": np.arange(len(domain)),
-            "name": list(domain.names),
-            **_answers(folder, said),
-            "features": pl.Series(features, dtype=pl.List(pl.Float32)),
-        }
-    )
-    if domain.labels is not None:
-        numbers = folder.recipe.task == "regression"
-        frame = frame.with_columns(pl.Series("label", domain.numbers() if numbers else domain.labels.tolist()))
-    name = folder.outputs(seed, phase, place).name
-    folder.write(f"outputs/{name}", lambda path: frame.write_parquet(path))
-
-
-def _answers(folder: RunFolder, said: Said) -> dict[str, Any]:
-    """The columns that say what was predicted."""
-    recipe = folder.recipe
-    if recipe.task == "regression":
-        return {"predicted": said.numbers(recipe.scale)}
-    probabilities = said.probabilities
-    predicted = [recipe.classes[i] for i in probabilities.argmax(1)]
-    return {"predicted": predicted, "probabilities": probabilities.astype(np.float32).tolist()}
+def _predicted_and_true(outputs: NumberOutputs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The numbers that a model predicts for a domain, and the true ones."""
+    assert outputs.labels is not None
+    return outputs.predicted, outputs.labels

@@ -1,5 +1,6 @@
 """From what was asked for to all that is decided before training: domains, preprocessing, a recipe."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,10 +12,11 @@ from acclimate.data.labels import choose_task, scale_of
 from acclimate.data.preprocess import Preprocess
 from acclimate.errors import BadInput
 from acclimate.recipe import LINEAR, Augmentation, Options, Place, Recipe, Scale, TargetLabels, check_options
-from acclimate.runs.run import Run, shape_of
+from acclimate.runs.models import shape_of
+from acclimate.runs.run import Run
 from acclimate.training import linear as fitting
 from acclimate.workflows.plan import domains as given
-from acclimate.workflows.plan.base import Plan, no_examples
+from acclimate.workflows.plan.base import Plan
 from acclimate.workflows.plan.request import Request, check_share, check_source_free, check_task, check_unseen, seeds_of
 from acclimate.workflows.plan.resolve import (
     AUTO_METHOD,
@@ -22,14 +24,15 @@ from acclimate.workflows.plan.resolve import (
     Resolved,
     augmentation_of,
     backbone_options,
+    bottleneck_for,
     looks_at_the_target,
     of_method,
     resolve,
     rung_of,
 )
-from acclimate.workflows.plan.trial_build import resolved
+from acclimate.workflows.plan.trial_build import check_moves, resolved
 
-__all__ = ["AUTO_METHOD", "Plan", "make_plan", "no_examples"]
+__all__ = ["AUTO_METHOD", "Plan", "make_plan", "with_strategy"]
 
 
 def make_plan(source: Any, target: Any, asked: Request) -> Plan:
@@ -47,6 +50,29 @@ def make_plan(source: Any, target: Any, asked: Request) -> Plan:
     plan = _from_source(source, target, asked) if origin is None else _from_run(origin, target, asked)
     _check_scoring(plan, asked)
     return replace(plan, positive=tuple(asked.positive), tta=tuple(asked.tta))
+
+
+def with_strategy(plan: Plan, name: str, tried: Mapping[str, float] | None = None) -> Plan:
+    """The same plan with another fine-tuning strategy: data and preprocessing stay as they are.
+
+    Args:
+        plan: With all weights moving.
+        name: The strategy.
+        tried: The source's validation loss of strategies that were tried.
+
+    Raises:
+        BadInput: It leaves nothing for the method to move.
+    """
+    bottleneck = bottleneck_for(plan.recipe.method, name)
+    changed = {
+        "finetune": name,
+        "finetune_options": {},
+        "backbone_options": bottleneck | plan.recipe.backbone_options,
+        "tried": dict(tried or {}),
+    }
+    recipe = plan.recipe.model_copy(update=changed)
+    check_moves(recipe, plan.shape)
+    return replace(plan, recipe=recipe)
 
 
 def _from_source(source: Any, target: Any, asked: Request) -> Plan:

@@ -9,28 +9,24 @@ import numpy as np
 from acclimate.backbones import Shape
 from acclimate.data import Domain
 from acclimate.data.domain import Part
-from acclimate.data.inputs import DenseInputs, Index, Inputs
+from acclimate.data.inputs import Index, Inputs
 from acclimate.data.labels import Truth, truth
 from acclimate.data.loaders import split
 from acclimate.data.preprocess import Preprocess
 from acclimate.recipe import Recipe, TargetLabels
-from acclimate.runs.run import Run, shape_of
+from acclimate.runs.models import shape_of
+from acclimate.runs.run import Run
+from acclimate.training.examples import NO_LABELS, NO_ROWS
 from acclimate.training.features import Read
 
 
-class Labelled(NamedTuple):
+class SourceRows(NamedTuple):
     """The source's rows of one seed: those to learn from and those kept for validation, with their labels."""
 
-    inputs: Inputs
-    labels: Truth
-    validation: Inputs
-    validation_labels: Truth
-
-
-def no_examples() -> Labelled:
-    """What stands in the place of a source that there is not, or that nothing is learnt from."""
-    none, nothing = np.empty(0, dtype=np.int64), DenseInputs(np.empty((0, 0), dtype=np.float32))
-    return Labelled(nothing, none, nothing, none)
+    inputs: Inputs = NO_ROWS
+    labels: Truth = NO_LABELS
+    validation: Inputs = NO_ROWS
+    validation_labels: Truth = NO_LABELS
 
 
 @dataclass(frozen=True)
@@ -64,13 +60,13 @@ class Plan:
         """What the backbone is given."""
         return shape_of(self.fitted)
 
-    def labelled(self, seed: int, read: Read) -> Labelled:
+    def labelled(self, seed: int, read: Read) -> SourceRows:
         """The source as one seed sees it, as ``read`` gives it; empty where there is a Run in its place."""
         if self.source is None:
-            return no_examples()
+            return SourceRows()
         labels = truth(self.source, self.recipe)
         rows, held = split(labels, self.recipe.train.validation, seed)
-        return Labelled(read(self.source, rows), labels[rows], read(self.source, held), labels[held])
+        return SourceRows(read(self.source, rows), labels[rows], read(self.source, held), labels[held])
 
     def held(self, seed: int) -> Index:
         """Rows of the source that one seed keeps for validation; none if there is no source."""

@@ -74,9 +74,13 @@ def backbone_options(name: str, asked: Request, said: Resolved) -> Options:
     """The backbone's options."""
     usual = {} if said.linear else backbones.defaults(name)
     more = {**usual, **said.parsed.backbone, **({"weights": asked.weights} if asked.weights else {})}
-    if finetune.freezes_all(said.rung) and _moves_features(said.method):
-        more.setdefault("bottleneck", BOTTLENECK)
+    more = bottleneck_for(said.method, said.rung) | more
     return check_options(f"backbone {name}", more, fitting.options() if said.linear else backbones.options(name))
+
+
+def bottleneck_for(method: str, strategy: str) -> Options:
+    """The backbone's option that leaves features to move where a strategy freezes it and a method has to move some."""
+    return {"bottleneck": BOTTLENECK} if finetune.freezes_all(strategy) and _moves_features(method) else {}
 
 
 def rung_of(asked: Request, method: str, *, linear: bool) -> str:

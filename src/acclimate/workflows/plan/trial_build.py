@@ -68,6 +68,16 @@ def _check_layers(recipe: Recipe, model: Any) -> None:
             raise BadInput(f"backbone {recipe.backbone} has no layer {layer!r}; {did_you_mean(layer, names)}")
 
 
+def check_moves(recipe: Recipe, shape: backbones.Shape) -> None:
+    """Refuse a strategy that leaves nothing for the method to move; builds the model without its trained weights.
+
+    Raises:
+        BadInput: It does.
+    """
+    model = finetune.classifier(recipe, "pretrained", shape, pretrained=False)
+    _check_moves(recipe, _built(f"method {recipe.method}", methods.get(recipe.method), model, recipe.options))
+
+
 def _check_moves(recipe: Recipe, method: Method) -> None:
     """Refuse a training in which nothing would move."""
     parts = finetune.layers(method.model, recipe.finetune, recipe.finetune_options)

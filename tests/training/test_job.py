@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from trainings import job, pretraining, stop_at, weights
+from trainings import change, job, pretraining, stop_at, weights
 
 from acclimate import finetune, methods
 from acclimate.data.inputs import DenseInputs
@@ -17,18 +17,19 @@ from acclimate.errors import BadInput
 from acclimate.methods import selfsup
 from acclimate.run_folder import RunFolder
 from acclimate.training.engine import Diverged
-from acclimate.training.fit import _tell_if_slow, estimate_statistics, train
+from acclimate.training.inference import estimate_statistics
+from acclimate.training.job import _warn_if_slow, run_job
 
 
 @pytest.mark.parametrize("name", ["dann", "mcd", "source_only", "shot", "nrc", "self_training", "mean_teacher", "vada"])
 @pytest.mark.parametrize("step", [7, 12])
 def test_resumed_weights_are_the_same_to_the_bit(tmp_path, monkeypatch, name, step):
-    train(job(tmp_path / "straight", name))
+    run_job(job(tmp_path / "straight", name))
     with monkeypatch.context() as patched:
         stop_at(patched, step)
         with pytest.raises(KeyboardInterrupt):
-            train(job(tmp_path / "resumed", name))
-    train(job(tmp_path / "resumed", name))
+            run_job(job(tmp_path / "resumed", name))
+    run_job(job(tmp_path / "resumed", name))
     torch.testing.assert_close(weights(tmp_path / "resumed"), weights(tmp_path / "straight"), rtol=0, atol=0)
 
 
@@ -37,85 +38,85 @@ def test_resumed_weights_are_the_same_to_the_bit(tmp_path, monkeypatch, name, st
 def test_a_training_resumes_to_the_bit_in_every_stage_of_the_ladder(tmp_path, monkeypatch, rung, options, step):
     def climbing(folder):
         made = job(folder, "dann")
-        made.layers, made.rung = finetune.layers(made.method.model, rung, options), rung
-        return made
+        return change(made, layers=finetune.layers(made.spec.method.model, rung, options), strategy=rung)
 
-    train(climbing(tmp_path / "straight"))
+    run_job(climbing(tmp_path / "straight"))
     with monkeypatch.context() as patched:
         stop_at(patched, step)
         with pytest.raises(KeyboardInterrupt):
-            train(climbing(tmp_path / "resumed"))
-    train(climbing(tmp_path / "resumed"))
+            run_job(climbing(tmp_path / "resumed"))
+    run_job(climbing(tmp_path / "resumed"))
     torch.testing.assert_close(weights(tmp_path / "resumed"), weights(tmp_path / "straight"), rtol=0, atol=0)
 
 
 def test_balanced_training_resumes_to_the_bit(tmp_path, monkeypatch):
-    train(job(tmp_path / "straight", balance="sampler"))
+    run_job(job(tmp_path / "straight", balance="sampler"))
     with monkeypatch.context() as patched:
         stop_at(patched, 7)
         with pytest.raises(KeyboardInterrupt):
-            train(job(tmp_path / "resumed", balance="sampler"))
-    train(job(tmp_path / "resumed", balance="sampler"))
+            run_job(job(tmp_path / "resumed", balance="sampler"))
+    run_job(job(tmp_path / "resumed", balance="sampler"))
     torch.testing.assert_close(weights(tmp_path / "resumed"), weights(tmp_path / "straight"), rtol=0, atol=0)
 
 
 def joint(folder, name="dann", **settings):
     """A job whose last nine rows are labelled examples of the target, all of one class."""
     made = job(folder, name, **settings)
-    x = made.source.x.numpy()
-    made.source = DenseInputs(np.concatenate([x, x[:9] + 2]))
-    made.labels, made.from_target = np.concatenate([made.labels, np.full(9, 2)]), 9
-    return made
+    x, labels = made.spec.data.source.x.numpy(), made.spec.data.labels
+    rows = {"source": DenseInputs(np.concatenate([x, x[:9] + 2])), "labels": np.concatenate([labels, np.full(9, 2)])}
+    return change(made, data={**rows, "from_target": 9})
 
 
 @pytest.mark.parametrize("balance", ["none", "sampler"])
 def test_with_labels_of_the_target_it_resumes_to_the_bit(tmp_path, monkeypatch, balance):
-    train(joint(tmp_path / "straight", balance=balance))
+    run_job(joint(tmp_path / "straight", balance=balance))
     with monkeypatch.context() as patched:
         stop_at(patched, 7)
         with pytest.raises(KeyboardInterrupt):
-            train(joint(tmp_path / "resumed", balance=balance))
-    train(joint(tmp_path / "resumed", balance=balance))
+            run_job(joint(tmp_path / "resumed", balance=balance))
+    run_job(joint(tmp_path / "resumed", balance=balance))
     torch.testing.assert_close(weights(tmp_path / "resumed"), weights(tmp_path / "straight"), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(("share", "of_each"), [(0.5, 4), (0.25, 2), (0.01, 1), (0.99, 7)])
 def test_labelled_examples_of_the_target_have_their_share_of_every_batch(tmp_path, monkeypatch, share, of_each):
     seen, made = [], joint(tmp_path, "source_only", target_share=share)
-    forward, theirs = type(made.method).forward, {tuple(row) for row in made.source.x[60:].tolist()}
+    forward = type(made.spec.method).forward
+    theirs = {tuple(row) for row in made.spec.data.source.x[60:].tolist()}
 
     def looking(self, source, *rest):
         seen.append(sum(tuple(row) in theirs for row in source.inputs.tolist()))
         return forward(self, source, *rest)
 
-    monkeypatch.setattr(type(made.method), "forward", looking)
-    train(made)
+    monkeypatch.setattr(type(made.spec.method), "forward", looking)
+    run_job(made)
     assert set(seen) == {of_each}
 
 
 @pytest.mark.parametrize("name", ["source_only", "dann", "supervised"])
 def test_balanced_every_method_sees_rare_classes_as_often(tmp_path, monkeypatch, name):
     seen, made = [], job(tmp_path, name, balance="sampler", steps=30, batch_norm=False)
-    made.labels, forward = np.repeat([0, 1, 2], [50, 7, 3]), type(made.method).forward
+    made = change(made, data={"labels": np.repeat([0, 1, 2], [50, 7, 3])})
+    forward = type(made.spec.method).forward
 
     def looking(self, source, *rest):
         seen.append(source.labels)
         return forward(self, source, *rest)
 
-    monkeypatch.setattr(type(made.method), "forward", looking)
-    train(made)
+    monkeypatch.setattr(type(made.spec.method), "forward", looking)
+    run_job(made)
     np.testing.assert_allclose(torch.cat(seen).bincount() / 240, 1 / 3, atol=0.01)
 
 
 @pytest.mark.parametrize("name", selfsup.names())
 @pytest.mark.parametrize("settings", [{}, {"accumulate": 2}, {"precision": "bf16-mixed"}])
 def test_a_resumed_pretraining_is_the_same_to_the_bit_and_so_is_its_teacher(tmp_path, monkeypatch, name, settings):
-    train(pretraining(tmp_path / "straight", name, **settings))
+    run_job(pretraining(tmp_path / "straight", name, **settings))
     with monkeypatch.context() as patched:
         stop_at(patched, 12)
         with pytest.raises(KeyboardInterrupt):
-            train(pretraining(tmp_path / "resumed", name, **settings))
-    train(pretraining(tmp_path / "resumed", name, **settings))
+            run_job(pretraining(tmp_path / "resumed", name, **settings))
+    run_job(pretraining(tmp_path / "resumed", name, **settings))
     resumed, straight = (weights(tmp_path / n, "pretrained") for n in ("resumed", "straight"))
     torch.testing.assert_close(resumed, straight, rtol=0, atol=0)
     log = [list(RunFolder(tmp_path / n).losses()) for n in ("resumed", "straight")]
@@ -126,47 +127,47 @@ def test_a_resumed_pretraining_is_the_same_to_the_bit_and_so_is_its_teacher(tmp_
 def test_a_cpu_without_instructions_of_16_bits_is_told_of_once(tmp_path, monkeypatch, caplog, precision, told):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
-    _tell_if_slow.cache_clear()
+    _warn_if_slow.cache_clear()
     for place in ("one", "two"):
-        train(job(tmp_path / place, precision=precision, steps=1))
+        run_job(job(tmp_path / place, precision=precision, steps=1))
     assert caplog.text.count("no instructions") == told
 
 
 def test_a_resumed_step_of_several_batches_is_the_same_to_the_bit(tmp_path, monkeypatch):
-    train(job(tmp_path / "straight", "mcd", accumulate=3))
+    run_job(job(tmp_path / "straight", "mcd", accumulate=3))
     with monkeypatch.context() as patched:
         stop_at(patched, 7)
         with pytest.raises(KeyboardInterrupt):
-            train(job(tmp_path / "resumed", "mcd", accumulate=3))
-    train(job(tmp_path / "resumed", "mcd", accumulate=3))
+            run_job(job(tmp_path / "resumed", "mcd", accumulate=3))
+    run_job(job(tmp_path / "resumed", "mcd", accumulate=3))
     torch.testing.assert_close(weights(tmp_path / "resumed"), weights(tmp_path / "straight"), rtol=0, atol=0)
 
 
 def test_pretraining_leaves_statistics_of_the_images_and_not_of_their_views(tmp_path):
-    train(pretraining(tmp_path, "byol"))
+    run_job(pretraining(tmp_path, "byol"))
     kept, again = weights(tmp_path, "pretrained"), pretraining(tmp_path, "byol")
-    model = again.method.model
+    model = again.spec.method.model
     model.load_state_dict(kept)
     with torch.no_grad():
-        before = model.backbone[:2](model.normalize(again.target.batch(np.arange(40))))
+        before = model.backbone[:2](model.normalize(again.spec.data.target.batch(np.arange(40))))
     torch.testing.assert_close(kept["backbone.2.running_mean"], before.mean(0), rtol=1e-3, atol=1e-2)
     torch.testing.assert_close(kept["backbone.2.running_var"], before.var(0), rtol=1e-3, atol=1e-2)
 
 
 def test_the_log_of_a_resumed_training_is_that_of_a_straight_one(tmp_path, monkeypatch):
-    train(job(tmp_path / "straight"))
+    run_job(job(tmp_path / "straight"))
     with monkeypatch.context() as patched:
         stop_at(patched, 13)
         with pytest.raises(KeyboardInterrupt):
-            train(job(tmp_path / "resumed"))
-    train(job(tmp_path / "resumed"))
+            run_job(job(tmp_path / "resumed"))
+    run_job(job(tmp_path / "resumed"))
     straight, resumed = (list(RunFolder(tmp_path / n).losses()) for n in ("straight", "resumed"))
     assert resumed == straight
     assert [line["step"] for line in straight] == list(range(1, 21))
 
 
 def test_early_stopping_keeps_the_best_weights(tmp_path):
-    train(job(tmp_path, "source_only", patience=2, steps=400, lr=0.3, optimizer="sgd"))
+    run_job(job(tmp_path, "source_only", patience=2, steps=400, lr=0.3, optimizer="sgd"))
     lines = list(RunFolder(tmp_path).losses())
     looks = [line["source_val_loss"] for line in lines if "source_val_loss" in line]
     assert len(lines) < 400
@@ -175,14 +176,13 @@ def test_early_stopping_keeps_the_best_weights(tmp_path):
 
 
 def test_divergence_names_the_last_good_checkpoint(tmp_path):
-    bad = job(tmp_path, "source_only", dropout=0.0, batch_norm=False, optimizer="sgd", lr=1e20)
-    bad.training = bad.training.model_copy(update={"save_every": 1})
+    bad = job(tmp_path, "source_only", dropout=0.0, batch_norm=False, optimizer="sgd", lr=1e20, save_every=1)
     with pytest.raises(Diverged, match=r"loss 'class' is .* at step \d+; .*(last good checkpoint|no checkpoint yet)"):
-        train(bad)
+        run_job(bad)
 
 
 def test_statistics_are_those_of_the_whole_domain():
-    model = job("unused").method.model
+    model = job("unused").spec.method.model
     x = torch.randn(1000, 5) * 3 + 1
     estimate_statistics(model, DenseInputs(x.numpy()), "target")
     with torch.no_grad():
@@ -193,16 +193,16 @@ def test_statistics_are_those_of_the_whole_domain():
 
 def test_where_one_domain_is_alone_its_statistics_are_taken_anew(tmp_path):
     one = job(tmp_path, "source_only", apart=False, steps=1)
-    train(one)
-    model = one.method.model
+    run_job(one)
+    model = one.spec.method.model
     model.load_state_dict(weights(tmp_path))
     with torch.no_grad():
-        before = model.backbone[:3](one.source.batch(np.arange(60)))
+        before = model.backbone[:3](one.spec.data.source.batch(np.arange(60)))
     torch.testing.assert_close(model.backbone[3].running_mean, before.mean(0))
 
 
 def test_statistics_that_rest_are_not_taken_anew():
-    model = job("unused", apart=False).method.model
+    model = job("unused", apart=False).spec.method.model
     model.freeze_batch_norm()
     estimate_statistics(model, DenseInputs(np.ones((50, 5), np.float32)), "source", torch.nn.BatchNorm1d)
     assert torch.equal(model.backbone[3].running_mean, torch.zeros(8))
@@ -215,8 +215,8 @@ import torch
 torch.set_num_threads(1)
 sys.path.insert(0, {tests!r})
 from trainings import job
-from acclimate.training.fit import train
-train(job(Path(sys.argv[1]), "mcd", steps=6000, save_every=20, validate_every=500))
+from acclimate.training.job import run_job
+run_job(job(Path(sys.argv[1]), "mcd", steps=6000, save_every=20, validate_every=500))
 """
 
 
@@ -255,8 +255,8 @@ def test_killed_at_ten_random_moments_it_comes_to_the_same_weights(tmp_path):
 def test_two_processes_agree_with_one_on_every_stage_of_the_ladder(tmp_path, rung):
     for devices in (1, 2):
         made = job(tmp_path / str(devices), "source_only", dropout=0.0, batch_norm=False, optimizer="sgd")
-        made.layers, made.rung, made.devices = finetune.layers(made.method.model, rung, {}), rung, devices
-        train(made)
+        layers = finetune.layers(made.spec.method.model, rung, {})
+        run_job(change(made, layers=layers, strategy=rung, devices=devices))
     torch.testing.assert_close(weights(tmp_path / "2"), weights(tmp_path / "1"), rtol=1e-4, atol=1e-6)
 
 
@@ -265,8 +265,7 @@ def test_two_processes_agree_with_one_on_every_stage_of_the_ladder(tmp_path, run
 def test_two_processes_agree_with_one_or_the_docstring_says_why_not(tmp_path, name):
     for devices in (1, 2):
         one = job(tmp_path / str(devices), name, dropout=0.0, batch_norm=False, optimizer="sgd")
-        one.devices = devices
-        train(one)
+        run_job(change(one, devices=devices))
     two, one = weights(tmp_path / "2"), weights(tmp_path / "1")
     same = all(torch.allclose(two[k], one[k], rtol=1e-4, atol=1e-6) for k in one)
     assert same != ("several processes" in " ".join(methods.get(name).__doc__.split()))
@@ -277,8 +276,7 @@ def test_two_processes_agree_with_one_or_the_docstring_says_why_not(tmp_path, na
 def test_two_processes_agree_with_one_where_the_target_has_labels(tmp_path, name):
     for devices in (1, 2):
         one = joint(tmp_path / str(devices), name, dropout=0.0, batch_norm=False, optimizer="sgd")
-        one.devices = devices
-        train(one)
+        run_job(change(one, devices=devices))
     torch.testing.assert_close(weights(tmp_path / "2"), weights(tmp_path / "1"), rtol=1e-4, atol=1e-6)
 
 
@@ -286,9 +284,8 @@ def test_two_processes_agree_with_one_where_the_target_has_labels(tmp_path, name
 @pytest.mark.parametrize("name", selfsup.names())
 def test_two_processes_pretrain_otherwise_than_one_and_the_docstring_says_why(tmp_path, name):
     two, one = pretraining(tmp_path / "2", name), pretraining(tmp_path / "1", name)
-    two.devices = 2
-    train(one)
-    train(two)
+    run_job(one)
+    run_job(change(two, devices=2))
     first, second = (weights(tmp_path / n, "pretrained")["backbone.1.weight"] for n in "12")
     assert not torch.allclose(first, second, rtol=1e-4, atol=1e-6)
     assert "several processes" in " ".join(selfsup.get(name).__doc__.split())
@@ -306,20 +303,19 @@ class TornInputs(DenseInputs):
 @pytest.mark.slow
 def test_bad_input_found_in_one_of_several_processes_is_told_in_its_own_words(tmp_path):
     torn = job(tmp_path, "dann", batch_norm=False)
-    torn.devices, torn.target = 2, TornInputs(torn.target.x.numpy())
+    torn = change(torn, devices=2, data={"target": TornInputs(torn.spec.data.target.x.numpy())})
     with pytest.raises(BadInput, match=r"^t/7.png: not a readable image; remove it or save it again$"):
-        train(torn)
+        run_job(torn)
 
 
 @pytest.mark.slow
 def test_divergence_in_one_of_several_processes_is_told_as_such(tmp_path):
     wild = job(tmp_path, "dann", batch_norm=False, optimizer="sgd", lr=1e30)
-    wild.devices = 2
     with pytest.raises(Diverged, match=r"adapted, seed 3: loss .* at step \d+"):
-        train(wild)
+        run_job(change(wild, devices=2))
 
 
 def test_it_looks_at_the_validation_split_every_so_often(tmp_path):
-    train(job(tmp_path, "source_only", validate_every=8))
+    run_job(job(tmp_path, "source_only", validate_every=8))
     looked = [line["step"] for line in RunFolder(tmp_path).losses() if "source_val_accuracy" in line]
     assert looked == [8, 16, 20]

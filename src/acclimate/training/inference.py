@@ -1,0 +1,138 @@
+"""What a model gives for many rows, batch by batch: the one loop in which nothing is learnt."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from acclimate.augment.tta import views_of
+from acclimate.data.inputs import Inputs, rows_of
+from acclimate.data.labels import Truth, in_units
+from acclimate.nn import Classifier, DomainNorm, label_loss
+from acclimate.recipe import Scale
+from acclimate.types import Outputs
+
+BATCH = 256
+"""Rows of a batch where nothing is learnt."""
+STATISTICS_ROWS = 10_000
+"""Rows of a domain that batch norm's statistics are taken from after training."""
+
+T = TypeVar("T")
+
+
+class Predictions(NamedTuple):
+    """What a model gives for a domain: ``logits (n, k)``, for a number ``(n, 1)``, and ``features (n, d)``."""
+
+    logits: NDArray[np.float64]
+    features: NDArray[np.float32]
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """Of each class, ``(n, k)``."""
+        return softmax(self.logits)
+
+    def numbers(self, scale: Scale) -> NDArray[np.float64]:
+        """What is predicted ``(n,)``, in the units of the labels."""
+        return in_units(self.logits[:, 0], scale)
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities of ``logits (n, k)``."""
+    return np.asarray(torch.from_numpy(logits).softmax(1).numpy())
+
+
+@torch.no_grad()
+def in_batches(
+    model: Callable[[Tensor], T], inputs: Inputs, device: torch.device | str, *, size: int = BATCH
+) -> Iterator[T]:
+    """What ``model`` gives for all rows in order, ``size`` rows at a time."""
+    for rows in rows_of(inputs, size):
+        yield model(inputs.batch(rows).to(device))
+
+
+def predict(model: nn.Module, inputs: Inputs, domain: str = "target", *, tta: Sequence[str] = ()) -> Predictions:
+    """Run a model in evaluation mode over all rows of a domain.
+
+    Args:
+        model: Gives `Outputs` of a batch of a domain.
+        inputs: The rows.
+        domain: ``source`` or ``target``.
+        tta: Views of each image over which the prediction is averaged.
+    """
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+
+    def both(batch: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        seen = [model(view, domain) for view in views_of(batch, tta)]
+        mean = mean_logits([out.logits.double() for out in seen])
+        return mean.cpu().numpy(), seen[0].features.float().cpu().numpy()
+
+    logits, features = zip(*in_batches(both, inputs, device), strict=True)
+    return Predictions(np.concatenate(logits), np.concatenate(features))
+
+
+def mean_logits(logits: Sequence[Tensor]) -> Tensor:
+    """Logits ``(n, k)`` of the mean of the probabilities that several logits stand for; of numbers ``(n, 1)`` the mean.
+
+    Example:
+        >>> mean_logits([torch.tensor([[0.0, 0.0]]), torch.tensor([[100.0, 0.0]])]).softmax(1)
+        tensor([[0.7500, 0.2500]])
+    """
+    if len(logits) == 1:
+        return logits[0]
+    stacked = torch.stack(list(logits))
+    if stacked.shape[2] == 1:
+        return stacked.mean(0)
+    return stacked.log_softmax(2).logsumexp(0) - math.log(len(logits))
+
+
+def validate(model: Classifier, inputs: Inputs, labels: Truth, device: torch.device) -> dict[str, float]:
+    """Loss on the source's validation split, as training sees it, and the accuracy where labels are classes."""
+
+    def logits_of(batch: Tensor) -> Tensor:
+        out: Outputs = model(batch, "source")
+        return out.logits.float().cpu()
+
+    model.eval()
+    logits = torch.cat(list(in_batches(logits_of, inputs, device)))
+    model.train()
+    truth = torch.from_numpy(labels)
+    [loss] = label_loss(logits, truth).values()
+    found = {"source_val_loss": loss.item()}
+    if not truth.is_floating_point():
+        found["source_val_accuracy"] = (logits.argmax(1) == truth).float().mean().item()
+    return found
+
+
+def estimate_statistics(
+    model: Classifier, inputs: Inputs, domain: str, kinds: type | tuple[type, ...] = DomainNorm
+) -> None:
+    """Take batch norm's statistics of a domain anew, as the mean over its batches (AdaBN, arXiv:1603.04779).
+
+    During training they trail behind weights that move, and have not seen the whole domain. Frozen layers keep
+    theirs.
+    """
+    norms: list[DomainNorm | _BatchNorm] = [
+        m for m in model.train().modules() if isinstance(m, DomainNorm | _BatchNorm) and isinstance(m, kinds)
+    ]
+    norms = [norm for norm in norms if norm.training]
+    model.eval()
+    if not norms:
+        return
+    device = next(model.parameters()).device
+    n = max(2, min(len(inputs), STATISTICS_ROWS))  # one row has no variance
+    spread = np.linspace(0, len(inputs) - 1, n).astype(np.int64)
+    usual = [norm.momentum for norm in norms]
+    with torch.no_grad():
+        for i, rows in enumerate(np.array_split(spread, math.ceil(len(spread) / BATCH))):
+            for norm in norms:
+                norm.train()
+                norm.momentum = 1 / (i + 1)
+            model(inputs.batch(rows).to(device), domain)
+    for norm, momentum in zip(norms, usual, strict=True):
+        norm.momentum = momentum
+    model.eval()

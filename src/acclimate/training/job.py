@@ -1,0 +1,145 @@
+"""One training whose checkpoints, losses and weights go into a Run, in one process or several."""
+
+import logging
+import math
+import multiprocessing
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.multiprocessing.spawn import ProcessRaisedException
+
+from acclimate.errors import BadInput
+from acclimate.files import Write
+from acclimate.methods.base import Method
+from acclimate.run_folder import RunFolder
+from acclimate.training.checkpoint import Checkpoint
+from acclimate.training.engine import Diverged
+from acclimate.training.progress import LossLog, ProgressBar
+from acclimate.training.train import Spec, Watcher, train
+
+log = logging.getLogger("acclimate")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training and where its files go; can be sent to other processes.
+
+    Attributes:
+        run: Whose folder takes checkpoints, losses and weights.
+        phase: ``source_only``, ``pretrained`` or ``adapted``.
+        spec: What is trained, on what, how.
+        devices: Processes, or GPUs.
+        show: Draw a progress bar.
+        below: Weights of a frozen backbone whose features stand for the examples; they are written with the others.
+    """
+
+    run: RunFolder
+    phase: str
+    spec: Spec
+    devices: int = 1
+    show: bool = True
+    below: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def weights(self) -> Path:
+        """Where the trained weights go."""
+        return self.run.weights(self.spec.seed, self.phase)
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Where it continues from."""
+
+        def write(path: Path, how: Write) -> None:
+            self.run.write(f"checkpoints/{path.name}", how)
+
+        return Checkpoint(self.run.checkpoint(self.spec.seed, self.phase), write=write)
+
+
+def run_job(job: Job) -> Method | None:
+    """Train from where the checkpoint is, or from the start, and leave the weights in the Run.
+
+    Returns:
+        The trained method where one process trained it; none where other processes did.
+
+    Raises:
+        Diverged: A loss is not finite; the last checkpoint is kept.
+        BadInput: An example cannot be read, or the batch cannot be shared among the processes.
+    """
+    training = job.spec.training
+    launched = "LOCAL_RANK" in os.environ and "WORLD_SIZE" in os.environ  # by torchrun
+    world = int(os.environ["WORLD_SIZE"]) if launched else job.devices
+    if training.batch_size % world:
+        raise BadInput(
+            f"a batch of {training.batch_size} cannot be shared among {world} processes; "
+            f"use --set train.batch_size={world * max(1, training.batch_size // world)}"
+        )
+    several = DDPStrategy(start_method="popen" if launched else "spawn", find_unused_parameters=_some_wait(job.spec))
+    fabric = Fabric(
+        accelerator="cuda" if torch.cuda.is_available() else "cpu",
+        devices=job.devices,
+        strategy=several if world > 1 else "auto",
+        precision=training.precision,
+    )
+    if not torch.cuda.is_available():
+        _warn_if_slow(training.precision)
+    if fabric.is_global_zero:
+        job.run.sweep()
+    try:
+        trained: Method | None = fabric.launch(partial(_run, job=job))
+    except ProcessRaisedException as error:
+        raise _as_raised(error) from error
+    return trained
+
+
+def _run(fabric: Fabric, job: Job) -> Method | None:
+    """What each process does."""
+    spec, checkpoint = job.spec, job.checkpoint
+    watchers: list[Watcher] = [LossLog(job.run, seed=spec.seed, phase=job.phase)]
+    bar = _bar(job)
+    try:
+        method = train(fabric, spec, checkpoint=checkpoint, watchers=[*watchers, *([bar] if job.show else [])])
+    except Diverged as error:
+        raise Diverged(f"{job.phase}, seed {spec.seed}: {error}") from error
+    finally:
+        bar.close()
+    if fabric.is_global_zero:
+        state = {k: v.detach().cpu().contiguous() for k, v in {**job.below, **method.model.state_dict()}.items()}
+        job.run.write(f"models/{job.weights.name}", lambda path: save_file(state, path))
+        checkpoint.remove()
+    fabric.barrier()
+    if fabric.world_size > 1 and multiprocessing.parent_process():  # else its threads may abort a process that ends
+        torch.distributed.destroy_process_group()
+    return method if fabric.world_size == 1 else None
+
+
+def _bar(job: Job) -> ProgressBar:
+    training, domains = job.spec.training, len(job.spec.method.needs)
+    examples = training.batch_size * training.accumulate * domains
+    return ProgressBar((job.phase, f"seed {job.spec.seed}"), steps=training.steps, examples=examples)
+
+
+@cache  # once for all trainings
+def _warn_if_slow(precision: str) -> None:
+    """Warn of a precision of 16 bits that a CPU has no instructions for."""
+    if "16" in precision and torch.backends.cpu.get_cpu_capability() == "AVX2":
+        log.warning("--precision %s: this CPU has no instructions for it and takes many times as long", precision)
+
+
+def _some_wait(spec: Spec) -> bool:
+    """Whether there are steps in which parameters that are trained get no gradient."""
+    return bool(spec.method.turns) or any(0 < layer.pace.start < math.inf for layer in spec.layers)
+
+
+def _as_raised(error: ProcessRaisedException) -> Exception:
+    """What one process of several died of, if it is ours: all that comes back of it is the traceback's text."""
+    name, _, text = str(error).rstrip().splitlines()[-1].partition(": ")
+    ours = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in (BadInput, Diverged)}
+    return ours[name](text) if name in ours else error

@@ -1,0 +1,252 @@
+"""One training in one process of however many: what stands around the engine's loop."""
+
+import copy
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
+
+from acclimate.augment.augmentation import Augment
+from acclimate.augment.views import Share
+from acclimate.data.inputs import DenseInputs, Inputs, joined
+from acclimate.data.labels import Truth
+from acclimate.data.loaders import BalancedSampler, JoinedSampler, Loader, Order, Sampler, pairs
+from acclimate.finetune import Layer, Thaw, merge
+from acclimate.methods.base import Method
+from acclimate.nn import Classifier, DomainNorm
+from acclimate.recipe import Augmentation, Training
+from acclimate.training.checkpoint import Checkpoint, NoCheckpoint, Progress
+from acclimate.training.engine import RATES, Batches, Diverged, Schedule, Step, make_optimizer, on_device, run, set_up
+from acclimate.training.examples import NO_LABELS, NO_ROWS, BatchSource
+from acclimate.training.inference import estimate_statistics, in_batches, validate
+
+STREAM_OF_TARGET_LABELS = 100
+"""Of random numbers, far from those of the other two domains."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a training learns from.
+
+    Attributes:
+        source: Rows to learn from.
+        labels: Their classes by position, or standardised numbers ``(n,)``.
+        target: Rows without labels.
+        validation: Rows of the source kept from training; none if there is no source.
+        validation_labels: Theirs.
+        from_target: How many rows of ``source``, its last, are labelled examples of the target, which have a share of
+            every batch of their own.
+        batches: The caller's own batches of a domain, by ``source`` and ``target``.
+    """
+
+    source: Inputs
+    labels: Truth
+    target: Inputs
+    validation: Inputs = NO_ROWS
+    validation_labels: Truth = field(default_factory=lambda: NO_LABELS)
+    from_target: int = 0
+    batches: Mapping[str, BatchSource] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One training that has not begun; it can be sent to other processes.
+
+    Attributes:
+        method: What is trained, with its initial weights.
+        data: What it learns from.
+        training: How.
+        seed: Decides the order of batches and all random numbers.
+        layers: Of the backbone, lowest first, and how each moves; all move if there are none.
+        strategy: The fine-tuning strategy that those are of.
+        augment: What is done to the examples of each domain.
+    """
+
+    method: Method
+    data: TrainingData
+    training: Training = field(default_factory=Training)
+    seed: int = 0
+    layers: Sequence[Layer] = ()
+    strategy: str = "full"
+    augment: Augmentation = field(default_factory=Augmentation)
+
+
+class Watcher(Protocol):
+    """Sees each step: a log, a progress bar."""
+
+    def start(self, done: int) -> None:
+        """Training begins, or continues after ``done`` steps."""
+
+    def step(self, step: Step, validation: Mapping[str, float]) -> None:
+        """A step is done; ``validation`` has losses and scores if the model was validated."""
+
+    def flush(self) -> None:
+        """A checkpoint follows, or the end: write what is noted."""
+
+
+def with_target_labels(data: TrainingData, inputs: Inputs, labels: Truth) -> TrainingData:
+    """The same data with labelled examples of the target to learn from beside the source."""
+    whole = joined(data.source, inputs), np.concatenate([data.labels, labels])
+    return TrainingData(*whole, data.target, data.validation, data.validation_labels, len(labels), data.batches)
+
+
+def train(
+    fabric: Fabric, spec: Spec, *, checkpoint: Checkpoint | None = None, watchers: Sequence[Watcher] = ()
+) -> Method:
+    """Train a copy of the spec's method, from where its checkpoint is or from the start.
+
+    Args:
+        fabric: Devices, processes, precision.
+        spec: What is trained, on what, how.
+        checkpoint: Where to continue from and to save to.
+        watchers: See each step, in the first process.
+
+    Returns:
+        The trained method, its model in evaluation mode.
+
+    Raises:
+        Diverged: A loss is not finite; the last checkpoint is kept.
+        BadInput: An example cannot be read, or a checkpoint cannot be written.
+    """
+    training = spec.training
+    torch.manual_seed(spec.seed)
+    # a copy, since the memory of what is sent to other processes is shared with them
+    method = copy.deepcopy(spec.method).to(fabric.device)
+    if any(p.ndim == 4 for p in method.parameters()):
+        method = method.to(memory_format=torch.channels_last)
+    optimizer = make_optimizer(method, training, spec.layers)
+    kept = checkpoint or NoCheckpoint()
+    done, losses = kept.load(method, optimizer)
+    watching = list(watchers) if fabric.is_global_zero else []
+    for watcher in watching:
+        watcher.start(done)
+    steps = _steps(fabric, spec, method, optimizer, done)
+    try:
+        for step in steps:
+            last, found = step.done == training.steps, {}
+            if len(spec.data.validation) and (last or step.done % training.validate_every == 0):
+                found = validate(method.model, spec.data.validation, spec.data.validation_labels, fabric.device)
+                losses.append(found["source_val_loss"])
+                if training.patience and losses[-1] == min(losses) and fabric.is_global_zero:
+                    kept.save_best(method.model)
+            for watcher in watching:
+                watcher.step(step, found)
+            if _stalled(losses, training.patience):
+                break
+            if not last and step.done % training.save_every == 0:
+                for watcher in watching:
+                    watcher.flush()
+                kept.save(fabric, method, optimizer, Progress(step.done, losses))
+    except Diverged as error:
+        raise Diverged(f"{error}; {kept}") from error
+    finally:
+        for watcher in watching:
+            watcher.flush()
+    fabric.barrier()
+    if training.patience:
+        kept.load_best(method.model)
+    if fabric.is_global_zero:
+        _finish(spec, method.model)
+    return method
+
+
+def _steps(fabric: Fabric, spec: Spec, method: Method, optimizer: Optimizer, start: int) -> Iterator[Step]:
+    training, data = spec.training, spec.data
+    if training.compile:
+        method.compile()
+    thaw = Thaw(method.model, spec.layers)
+    thaw(1.0)  # of what never moves no process tells another
+    schedule = Schedule(
+        steps=training.steps,
+        rate=RATES[training.schedule or "constant"],
+        thaw=thaw,
+        pass_steps=math.ceil(len(data.target) / (training.batch_size * training.accumulate)),
+        accumulate=training.accumulate,
+        read_every=1 if fabric.device.type == "cpu" else math.gcd(training.validate_every, training.save_every, 10),
+    )
+    batches = _augment(fabric, spec)(on_device(fabric, _batches(fabric, spec, start * training.accumulate)))
+
+    def survey() -> Iterator[Tensor]:
+        return in_batches(lambda batch: batch, data.target, fabric.device)
+
+    return run(set_up(fabric, method, optimizer), batches, schedule, start=start, survey=survey)
+
+
+def _stalled(losses: Sequence[float], patience: int | None) -> bool:
+    """Whether the last ``patience`` validation losses were no better than the best before them."""
+    return bool(patience and losses) and len(losses) - 1 - int(np.argmin(losses)) >= (patience or 0)
+
+
+def _finish(spec: Spec, model: Classifier) -> None:
+    """Take batch norm's statistics anew and bring the model back into the backbone's own shape."""
+    needs, data = spec.method.needs, spec.data
+    # where one domain alone went through a batch norm, all that it keeps is of that one
+    kinds = DomainNorm if {"source", "target"} <= needs else (DomainNorm, _BatchNorm)
+    if "source" in needs:
+        estimate_statistics(model, data.source, "source", kinds)
+    if "target" in needs:
+        estimate_statistics(model, data.target, "target", kinds)
+    if "target_labels" in needs:
+        estimate_statistics(model, data.source, "target", kinds)
+    merge(model, spec.strategy)
+    model.eval()
+
+
+def _batches(fabric: Fabric, spec: Spec, step: int) -> Batches:
+    """Inputs and labels of the source with inputs of the target, from batch ``step`` on."""
+    source, target = (_loader(fabric, spec, roles) for roles in ({"source", "target_labels"}, {"target"}))
+    if isinstance(source, Loader) and isinstance(target, Loader):
+        return pairs(source, target, step)
+    both = zip(source.start(step), target.start(step), strict=True)
+    return ((inputs, labels, unlabelled) for (inputs, labels), (unlabelled, _) in both)
+
+
+def _loader(fabric: Fabric, spec: Spec, roles: set[str]) -> Loader | BatchSource:
+    labelled, size = "source" in roles, spec.training.batch_size
+    own = spec.data.batches.get("source" if labelled else "target")
+    if own is not None and roles & spec.method.needs:
+        return own
+    inputs, labels = (spec.data.source, spec.data.labels) if labelled else (spec.data.target, None)
+    if not roles & spec.method.needs:
+        # as many rows as a batch has: a pass over fewer would be shuffled anew for each of them
+        inputs, labels = DenseInputs(np.empty((size, 0), dtype=np.float32)), None
+    process = {"rank": fabric.global_rank, "world": fabric.world_size}
+    if labels is not None and spec.data.from_target:
+        sampler: Order = _joined_sampler(spec, labels, **process)
+    else:
+        sampler = _sampler(spec, len(inputs), labels, size, int(labelled), **process)
+    return Loader(inputs, sampler, labels, pinned=fabric.device.type == "cuda")
+
+
+def _joined_sampler(spec: Spec, labels: Truth, *, rank: int, world: int) -> JoinedSampler:
+    """Of source and labelled target: each has its share of every batch."""
+    size, n = spec.training.batch_size, len(labels) - spec.data.from_target
+    of_target = min(max(round(spec.training.target_share * size), 1), size - 1)
+    source = _sampler(spec, n, labels[:n], size - of_target, 1)
+    target = _sampler(spec, spec.data.from_target, labels[n:], of_target, STREAM_OF_TARGET_LABELS)
+    return JoinedSampler(source, target, n, rank=rank, world=world)
+
+
+def _sampler(spec: Spec, n: int, labels: Truth | None, size: int, stream: int, **process: int) -> Sampler:
+    """Of the rows of one domain, of every class equally often if that was asked for."""
+    if labels is not None and spec.training.balance == "sampler":
+        return BalancedSampler(labels.astype(np.int64), size, seed=spec.seed, stream=stream, **process)
+    return Sampler(n, size, seed=spec.seed, stream=stream, **process)
+
+
+def _augment(fabric: Fabric, spec: Spec) -> Augment:
+    """What is done to the batches of those domains that the method looks at."""
+    needs, asked = spec.method.needs, spec.augment
+    of_labelled = asked.target if "target_labels" in needs else asked.source
+    return Augment(
+        of_labelled if needs & {"source", "target_labels"} else "none",
+        asked.target if "target" in needs else "none",
+        Share(fabric.global_rank, fabric.world_size),
+    )
