@@ -1,7 +1,10 @@
 """Small inputs of each form, written in a moment."""
 
+import json
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -104,3 +107,16 @@ def shifted(n=200, shift=0.0, seed=0):
     x[:, 0] += 4 * y
     x[:, 1] += shift
     return x, y
+
+
+def skops_node(kind: str, name: str, **more: Any) -> dict[str, Any]:
+    """A part of a skops file as anybody can write it by hand."""
+    module, _, own = name.rpartition(".")
+    return {"__loader__": kind, "__module__": module, "__class__": own, **more}
+
+
+def skops_file(path: Path, node: dict[str, Any]) -> Path:
+    """A skops file of that node."""
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("schema.json", json.dumps({**node, "protocol": 2}))
+    return path

@@ -153,9 +153,19 @@ class _Evil:
 
 def _foreign_pipeline() -> None:
     import skops.io
+    import skrub
 
     Path("run/preprocess/preprocess.json").write_text('{"kind": "text", "n_features": 4}')
-    skops.io.dump(_Evil(), "run/preprocess/pipeline.skops")
+    skops.io.dump(skrub.SkrubLearner(_Evil()), "run/preprocess/pipeline.skops")
+
+
+def _foreign_model() -> None:
+    import skops.io
+    import skrub
+
+    recipe = Path("run/recipe.yaml")
+    recipe.write_text(recipe.read_text().replace("backbone: mlp", "backbone: linear"))
+    skops.io.dump(skrub.SkrubLearner(_Evil()), "run/models/source_only-0.skops")
 
 
 OUT = "-o out/run"
@@ -548,7 +558,10 @@ RUNS = {
     "preprocessing lost": Bad(
         PREDICT, "not the preprocessing of a Run", _run(lambda: Path("run/preprocess/preprocess.json").unlink())
     ),
-    "preprocessing foreign": Bad(PREDICT, "which no Run has; it is refused", _run(_foreign_pipeline)),
+    "preprocessing foreign": Bad(
+        PREDICT, "run/preprocess/pipeline.skops: contains skrub.SkrubLearner", _run(_foreign_pipeline)
+    ),
+    "model foreign": Bad(PREDICT, "run/models/source_only-0.skops: contains skrub.SkrubLearner", _run(_foreign_model)),
     "input missing": Bad("predict run nothing -o p.csv", "nothing: no such file", _run()),
     "input of another kind": Bad("predict run images -o p.csv", "has images, and the source has vectors", _run()),
     "input of another width": Bad("predict run odd.npz -o p.csv", "has 5 columns", _run(_arrays("odd.npz", d=5))),

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -219,17 +220,57 @@ def test_a_saved_table_is_small(tmp_path):
     assert (tmp_path / "pipeline.skops").stat().st_size < 500_000
 
 
-class _Foreign:
-    pass
+def _columns():
+    """A column of each type that a table can have, with values missing, few or many."""
+    n = 60
+    times = pl.datetime_range(pl.datetime(2024, 1, 1), pl.datetime(2024, 6, 1), "1h", eager=True)[:n]
+    columns = {
+        "number": np.random.default_rng(0).normal(size=n),
+        "boolean": [i % 2 == 0 for i in range(n)],
+        "few": [f"c{i % 3}" for i in range(n)],
+        "many": [f"patient {i} came on day {i * 7 % 31}" for i in range(n)],
+        "category": pl.Series([f"k{i % 4}" for i in range(n)], dtype=pl.Categorical),
+        "date": times.dt.date(),
+        "zone": times.dt.replace_time_zone("Europe/Vienna"),
+        "clock": times.dt.time(),
+        "duration": pl.Series(range(n)).cast(pl.Duration("ms")),
+        "number as text": [str(i) for i in range(n)],
+        "zone as text": [f"2024-01-{1 + i % 28:02d}T10:00:00+02:00" for i in range(n)],
+    }
+    holes = pl.DataFrame(columns).select(pl.when(pl.int_range(pl.len()) % 4 > 0).then(pl.all()))
+    return {**holes.to_dict(), "integer": list(range(n)), "nothing": [None] * n}
 
 
-def test_a_foreign_type_is_refused(tmp_path):
+@pytest.mark.parametrize("name", ["", "number", "boolean", "few", "many", "date", "zone as text"])
+def test_columns_of_every_type_come_back_from_disk(name, tmp_path):
+    columns = _columns()
+    domain = _frame(**({name: columns[name]} if name else columns))
+    fitted = preprocess.fit(domain, domain)
+    fitted.save(tmp_path)
+    assert torch.equal(_all(preprocess.load(tmp_path), domain), _all(fitted, domain))
+
+
+class _Evil:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("kind", ["table", "text"])
+def test_a_file_that_would_unpickle_code_is_refused_before_it_does(kind, tmp_path):
     import skops.io
+    import skrub
 
-    (tmp_path / "preprocess.json").write_text(json.dumps({"kind": "text", "n_features": 3}))
-    skops.io.dump(_Foreign(), tmp_path / "pipeline.skops")
-    with pytest.raises(BadInput, match=r"holds the type test_preprocess\._Foreign"):
+    settings = {"kind": kind, "n_features": 3, **({"columns": {}} if kind == "table" else {})}
+    (tmp_path / "preprocess.json").write_text(json.dumps(settings))
+    skops.io.dump(skrub.SkrubLearner(_Evil(tmp_path / "touched")), tmp_path / "pipeline.skops")
+    with pytest.raises(BadInput, match=r"pipeline\.skops: contains skrub\.SkrubLearner .*; refused"):
         preprocess.load(tmp_path)
+    assert not (tmp_path / "touched").exists()
 
 
 def test_another_kind_is_refused():

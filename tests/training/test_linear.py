@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import samples
 import scipy.sparse
 import skops.io
 import torch
@@ -32,6 +33,17 @@ def fitted(folder, source, target, method="coral", **options):
     given = {"method": method, "options": options, "estimator": {}}
     linear.save(linear.fit(source, domains()[1], target, **given), folder / "model.skops")
     return linear.load(folder / "model.skops")
+
+
+@pytest.mark.parametrize("C", [None, 2.0])
+@pytest.mark.parametrize("method", [*shallow.names(), "source_only"])
+def test_every_shallow_method_before_a_regression_comes_back_from_disk(method, C, tmp_path):
+    x, _, xt = domains()
+    given = {"method": method, "options": {}, "estimator": {"C": C}, "task": "regression"}
+    linear.save(linear.fit(DenseInputs(x), x[:, 0], DenseInputs(xt), **given), tmp_path / "model.skops")
+    out = linear.load(tmp_path / "model.skops")(torch.from_numpy(xt))
+    assert out.logits.shape == (len(xt), 1)
+    assert out.logits.isfinite().all()
 
 
 @pytest.mark.parametrize("method", [*shallow.names(), "source_only"])
@@ -93,5 +105,17 @@ def test_what_the_method_says_of_its_input_is_told(tmp_path):
 
 def test_a_type_that_no_model_has_is_refused(tmp_path):
     skops.io.dump(FunctionTransformer(print), tmp_path / "evil.skops")
-    with pytest.raises(BadInput, match="no Run's model does; it is refused"):
+    with pytest.raises(BadInput, match=r"contains sklearn.*FunctionTransformer .*; refused"):
         linear.load(tmp_path / "evil.skops")
+
+
+def test_what_our_own_modules_import_is_out_of_reach(tmp_path):
+    node, text = samples.skops_node, samples.skops_node("JsonNode", "builtins.str", content="1")
+    call = node("TypeNode", "acclimate.sklearn.np")
+    for name in ("lib", "_npyio_impl", "os", "mkdir"):
+        call = node("MethodNode", "acclimate.sklearn.np", content={"obj": call, "func": name})
+    calls = node("ListNode", "builtins.list", content=[call])
+    evil = node("DictNode", "builtins.dict", key_types=calls, content={str(tmp_path / "made"): text})
+    with pytest.raises(BadInput, match=r"contains acclimate\.sklearn\.np .*; refused"):
+        linear.load(samples.skops_file(tmp_path / "evil.skops", evil))
+    assert not (tmp_path / "made").exists()

@@ -2,7 +2,6 @@
 
 import json
 import warnings
-import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from acclimate.data import tokens
+from acclimate.data import skops_files, tokens
 from acclimate.data.domain import Domain, Kind, parted
 from acclimate.data.images import ArrayImages
 from acclimate.data.inputs import (
@@ -39,6 +38,51 @@ SIZED = 32
 """Images of each domain that the size is taken from."""
 CACHE_BYTES = 2**30
 """Decoded images that are kept, where nothing else is said."""
+TEXT_TYPES = skops_files.Types(
+    frozenset({"sklearn.feature_extraction.text.TfidfTransformer", "sklearn.feature_extraction.text.TfidfVectorizer"})
+)
+"""What a fitted text vectorizer contains."""
+TABLE_TYPES = skops_files.Types(
+    objects=TEXT_TYPES.objects
+    | {
+        "polars.datatypes.classes.Datetime",
+        "sklearn.decomposition._truncated_svd.TruncatedSVD",
+        "sklearn.impute._base.MissingIndicator",
+        "sklearn.impute._base.SimpleImputer",
+        "sklearn.pipeline.Pipeline",
+        "sklearn.preprocessing._data.StandardScaler",
+        "sklearn.preprocessing._encoders.OneHotEncoder",
+        "skrub._apply_to_each_col.ApplyToEachCol",
+        "skrub._check_input.CheckInputDataFrame",
+        "skrub._clean_categories.CleanCategories",
+        "skrub._clean_null_strings.CleanNullStrings",
+        "skrub._datetime_encoder.DatetimeEncoder",
+        "skrub._drop_uninformative.DropUninformative",
+        "skrub._duration_to_float.DurationToFloat",
+        "skrub._string_encoder.StringEncoder",
+        "skrub._table_vectorizer.PassThrough",
+        "skrub._table_vectorizer.ShortReprDict",
+        "skrub._table_vectorizer.TableVectorizer",
+        "skrub._to_datetime.ToDatetime",
+        "skrub._to_float.ToFloat",
+        "skrub._to_str.ToStr",
+        "skrub.selectors._base.All",
+        "skrub.selectors._base.And",
+        "skrub.selectors._base.Cols",
+        "skrub.selectors._base.Filter",
+        "skrub.selectors._base.Sub",
+    },
+    functions=frozenset(
+        {
+            "skrub._dataframe._common.is_any_date",
+            "skrub._dataframe._common.is_categorical",
+            "skrub._dataframe._common.is_numeric",
+            "skrub._table_vectorizer._created_by_predicate",
+            "skrub.selectors._selectors._cardinality_below",
+        }
+    ),
+)
+"""What a fitted table pipeline contains, under the names of skrub 0.8 to 0.11."""
 
 
 @dataclass(frozen=True)
@@ -140,14 +184,15 @@ class TablePreprocess(Preprocess):
     def save(self, folder: Path) -> None:
         """Write the settings and the fitted pipeline (skops, no pickle)."""
         super().save(folder)
-        _dump(self.pipeline, folder / "pipeline.skops")
+        # skrub's steps repeat the names of all columns: 9 MB for 13 columns, a fortieth of that compressed
+        skops_files.dump(self.pipeline, folder / "pipeline.skops", TABLE_TYPES, compress=True)
 
     def _settings(self) -> dict[str, Any]:
         return {"columns": self.columns, "n_features": self.n_features}
 
     @classmethod
     def _load(cls, folder: Path, settings: Mapping[str, Any]) -> Self:
-        return cls(pipeline=_undump(folder / "pipeline.skops"), **settings)
+        return cls(pipeline=skops_files.load(folder / "pipeline.skops", TABLE_TYPES), **settings)
 
 
 @dataclass(frozen=True)
@@ -165,14 +210,14 @@ class TextPreprocess(Preprocess):
     def save(self, folder: Path) -> None:
         """Write the settings and the fitted vectorizer (skops, no pickle)."""
         super().save(folder)
-        _dump(self.vectorizer, folder / "pipeline.skops")
+        skops_files.dump(self.vectorizer, folder / "pipeline.skops", TEXT_TYPES, compress=True)
 
     def _settings(self) -> dict[str, Any]:
         return {"n_features": self.n_features}
 
     @classmethod
     def _load(cls, folder: Path, settings: Mapping[str, Any]) -> Self:
-        return cls(vectorizer=_undump(folder / "pipeline.skops"), **settings)
+        return cls(vectorizer=skops_files.load(folder / "pipeline.skops", TEXT_TYPES), **settings)
 
 
 @dataclass(frozen=True)
@@ -389,21 +434,3 @@ def _transform(pipeline: Any, frame: Any) -> NDArray[np.float32]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a category that was never seen is all zeros, as it should be
         return np.asarray(pipeline.transform(frame), dtype=np.float32)
-
-
-def _dump(fitted: Any, path: Path) -> None:
-    import skops.io
-
-    # skrub's steps name all columns again and again: 9 MB for 13 columns, a fortieth of it packed
-    skops.io.dump(fitted, path, compression=zipfile.ZIP_DEFLATED, compresslevel=6)
-
-
-def _undump(path: Path) -> Any:
-    import skops.io
-
-    data = path.read_bytes()
-    unknown = skops.io.get_untrusted_types(data=data)
-    ours = ("skrub.", "polars.datatypes.", "numpy.dtype")
-    if strange := [t for t in unknown if not t.startswith(ours)]:
-        raise BadInput(f"{path}: holds the type {strange[0]}, which no Run has; it is refused")
-    return skops.io.loads(data, trusted=unknown)

@@ -2,19 +2,21 @@
 
 import inspect
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.sparse
-import skops.io
 import torch
 from numpy.typing import NDArray
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 from sklearn.random_projection import SparseRandomProjection
 from torch import Tensor, nn
 
 from acclimate.backbones import Shape
+from acclimate.data import skops_files
 from acclimate.data.inputs import Inputs
 from acclimate.data.labels import Truth
 from acclimate.errors import BadInput, first_line
@@ -27,8 +29,6 @@ WIDEST = 5000
 """Columns up to which sparse rows are made dense for a method that takes no sparse ones."""
 FEATURES = 256
 """Mapped columns that are kept as features, e.g. for the report's maps; of more a random projection is."""
-OURS = ("acclimate.methods.shallow.", "acclimate.sklearn.")
-"""Types, beside scikit-learn's own, that a fitted model may hold."""
 
 
 def linear(task: Task = "classification", *, C: float | None = None) -> Any:
@@ -106,7 +106,7 @@ def fit(
 
 def save(fitted: "Fitted", path: Path) -> None:
     """Write what `load` reads; stored as it is: numbers do not shrink, and mSDA has a great many."""
-    skops.io.dump(fitted.model, path)
+    skops_files.dump(fitted.model, path, types())
 
 
 def load(path: Path) -> "Fitted":
@@ -116,15 +116,18 @@ def load(path: Path) -> "Fitted":
         BadInput: It cannot be read, or holds what no Run's model does.
     """
     try:
-        data = path.read_bytes()
-        unknown = skops.io.get_untrusted_types(data=data)
-        if strange := [t for t in unknown if not t.startswith(OURS)]:
-            raise BadInput(f"{path}: holds the type {strange[0]}, which no Run's model does; it is refused")
-        return Fitted(skops.io.loads(data, trusted=unknown))
+        return Fitted(skops_files.load(path, types()))
     except BadInput:
         raise
     except Exception as error:  # a damaged file fails in many ways
         raise BadInput(f"{path}: not a model of this Run ({first_line(error)}); was it changed?") from error
+
+
+@cache
+def types() -> skops_files.Types:
+    """The types that a fitted model may contain: adapters, linear models, shallow methods and the PCA inside one."""
+    classes = (Adapter, AdapterRegressor, LogisticRegression, PCA, Ridge, RidgeCV, *map(shallow.get, shallow.names()))
+    return skops_files.Types(frozenset(f"{kind.__module__}.{kind.__qualname__}" for kind in classes))
 
 
 def rows(inputs: Inputs | Tensor, *, dense: bool = False) -> Any:
