@@ -14,7 +14,7 @@ def kept(tmp_path, monkeypatch):
 
 def test_it_shows_what_is_kept(acclimate):
     told = json.loads(acclimate("cache", "--json").out)
-    assert [file["name"] for file in told["files"]] == ["features.npy"]
+    assert [file["size"] for file in told["files"]] == [8128]
 
 
 def test_it_says_how_much_of_how_much(acclimate):
@@ -24,3 +24,14 @@ def test_it_says_how_much_of_how_much(acclimate):
 def test_it_clears(acclimate):
     assert acclimate("cache", "--clear").code == 0
     assert cache.entries() == []
+
+
+@pytest.mark.parametrize("arguments", [["--clear"], []], ids=["clear", "show"])
+def test_a_folder_of_other_files_is_refused_in_one_line(acclimate, tmp_path, monkeypatch, arguments):
+    (tmp_path / "mine").mkdir()
+    np.save(tmp_path / "mine" / "labels.npy", np.zeros(3))
+    monkeypatch.setenv("ACCLIMATE_CACHE", str(tmp_path / "mine"))
+    told = acclimate("cache", *arguments)
+    assert (told.code, told.out, len(told.lines)) == (2, "", 1)
+    assert "mine: not an Acclimate cache (contains 'labels.npy'); set ACCLIMATE_CACHE" in told.lines[0]
+    assert (tmp_path / "mine" / "labels.npy").is_file()

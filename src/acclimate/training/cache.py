@@ -1,7 +1,13 @@
-"""What was computed once and is kept on disk for other runs: named by its content, bounded in size."""
+"""What was computed once and is kept on disk for other runs: named by its content, bounded in size.
 
+A marker file says that a folder is a cache. Without it the folder is somebody else's: nothing is read, written or
+removed in it. In a cache only files named as the cache names its own are ever removed.
+"""
+
+import hashlib
 import logging
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,11 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
+from acclimate.errors import BadInput
+
 log = logging.getLogger("acclimate")
 
 PLACE, MOST = "ACCLIMATE_CACHE", "ACCLIMATE_CACHE_GB"
 """Environment variables: the folder, and how many GB it may take."""
 USUAL_GB = 10.0
+
+MARKER = ".acclimate-cache"
+"""The file that says that a folder is a cache."""
+_NAME = re.compile(r"[0-9a-f]{32}\.npy")
+_PARTIAL = re.compile(rf"\.{_NAME.pattern}\.\d+\.partial")
 
 
 class Entry(NamedTuple):
@@ -40,13 +53,25 @@ def most() -> int:
 
 
 def entries() -> list[Entry]:
-    """What is in it, the latest used first."""
-    found = [(path, path.stat()) for path in folder().glob("*.npy")] if folder().is_dir() else []
+    """What is in it, the latest used first.
+
+    Raises:
+        BadInput: The folder is not a cache.
+    """
+    place = folder()
+    if not place.is_dir():
+        return []
+    _check(place)
+    found = [(path, path.stat()) for path in place.glob("*.npy") if _NAME.fullmatch(path.name)]
     return sorted((Entry(path, s.st_size, s.st_mtime) for path, s in found), key=lambda entry: -entry.used)
 
 
 def clear() -> int:
-    """Remove all of it; how many bytes that were."""
+    """Remove all entries; how many bytes that were.
+
+    Raises:
+        BadInput: The folder is not a cache.
+    """
     gone = entries()
     for entry in gone:
         entry.path.unlink(missing_ok=True)
@@ -54,25 +79,59 @@ def clear() -> int:
 
 
 def array(key: str, compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-    """The array of that name, mapped from disk; computed and kept if it is not there.
+    """The array of that key, mapped from disk; computed and kept if it is not there.
 
-    Where nothing can be written, it is computed and not kept.
+    Where nothing can be kept, it is only computed.
 
     Args:
         key: Tells all that the array depends on.
         compute: Gives it.
     """
-    path = folder() / f"{key}.npy"
+    place = folder()
+    path = place / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
+    try:
+        _check(place)
+    except BadInput as error:
+        log.warning("%s; continuing without the cache", error)
+        return compute()
     if (kept := _kept(path)) is not None:
         return kept
     values = compute()
     try:
         _write(path, values)
     except OSError as error:
-        log.warning("%s: the cache cannot be written (%s); it is done without", folder(), error.strerror)
+        log.warning("%s: the cache cannot be written (%s); continuing without the cache", place, error.strerror)
         return values
     _shrink(path)
     return values
+
+
+def _check(place: Path) -> None:
+    """Refuse a folder that holds something and is not a cache.
+
+    An earlier version left no marker in the default folder, so one that holds nothing but entries is a cache.
+
+    Raises:
+        BadInput: It holds something else, or cannot be read.
+    """
+    names = _names(place)
+    if MARKER in names:
+        return
+    known = place == user_cache_path("acclimate")
+    strange = [name for name in names if not (known and (_NAME.fullmatch(name) or _PARTIAL.fullmatch(name)))]
+    if strange:
+        raise BadInput(
+            f"{place}: not an Acclimate cache (contains {strange[0]!r}); set {PLACE} to a new or an empty folder"
+        )
+
+
+def _names(place: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in place.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise BadInput(f"{place}: cannot be read ({error.strerror}); set {PLACE} to another folder") from error
 
 
 def _kept(path: Path) -> NDArray[Any] | None:
@@ -86,6 +145,8 @@ def _kept(path: Path) -> NDArray[Any] | None:
 
 def _write(path: Path, values: NDArray[Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    if not (marker := path.parent / MARKER).exists():
+        marker.write_text("Acclimate keeps <32 hex digits>.npy in this folder, and removes them.\n")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:

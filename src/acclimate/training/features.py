@@ -66,13 +66,12 @@ class Features:
 
 def features(model: Classifier, inputs: Inputs, name: str) -> NDArray[np.float32]:
     """What the backbone of ``model`` gives for all ``inputs``, ``(n, d)``, from the cache if it is there."""
-    key = hashlib.sha256(f"{inputs.digest()} {_digest(model)}".encode()).hexdigest()[:32]
 
     def compute() -> NDArray[np.float32]:
         log.info("%s: features of %d examples are computed once and kept", name, len(inputs))
         return _features(model, inputs)
 
-    found: NDArray[np.float32] = cache.array(key, compute)
+    found: NDArray[np.float32] = cache.array(f"{inputs.digest()} {_digest(model)}", compute)
     return found
 
 
