@@ -540,7 +540,7 @@ BACKBONES = {
     ),
 }  # fmt: skip
 
-PREDICT = "predict run target.npz -o p.csv"
+PREDICT, OVER = "predict run target.npz -o p.csv", "--overwrite"
 RUNS = {
     "no Run": Bad("predict nothing target.npz -o p.csv", "nothing: no such Run"),
     "folder is no Run": Bad("predict images target.npz -o p.csv", "images: not a Run"),
@@ -577,6 +577,32 @@ RUNS = {
     "predictions elsewhere": Bad("predict run target.npz -o p.txt", "written as .csv or .parquet"),
     "predictions in no folder": Bad("predict run target.npz -o no/p.csv", "there is no folder no"),
     "predictions over input": Bad("predict run table.csv -o table.csv", "is the input itself"),
+    "predictions over a part of the input": Bad("predict run table.csv#town=Graz -o table.csv", "is the input itself"),
+    "predictions over input with # in its name": Bad(
+        f"predict run a#b.csv -o a#b.csv {OVER}", "is the input itself", lambda: samples.table(Path("a#b.csv"))
+    ),
+    "predictions over input by a hard link": Bad(
+        f"predict run table.csv -o same.csv {OVER}", "is the input itself",
+        lambda: Path("same.csv").hardlink_to("table.csv"),
+    ),
+    "predictions over a file in the input folder": Bad(
+        f"predict run images -o images/notes.csv {OVER}", "notes.csv: exists already in the input folder images",
+        lambda: Path("images/notes.csv").write_text("mine"),
+    ),
+    "predictions over a file of the Run": Bad(
+        f"predict run target.npz -o run/outputs/target-source_only-0.parquet {OVER}", "lies in the Run run", _run()
+    ),
+    "predictions in the Run by a link": Bad(
+        "predict run target.npz -o link/p.csv", "link/p.csv: lies in the Run run",
+        _run(lambda: Path("link").symlink_to("run/outputs")),
+    ),
+    "predictions over another file": Bad(
+        PREDICT, "p.csv: exists already; choose another -o, or add --overwrite",
+        _run(lambda: Path("p.csv").write_text("mine")),
+    ),
+    "predictions over a link to nothing": Bad(
+        PREDICT, "p.csv: exists already", _run(lambda: Path("p.csv").symlink_to("nothing"))
+    ),
     "evaluate without labels": Bad(
         "evaluate run odd.npz", "odd.npz: has no labels", _run(lambda: np.savez("odd.npz", x=np.zeros((2, 4))))
     ),

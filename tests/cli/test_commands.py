@@ -139,7 +139,7 @@ def test_adapting_gives_one_json_object_and_notes_on_stderr(acclimate, tmp_path)
 def test_predictions_replace_older_ones_whole(acclimate, finished_run, new_rows, tmp_path):
     output = tmp_path / "p.csv"
     output.write_text("older")
-    acclimate("predict", finished_run, new_rows, "-o", output)
+    acclimate("predict", finished_run, new_rows, "-o", output, "--overwrite")
     assert pl.read_csv(output).height == 5
     assert {p.name for p in tmp_path.iterdir()} == {"p.csv", "new.npz"}
 

@@ -31,11 +31,13 @@ def predict(
     tta: Annotated[
         str | None, typer.Option(help="Average over views of each image: hflip, shift, five_crop, by commas.")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file -o if it exists.")] = False,
     json: options.Json = False,
 ) -> None:
     """Write class and probabilities, or a number, for every row of INPUT, in its order."""
     speak_on_stderr()
-    path = _checked(Path(output), examples)
+    path = _checked(Path(output))
+    _check_nothing_lost(path, Path(run), examples, overwrite=overwrite)
     from acclimate.run_folder import RunFolder
     from acclimate.runs.run import Run
     from acclimate.shift.label_shift import get
@@ -71,7 +73,7 @@ def _summary(frame: Any) -> dict[str, Any]:
 _SHARE = "{class}: {share:.1%} ({low:.1%} to {high:.1%}), in the source {source:.1%}"
 
 
-def _checked(output: Path, examples: str) -> Path:
+def _checked(output: Path) -> Path:
     """Where predictions go, if they can: told before the work and not after."""
     if output.suffix not in {".csv", ".parquet"}:
         raise BadInput(f"{output}: predictions are written as .csv or .parquet; choose such a name")
@@ -79,6 +81,27 @@ def _checked(output: Path, examples: str) -> Path:
         raise BadInput(f"{output}: there is no folder {output.parent} to write it in; make it, or choose another -o")
     if output.is_dir():
         raise BadInput(f"{output}: is a folder; choose another -o")
-    if output.exists() and output.resolve() == Path(examples.partition("#")[0]).resolve():
-        raise BadInput(f"{output}: is the input itself, which would be lost; choose another -o")
     return output
+
+
+def _check_nothing_lost(output: Path, run: Path, examples: str, *, overwrite: bool) -> None:
+    """Refuse an output that would replace a file of the input or of the Run, or any other without ``overwrite``."""
+    from acclimate.data import file_of
+
+    if _lies_in(output, run):
+        raise BadInput(f"{output}: lies in the Run {run}; choose another -o")
+    if not output.exists() and not output.is_symlink():
+        return
+    given = file_of(examples)
+    if given.exists() and output.exists() and output.samefile(given):
+        raise BadInput(f"{output}: is the input itself, which would be lost; choose another -o")
+    if _lies_in(output, given):
+        raise BadInput(f"{output}: exists already in the input folder {given}; choose another -o")
+    if not overwrite:
+        raise BadInput(f"{output}: exists already; choose another -o, or add --overwrite")
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    """Whether ``path`` lies below ``folder``; if it is a link, the link itself, which is what writing replaces."""
+    inside = path.parent.resolve()
+    return folder.is_dir() and any(above.samefile(folder) for above in (inside, *inside.parents))

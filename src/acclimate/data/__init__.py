@@ -6,7 +6,7 @@ from pathlib import Path
 from acclimate.data.domain import Domain
 from acclimate.errors import BadInput
 
-__all__ = ["Domain", "load"]
+__all__ = ["Domain", "file_of", "load"]
 
 
 def load(
@@ -70,6 +70,11 @@ def load(
         raise BadInput(
             f"{where}: cannot be read ({error.strerror or error}); is it whole, and yours to read?"
         ) from error
+
+
+def file_of(path: str) -> Path:
+    """The file or folder that `load` reads for ``PATH`` or ``PATH#part``."""
+    return Path(_split(path, None)[0]).expanduser()
 
 
 def _split(path: str, part: str | None) -> tuple[str, str | None]:
