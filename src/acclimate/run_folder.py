@@ -219,3 +219,33 @@ class RunFolder:
         if not isinstance(value, dict):
             raise BadInput(f"{path}: not a readable part of a Run; was it changed by hand or cut off?")
         return value
+
+
+_PREPROCESS = r"preprocess|\.preprocess\.\d+\.partial"
+_FOLDERS = re.compile(rf"models|checkpoints|outputs|{_PREPROCESS}")
+_FILES = re.compile(
+    r"recipe\.yaml|environment\.json|losses\.jsonl|scores\.json|report\.html|model\.(safetensors|skops)"
+    r"|(models|checkpoints)/(source_only|pretrained|adapted)-\d+\.(safetensors|skops|ckpt)"
+    r"|outputs/(source_val|target|scored|scored_tta)-(source_only|adapted)-\d+\.parquet"
+    r"|outputs/(snippets|strip)-\w+\.parquet"
+    rf"|({_PREPROCESS})/(preprocess\.json|pipeline\.skops)"
+)
+"""What a Run writes, below its folder; not an encoder's own files, which have any name."""
+
+
+def sort_run(path: Path) -> tuple[list[Path], list[Path]]:
+    """What lies in a Run's folder: what a Run writes, deepest first, and whatever else there is, links among it."""
+    ours: list[Path] = []
+    strange = [path] if path.is_symlink() or path.is_file() else []
+    for found in sorted(path.rglob("*"), reverse=True) if not strange else ():
+        (ours if _is_a_runs(found, found.relative_to(path).as_posix()) else strange).append(found)
+    return ours, strange
+
+
+def _is_a_runs(path: Path, name: str) -> bool:
+    if path.is_symlink():
+        return False
+    if path.is_dir():
+        return _FOLDERS.fullmatch(name) is not None
+    folder, _, file = name.rpartition("/")
+    return _FILES.fullmatch(name) is not None or (folder in ROOMS and PARTIAL.fullmatch(file) is not None)

@@ -7,6 +7,7 @@ import typer
 
 from acclimate.cli import options
 from acclimate.cli.output import speak_on_stderr
+from acclimate.errors import BadInput
 
 
 def register(app: typer.Typer) -> None:
@@ -16,23 +17,20 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     folder: Annotated[str, typer.Option(help="Where to write the example and its Run.")] = "demo",
-    steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 800,
-    seeds: Annotated[int, typer.Option(help="How many seeds to train.")] = 1,
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 800,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds to train.")] = 1,
     json: options.Json = False,
 ) -> None:
     """Adapt from digits drawn with fonts to handwritten ones: the main job on a real example."""
     speak_on_stderr()
-    import shutil
     import sys
 
     from acclimate.cli.adapt import adapt
-    from acclimate.data.fonts import write_folders
+    from acclimate.data.demo import write_demo
 
-    place = Path(folder)
-    for old in "source", "target", "run":
-        shutil.rmtree(place / old, ignore_errors=True)
-    source, target = (str(path) for path in write_folders(place))
-    run = str(place / "run")
+    if not folder:
+        raise BadInput("--folder: the path is empty; give a folder")
+    source, target, run = map(str, write_demo(Path(folder)))
     more = f" --steps {steps}" + (f" --seeds {seeds}" if seeds > 1 else "")
     sys.stderr.write(f"$ acclimate adapt {source} {target} -o {run} --score {target}{more}\n")
     adapt(source, target, run, score=target, steps=steps, seeds=seeds, json=json)

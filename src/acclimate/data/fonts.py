@@ -69,13 +69,3 @@ def handwritten_digits() -> Iterator[tuple[str, int, Image.Image]]:
     pixels: NDArray[np.uint8] = (digits.images * (255 / 16)).round().astype(np.uint8)
     for i, (image, label) in enumerate(zip(pixels, digits.target, strict=True)):
         yield f"{i:04d}", int(label), _enlarged(Image.fromarray(image))
-
-
-def write_folders(folder: Path) -> tuple[Path, Path]:
-    """Write both domains as folders of classes, ``source`` and ``target``, below ``folder``."""
-    for name, pictures in (("source", font_digits()), ("target", handwritten_digits())):
-        for stem, digit, picture in pictures:
-            place = folder / name / str(digit)
-            place.mkdir(parents=True, exist_ok=True)
-            picture.save(place / f"{stem}.png")
-    return folder / "source", folder / "target"

@@ -73,7 +73,7 @@ def from_zip(path: Path, part: str | None, *, name: str) -> Domain:
 
 def _wrapping_folder(files: Sequence[str]) -> str:
     """The folder that alone wraps all images, if it holds folders itself; else nothing."""
-    images = [PurePosixPath(f).parts for f in files if _is_image(f)]
+    images = [PurePosixPath(f).parts for f in files if is_image(f)]
     wrapped = len({parts[0] for parts in images}) == 1 and any(len(parts) > 2 for parts in images)
     return f"{images[0][0]}/" if wrapped else ""
 
@@ -91,13 +91,14 @@ def _refuse_dangerous(path: Path, member: zipfile.ZipInfo) -> None:
         )
 
 
-def _is_image(file: str) -> bool:
+def is_image(file: str) -> bool:
+    """Whether a file of this name, below a folder or in a zip, is read as an image."""
     path = PurePosixPath(file)
     return path.suffix.lower() in ENDINGS and not any(p.startswith(".") for p in path.parts)
 
 
 def _domain(name: str, files: Iterable[str], images: Any) -> Domain:
-    chosen = [f for f in files if _is_image(f)]
+    chosen = [f for f in files if is_image(f)]
     if not chosen:
         raise BadInput(f"{name}: no images in it; images end in {', '.join(sorted(ENDINGS))}")
     in_folders = ["/" in f for f in chosen]
