@@ -11,6 +11,8 @@ import polars as pl
 import pytest
 import samples
 
+from acclimate.run_folder import RunFolder
+
 MAIN = "from acclimate.cli import main; main()"
 
 
@@ -164,7 +166,7 @@ def interrupted(monkeypatch) -> None:
     def train(job: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("acclimate.workflows.train_phase.train", train)
+    monkeypatch.setattr("acclimate.workflows.train_phase.run_job", train)
 
 
 @pytest.mark.usefixtures("interrupted")
@@ -182,9 +184,9 @@ def test_a_run_that_was_stopped_goes_on(acclimate, tmp_path, request, monkeypatc
 
 
 def test_a_run_cut_off_before_it_trained_begins_anew(acclimate, tmp_path):
-    (tmp_path / "run" / "preprocess").mkdir(parents=True)
-    (tmp_path / "run" / "recipe.yaml").write_text("half")
-    (tmp_path / "run" / ".scores.json.1.partial").touch()
+    run = RunFolder(tmp_path / "run")
+    run.write_json("environment.json", {"format": 1})
+    run.file(".recipe.yaml.1.partial").touch()
     assert _adapt(acclimate, tmp_path, "--resume").code == 0
 
 

@@ -215,6 +215,13 @@ def test_images_and_texts_that_were_saved_give_the_same_inputs(tmp_path):
     assert torch.equal(_all(preprocess.load(tmp_path / "saved"), source), _all(fitted, source))
 
 
+def test_the_same_texts_in_a_table_give_the_same_numbers_again():
+    words = [f"street {i} number {i * 7 % 50} of town {i % 11}" for i in range(60)]
+    domain = _frame(address=words, age=[float(i) for i in range(60)])
+    first, second = (_all(preprocess.fit(domain, domain), domain) for _ in range(2))
+    assert torch.equal(first, second)
+
+
 def test_a_saved_table_is_small(tmp_path):
     preprocess.fit(_mixed(0), _mixed(1)).save(tmp_path)
     assert (tmp_path / "pipeline.skops").stat().st_size < 500_000

@@ -71,7 +71,7 @@ def test_large_domains_keep_some(run):
 
 
 def test_shown_rows_are_among_those_with_features():
-    from acclimate.workflows.scoring import FEATURE_ROWS
+    from acclimate.runs.outputs import FEATURE_ROWS
 
     with_features = np.random.default_rng(0).permutation(5000)[:FEATURE_ROWS]
     assert set(snippets.shown(5000)) <= set(with_features)

@@ -388,10 +388,11 @@ def _fit_table(source: Domain, target: Domain) -> Preprocess:
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
-    from skrub import TableVectorizer
+    from skrub import StringEncoder, TableVectorizer
 
     imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
-    pipeline = make_pipeline(TableVectorizer(), imputer, StandardScaler())
+    vectorizer = TableVectorizer(high_cardinality=StringEncoder(random_state=0))  # else each fit draws its own
+    pipeline = make_pipeline(vectorizer, imputer, StandardScaler())
     try:
         rows = np.asarray(pipeline.fit_transform(pl.concat(frames)))
     except (ValueError, TypeError) as error:
