@@ -9,7 +9,6 @@ read when all is chosen. Hyperparameters are chosen by reverse validation, which
 import argparse
 import json
 import statistics
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -22,7 +21,6 @@ import numpy as np
 import scipy.sparse
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.model_selection import KFold, StratifiedKFold
@@ -33,10 +31,8 @@ from acclimate.data.inputs import DenseInputs, Inputs, SparseInputs
 from acclimate.data.loaders import split
 from acclimate.methods import shallow
 from acclimate.recipe import Training
-from acclimate.run_folder import RunFolder
-from acclimate.runs.run import say
 from acclimate.sklearn import Adapter
-from acclimate.training.fit import Job, train
+from acclimate.training.fit import fit
 
 PAPER = {
     ("SVM", "counts"): (0.799, 0.743),
@@ -186,18 +182,11 @@ def net(method: str) -> Learn:
         given = {"optimizer": "sgd", "lr": lr, "weight_decay": 0.0} if lr else {}
         training = Training(**{**built.training, "steps": STEPS, "validate_every": STEPS, **given})
         rows, held = split(labels, 0.1, seed)
-        with tempfile.TemporaryDirectory() as folder:
-            run = RunFolder(Path(folder))
-            train(
-                Job(
-                    run, "adapted", seed, methods.get(method)(built.classifier, **options), training,
-                    to_inputs(source[rows]), labels[rows], to_inputs(target), to_inputs(source[held]), labels[held],
-                    show=False,
-                )
-            )  # fmt: skip
-            built.classifier.load_state_dict(load_file(run.weights(seed, "adapted")))
-        model = built.classifier.eval()
-        return lambda asked: say(model, to_inputs(asked), "target").probabilities.argmax(1)
+        fitted = fit(
+            methods.get(method)(built.classifier, **options), (to_inputs(source[rows]), labels[rows]),
+            to_inputs(target), training=training, validation=(to_inputs(source[held]), labels[held]), seed=seed,
+        )  # fmt: skip
+        return lambda asked: fitted.predict_proba(to_inputs(asked)).argmax(1)
 
     return learn
 

@@ -12,7 +12,6 @@ import io
 import itertools
 import json
 import statistics
-import tempfile
 import time
 import warnings
 import zipfile
@@ -23,7 +22,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.torch import load_file
 
 from acclimate import backbones, methods
 from acclimate.data import Domain, preprocess
@@ -31,9 +29,8 @@ from acclimate.data.arrays import from_arrays
 from acclimate.data.loaders import split
 from acclimate.metrics import scores
 from acclimate.recipe import Training
-from acclimate.run_folder import RunFolder
-from acclimate.runs.run import say, shape_of
-from acclimate.training.fit import Job, train
+from acclimate.runs.models import shape_of
+from acclimate.training.fit import fit
 
 PAPER = {"source_only": 0.5225, "dann": 0.7666, "supervised": 0.9596}
 """MNIST → MNIST-M of Ganin et al., JMLR 2016, table 2."""
@@ -96,15 +93,14 @@ class Task:
         self.labels, self.truth = self.source.codes(classes), self.test.codes(classes)
         self.trained: dict[tuple[str, int, str], dict[str, torch.Tensor]] = {}
 
-    def start(self, method: str, seed: int, row: Row, folder: Path) -> dict[str, torch.Tensor]:
+    def start(self, method: str, seed: int, row: Row) -> dict[str, torch.Tensor]:
         """The weights of the method that another starts from, trained by the same settings, once for all of them."""
         key = method, seed, repr((row.train, row.options))
         if key not in self.trained:
-            self.run(method, seed, row, folder / method)
-            self.trained[key] = load_file(RunFolder(folder / method).weights(seed, "adapted"))
+            self.run(method, seed, row)
         return self.trained[key]
 
-    def run(self, method: str, seed: int, row: Row, folder: Path) -> dict[str, Any]:
+    def run(self, method: str, seed: int, row: Row) -> dict[str, Any]:
         """Train once and score the last step."""
         rows, held = split(self.labels, 0.05, seed)
         validation = self.fitted.inputs(self.source.take(held))
@@ -116,23 +112,19 @@ class Task:
             built.classifier.separate_batch_norm(shared=training.batch_norm == "separate")
         if kind.starts_from:
             how = row._replace(options=dict(kind.start_options))
-            built.classifier.load_state_dict(self.start(kind.starts_from, seed, how, folder))
+            built.classifier.load_state_dict(self.start(kind.starts_from, seed, how))
         source, labels = self.fitted.inputs(self.source.take(rows)), self.labels[rows]
         if method == "supervised":
             source, labels = self.unlabelled, self.target.codes(self.source.classes)
-        run, start = RunFolder(folder), time.perf_counter()
-        train(
-            Job(
-                run, "adapted", seed, kind(built.classifier, **row.options), training,
-                source, labels, self.unlabelled, validation, self.labels[held],
-            )
+        start = time.perf_counter()
+        fitted = fit(
+            kind(built.classifier, **row.options), (source, labels), self.unlabelled,
+            training=training, validation=(validation, self.labels[held]), seed=seed,
         )  # fmt: skip
         seconds = time.perf_counter() - start
-        model = built.classifier
-        model.load_state_dict(load_file(run.weights(seed, "adapted")))
-        model.eval()
-        on_target = say(model, self.scored, "target").probabilities
-        on_source = say(model, validation, "source").probabilities
+        self.trained[method, seed, repr((row.train, row.options))] = fitted.model.state_dict()
+        on_target = fitted.predict_proba(self.scored)
+        on_source = fitted.predict_proba(validation, domain="source")
         return {
             "task": self.name,
             "method": method,
@@ -239,8 +231,7 @@ def main() -> None:
         for seed, method in itertools.product(range(args.seeds), wanted):
             if any((r["task"], r["net"], r["method"], r["seed"]) == (task.name, net, method, seed) for r in read(kept)):
                 continue
-            with tempfile.TemporaryDirectory() as folder:
-                found = {"net": net, **task.run(method, seed, recipe(net, method, STEPS[net]), Path(folder))}
+            found = {"net": net, **task.run(method, seed, recipe(net, method, STEPS[net]))}
             print(line := json.dumps(found, ensure_ascii=False), flush=True)
             with kept.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")

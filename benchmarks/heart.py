@@ -10,7 +10,6 @@ balanced accuracy.
 import argparse
 import json
 import statistics
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -22,7 +21,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 from sklearn.model_selection import StratifiedKFold
@@ -33,11 +31,10 @@ from acclimate.data import Domain, preprocess
 from acclimate.data.inputs import DenseInputs
 from acclimate.data.loaders import split
 from acclimate.recipe import Training
-from acclimate.run_folder import RunFolder
-from acclimate.runs.run import say, shape_of
+from acclimate.runs.models import shape_of
 from acclimate.shift.label_shift import ESTIMATORS, label_shift
 from acclimate.sklearn import Adapter
-from acclimate.training.fit import Job, train
+from acclimate.training.fit import fit
 
 SITES = ("cleveland", "hungarian", "switzerland", "va")
 CLASSES = ("none", "disease")
@@ -99,18 +96,10 @@ def net(
     torch.manual_seed(seed)
     built = backbones.build("mlp", shape_of(fitted), len(CLASSES), {})
     training = Training(**{**built.training, "steps": STEPS, "validate_every": STEPS})
-    with tempfile.TemporaryDirectory() as folder:
-        run, source = RunFolder(Path(folder)), DenseInputs(x)
-        method_of = methods.get(method)(built.classifier)
-        train(
-            Job(
-                run, "adapted", seed, method_of, training, source, labels, DenseInputs(target), source, labels,
-                show=False,
-            )
-        )  # fmt: skip
-        built.classifier.load_state_dict(load_file(run.weights(seed, "adapted")))
-    model = built.classifier.eval()
-    return [say(model, DenseInputs(rows), "target").probabilities for rows in asked]
+    source = DenseInputs(x), labels
+    made = methods.get(method)(built.classifier)
+    fitted_model = fit(made, source, DenseInputs(target), training=training, validation=source, seed=seed)
+    return [fitted_model.predict_proba(rows) for rows in asked]
 
 
 def crossed(learn: Any, x: NDArray[np.float32], labels: Labels, seed: int) -> Said:

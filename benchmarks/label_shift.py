@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from acclimate import adapt
 from acclimate.data.arrays import from_arrays
-from acclimate.runs.run import Run, say
+from acclimate.runs.run import Run
 from acclimate.shift.label_shift import ESTIMATORS, label_shift
+from acclimate.training.inference import predict
 
 ALPHAS, SIZES = (0.1, 1.0, 10.0), (500, 2000, 8000)
 CLASSES = 10
@@ -59,7 +60,7 @@ def classifier(data: Path, seed: int, rows: int, steps: int) -> Said:
         held = run.outputs(seed, "source_only", "source_val")
         frame = pl.read_parquet(held)
         there = from_arrays(x[pool], y[pool], name="pool")
-        said = say(run.model("source_only"), run.preprocess.inputs(there), "target").probabilities
+        said = predict(run.model("source_only"), run.preprocess.inputs(there), "target").probabilities
     here = np.array(frame["probabilities"].to_list(), dtype=np.float64)
     return Said(here, frame["label"].cast(pl.Int64).to_numpy(), said, y[pool].astype(np.int64))
 

@@ -12,7 +12,6 @@ import io
 import itertools
 import json
 import statistics
-import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -27,7 +26,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.torch import load_file
 from sklearn.datasets import make_moons
 from sklearn.svm import SVC
 from torch import nn
@@ -41,10 +39,10 @@ from acclimate.data.loaders import split
 from acclimate.methods import shallow, testtime
 from acclimate.nn import Classifier
 from acclimate.recipe import Training
-from acclimate.run_folder import RunFolder
-from acclimate.runs.run import say, shape_of
+from acclimate.runs.models import shape_of
 from acclimate.sklearn import Adapter
-from acclimate.training.fit import Job, train
+from acclimate.training.fit import fit
+from acclimate.training.inference import predict
 
 TURN, NOISE, SCORED = 35.0, 0.05, 1000
 PICTURES = Path(__file__).parents[1] / "docs/methods"
@@ -99,14 +97,11 @@ class Moons:
             built.classifier.load_state_dict(start.state_dict())
         if "target_labels" in kind.needs:
             x, y = self.inputs(self.target), self.target_y
-        with tempfile.TemporaryDirectory() as folder:
-            job = Job(
-                RunFolder(folder), "adapted", self.seed, kind(built.classifier, **options), training, x, y,
-                self.inputs(self.target), self.inputs(self.x[held]), self.y[held], show=False,
-            )  # fmt: skip
-            train(job)
-            built.classifier.load_state_dict(load_file(job.run.weights(self.seed, "adapted")))
-        return built.classifier.eval()
+        fitted = fit(
+            kind(built.classifier, **options), (x, y), self.inputs(self.target),
+            training=training, validation=(self.inputs(self.x[held]), self.y[held]), seed=self.seed,
+        )  # fmt: skip
+        return fitted.model
 
     def net(self) -> Built:
         torch.manual_seed(self.seed)
@@ -147,7 +142,7 @@ class Moons:
         return SVC().fit(self.x, self.y)
 
     def says(self, model: nn.Module) -> Says:
-        return lambda x: say(model, self.inputs(x), "target").probabilities.argmax(1)
+        return lambda x: predict(model, self.inputs(x), "target").probabilities.argmax(1)
 
     def found(self, says: Says, stream: bool = False, regions: Says | None = None) -> Found:
         answers = says(self.stream)

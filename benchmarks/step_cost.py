@@ -3,8 +3,8 @@
     make bench-step_cost ARGS="--data FOLDER"
 
 64 + 64 examples a step, in memory. Every variant runs in turn in one process, again and again; a ratio is the
-median over rounds of variant / bare loop within the same round. Ours is the whole of `training.train`: set-up,
-sampling, schedule, log, progress bar, final validation, writing the weights, over a training of 150 steps of the CNN,
+median over rounds of variant / bare loop within the same round. Ours is the whole of `acclimate.fit`: set-up,
+sampling, schedule, history, final validation, statistics, over a training of 150 steps of the CNN,
 1 000 on dense and 2 000 on sparse rows. A peer's is its whole `fit`.
 """
 
@@ -14,7 +14,6 @@ import importlib
 import itertools
 import os
 import statistics
-import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -30,8 +29,7 @@ from torch.nn.functional import cross_entropy
 from acclimate import backbones, methods
 from acclimate.data.inputs import ArrayImageInputs, DenseInputs, Index, Inputs, SparseInputs
 from acclimate.recipe import Training
-from acclimate.run_folder import RunFolder
-from acclimate.training.fit import Job, train
+from acclimate.training.fit import fit
 
 BATCH = 64
 STEPS = {"cnn": 150, "mlp, dense": 1000, "mlp, sparse rows": 2000}
@@ -130,21 +128,10 @@ class Workload:
         torch.manual_seed(0)
         model = backbones.build(self.backbone, self.shape, self.classes, {}).classifier
         training = Training(steps=self.steps, optimizer="sgd", lr=0.01, schedule="dann")
-        with tempfile.TemporaryDirectory() as folder:
-            train(
-                Job(
-                    run=RunFolder(folder),
-                    phase="adapted",
-                    seed=0,
-                    method=methods.get(method)(model, **options),
-                    training=training,
-                    source=self.source,
-                    labels=self.labels,
-                    target=self.target,
-                    validation=First(self.source, 256),
-                    validation_labels=self.labels[:256],
-                )
-            )
+        fit(
+            methods.get(method)(model, **options), (self.source, self.labels), self.target,
+            training=training, validation=(First(self.source, 256), self.labels[:256]),
+        )  # fmt: skip
 
     def skada(self, method: str) -> None:
         from skada.deep import DANN, DeepCoral

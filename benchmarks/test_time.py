@@ -27,7 +27,8 @@ from acclimate.data import Domain
 from acclimate.data.inputs import Inputs
 from acclimate.methods import testtime
 from acclimate.nn import Classifier
-from acclimate.runs.run import BATCH, Run
+from acclimate.runs.run import Run
+from acclimate.training.inference import BATCH
 
 METHODS = ("adabn", "tent", "lame")
 GUARDS = (0.1, 1.0)

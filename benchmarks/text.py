@@ -25,7 +25,7 @@ import acclimate
 from acclimate import backbones, data
 from acclimate.data import Domain, preprocess
 from acclimate.data.loaders import split
-from acclimate.runs.run import shape_of
+from acclimate.runs.models import shape_of
 from acclimate.training.features import features
 
 PAIRS = ("books-dvd", "dvd-books", "imdb-books", "product_review-tweet")
