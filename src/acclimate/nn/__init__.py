@@ -2,13 +2,13 @@
 
 from acclimate.nn.classifier import Bottlenecked, Classifier, fresh_copy, mlp, projector, size_buffers_as_loaded
 from acclimate.nn.losses import certainty, domain_loss, label_loss, opening, reverse_grad
-from acclimate.nn.norm import Domain, DomainNorm, Normalize, StandardizeImages, keeping_statistics
+from acclimate.nn.norm import DomainName, DomainNorm, Normalize, StandardizeImages, keeping_statistics
 from acclimate.nn.sparse import SparseLinear, csr_rows, join
 
 __all__ = [
     "Bottlenecked",
     "Classifier",
-    "Domain",
+    "DomainName",
     "DomainNorm",
     "Normalize",
     "SparseLinear",

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from acclimate.nn.norm import Domain, DomainNorm
+from acclimate.nn.norm import DomainName, DomainNorm
 from acclimate.nn.sparse import join
 from acclimate.types import Outputs
 
@@ -163,11 +163,11 @@ class Classifier(nn.Module):
         """Those of the backbone, without the ones of a bottleneck behind it."""
         return [m for m in self.net[1].modules() if isinstance(m, _BatchNorm)]
 
-    def forward(self, inputs: Tensor, domain: Domain = "target") -> Outputs:
+    def forward(self, inputs: Tensor, domain: DomainName = "target") -> Outputs:
         """Outputs of a batch of one domain."""
         return self.of_normalized(self.normalize(inputs), domain)
 
-    def of_normalized(self, x: Tensor, domain: Domain = "target") -> Outputs:
+    def of_normalized(self, x: Tensor, domain: DomainName = "target") -> Outputs:
         """Outputs of inputs that `normalize` has been through, for who changes them where their scale is known."""
         for module in () if self.one_pass else self.modules():
             if isinstance(module, DomainNorm):

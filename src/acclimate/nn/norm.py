@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-Domain = str
+DomainName = str
 """``"source"`` or ``"target"``: whose statistics batch norm uses."""
 
 
@@ -60,7 +60,7 @@ class DomainNorm(nn.Module):
     def __init__(self, norm: _BatchNorm, *, shared: bool):
         super().__init__()
         self.eps, self.momentum, self.shared = norm.eps, norm.momentum, shared
-        self.domain: Domain = "target"
+        self.domain: DomainName = "target"
         domains = ["both"] if shared else ["source", "target"]
         for name in domains if norm.affine else []:
             self.register_parameter(f"weight_{name}", nn.Parameter(norm.weight.detach().clone()))

@@ -33,7 +33,7 @@ from acclimate.data.loaders import BalancedSampler, JoinedSampler, Loader, Order
 from acclimate.errors import BadInput
 from acclimate.finetune import Layer, Thaw, merge
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, Domain, DomainNorm, label_loss
+from acclimate.nn import Classifier, DomainName, DomainNorm, label_loss
 from acclimate.recipe import Augmentation, Training
 from acclimate.run_folder import RunFolder
 from acclimate.training.engine import RATES, Diverged, Step, fit, make_optimizer
@@ -214,7 +214,7 @@ def validate(model: Classifier, inputs: Inputs, labels: Truth, device: torch.dev
 
 
 @torch.no_grad()
-def _outputs(model: Classifier, inputs: Inputs, domain: Domain, device: torch.device) -> Iterator[Outputs]:
+def _outputs(model: Classifier, inputs: Inputs, domain: DomainName, device: torch.device) -> Iterator[Outputs]:
     model.eval()
     try:
         for rows in rows_of(inputs, EVALUATION_BATCH):
@@ -225,7 +225,7 @@ def _outputs(model: Classifier, inputs: Inputs, domain: Domain, device: torch.de
 
 @torch.no_grad()
 def estimate_statistics(
-    model: Classifier, inputs: Inputs, domain: Domain, kinds: type | tuple[type, ...] = DomainNorm
+    model: Classifier, inputs: Inputs, domain: DomainName, kinds: type | tuple[type, ...] = DomainNorm
 ) -> None:
     """Take batch norm's statistics of a domain anew, as the mean over its batches (AdaBN, arXiv:1603.04779).
 

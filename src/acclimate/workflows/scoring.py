@@ -18,8 +18,7 @@ from acclimate.augment.views import WHOLE
 from acclimate.data import Domain
 from acclimate.data.domain import Part
 from acclimate.data.inputs import DenseInputs, Inputs
-from acclimate.nn import Classifier
-from acclimate.nn import Domain as Where
+from acclimate.nn import Classifier, DomainName
 from acclimate.run_folder import RunFolder
 from acclimate.runs.run import Said, load_model, mean_answer, say
 from acclimate.runs.snippets import STRIP, keep_snippets, keep_strip
@@ -95,7 +94,7 @@ def _write_said(run: RunFolder, plan: Plan, seed: int, parts: Mapping[str, Part]
             _write_outputs(run, seed, phase, "scored_tta", scored, answer_by_views(model, plan, scored))
 
 
-def answer(model: nn.Module, plan: Plan, part: Part, domain: Where) -> Said:
+def answer(model: nn.Module, plan: Plan, part: Part, domain: DomainName) -> Said:
     """What a model of a plan says of some rows, by features that are kept where its backbone is frozen."""
     if not (frozen(plan.recipe) and isinstance(model, Classifier)):
         return say(model, plan.read(*part), domain)
