@@ -27,7 +27,7 @@ LUMA = (0.299, 0.587, 0.114)
 """How much red, green and blue count for the grey of a colour (ITU-R BT.601)."""
 
 
-class Share(NamedTuple):
+class BatchSlice(NamedTuple):
     """Which rows of a batch one of several processes has: every ``world``-th from ``rank`` on.
 
     What is drawn is drawn for the whole batch, so that several processes do to each example what one would.
@@ -46,7 +46,7 @@ class Share(NamedTuple):
         return torch.randn(shape, device=x.device, dtype=torch.float32)[self.rank :: self.world]
 
 
-WHOLE = Share()
+WHOLE_BATCH = BatchSlice()
 """All rows: there is one process."""
 
 
@@ -110,7 +110,7 @@ def strong(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
     return torch.where(kept, _noisy(x, 0.3 * strength), x.mean(0))
 
 
-def flip_crop(x: Tensor, share: Share = WHOLE) -> Tensor:
+def flip_crop(x: Tensor, rows: BatchSlice = WHOLE_BATCH) -> Tensor:
     """Images mirrored left to right half of the time, and a part of each brought to the whole's size.
 
     The part has from 0.7 to 1 of the area, and its sides are as 3:4 to 4:3 where that leaves neither longer than the
@@ -118,48 +118,48 @@ def flip_crop(x: Tensor, share: Share = WHOLE) -> Tensor:
 
     Args:
         x: Images ``(n, c, h, w)``.
-        share: Which rows of the whole batch they are.
+        rows: Which rows of the whole batch they are.
 
     Reference:
         Crops of random size and shape: Szegedy et al., Going Deeper with Convolutions, CVPR 2015. arXiv:1409.4842;
         the least area is that of the code of Gulrajani and Lopez-Paz, In Search of Lost Domain Generalization, ICLR
         2021. arXiv:2007.01434
     """
-    return _as(x, _cropped(x.float(), share.uniform(x, 5), 0.7, flip=True))
+    return _as(x, _cropped(x.float(), rows.uniform(x, 5), 0.7, flip=True))
 
 
-def trivial(x: Tensor, share: Share = WHOLE) -> Tensor:
+def trivial(x: Tensor, rows: BatchSlice = WHOLE_BATCH) -> Tensor:
     """Images that each get one operation drawn from `OPERATIONS`, of a magnitude drawn from all: TrivialAugment.
 
     Operations and ranges are those of `strong`; the paper's 31 magnitudes are a continuum here.
 
     Args:
         x: Images ``(n, c, h, w)``.
-        share: Which rows of the whole batch they are.
+        rows: Which rows of the whole batch they are.
 
     Reference:
         Müller and Hutter, TrivialAugment: Tuning-free Yet State-of-the-Art Data Augmentation, ICCV 2021.
         arXiv:2103.10158
     """
-    drawn = share.uniform(x, 3)
+    drawn = rows.uniform(x, 3)
     chosen, level, sign = (drawn[:, 0] * len(OPERATIONS)).long(), drawn[:, 1], 2 * drawn[:, 2].round() - 1
     toned = _toned(x.float().contiguous(), chosen, level)
     return _as(x, _resampled(toned, _move(chosen, level * sign)))
 
 
-def noise(x: Tensor, share: Share = WHOLE) -> Tensor:
+def noise(x: Tensor, rows: BatchSlice = WHOLE_BATCH) -> Tensor:
     """Gaussian noise: of images, with a standard deviation of each that is drawn up to a tenth of the range.
 
     Vectors and rows of tables, which come standardised, get noise of a tenth of a standard deviation.
 
     Args:
         x: Images ``(n, c, h, w)`` or vectors ``(n, d)``.
-        share: Which rows of the whole batch they are.
+        rows: Which rows of the whole batch they are.
     """
     if x.ndim == 2:
-        return x + 0.1 * share.normal(x).to(x.dtype)
-    scale = 25.5 * share.uniform(x, 1, 1, 1)
-    return _as(x, (x + scale * share.normal(x)).clamp(0, 255))
+        return x + 0.1 * rows.normal(x).to(x.dtype)
+    scale = 25.5 * rows.uniform(x, 1, 1, 1)
+    return _as(x, (x + scale * rows.normal(x)).clamp(0, 255))
 
 
 def _resampled(y: Tensor, move: Tensor) -> Tensor:

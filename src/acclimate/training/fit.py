@@ -26,7 +26,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from acclimate.augment.augmentation import Augment
-from acclimate.augment.views import Share
+from acclimate.augment.views import BatchSlice
 from acclimate.data.inputs import DenseInputs, Inputs, rows_of
 from acclimate.data.labels import Truth
 from acclimate.data.loaders import BalancedSampler, JoinedSampler, Loader, Order, Sampler
@@ -304,7 +304,7 @@ def _augment(fabric: Fabric, job: Job) -> Augment:
     return Augment(
         labelled if needs & {"source", "target_labels"} else "none",
         asked.target if "target" in needs else "none",
-        Share(fabric.global_rank, fabric.world_size),
+        BatchSlice(fabric.global_rank, fabric.world_size),
     )
 
 
