@@ -11,7 +11,7 @@ from acclimate.augment import views
 from acclimate.augment.augmentation import AUGMENTATIONS, PLAIN, Augment, check
 from acclimate.augment.views import WHOLE_BATCH, BatchSlice
 from acclimate.errors import BadInput
-from acclimate.recipe import Augmentation, Place, Recipe
+from acclimate.recipe import Augmentation, DomainSpec, Recipe
 from acclimate.training.features import stand_for
 from acclimate.training.fit import train
 
@@ -132,7 +132,7 @@ def test_vectors_get_noise_alone():
 
 @pytest.mark.parametrize(("augment", "kept"), [({}, True), ({"source": "noise"}, False), ({"target": "noise"}, False)])
 def test_features_that_are_kept_never_stand_for_augmented_examples(augment, kept):
-    place, frozen = Place(path="x"), {"finetune": "feature_extraction", "augment": Augmentation(**augment)}
+    place, frozen = DomainSpec(path="x"), {"finetune": "feature_extraction", "augment": Augmentation(**augment)}
     recipe = Recipe(source=place, target=place, method="mcc", backbone="mlp", **frozen)
     assert stand_for(recipe, build(methods.get("mcc"))) is kept
 

@@ -32,7 +32,7 @@ from acclimate.errors import BadInput, first_line
 from acclimate.methods import testtime
 from acclimate.metrics import all_scores, by_name, check_positive, confusion, errors, recalls
 from acclimate.nn import Classifier
-from acclimate.recipe import Scale, check_options
+from acclimate.recipe import LabelScale, check_options
 from acclimate.run_folder import RunFolder
 from acclimate.shift.label_shift import LabelShift, label_shift
 from acclimate.training.linear import load as load_fitted
@@ -51,7 +51,7 @@ class Said(NamedTuple):
         """Of each class, ``(n, k)``."""
         return softmax(self.logits)
 
-    def numbers(self, scale: Scale) -> NDArray[np.float64]:
+    def numbers(self, scale: LabelScale) -> NDArray[np.float64]:
         """What is predicted ``(n,)``, in the units of the labels."""
         return in_units(self.logits[:, 0], scale)
 
