@@ -92,7 +92,7 @@ def _from_source(source: Any, target: Any, asked: Request) -> Plan:
 
 def _fitted(name: str, options: Options, asked: Request, said: Resolved, here: Domain, there: Domain) -> Preprocess:
     """The preprocessing, as the backbone wants it."""
-    wants = backbones.Wants() if said.linear else backbones.wants(name, here.kind, options)
+    wants = backbones.InputSpec() if said.linear else backbones.input_spec(name, here.kind, options)
     if wants.encoder and methods.get(said.method).moves_inputs:
         raise BadInput(
             f"method {said.method} moves its inputs a little, and tokens cannot be moved; leave --backbone out"
