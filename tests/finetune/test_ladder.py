@@ -7,7 +7,7 @@ from torch import nn
 from acclimate import finetune, methods
 from acclimate.data.inputs import DenseInputs
 from acclimate.data.loaders import Loader, Sampler
-from acclimate.finetune import Thaw
+from acclimate.finetune import Unfreezer
 from acclimate.nn import Classifier
 from acclimate.recipe import Training
 from acclimate.training.engine import fit, make_optimizer
@@ -37,7 +37,7 @@ def run(name, method="dann", built=None, rung_options=None, **options):
     built.train()
     steps = fit(
         Fabric(accelerator="cpu", devices=1), trained, optimizer, here, there,
-        steps=STEPS, thaw=Thaw(built, layers), survey=lambda: survey,
+        steps=STEPS, thaw=Unfreezer(built, layers), survey=lambda: survey,
     )  # fmt: skip
     return [state_of(built), *(state_of(built) for _ in steps)]
 
@@ -66,7 +66,7 @@ def test_every_method_goes_with_every_rung(method, rung):
 
 def test_what_is_frozen_keeps_its_batch_norm_and_its_dropout_still():
     built = model()
-    Thaw(built, finetune.layers(built, "partial", {"layers": 1}))(0.0)
+    Unfreezer(built, finetune.layers(built, "partial", {"layers": 1}))(0.0)
     built.train()
     assert [part.training for part in built.backbone] == [False, False, True, True, True, True]
 

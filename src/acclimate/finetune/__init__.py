@@ -22,7 +22,7 @@ __all__ = [
     "FROZEN",
     "Layer",
     "Pace",
-    "Thaw",
+    "Unfreezer",
     "classifier",
     "freezes_all",
     "layers",
@@ -127,7 +127,7 @@ def merge(model: Classifier, name: str) -> None:
         _module(name).merge(model.backbone)
 
 
-class Thaw:
+class Unfreezer:
     """Has the layers of a model stand still until their time has come.
 
     Args:
@@ -146,7 +146,7 @@ class Thaw:
         still = frozenset(waiting | self.fixed)  # some nets have parameters that are never learnt
         if still != self.still:
             self.still = still
-            self.model.rest(still)
+            self.model.freeze(still)
 
 
 def _layers(model: Classifier, name: str, options: Mapping[str, Any]) -> list[Layer]:

@@ -108,8 +108,8 @@ class Classifier(nn.Module):
         self.n_features, self.n_classes = n_features, n_classes
         self.layers: tuple[str, ...] = ()
         self.one_pass = True
-        self.resting: frozenset[str] = frozenset()
-        self.norms_rest = False
+        self.frozen: frozenset[str] = frozenset()
+        self.batch_norm_frozen = False
 
     @property
     def net(self) -> tuple[str, nn.Module]:
@@ -132,23 +132,23 @@ class Classifier(nn.Module):
         model.one_pass = not any(isinstance(m, DomainNorm) for m in model.modules())
         return model.train(self.training)
 
-    def rest(self, names: Iterable[str]) -> None:
+    def freeze(self, names: Iterable[str]) -> None:
         """Have parameters of the backbone stand still, by their names; all others of the backbone move.
 
         Of a part none of whose parameters moves, batch norm and dropout stand still too.
         """
-        self.resting = frozenset(names)
+        self.frozen = frozenset(names)
         for name, parameter in self.backbone.named_parameters():
-            parameter.requires_grad_(name not in self.resting)
+            parameter.requires_grad_(name not in self.frozen)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "Classifier":
         """Train, but for what rests."""
         super().train(mode)
-        for norm in self._own_norms() if self.norms_rest else []:
+        for norm in self._own_norms() if self.batch_norm_frozen else []:
             norm.eval()
-        if mode and self.resting:
-            _settle(self.backbone, self.resting, "")
+        if mode and self.frozen:
+            _eval_frozen(self.backbone, self.frozen, "")
         return self
 
     def freeze_batch_norm(self) -> None:
@@ -156,7 +156,7 @@ class Classifier(nn.Module):
 
         A batch's own statistics are those of few examples, and all layers above have to learn to live with them.
         """
-        self.norms_rest = True
+        self.batch_norm_frozen = True
         self.train(self.training)
 
     def _own_norms(self) -> list[_BatchNorm]:
@@ -196,11 +196,11 @@ class Classifier(nn.Module):
             but: Parameters of the backbone, by name; a batch norm that has one of them stays as it is.
         """
         kept = {f"backbone.{name.rpartition('.')[0]}" for name in but}
-        resting = self._own_norms() if self.norms_rest else []
+        frozen = self._own_norms() if self.batch_norm_frozen else []
         norms = [
             (n, m)
             for n, m in self.named_modules()
-            if isinstance(m, _BatchNorm) and n not in kept and not any(m is norm for norm in resting)
+            if isinstance(m, _BatchNorm) and n not in kept and not any(m is norm for norm in frozen)
         ]
         for name, norm in norms:
             parent, _, leaf = name.rpartition(".")
@@ -208,14 +208,14 @@ class Classifier(nn.Module):
         self.one_pass = not norms
 
 
-def _settle(module: nn.Module, resting: Collection[str], prefix: str) -> None:
+def _eval_frozen(module: nn.Module, frozen: Collection[str], prefix: str) -> None:
     """Bring the parts all of whose parameters rest into evaluation mode."""
     own = [prefix + name for name, _ in module.named_parameters()]
-    if own and all(name in resting for name in own):
+    if own and all(name in frozen for name in own):
         module.eval()
         return
     for name, part in module.named_children():
-        _settle(part, resting, f"{prefix}{name}.")
+        _eval_frozen(part, frozen, f"{prefix}{name}.")
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from acclimate.data.inputs import DenseInputs, Inputs, rows_of
 from acclimate.data.labels import Truth
 from acclimate.data.loaders import BalancedSampler, JoinedSampler, Loader, Order, Sampler
 from acclimate.errors import BadInput
-from acclimate.finetune import Layer, Thaw, merge
+from acclimate.finetune import Layer, Unfreezer, merge
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, DomainName, DomainNorm, label_loss
 from acclimate.recipe import Augmentation, Training
@@ -165,7 +165,7 @@ def _train(fabric: Fabric, job: Job) -> None:
         accumulate=training.accumulate,
         read_every=1 if fabric.device.type == "cpu" else math.gcd(training.validate_every, training.save_every, 10),
         compiled=training.compile,
-        thaw=Thaw(method.model, job.layers),
+        thaw=Unfreezer(method.model, job.layers),
         augment=_augment(fabric, job),
     )
     try:
