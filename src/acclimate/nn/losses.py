@@ -33,7 +33,7 @@ def reverse_grad(x: Tensor, scale: float = 1.0) -> Tensor:
     return y
 
 
-def opening(progress: float, gamma: float = 10.0) -> float:
+def ramp_up(progress: float, gamma: float = 10.0) -> float:
     r"""How far an adversarial or pairing loss has opened, :math:`2 / (1 + e^{-\gamma p}) - 1`: from 0 to nearly 1.
 
     Early on what it builds upon knows nothing yet.
@@ -46,7 +46,7 @@ def opening(progress: float, gamma: float = 10.0) -> float:
         Ganin et al., Domain-Adversarial Training of Neural Networks, JMLR 2016. arXiv:1505.07818
 
     Example:
-        >>> round(opening(0.1), 4)
+        >>> round(ramp_up(0.1), 4)
         0.4621
     """
     return 2 / (1 + math.exp(-gamma * progress)) - 1
