@@ -1,4 +1,4 @@
-"""Small parts that methods and backbones share."""
+"""Building blocks that methods and backbones share."""
 
 from acclimate.nn.classifier import Bottlenecked, Classifier, fresh_copy, mlp, projector, size_buffers_as_loaded
 from acclimate.nn.losses import certainty, domain_loss, label_loss, ramp_up, reverse_grad
