@@ -106,10 +106,10 @@ def test_noise_of_vectors_is_a_tenth():
 
 def test_labels_go_by_and_domains_are_augmented_apart():
     batch = (images(4), torch.arange(4), images(4, seed=1))
-    [(here, labels, there)] = Augment(target="noise")(iter([batch]))
-    assert here is batch[0]
+    [(source, labels, target)] = Augment(target="noise")(iter([batch]))
+    assert source is batch[0]
     assert labels is batch[1]
-    assert not torch.equal(there, batch[2])
+    assert not torch.equal(target, batch[2])
 
 
 def test_without_augmentation_batches_go_by():
@@ -118,15 +118,15 @@ def test_without_augmentation_batches_go_by():
     assert all(a is b for a, b in zip(found, batch, strict=True))
 
 
-@pytest.mark.parametrize("asked", [{"source": "noise"}, {"target": "trivial"}])
-def test_sparse_rows_are_not_augmented(asked):
-    with pytest.raises(BadInput, match="text and sparse rows are not augmented"):
-        check(Augmentation(**asked), images=False, sparse=True)
+@pytest.mark.parametrize("requested", [{"source": "noise"}, {"target": "trivial"}])
+def test_sparse_rows_are_not_augmented(requested):
+    with pytest.raises(BadInput, match="does not apply to text or sparse rows"):
+        check(Augmentation(**requested), images=False, sparse=True)
 
 
 def test_vectors_get_noise_alone():
     check(Augmentation(source="noise", target="noise"), images=False, sparse=False)
-    with pytest.raises(BadInput, match=r"augment\.source=trivial: is for images, and these are not; use noise"):
+    with pytest.raises(BadInput, match=r"augment\.source=trivial: applies to images only; use noise"):
         check(Augmentation(source="trivial"), images=False, sparse=False)
 
 
