@@ -304,7 +304,7 @@ COLUMNS = {
     "all dropped": Bad(f"adapt table.csv table.csv {OUT} --label sick --drop age,town", "no column is left"),
     "part not column=value": Bad(f"adapt table.csv#Graz table.csv {OUT} --label sick", "is written column=value"),
     "part of no column": Bad(f"adapt table.csv#twn=Graz table.csv {OUT} --label sick", "'twn'; did you mean town?"),
-    "part of no row": Bad(f"adapt table.csv#town=zz table.csv {OUT} --label sick", "town=zz; there are: Graz"),
+    "part of no row": Bad(f"adapt table.csv#town=zz table.csv {OUT} --label sick", "town=zz; available: Graz"),
     "column unseen": Bad(
         TABLES, "column 'agee' is not in the source; did you mean age?", _table("other.csv", agee=range(12))
     ),
@@ -388,10 +388,10 @@ TOGETHER = {
         _catalogue(),
     ),
     "image and text moved": Bad(f"{BOTH} --method vada", "method vada learns from views", _catalogue()),
-    "image and text augmented": Bad(f"{BOTH} --augment noise", "augment.source=noise: text", _catalogue()),
+    "image and text augmented": Bad(f"{BOTH} --augment noise", "augment.source=noise: does not", _catalogue()),
     "image and text pretrained": Bad(f"{BOTH} --pretrain byol", "learns from views of images alone", _catalogue()),
     "image and text and tta": Bad(
-        f"{BOTH} --tta hflip --score new/items.csv", "--tta hflip: is for images, and these are not",
+        f"{BOTH} --tta hflip --score new/items.csv", "--tta hflip: applies to images only",
         lambda: [samples.catalogue(Path(folder)) for folder in ("shop", "new")],
     ),
     "image and text by a linear model": Bad(f"{BOTH} --method coral", "and these are images", _catalogue()),
@@ -465,9 +465,10 @@ OPTIONS = {
     "curves from a Run": Bad("labels run target.npz -o new/labels", "run: is a Run, and labels are", lambda: _run()()),
     "augmentation unknown": Bad(f"{IMAGES} --augment trivail", "augment.source='trivail' does not fit; Input should"),
     "augmentation of no domain": Bad(f"{NPZ} --set augment.sorce=noise", "no setting 'sorce'; did you mean source?"),
-    "vectors flipped": Bad(f"{NPZ} --augment flip_crop", "augment.source=flip_crop: is for images, and these are not"),
+    "vectors flipped": Bad(f"{NPZ} --augment flip_crop", "augment.source=flip_crop: applies to images only"),
     "text augmented": Bad(
-        f"adapt table.csv table.csv {OUT} --label sick --text town --augment noise", "text and sparse rows are not"
+        f"adapt table.csv table.csv {OUT} --label sick --text town --augment noise",
+        "does not apply to text or sparse rows",
     ),
     "target augmented and not looked at": Bad(
         f"{NPZ} --method source_only --set augment.target=noise", "augment.target: nothing is learnt here from"
@@ -478,17 +479,17 @@ OPTIONS = {
     ),
     "balance unknown": Bad(f"{NPZ} --set train.balance=weights", "train.balance='weights' does not fit; Input should"),
     "numbers balanced": Bad(f"{NPZ} --task regression --set train.balance=sampler", "train.balance: is for classes"),
-    "positive unknown": Bad(f"{NPZ} --positive 7", "--positive: '7' is no class of the source"),
-    "positive all": Bad(f"{NPZ} --positive 0,1", "--positive: names all classes"),
+    "positive unknown": Bad(f"{NPZ} --positive 7", "--positive: '7' is not a class of the source"),
+    "positive all": Bad(f"{NPZ} --positive 0,1", "--positive: lists every class"),
     "view unknown": Bad(
         f"{IMAGES} --tta hflop --score other",
         "--tta: no view 'hflop'; did you mean hflip?",
         _images("other", ("cat", "dog")),
     ),
-    "views of vectors": Bad(f"{NPZ} --tta hflip --score target.npz", "--tta hflip: is for images, and these are not"),
+    "views of vectors": Bad(f"{NPZ} --tta hflip --score target.npz", "--tta hflip: applies to images only"),
     "views of text": Bad(
         f"{TABLE} --text town --tta hflip --score other.csv",
-        "is for images",
+        "applies to images only",
         lambda: samples.rows().write_csv("other.csv"),
     ),
     "views without score": Bad(f"{IMAGES} --tta hflip", "--tta: is for scores on a labelled target"),
@@ -570,9 +571,9 @@ RUNS = {
     "test-time option alone": Bad(f"{PREDICT} --set lr=1", "options go with --test-time", _run()),
     "test-time without batch norm": Bad(f"{PREDICT} --test-time tent", "this model has none; use lame", _run()),
     "unknown label shift": Bad(f"{PREDICT} --label-shift bbs", "did you mean bbse?", _run()),
-    "views of a Run on vectors": Bad(f"{PREDICT} --tta shift", "--tta shift: is for images", _run()),
+    "views of a Run on vectors": Bad(f"{PREDICT} --tta shift", "--tta shift: applies to images only", _run()),
     "evaluate with unknown views": Bad("evaluate run target.npz --tta hflop", "did you mean hflip?", _run()),
-    "evaluate with unknown classes": Bad("evaluate run target.npz --positive 2", "'2' is no class", _run()),
+    "evaluate with unknown classes": Bad("evaluate run target.npz --positive 2", "'2' is not a class", _run()),
     "views and label shift": Bad(f"{PREDICT} --tta hflip --label-shift em", "--label-shift and --tta", _run()),
     "predictions elsewhere": Bad("predict run target.npz -o p.txt", "written as .csv or .parquet"),
     "predictions in no folder": Bad("predict run target.npz -o no/p.csv", "there is no folder no"),
@@ -673,7 +674,7 @@ NUMBERS = {
         "method mcc is for classes, and this is a regression; those that can are adda, dan, dann",
     ),
     "smoothed numbers": Bad(
-        f"{NPZ} --task regression --method source_only --set label_smoothing=0.1", "label_smoothing is for classes"
+        f"{NPZ} --task regression --method source_only --set label_smoothing=0.1", "label_smoothing: applies to classes"
     ),
     "score of words": Bad(
         f"{NPZ} --task regression --score odd.npz", "odd.npz: label 'cat' in row 0 is no number",
@@ -705,17 +706,19 @@ NUMBERS = {
 
 PRETRAIN = f"adapt images images {OUT} --method source_only"
 PRETRAINING = {
-    "rung unknown": Bad(f"{NPZ} --finetune llrdd", "no rung 'llrdd' to fine-tune by; did you mean llrd?"),
-    "rung's option unknown": Bad(
+    "strategy unknown": Bad(f"{NPZ} --finetune llrdd", "no fine-tuning strategy 'llrdd'; did you mean llrd?"),
+    "strategy's option unknown": Bad(
         f"{NPZ} --finetune llrd --set finetune.decai=0.3", "--finetune llrd has no option 'decai'; did you mean decay?"
     ),
-    "rung's option out of range": Bad(f"{NPZ} --finetune llrd --set finetune.decay=0", "finetune.decay=0.0"),
-    "rung of a linear model": Bad(f"{NPZ} --method coral --finetune llrd", "coral fits a linear model; leave it out"),
-    "rung's option of a linear model": Bad(
+    "strategy's option out of range": Bad(f"{NPZ} --finetune llrd --set finetune.decay=0", "finetune.decay=0.0"),
+    "strategy of a linear model": Bad(
+        f"{NPZ} --method coral --finetune llrd", "coral fits a linear model; leave it out"
+    ),
+    "strategy's option of a linear model": Bad(
         f"{NPZ} --method coral --set finetune.decay=0.3", "--finetune full has no option 'decay'"
     ),
     "pretraining unknown": Bad(f"{PRETRAIN} --pretrain byoll", "no self-supervised method 'byoll'; did you mean byol?"),
-    "pretraining by another kind": Bad(f"{PRETRAIN} --pretrain dann", "no self-supervised method 'dann'; there are: "),
+    "pretraining by another kind": Bad(f"{PRETRAIN} --pretrain dann", "no self-supervised method 'dann'; available: "),
     "self-supervised alone": Bad(
         f"adapt images images {OUT} --method byol", "method byol learns features, no labels; use --pretrain byol before"
     ),

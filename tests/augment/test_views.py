@@ -76,7 +76,7 @@ def test_a_weak_view_is_the_image_moved_by_whole_pixels_with_a_mirrored_border(s
         assert (each[:, None, None] == window).all((0, 3, 4)).sum() >= 1
 
 
-def test_images_are_mirrored_only_where_asked():
+def test_images_are_mirrored_only_on_request():
     x = torch.arange(32, dtype=torch.uint8).expand(64, 3, 32, 32)
     rising = {flip: (seeded(views.weak, x, flip=flip)[:, 0, 0].float().diff().sum(1) > 0) for flip in (False, True)}
     assert rising[False].all()
@@ -208,7 +208,7 @@ def test_without_crop_mirror_and_colours_a_small_image_stays_as_it_is():
 
 
 def test_a_pair_of_vectors_is_refused():
-    with pytest.raises(BadInput, match="cut out of an image"):
+    with pytest.raises(BadInput, match="cropped from each image"):
         views.pair(vectors())
 
 
@@ -228,7 +228,7 @@ def test_crops_lie_in_the_image_and_have_the_share_and_sides_they_are_drawn_with
     assert ((ratio > 0.7) & (ratio < 1.43)).all()
 
 
-def test_half_of_the_crops_are_mirrored_where_asked():
+def test_half_of_the_crops_are_mirrored_on_request():
     rising = torch.linspace(0, 255, 32).expand(200, 1, 32, 32)
     drawn = torch.rand(200, 5, generator=torch.Generator().manual_seed(0))
     mirrored = views._cropped(rising, drawn, 0.5, flip=True)[:, 0].diff(dim=2).sum((1, 2)) < 0
@@ -257,7 +257,7 @@ def test_tones_of_a_pair_are_torchvisions(name, most, theirs, level):
 
 def test_the_hue_turns_as_torchvisions_where_three_make_a_circle():
     x = mild()
-    turned = torch.einsum("nij,njhw->nihw", views._turned(torch.full((6,), 2 * np.pi / 3)), x)
+    turned = torch.einsum("nij,njhw->nihw", views._hue_rotation(torch.full((6,), 2 * np.pi / 3)), x)
     torch.testing.assert_close(turned, 255 * tv.adjust_hue(x / 255, 1 / 3))
 
 

@@ -50,8 +50,10 @@ def test_pixels_are_brought_to_minus_one_to_one_as_it_was_trained():
 
 
 def test_it_wants_224_pixels_unless_it_starts_from_nothing():
-    assert backbones.wants("efficientnet_lite0", "images", {}) == backbones.Wants(size=224, interpolation="bicubic")
-    assert backbones.wants("efficientnet_lite0", "images", {"pretrained": False}) == backbones.Wants()
+    assert backbones.input_spec("efficientnet_lite0", "images", {}) == backbones.InputSpec(
+        size=224, interpolation="bicubic"
+    )
+    assert backbones.input_spec("efficientnet_lite0", "images", {"pretrained": False}) == backbones.InputSpec()
 
 
 def test_weights_of_a_file_take_the_place_of_imagenets(tmp_path):

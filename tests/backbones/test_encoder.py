@@ -43,7 +43,7 @@ def tiny(tmp_path_factory) -> Path:
 
 
 def _built(folder, domain, **options):
-    wants = backbones.wants(f"encoder:{folder}", "text", options)
+    wants = backbones.input_spec(f"encoder:{folder}", "text", options)
     fitted = preprocess.fit(domain, domain, encoder=wants.encoder, length=wants.length)
     return fitted, backbones.build(f"encoder:{folder}", shape_of(fitted), 3, options).classifier.eval()
 
@@ -56,7 +56,7 @@ def _features(folder, texts, **options):
 
 @pytest.mark.slow
 def test_minilm_embeds_as_sentence_transformers_does(oracle):
-    wants = backbones.wants("minilm", "text", {})
+    wants = backbones.input_spec("minilm", "text", {})
     domain = _domain(TEXTS)
     fitted = preprocess.fit(domain, domain, encoder=wants.encoder, length=wants.length)
     model = backbones.build("minilm", shape_of(fitted), 2, {}).classifier.eval()

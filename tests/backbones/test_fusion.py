@@ -97,7 +97,7 @@ def test_a_rate_of_another_optimizer_is_not_taken(tiny):
 
 
 def test_what_is_wanted_is_what_each_wants(tiny):
-    wants = backbones.wants("fusion", "image and text", {"text": f"encoder:{tiny}", "length": 9})
+    wants = backbones.input_spec("fusion", "image and text", {"text": f"encoder:{tiny}", "length": 9})
     assert (wants.size, wants.interpolation, wants.encoder, wants.length) == (224, "bicubic", tiny, 9)
 
 
@@ -119,4 +119,4 @@ def test_without_an_encoder_words_are_counted(monkeypatch):
 )
 def test_a_part_that_does_not_fit_is_refused(options, why):
     with pytest.raises(BadInput, match=why):
-        backbones.wants("fusion", "image and text", {"image": "cnn", "text": "mlp", **options})
+        backbones.input_spec("fusion", "image and text", {"image": "cnn", "text": "mlp", **options})

@@ -8,7 +8,7 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from acclimate import backbones
-from acclimate.backbones import Shape, Wants
+from acclimate.backbones import InputSpec, Shape
 from acclimate.errors import BadInput
 
 IMAGES = Shape(images=True, size=32, mean=[100.0] * 3, std=[50.0] * 3)
@@ -30,7 +30,7 @@ def _saved(name, path):
 @pytest.mark.parametrize("name", OWN)
 def test_size_and_interpolation_are_the_models_own(name):
     size, interpolation, _ = OWN[name]
-    assert backbones.wants(f"timm:{name}", "images", {}) == Wants(size=size, interpolation=interpolation)
+    assert backbones.input_spec(f"timm:{name}", "images", {}) == InputSpec(size=size, interpolation=interpolation)
 
 
 @pytest.mark.parametrize("name", ["resnetv2_50x1_bit.goog_in21k", "efficientnet_b3"])
@@ -42,13 +42,13 @@ def test_local_weights_bring_the_models_own_normalisation(tmp_path, name):
 
 
 def test_from_nothing_the_data_decide():
-    assert backbones.wants("timm:efficientnet_b4", "images", {"pretrained": False}) == Wants()
+    assert backbones.input_spec("timm:efficientnet_b4", "images", {"pretrained": False}) == InputSpec()
     model = backbones.build("timm:efficientnet_b4", IMAGES, 2, {"pretrained": False}).classifier
     assert model.normalize.mean.flatten().tolist() == [100.0] * 3
 
 
 def test_a_model_of_one_size_gets_it_even_from_nothing():
-    assert backbones.wants("timm:vit_tiny_patch16_224", "images", {"pretrained": False}) == Wants(size=224)
+    assert backbones.input_spec("timm:vit_tiny_patch16_224", "images", {"pretrained": False}) == InputSpec(size=224)
 
 
 @pytest.mark.parametrize("depth", [50, 101])
@@ -69,7 +69,7 @@ def test_features_are_as_many_as_come_out():
 
 def test_weights_of_an_unknown_tag_are_told():
     with pytest.raises(BadInput, match=r"no such weights; did you mean resnet18\.a1_in1k"):
-        backbones.wants("timm:resnet18.a1_in2k", "images", {})
+        backbones.input_spec("timm:resnet18.a1_in2k", "images", {})
 
 
 def test_weights_of_the_hub_come_from_its_folder(tmp_path, monkeypatch):

@@ -1,13 +1,13 @@
 import pytest
 
-from acclimate.recipe import Place, Recipe
+from acclimate.recipe import DomainSpec, Recipe
 from acclimate.run_folder import RunFolder
 from acclimate.runs.finding import finding
 
 
 def told(tmp_path, before, after, *, method="mcc", why="", seeds=(0,)):
     run = RunFolder(tmp_path)
-    recipe = Recipe(source=Place(path="here"), target=Place(path="there"), method=method, backbone="mlp")
+    recipe = Recipe(source=DomainSpec(path="here"), target=DomainSpec(path="there"), method=method, backbone="mlp")
     run.write("recipe.yaml", recipe.save)
     part = {"source_val": {"accuracy": 0.9}}
     scores = {**part, "source_only": dict(part), "why": why, "seeds": list(seeds)}
@@ -42,7 +42,7 @@ def test_a_model_that_is_not_kept_is_told_with_the_reason(tmp_path):
 
 def told_of_numbers(tmp_path, before, after, method="dann"):
     run = RunFolder(tmp_path)
-    place = {"source": Place(path="here"), "target": Place(path="there")}
+    place = {"source": DomainSpec(path="here"), "target": DomainSpec(path="there")}
     run.write("recipe.yaml", Recipe(**place, method=method, backbone="mlp", task="regression").save)
     part = {"source_val": {"mae": 1.0, "rmse": 2.0, "r2": 0.9}}
     scores = {**part, "source_only": dict(part), "why": "", "seeds": [0]}

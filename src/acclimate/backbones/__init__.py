@@ -9,13 +9,13 @@ from typing import Any
 
 from pydantic import NonNegativeInt
 
-from acclimate.backbones.base import Built, Shape, Takes, Wants
+from acclimate.backbones.base import Built, InputKind, InputSpec, Shape
 from acclimate.errors import BadInput, did_you_mean
 
-NO_BACKBONES = {"base", "layers"}
+NOT_BACKBONES = {"base", "layers"}
 """Files of the folder that are none."""
 
-FOR: Mapping[Takes, str] = {
+INPUT_NAMES: Mapping[InputKind, str] = {
     "images": "images",
     "vectors": "vectors, tables and text",
     "tokens": "text (--text COLUMN)",
@@ -25,12 +25,12 @@ FOR: Mapping[Takes, str] = {
 BOTTLENECK = inspect.Parameter("bottleneck", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=NonNegativeInt)
 """Features of a narrow layer behind the backbone, which moves where the backbone does not; 0 is none."""
 
-__all__ = ["Built", "Shape", "Wants", "auto", "build", "defaults", "names", "options", "pretrained", "wants"]
+__all__ = ["Built", "InputSpec", "Shape", "auto", "build", "defaults", "input_spec", "names", "options", "pretrained"]
 
 
 def names() -> list[str]:
     """Every backbone there is; ``timm`` stands for ``timm:MODEL``."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in NO_BACKBONES)
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in NOT_BACKBONES)
 
 
 def auto(kind: str, size: int = 0) -> str:
@@ -80,25 +80,25 @@ def defaults(name: str) -> dict[str, Any]:
     return found
 
 
-def wants(name: str, kind: str, options: Mapping[str, Any]) -> Wants:
+def input_spec(name: str, kind: str, options: Mapping[str, Any]) -> InputSpec:
     """What the inputs of the backbone called ``name`` must be like, for domains of this kind.
 
     Raises:
         BadInput: There is no such backbone, or it is for another kind.
     """
     module = _module(name)
-    fit: Mapping[Takes, set[str]] = {
+    fit: Mapping[InputKind, set[str]] = {
         "images": {"images"},
         "vectors": {"vectors", "table", "text"},
         "tokens": {"text"},
         "image and text": {"image and text"},
     }
-    if kind not in fit[module.TAKES]:
-        raise _unfit(name, module.TAKES)
-    if not hasattr(module, "wants"):
-        return Wants()
-    known = inspect.signature(module.wants).parameters
-    wanted: Wants = module.wants(**_named(name), **{k: v for k, v in options.items() if k in known})
+    if kind not in fit[module.INPUT_KIND]:
+        raise _unfit(name, module.INPUT_KIND)
+    if not hasattr(module, "input_spec"):
+        return InputSpec()
+    known = inspect.signature(module.input_spec).parameters
+    wanted: InputSpec = module.input_spec(**_named(name), **{k: v for k, v in options.items() if k in known})
     return wanted
 
 
@@ -109,8 +109,8 @@ def build(name: str, shape: Shape, n_classes: int, options: Mapping[str, Any]) -
         BadInput: There is no such backbone, or it cannot take this input.
     """
     module = _module(name)
-    if shape.kind != module.TAKES:
-        raise _unfit(name, module.TAKES)
+    if shape.kind != module.INPUT_KIND:
+        raise _unfit(name, module.INPUT_KIND)
     built: Built = module.build(shape, n_classes, **_named(name), **_own(options))
     width = options.get("bottleneck", 0)
     return replace(built, classifier=built.classifier.narrowed(width)) if width else built
@@ -121,8 +121,10 @@ def _own(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name != BOTTLENECK.name}
 
 
-def _unfit(name: str, takes: Takes) -> BadInput:
-    return BadInput(f"backbone {name}: is for {FOR[takes]}, and these are not; leave --backbone out to have one chosen")
+def _unfit(name: str, takes: InputKind) -> BadInput:
+    return BadInput(
+        f"backbone {name}: is for {INPUT_NAMES[takes]}, and these are not; leave --backbone out to have one chosen"
+    )
 
 
 def _named(name: str) -> dict[str, str]:

@@ -28,19 +28,19 @@ class Shape:
     parts: "tuple[Shape, ...]" = ()
 
     @property
-    def kind(self) -> "Takes":
+    def kind(self) -> "InputKind":
         """``images``, ``tokens``, ``vectors`` or ``image and text``."""
         if self.parts:
             return "image and text"
         return "images" if self.images else "tokens" if self.encoder else "vectors"
 
 
-Takes = Literal["images", "vectors", "tokens", "image and text"]
-"""What a backbone is for; each file says it as ``TAKES``."""
+InputKind = Literal["images", "vectors", "tokens", "image and text"]
+"""What a backbone is for; each file says it as ``INPUT_KIND``."""
 
 
 @dataclass(frozen=True)
-class Wants:
+class InputSpec:
     """What a backbone's inputs must be like; of what is none the data decide.
 
     Attributes:

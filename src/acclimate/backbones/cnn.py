@@ -7,7 +7,7 @@ from acclimate.backbones.base import Built, Normalisation, Shape, normalisation
 from acclimate.nn import Classifier
 from acclimate.types import Count, Share
 
-TAKES = "images"
+INPUT_KIND = "images"
 
 
 def build(

@@ -5,17 +5,17 @@ from typing import Any
 
 import torch
 
-from acclimate.backbones.base import Built, Shape, Wants
+from acclimate.backbones.base import Built, InputSpec, Shape
 from acclimate.backbones.timm import load_weights, with_head
 from acclimate.nn import Normalize
 from acclimate.types import Share
 
-TAKES = "images"
+INPUT_KIND = "images"
 
 
-def wants(*, pretrained: bool = True, weights: str | None = None) -> Wants:
+def input_spec(*, pretrained: bool = True, weights: str | None = None) -> InputSpec:
     """224 pixels by bicubic interpolation, as it was trained."""
-    return Wants(size=224, interpolation="bicubic") if pretrained or weights else Wants()
+    return InputSpec(size=224, interpolation="bicubic") if pretrained or weights else InputSpec()
 
 
 def build(

@@ -11,18 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from acclimate.backbones.base import Built, Shape, Wants
+from acclimate.backbones.base import Built, InputSpec, Shape
 from acclimate.backbones.layers import transformer_depth
 from acclimate.errors import BadInput, did_you_mean, first_line
 from acclimate.nn import Classifier
 
-TAKES = "tokens"
+INPUT_KIND = "tokens"
 PART = 1024
 """Tokens that go through an encoder at once on a CPU, where padding costs what words do, and attention over more of
 them leaves the cache."""
 
 
-def wants(*, model: str = "", length: int | None = None, pretrained: bool = True) -> Wants:
+def input_spec(*, model: str = "", length: int | None = None, pretrained: bool = True) -> InputSpec:
     """Tokens by the folder's own tokenizer.
 
     Raises:
@@ -46,7 +46,7 @@ def wants(*, model: str = "", length: int | None = None, pretrained: bool = True
             f"{folder}: has no model.safetensors, and pickled weights are refused; "
             "save it again with a recent transformers, which writes them"
         )
-    return Wants(encoder=folder, length=length)
+    return InputSpec(encoder=folder, length=length)
 
 
 def build(

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from acclimate import backbones
-from acclimate.backbones.base import Built, Shape, Wants
+from acclimate.backbones.base import Built, InputSpec, Shape
 from acclimate.backbones.minilm import PACKAGE
 from acclimate.data.packing import unpack
 from acclimate.errors import BadInput
 from acclimate.nn import Classifier
 
-TAKES = "image and text"
+INPUT_KIND = "image and text"
 
 
 def defaults() -> dict[str, Any]:
@@ -24,14 +24,14 @@ def defaults() -> dict[str, Any]:
     return {"image": "efficientnet_lite0", "text": text}
 
 
-def wants(
+def input_spec(
     *,
     image: str = "efficientnet_lite0",
     text: str = "minilm",
     pretrained: bool = True,
     weights: str | None = None,
     length: int | None = None,
-) -> Wants:
+) -> InputSpec:
     """Images as the one backbone wants them, tokens (or tf-idf) as the other does.
 
     Raises:
@@ -40,9 +40,9 @@ def wants(
     given = {"pretrained": pretrained, "weights": weights, "length": length}
     _check_known("weights", weights, image)
     _check_known("length", length, text)
-    seen = backbones.wants(image, "images", _own(image, given))
-    read = backbones.wants(text, "text", _own(text, given))
-    return Wants(size=seen.size, interpolation=seen.interpolation, encoder=read.encoder, length=read.length)
+    seen = backbones.input_spec(image, "images", _own(image, given))
+    read = backbones.input_spec(text, "text", _own(text, given))
+    return InputSpec(size=seen.size, interpolation=seen.interpolation, encoder=read.encoder, length=read.length)
 
 
 def starts_trained(*, image: str = "efficientnet_lite0", text: str = "minilm", **given: Any) -> bool:

@@ -7,7 +7,7 @@ from acclimate.backbones.base import PAPER_TRAINING, Built, Normalisation, Shape
 from acclimate.errors import BadInput
 from acclimate.nn import Classifier, mlp
 
-TAKES = "images"
+INPUT_KIND = "images"
 
 
 def build(shape: Shape, n_classes: int, *, pixels: Normalisation = "mean") -> Built:

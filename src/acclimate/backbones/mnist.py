@@ -6,7 +6,7 @@ from torch import nn
 from acclimate.backbones.base import PAPER_TRAINING, Built, Normalisation, Shape, normalisation
 from acclimate.nn import Classifier, mlp
 
-TAKES = "images"
+INPUT_KIND = "images"
 
 
 def build(shape: Shape, n_classes: int, *, norm: bool = False, pixels: Normalisation = "mean") -> Built:

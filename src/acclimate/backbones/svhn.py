@@ -7,7 +7,7 @@ from acclimate.backbones.base import PAPER_TRAINING, Built, Normalisation, Shape
 from acclimate.nn import Classifier
 from acclimate.types import Share
 
-TAKES = "images"
+INPUT_KIND = "images"
 
 
 def build(shape: Shape, n_classes: int, *, dropout: Share = 0.5, pixels: Normalisation = "mean") -> Built:

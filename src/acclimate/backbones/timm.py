@@ -12,15 +12,15 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from acclimate.backbones.base import Built, Shape, Wants
+from acclimate.backbones.base import Built, InputSpec, Shape
 from acclimate.errors import BadInput, did_you_mean
 from acclimate.nn import Classifier, Normalize
 from acclimate.types import Share
 
-TAKES = "images"
+INPUT_KIND = "images"
 
 
-def wants(*, model: str = "resnet18", pretrained: bool = True, weights: str | None = None) -> Wants:
+def input_spec(*, model: str = "resnet18", pretrained: bool = True, weights: str | None = None) -> InputSpec:
     """Size and interpolation of the model's own configuration, if its weights are taken or it takes no other size.
 
     The size is that of its training, and the whole image is brought to it: the share of the middle that some models
@@ -39,9 +39,9 @@ def wants(*, model: str = "resnet18", pretrained: bool = True, weights: str | No
         tags = timm.list_pretrained(f"{model.partition('.')[0]}.*")
         raise BadInput(f"backbone timm:{model}: no such weights; {did_you_mean(model, tags)}") from error
     if not (pretrained or weights):
-        return Wants(size=config.input_size[-1] if config.fixed_input_size else None)
+        return InputSpec(size=config.input_size[-1] if config.fixed_input_size else None)
     how: Any = "bilinear" if config.interpolation == "bilinear" else "bicubic"
-    return Wants(size=config.input_size[-1], interpolation=how)
+    return InputSpec(size=config.input_size[-1], interpolation=how)
 
 
 def build(
@@ -68,7 +68,7 @@ def build(
     """
     import timm
 
-    wants(model=model)
+    input_spec(model=model)
     fetched = pretrained and not weights
     try:
         with _silent_hub():

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from acclimate.errors import BadInput
-from acclimate.nn import Classifier, Domain, DomainNorm
+from acclimate.nn import Classifier, DomainName, DomainNorm
 from acclimate.types import Outputs
 
 
@@ -39,10 +39,10 @@ class TestTime(nn.Module):
         self.most_changed = most_changed
 
     @abstractmethod
-    def adapt(self, inputs: Tensor, before: Outputs, domain: Domain) -> Outputs:
+    def adapt(self, inputs: Tensor, before: Outputs, domain: DomainName) -> Outputs:
         """Learn from a batch and answer it; ``before`` is what the unadapted model says."""
 
-    def forward(self, inputs: Tensor, domain: Domain = "target") -> Outputs:
+    def forward(self, inputs: Tensor, domain: DomainName = "target") -> Outputs:
         """Outputs of the next batch of the stream: the adapted model's where the guard lets them through."""
         with torch.no_grad():
             before: Outputs = self.before(inputs, domain)

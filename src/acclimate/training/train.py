@@ -14,11 +14,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from acclimate.augment.augmentation import Augment
-from acclimate.augment.views import Share
+from acclimate.augment.views import BatchSlice
 from acclimate.data.inputs import DenseInputs, Inputs, joined
 from acclimate.data.labels import Truth
 from acclimate.data.loaders import BalancedSampler, JoinedSampler, Loader, Order, Sampler, pairs
-from acclimate.finetune import Layer, Thaw, merge
+from acclimate.finetune import Layer, Unfreezer, merge
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, DomainNorm
 from acclimate.recipe import Augmentation, Training
@@ -161,7 +161,7 @@ def _steps(fabric: Fabric, spec: Spec, method: Method, optimizer: Optimizer, sta
     training, data = spec.training, spec.data
     if training.compile:
         method.compile()
-    thaw = Thaw(method.model, spec.layers)
+    thaw = Unfreezer(method.model, spec.layers)
     thaw(1.0)  # of what never moves no process tells another
     schedule = Schedule(
         steps=training.steps,
@@ -248,5 +248,5 @@ def _augment(fabric: Fabric, spec: Spec) -> Augment:
     return Augment(
         of_labelled if needs & {"source", "target_labels"} else "none",
         asked.target if "target" in needs else "none",
-        Share(fabric.global_rank, fabric.world_size),
+        BatchSlice(fabric.global_rank, fabric.world_size),
     )

@@ -13,7 +13,7 @@ from torch import nn
 from acclimate import metrics
 from acclimate.augment import tta
 from acclimate.augment.augmentation import AUGMENTATIONS
-from acclimate.augment.views import WHOLE
+from acclimate.augment.views import WHOLE_BATCH
 from acclimate.data import Domain
 from acclimate.data.domain import Part
 from acclimate.data.inputs import DenseInputs, Inputs
@@ -81,7 +81,7 @@ def _keep_strips(run: RunFolder, plan: Plan) -> None:
                 continue
             rows = np.linspace(0, len(domain) - 1, min(STRIP, len(domain))).astype(np.int64)
             plain = plan.read(domain.take(rows)).batch(np.arange(len(rows)))
-            keep_strip(run, name, plain, AUGMENTATIONS[how](plain, WHOLE))
+            keep_strip(run, name, plain, AUGMENTATIONS[how](plain, WHOLE_BATCH))
 
 
 def _write_seed(run: RunFolder, plan: Plan, seed: int, parts: Mapping[str, Part]) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, label_loss, mlp, opening
+from acclimate.nn import Classifier, label_loss, mlp, ramp_up
 from acclimate.types import Count, Labeled, Losses, Turn, Unlabeled
 
 
@@ -67,7 +67,7 @@ class ADDA(Method):
             with torch.no_grad():
                 here, there = self.model.both(source.inputs, target.inputs)
             return {"domain": self.taken_for(here.features, 1.0) + self.taken_for(there.features, 0.0)}
-        scale = self.weight * opening(progress, self.gamma)
+        scale = self.weight * ramp_up(progress, self.gamma)
         here, there = self.model.both(source.inputs, target.inputs)
         inverted = scale * self.taken_for(there.features, 1.0)
         return label_loss(here.logits, source.labels) | {"inverted": inverted}

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, certainty, domain_loss, join, mlp, opening, reverse_grad
+from acclimate.nn import Classifier, certainty, domain_loss, join, mlp, ramp_up, reverse_grad
 from acclimate.types import Count, Losses, Outputs
 
 
@@ -73,7 +73,7 @@ class CDAN(Method):
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Class loss and conditional domain loss."""
-        scale = self.weight * opening(progress, self.gamma)
+        scale = self.weight * ramp_up(progress, self.gamma)
         features = reverse_grad(join(source.features, target.features), scale)
         p = torch.cat([source.logits, target.logits]).detach().softmax(1)
         told = self.discriminator(self.condition(features, p))

@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 
 from acclimate.distances import joint_mmd
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, opening
+from acclimate.nn import Classifier, ramp_up
 from acclimate.types import Losses, Outputs
 
 
@@ -55,7 +55,7 @@ class JAN(Method):
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Class loss and joint discrepancy."""
-        scale = self.weight * opening(progress, self.gamma)
+        scale = self.weight * ramp_up(progress, self.gamma)
         here, there = ((of.features, of.logits.softmax(1)) for of in (source, target))
         return {
             "class": cross_entropy(source.logits, labels),

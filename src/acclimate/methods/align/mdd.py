@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, fresh_copy, join, opening, reverse_grad
+from acclimate.nn import Classifier, fresh_copy, join, ramp_up, reverse_grad
 from acclimate.types import Losses, Outputs
 
 
@@ -47,7 +47,7 @@ class MDD(Method):
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Class loss and both sides of the disparity."""
-        scale = self.weight * opening(progress, self.gamma)
+        scale = self.weight * ramp_up(progress, self.gamma)
         features = reverse_grad(join(source.features, target.features), scale)
         here, there = self.second_head(features).split([len(source.features), len(target.features)])
         return {

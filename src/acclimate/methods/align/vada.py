@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, Domain, domain_loss, join, keeping_statistics, mlp, reverse_grad
+from acclimate.nn import Classifier, DomainName, domain_loss, join, keeping_statistics, mlp, reverse_grad
 from acclimate.types import Labeled, Losses, Outputs, Unlabeled
 
 
@@ -84,7 +84,7 @@ class VADA(Method):
         features = reverse_grad(join(here, there), self.weight)
         return domain_loss(self.discriminator(features), len(here))
 
-    def smoothness(self, inputs: Tensor, said: Outputs, domain: Domain) -> Tensor:
+    def smoothness(self, inputs: Tensor, said: Outputs, domain: DomainName) -> Tensor:
         """How far the worst small change of ``inputs`` takes the predictions from what was ``said``: a scalar."""
         dense = inputs.to_dense() if inputs.layout == torch.sparse_csr else inputs
         x, log_p = self.model.normalize(dense).detach(), said.logits.detach().log_softmax(1)

@@ -6,7 +6,7 @@ from torch import nn
 from acclimate import finetune, methods
 from acclimate.data.inputs import DenseInputs
 from acclimate.data.loaders import Loader, Sampler, pairs
-from acclimate.finetune import Thaw
+from acclimate.finetune import Unfreezer
 from acclimate.nn import Classifier
 from acclimate.recipe import Training
 from acclimate.training.driver import Driver
@@ -33,7 +33,7 @@ def run(name, method="dann", built=None, rung_options=None, **options):
     x, labels, others = source.inputs.numpy(), source.labels.numpy(), target.inputs.numpy()
     source = Loader(DenseInputs(x), Sampler(len(x), 6, seed=0), labels)
     target = Loader(DenseInputs(others), Sampler(9, 6, seed=0))
-    thaw = Thaw(built, layers)
+    thaw = Unfreezer(built, layers)
     thaw(1.0)
     driver, schedule = Driver(trained, optimizer), Schedule(STEPS, thaw=thaw, pass_steps=STEPS)
     steps = run_engine(driver, pairs(source, target, 0), schedule, survey=lambda: [target.inputs.x])
@@ -64,7 +64,7 @@ def test_every_method_goes_with_every_rung(method, rung):
 
 def test_what_is_frozen_keeps_its_batch_norm_and_its_dropout_still():
     built = model()
-    Thaw(built, finetune.layers(built, "partial", {"layers": 1}))(0.0)
+    Unfreezer(built, finetune.layers(built, "partial", {"layers": 1}))(0.0)
     built.train()
     assert [part.training for part in built.backbone] == [False, False, True, True, True, True]
 
