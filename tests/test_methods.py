@@ -28,8 +28,8 @@ def test_an_unknown_name_is_answered_with_the_nearest():
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in (methods, selfsup) for name in kind.names()])
 def test_summary_tells_the_options_without_importing(kind, name):
-    told = kind.summary(name)
-    assert set(told["options"]) == set(kind.options(name))
-    assert told["does"].endswith(".")
-    assert told["reference"]
-    assert told["numbers"] == ("regression" in kind.get(name).tasks)
+    summary = kind.summary(name)
+    assert set(summary["options"]) == set(kind.options(name))
+    assert summary["does"].endswith(".")
+    assert summary["reference"]
+    assert summary["numbers"] == ("regression" in kind.get(name).tasks)

@@ -14,12 +14,14 @@ def test_each_chosen_layer_has_its_weight():
     method = build(lambda model: DeepCORAL(model, layers={"features": 2.0, "logits": 0.5, "0": 3.0}))
     source, target = batches()
     found = method(source, target, 0.5)
-    here, there = method.model(source.inputs), method.model(target.inputs)
+    out_source, out_target = method.model(source.inputs), method.model(target.inputs)
     first = [method.model.backbone[0](b.inputs) for b in (source, target)]
     np.testing.assert_allclose(
-        found["coral features"].item(), 2 * numpy_coral(here.features, there.features), rtol=1e-4
+        found["coral features"].item(), 2 * numpy_coral(out_source.features, out_target.features), rtol=1e-4
     )
-    np.testing.assert_allclose(found["coral logits"].item(), numpy_coral(here.logits, there.logits) / 2, rtol=1e-4)
+    np.testing.assert_allclose(
+        found["coral logits"].item(), numpy_coral(out_source.logits, out_target.logits) / 2, rtol=1e-4
+    )
     np.testing.assert_allclose(found["coral 0"].item(), 3 * numpy_coral(*first), rtol=1e-4)
 
 

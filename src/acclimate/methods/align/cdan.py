@@ -76,11 +76,11 @@ class CDAN(Method):
         scale = self.weight * opening(progress, self.gamma)
         features = reverse_grad(join(source.features, target.features), scale)
         p = torch.cat([source.logits, target.logits]).detach().softmax(1)
-        told = self.discriminator(self.condition(features, p))
+        logits = self.discriminator(self.condition(features, p))
         sure = torch.cat([certainty(of.logits) for of in (source, target)])[:, None] if self.entropy else None
         return {
             "class": cross_entropy(source.logits, labels),
-            "domain": domain_loss(told, len(source.features), sure),
+            "domain": domain_loss(logits, len(source.features), sure),
         }
 
     def condition(self, features: Tensor, p: Tensor) -> Tensor:

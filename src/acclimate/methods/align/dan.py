@@ -57,9 +57,9 @@ class DAN(Method):
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Label loss and one discrepancy for each layer."""
-        here = {**source.layers, "features": source.features, "logits": source.logits}
-        there = {**target.layers, "features": target.features, "logits": target.logits}
+        source_layers = {**source.layers, "features": source.features, "logits": source.logits}
+        target_layers = {**target.layers, "features": target.features, "logits": target.logits}
         return label_loss(source.logits, labels) | {
-            f"mmd {name}": self.weight * w * mmd(here[name], there[name], self.powers)
+            f"mmd {name}": self.weight * w * mmd(source_layers[name], target_layers[name], self.powers)
             for name, w in self.layers.items()
         }

@@ -50,8 +50,9 @@ class DeepCORAL(Method):
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Label loss and one CORAL loss for each layer."""
-        here = {**source.layers, "features": source.features, "logits": source.logits}
-        there = {**target.layers, "features": target.features, "logits": target.logits}
+        source_layers = {**source.layers, "features": source.features, "logits": source.logits}
+        target_layers = {**target.layers, "features": target.features, "logits": target.logits}
         return label_loss(source.logits, labels) | {
-            f"coral {name}": self.weight * w * coral(here[name], there[name]) for name, w in self.layers.items()
+            f"coral {name}": self.weight * w * coral(source_layers[name], target_layers[name])
+            for name, w in self.layers.items()
         }

@@ -56,8 +56,8 @@ class JAN(Method):
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Class loss and joint discrepancy."""
         scale = self.weight * opening(progress, self.gamma)
-        here, there = ((of.features, of.logits.softmax(1)) for of in (source, target))
+        joint_source, joint_target = ((of.features, of.logits.softmax(1)) for of in (source, target))
         return {
             "class": cross_entropy(source.logits, labels),
-            "joint mmd": scale * joint_mmd(here, there, self.powers),
+            "joint mmd": scale * joint_mmd(joint_source, joint_target, self.powers),
         }

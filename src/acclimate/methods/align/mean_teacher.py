@@ -72,15 +72,15 @@ class MeanTeacher(Method):
 
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
         """Class loss, distance to the sure ones of the teacher's predictions, and class balance."""
-        here, there = self.model.both(
+        out_source, out_target = self.model.both(
             views.weak(source.inputs, strength=self.weak, flip=self.flip),
             views.strong(target.inputs, strength=self.strong, flip=self.flip),
         )
         with torch.no_grad():
             q: Tensor = self.teacher(views.weak(target.inputs, strength=self.weak, flip=self.flip)).logits.softmax(1)
-        p, sure = there.logits.softmax(1), (q.amax(1) > self.confidence).to(q)
+        p, sure = out_target.logits.softmax(1), (q.amax(1) > self.confidence).to(q)
         return {
-            "class": cross_entropy(here.logits, source.labels),
+            "class": cross_entropy(out_source.logits, source.labels),
             "consistency": self.weight * ((p - q).square().mean(1) * sure).mean(),
             "balance": self.weight * self.balance * sure.mean() * imbalance(p),
         }

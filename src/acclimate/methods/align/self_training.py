@@ -72,19 +72,19 @@ class SelfTraining(Method):
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
         """Class losses of both views of the source, and the pseudo-labels' of the target."""
         inputs = source.inputs, target.inputs
-        here, there = self.model.both(*(views.weak(x, strength=self.weak, flip=self.flip) for x in inputs))
+        out_source, out_target = self.model.both(*(views.weak(x, strength=self.weak, flip=self.flip) for x in inputs))
         with keeping_statistics(self.model):
-            hard_here, hard_there = self.model.both(
+            hard_source, hard_target = self.model.both(
                 *(views.strong(x, strength=self.strong, flip=self.flip) for x in inputs)
             )
-        p_source, p_target = here.logits.detach().softmax(1), there.logits.detach().softmax(1)
+        p_source, p_target = out_source.logits.detach().softmax(1), out_target.logits.detach().softmax(1)
         p = aligned(p_target, p_source) if self.alignment else p_target
         sure, pseudo = p.max(1)
         taught = sure >= self.threshold * p_source.amax(1).mean()
-        each = cross_entropy(hard_there.logits, pseudo, reduction="none")
+        each = cross_entropy(hard_target.logits, pseudo, reduction="none")
         return {
-            "class": cross_entropy(here.logits, source.labels),
-            "strong views": cross_entropy(hard_here.logits, source.labels),
+            "class": cross_entropy(out_source.logits, source.labels),
+            "strong views": cross_entropy(hard_source.logits, source.labels),
             "pseudo-labels": self.weight * warm_up(progress) * (each * taught).mean(),
         }
 

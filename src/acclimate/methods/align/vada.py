@@ -67,27 +67,27 @@ class VADA(Method):
 
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
         """Class loss, domain loss, smoothness around both domains' examples, and the target's entropy."""
-        here, there = self.model.both(source.inputs, target.inputs)
-        log_p = there.logits.log_softmax(1)
-        smooth = self.target * self.smoothness(target.inputs, there, "target")
+        out_source, out_target = self.model.both(source.inputs, target.inputs)
+        log_p = out_target.logits.log_softmax(1)
+        smooth = self.target * self.smoothness(target.inputs, out_target, "target")
         if self.source:
-            smooth = smooth + self.source * self.smoothness(source.inputs, here, "source")
+            smooth = smooth + self.source * self.smoothness(source.inputs, out_source, "source")
         return {
-            "class": cross_entropy(here.logits, source.labels),
-            "domain": self.domain_loss(here.features, there.features),
+            "class": cross_entropy(out_source.logits, source.labels),
+            "domain": self.domain_loss(out_source.features, out_target.features),
             "smoothness": smooth,
             "entropy": self.target * -(log_p.exp() * log_p).sum(1).mean(),
         }
 
-    def domain_loss(self, here: Tensor, there: Tensor) -> Tensor:
+    def domain_loss(self, source: Tensor, target: Tensor) -> Tensor:
         """What the discriminator loses; the features ``(n_s, d)`` and ``(n_t, d)`` get its gradient reversed."""
-        features = reverse_grad(join(here, there), self.weight)
-        return domain_loss(self.discriminator(features), len(here))
+        features = reverse_grad(join(source, target), self.weight)
+        return domain_loss(self.discriminator(features), len(source))
 
-    def smoothness(self, inputs: Tensor, said: Outputs, domain: Domain) -> Tensor:
-        """How far the worst small change of ``inputs`` takes the predictions from what was ``said``: a scalar."""
+    def smoothness(self, inputs: Tensor, outputs: Outputs, domain: Domain) -> Tensor:
+        """How far the worst small change of ``inputs`` takes the predictions from ``outputs``: a scalar."""
         dense = inputs.to_dense() if inputs.layout == torch.sparse_csr else inputs
-        x, log_p = self.model.normalize(dense).detach(), said.logits.detach().log_softmax(1)
+        x, log_p = self.model.normalize(dense).detach(), outputs.logits.detach().log_softmax(1)
         size = self.radius * torch.linalg.vector_norm(x.flatten(1), dim=1)
 
         def divergence(r: Tensor) -> Tensor:

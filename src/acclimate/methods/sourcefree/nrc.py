@@ -72,9 +72,9 @@ class NRC(Method):
     @torch.no_grad()
     def before_pass(self, target: Iterable[Outputs]) -> None:
         """Fill the bank anew, with what the model says of the whole target."""
-        said = list(target)
-        self.features = normalize(torch.cat([out.features for out in said])).detach()
-        self.scores = torch.cat([out.logits for out in said]).softmax(1).detach()
+        outputs = list(target)
+        self.features = normalize(torch.cat([out.features for out in outputs])).detach()
+        self.scores = torch.cat([out.logits for out in outputs]).softmax(1).detach()
         self.nearest = nearest_others(self.features, self.expanded)
 
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:

@@ -60,9 +60,9 @@ class SHOT(Method):
 
     def before_pass(self, target: Iterable[Outputs]) -> None:
         """Take the centroids anew, from what the model says of the whole target."""
-        said = list(target)
-        features = with_one(torch.cat([out.features for out in said]))
-        p = torch.cat([out.logits for out in said]).softmax(1)
+        outputs = list(target)
+        features = with_one(torch.cat([out.features for out in outputs]))
+        p = torch.cat([out.logits for out in outputs]).softmax(1)
         first = means(features, p, torch.zeros_like(self.centroids))
         labels = torch.nn.functional.one_hot(nearest(features, first), p.shape[1]).to(p)
         self.centroids.copy_(means(features, labels, first))
