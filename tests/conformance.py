@@ -59,6 +59,16 @@ def all_losses(method, source, target, progress=0.5):
     return found
 
 
+def state_of(model):
+    """All of a caller's model that a method could change."""
+    return {
+        "values": {name: value.tolist() for name, value in model.state_dict().items()},
+        "flags": {name: parameter.requires_grad for name, parameter in model.named_parameters()},
+        "tree": [(name, id(part), part.training) for name, part in model.named_modules()],
+        "attributes": {name: value for name, value in vars(model).items() if not name.startswith("_")},
+    }
+
+
 def step(method, optimizer, progress=0.5, seed=0, task="classification"):
     torch.manual_seed(seed)  # a checkpoint has the generator's state
     for turn in turns(method):
@@ -150,13 +160,29 @@ def check_batched_seeds_agree_with_single_ones(method, task="classification"):
     assert method.batched
 
 
+def check_the_callers_model_stays_as_it_was(method, task="classification"):
+    """Building a method, and its losses, change neither weights nor flags nor modes nor parts of the model."""
+    tapped = {"layers": {"0": 1.0}} if "layers" in inspect.signature(method).parameters else {}
+    given, before = [], []
+
+    def construct(model):
+        model.backbone[1].eval()
+        given.append(model)
+        before.append(state_of(model))
+        return method(model, **tapped)
+
+    built = ready(construct, task=task)
+    all_losses(built, *batches(task=task))
+    assert state_of(given[0]) == before[0]
+
+
 def check_turns_move_all_parts(method, task="classification"):
     """Every parameter that learns moves in some turn, and the parts that turns name exist."""
     built = build(method, task=task)
     if built.turns:
         named = set(itertools.chain.from_iterable(t.moves for t in built.turns))
         moving = {id(p) for name in named for p in built.get_submodule(name).parameters()}
-        assert moving == {id(p) for p in built.parameters() if p.requires_grad}
+        assert moving == {id(p) for p in built.trainable()}
 
 
 def check_says_what_it_is(method, task="classification"):

@@ -82,6 +82,22 @@ class ForgetsWhatItSurveyed(GOOD):
         return super().losses(source, labels, target, progress) | {"far": far}
 
 
+class FreezesTheCallersHead(GOOD):
+    __doc__ = GOOD.__doc__
+
+    def __init__(self, model):
+        super().__init__(model)
+        model.head.requires_grad_(False)
+
+
+class SwitchesTheCallersModel(GOOD):
+    __doc__ = GOOD.__doc__
+
+    def __init__(self, model):
+        super().__init__(model)
+        model.one_pass = False
+
+
 class SaysItCannotBeBatched(GOOD):
     __doc__ = GOOD.__doc__
     batched = False
@@ -98,6 +114,8 @@ class SaysItCannotBeBatched(GOOD):
         (DrawsFromElsewhere, "progress_alone_decides_the_schedule"),
         (ForgetsWhatItSurveyed, "resumes_where_it_stopped"),
         (PairsExamplesByOrder, "order_in_the_batch_does_not_matter"),
+        (FreezesTheCallersHead, "the_callers_model_stays_as_it_was"),
+        (SwitchesTheCallersModel, "the_callers_model_stays_as_it_was"),
         (ReturnsAVector, "losses_are_named_finite_scalars"),
         (LeavesTorch, "batched_seeds_agree_with_single_ones"),
         (SaysItCannotBeBatched, "batched_seeds_agree_with_single_ones"),

@@ -146,6 +146,8 @@ def _train(fabric: Fabric, job: Job) -> None:
     torch.manual_seed(job.seed)
     # a copy, since the memory of what is sent to other processes is shared with them
     method = copy.deepcopy(job.method).to(fabric.device)
+    for part in method.frozen:
+        method.get_submodule(part).requires_grad_(False)  # or DDP waits for their gradients
     if any(p.ndim == 4 for p in method.parameters()):
         method = method.to(memory_format=torch.channels_last)
     optimizer = make_optimizer(method, training, job.layers)

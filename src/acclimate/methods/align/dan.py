@@ -51,9 +51,9 @@ class DAN(Method):
         powers: Sequence[int] = (-2, -1, 0, 1, 2),
     ):
         super().__init__(model)
-        self.layers = dict(layers or {"features": 1.0})
+        self.weight_of = dict(layers or {"features": 1.0})
         self.weight, self.powers = weight, powers
-        model.layers = tuple(name for name in self.layers if name not in {"features", "logits"})
+        self.layers = tuple(name for name in self.weight_of if name not in {"features", "logits"})
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Label loss and one discrepancy for each layer."""
@@ -61,5 +61,5 @@ class DAN(Method):
         target_layers = {**target.layers, "features": target.features, "logits": target.logits}
         return label_loss(source.logits, labels) | {
             f"mmd {name}": self.weight * w * mmd(source_layers[name], target_layers[name], self.powers)
-            for name, w in self.layers.items()
+            for name, w in self.weight_of.items()
         }

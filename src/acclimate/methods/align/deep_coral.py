@@ -44,9 +44,9 @@ class DeepCORAL(Method):
 
     def __init__(self, model: Classifier, *, layers: Mapping[str, float] | None = None, weight: float = 1.0):
         super().__init__(model)
-        self.layers = dict(layers or {"features": 1.0})
+        self.weight_of = dict(layers or {"features": 1.0})
         self.weight = weight
-        model.layers = tuple(name for name in self.layers if name not in {"features", "logits"})
+        self.layers = tuple(name for name in self.weight_of if name not in {"features", "logits"})
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Label loss and one CORAL loss for each layer."""
@@ -54,5 +54,5 @@ class DeepCORAL(Method):
         target_layers = {**target.layers, "features": target.features, "logits": target.logits}
         return label_loss(source.logits, labels) | {
             f"coral {name}": self.weight * w * coral(source_layers[name], target_layers[name])
-            for name, w in self.layers.items()
+            for name, w in self.weight_of.items()
         }

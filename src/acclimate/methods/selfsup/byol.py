@@ -57,6 +57,7 @@ class BYOL(Method):
     needs: ClassVar[frozenset[str]] = frozenset({"target"})
     tasks: ClassVar[frozenset[str]] = frozenset()
     looks_at_inputs: ClassVar[bool] = True
+    frozen: ClassVar[tuple[str, ...]] = ("model.head",)
 
     def __init__(
         self,
@@ -71,7 +72,6 @@ class BYOL(Method):
         colours: bool = True,
     ):
         super().__init__(model)
-        model.head.requires_grad_(False)
         self.decay, self.crop, self.flip, self.colours = decay, crop, flip, colours
         self.projector = projector(model.n_features, hidden, out, norm=norm)
         self.predictor = projector(out, hidden, out, norm=norm)

@@ -53,6 +53,7 @@ class VICReg(Method):
     needs: ClassVar[frozenset[str]] = frozenset({"target"})
     tasks: ClassVar[frozenset[str]] = frozenset()
     looks_at_inputs: ClassVar[bool] = True
+    frozen: ClassVar[tuple[str, ...]] = ("model.head",)
 
     def __init__(
         self,
@@ -69,7 +70,6 @@ class VICReg(Method):
         colours: bool = True,
     ):
         super().__init__(model)
-        model.head.requires_grad_(False)
         self.weight, self.variance, self.covariance = weight, variance, covariance
         self.crop, self.flip, self.colours = crop, flip, colours
         self.projector = projector(model.n_features, hidden, hidden, out, norm=norm)

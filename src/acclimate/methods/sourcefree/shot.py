@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.func import functional_call
 from torch.nn.functional import cross_entropy, normalize, pad
 
 from acclimate.methods.base import Method
@@ -50,12 +51,12 @@ class SHOT(Method):
     starts_from: ClassVar[str] = "source_only"
     start_options: ClassVar[Mapping[str, float]] = {"label_smoothing": 0.1}
     rate: ClassVar[float] = 0.1
+    frozen: ClassVar[tuple[str, ...]] = ("model.head",)
     centroids: Tensor
 
     def __init__(self, model: Classifier, *, weight: float = 0.3, diversity: float = 1.0):
         super().__init__(model)
         self.weight, self.diversity = weight, diversity
-        model.head.requires_grad_(False)
         self.register_buffer("centroids", torch.zeros(model.n_classes, model.n_features + 1))
 
     def before_pass(self, target: Iterable[Outputs]) -> None:
@@ -69,7 +70,8 @@ class SHOT(Method):
 
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
         """Entropy of each prediction, negative entropy of their mean, and the loss of the pseudo-labels."""
-        out: Outputs = self.model(target.inputs, "target")
+        head = {f"head.{name}": weight.detach() for name, weight in self.model.head.named_parameters()}
+        out: Outputs = functional_call(self.model, head, (target.inputs, "target"))
         log_p = out.logits.log_softmax(1)
         mean = log_p.exp().mean(0)
         pseudo = nearest(with_one(out.features.detach()), self.centroids)
