@@ -4,7 +4,7 @@ import random
 
 import pytest
 import torch
-from conformance import CHECKS
+from conformance import CHECKS, differ_in_two_processes
 from torch.nn.functional import cross_entropy
 
 from acclimate import methods
@@ -43,6 +43,11 @@ class PairsExamplesByOrder(GOOD):
         n = min(len(source.features), len(target.features))
         pairs = (source.features[:n] - target.features[:n]).square().mean()
         return super().losses(source, labels, target, progress) | {"pairs": pairs}
+
+
+class SeesItsOwnRowsAlone(GOOD):
+    __doc__ = GOOD.__doc__
+    whole_batch = False
 
 
 class ReturnsAVector(GOOD):
@@ -124,6 +129,12 @@ class SaysItCannotBeBatched(GOOD):
 def test_a_wrong_method_is_caught(wrong, check):
     with pytest.raises((AssertionError, AttributeError, RuntimeError)):
         CHECKS[check](wrong)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_what_does_not_see_the_whole_batch_is_caught(tmp_path):
+    named = {"right": (GOOD, "classification"), "wrong": (SeesItsOwnRowsAlone, "classification")}
+    assert differ_in_two_processes(tmp_path, named) == {"wrong"}
 
 
 def test_a_method_that_takes_numbers_for_classes_is_caught():

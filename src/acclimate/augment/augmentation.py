@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from acclimate.augment import views
-from acclimate.augment.views import WHOLE, Share
 from acclimate.errors import BadInput
+from acclimate.nn.replicas import WHOLE, Replica
 from acclimate.recipe import Augmentation
 
-AUGMENTATIONS: dict[str, Callable[[Tensor, Share], Tensor]] = {
-    "none": lambda x, share: x,
+AUGMENTATIONS: dict[str, Callable[[Tensor, Replica], Tensor]] = {
+    "none": lambda x, replica: x,
     "flip_crop": views.flip_crop,
     "trivial": views.trivial,
     "noise": views.noise,
@@ -29,18 +29,18 @@ class Augment:
     Attributes:
         source: One of `AUGMENTATIONS`.
         target: One too.
-        share: Which rows of the whole batch this process has.
+        replica: Which rows of the whole batch this process has.
     """
 
     source: str = "none"
     target: str = "none"
-    share: Share = WHOLE
+    replica: Replica = WHOLE
 
     def __call__(self, batches: Batches) -> Batches:
         """The same batches, augmented as they are asked for, so that numbers are drawn in the order of the steps."""
         for inputs, labels, others in batches:
-            here = AUGMENTATIONS[self.source](inputs, self.share)
-            yield here, labels, AUGMENTATIONS[self.target](others, self.share)
+            here = AUGMENTATIONS[self.source](inputs, self.replica)
+            yield here, labels, AUGMENTATIONS[self.target](others, self.replica)
 
 
 PLAIN = Augment()

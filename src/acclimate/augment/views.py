@@ -9,7 +9,6 @@ example, so that a training that is cut off goes on to the same weights.
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +16,7 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from acclimate.errors import BadInput
 from acclimate.nn import csr_rows
+from acclimate.nn.replicas import WHOLE, Replica
 
 OPERATIONS = (
     "nothing", "autocontrast", "brightness", "color", "contrast", "invert", "posterize", "solarize",
@@ -27,30 +27,7 @@ LUMA = (0.299, 0.587, 0.114)
 """How much red, green and blue count for the grey of a colour (ITU-R BT.601)."""
 
 
-class Share(NamedTuple):
-    """Which rows of a batch one of several processes has: every ``world``-th from ``rank`` on.
-
-    What is drawn is drawn for the whole batch, so that several processes do to each example what one would.
-    """
-
-    rank: int = 0
-    world: int = 1
-
-    def uniform(self, x: Tensor, *shape: int) -> Tensor:
-        """Numbers from 0 to 1, ``(n, *shape)``, for ``x (n, …)``."""
-        return torch.rand(len(x) * self.world, *shape, device=x.device, dtype=torch.float32)[self.rank :: self.world]
-
-    def normal(self, x: Tensor) -> Tensor:
-        """Normal numbers in the shape of ``x (n, …)``."""
-        shape = (len(x) * self.world, *x.shape[1:])
-        return torch.randn(shape, device=x.device, dtype=torch.float32)[self.rank :: self.world]
-
-
-WHOLE = Share()
-"""All rows: there is one process."""
-
-
-def weak(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
+def weak(x: Tensor, *, strength: float = 1.0, flip: bool = False, replica: Replica = WHOLE) -> Tensor:
     r"""A view that changes next to nothing: who labels an example may look at it.
 
     Images are shifted by up to an eighth of their side, what comes in being their mirrored border; vectors get
@@ -61,6 +38,7 @@ def weak(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
         x: Images, vectors, sparse rows or tokens, each with the examples first.
         strength: Multiplies all of these; 0 gives ``x`` itself.
         flip: Whether half of the images are mirrored left to right; digits and text must not be.
+        replica: Which rows of the whole batch they are.
 
     Reference:
         The shifts: Sohn et al., FixMatch, NeurIPS 2020. arXiv:2001.07685
@@ -68,15 +46,15 @@ def weak(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
     if strength == 0:
         return x
     if x.layout == torch.sparse_csr:
-        return _thinned(x, 0.05 * strength)
+        return _thinned(x, 0.05 * strength, replica)
     if not x.is_floating_point() and x.ndim == 2:
-        return _forgotten(x, 0.05 * strength)
+        return _forgotten(x, 0.05 * strength, replica)
     if x.ndim == 4:
-        return _shifted(x, 0.125 * strength, flip)
-    return _noisy(x, 0.1 * strength)
+        return _shifted(x, 0.125 * strength, flip, replica)
+    return _noisy(x, 0.1 * strength, replica)
 
 
-def strong(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
+def strong(x: Tensor, *, strength: float = 1.0, flip: bool = False, replica: Replica = WHOLE) -> Tensor:
     r"""A view that is hard to know again: who is to learn invariance looks at it.
 
     Each image gets two operations drawn from `OPERATIONS` with magnitudes of their own (RandAugment), and then a grey
@@ -92,6 +70,7 @@ def strong(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
             they become both milder and rarer; 1 is the paper's. Otherwise it multiplies shares and noise. 0 gives
             ``x`` itself.
         flip: Whether half of the images are mirrored left to right.
+        replica: Which rows of the whole batch they are.
 
     Reference:
         Cubuk et al., RandAugment, CVPR workshops 2020. arXiv:1909.13719; DeVries and Taylor, Improved Regularization
@@ -101,16 +80,16 @@ def strong(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
     if strength == 0:
         return x
     if x.layout == torch.sparse_csr:
-        return _thinned(x, 0.3 * strength)
+        return _thinned(x, 0.3 * strength, replica)
     if not x.is_floating_point() and x.ndim == 2:
-        return _forgotten(x, 0.3 * strength)
+        return _forgotten(x, 0.3 * strength, replica)
     if x.ndim == 4:
-        return _augmented(x, strength, flip)
-    kept = torch.rand(x.shape, device=x.device) >= 0.2 * strength
-    return torch.where(kept, _noisy(x, 0.3 * strength), x.mean(0))
+        return _augmented(x, strength, flip, replica)
+    kept = replica.uniform(x, *x.shape[1:]) >= 0.2 * strength
+    return torch.where(kept, _noisy(x, 0.3 * strength, replica), replica.gather(x).mean(0))
 
 
-def flip_crop(x: Tensor, share: Share = WHOLE) -> Tensor:
+def flip_crop(x: Tensor, replica: Replica = WHOLE) -> Tensor:
     """Images mirrored left to right half of the time, and a part of each brought to the whole's size.
 
     The part has from 0.7 to 1 of the area, and its sides are as 3:4 to 4:3 where that leaves neither longer than the
@@ -118,48 +97,48 @@ def flip_crop(x: Tensor, share: Share = WHOLE) -> Tensor:
 
     Args:
         x: Images ``(n, c, h, w)``.
-        share: Which rows of the whole batch they are.
+        replica: Which rows of the whole batch they are.
 
     Reference:
         Crops of random size and shape: Szegedy et al., Going Deeper with Convolutions, CVPR 2015. arXiv:1409.4842;
         the least area is that of the code of Gulrajani and Lopez-Paz, In Search of Lost Domain Generalization, ICLR
         2021. arXiv:2007.01434
     """
-    return _as(x, _cropped(x.float(), share.uniform(x, 5), 0.7, flip=True))
+    return _as(x, _cropped(x.float(), replica.uniform(x, 5), 0.7, flip=True))
 
 
-def trivial(x: Tensor, share: Share = WHOLE) -> Tensor:
+def trivial(x: Tensor, replica: Replica = WHOLE) -> Tensor:
     """Images that each get one operation drawn from `OPERATIONS`, of a magnitude drawn from all: TrivialAugment.
 
     Operations and ranges are those of `strong`; the paper's 31 magnitudes are a continuum here.
 
     Args:
         x: Images ``(n, c, h, w)``.
-        share: Which rows of the whole batch they are.
+        replica: Which rows of the whole batch they are.
 
     Reference:
         Müller and Hutter, TrivialAugment: Tuning-free Yet State-of-the-Art Data Augmentation, ICCV 2021.
         arXiv:2103.10158
     """
-    drawn = share.uniform(x, 3)
+    drawn = replica.uniform(x, 3)
     chosen, level, sign = (drawn[:, 0] * len(OPERATIONS)).long(), drawn[:, 1], 2 * drawn[:, 2].round() - 1
     toned = _toned(x.float().contiguous(), chosen, level)
     return _as(x, _resampled(toned, _move(chosen, level * sign)))
 
 
-def noise(x: Tensor, share: Share = WHOLE) -> Tensor:
+def noise(x: Tensor, replica: Replica = WHOLE) -> Tensor:
     """Gaussian noise: of images, with a standard deviation of each that is drawn up to a tenth of the range.
 
     Vectors and rows of tables, which come standardised, get noise of a tenth of a standard deviation.
 
     Args:
         x: Images ``(n, c, h, w)`` or vectors ``(n, d)``.
-        share: Which rows of the whole batch they are.
+        replica: Which rows of the whole batch they are.
     """
     if x.ndim == 2:
-        return x + 0.1 * share.normal(x).to(x.dtype)
-    scale = 25.5 * share.uniform(x, 1, 1, 1)
-    return _as(x, (x + scale * share.normal(x)).clamp(0, 255))
+        return x + 0.1 * replica.normal(x).to(x.dtype)
+    scale = 25.5 * replica.uniform(x, 1, 1, 1)
+    return _as(x, (x + scale * replica.normal(x)).clamp(0, 255))
 
 
 def _resampled(y: Tensor, move: Tensor) -> Tensor:
@@ -172,27 +151,36 @@ def _as(x: Tensor, y: Tensor) -> Tensor:
     return torch.empty_like(x).copy_(y if x.dtype.is_floating_point else y.round())
 
 
-def _thinned(x: Tensor, share: float) -> Tensor:
+def _thinned(x: Tensor, share: float, replica: Replica) -> Tensor:
     share = min(share, 0.9)
-    kept = torch.rand(x.values().shape, device=x.device) >= share
+    kept = _drawn_for_values(x, replica) >= share
     return csr_rows(x.crow_indices(), x.col_indices(), x.values() * kept / (1 - share), x.shape[1])
 
 
-def _forgotten(x: Tensor, share: float) -> Tensor:
+def _drawn_for_values(x: Tensor, replica: Replica) -> Tensor:
+    """Numbers from 0 to 1, one for each non-zero of CSR rows ``x``."""
+    if replica.world == 1:
+        return torch.rand(x.values().shape, device=x.device)
+    counts = replica.gather(x.crow_indices().diff())
+    own = torch.arange(len(counts), device=x.device) % replica.world == replica.rank
+    return torch.rand(int(counts.sum()), device=x.device)[own.repeat_interleave(counts)]
+
+
+def _forgotten(x: Tensor, share: float, replica: Replica) -> Tensor:
     """Tokens with a share of them gone; the first stays, as it may stand for the whole text."""
-    gone = torch.rand(x.shape, device=x.device) < min(share, 0.9)
+    gone = replica.uniform(x, *x.shape[1:]) < min(share, 0.9)
     gone[:, 0] = False
     return x.masked_fill(gone, -1)
 
 
-def _noisy(x: Tensor, scale: float) -> Tensor:
-    return x + scale * x.std(0, correction=0) * torch.randn(x.shape, device=x.device, dtype=x.dtype)
+def _noisy(x: Tensor, scale: float, replica: Replica) -> Tensor:
+    return x + scale * replica.gather(x).std(0, correction=0) * replica.normal(x).to(x.dtype)
 
 
-def _shifted(x: Tensor, share: float, flip: bool) -> Tensor:
+def _shifted(x: Tensor, share: float, flip: bool, replica: Replica) -> Tensor:
     """Images moved by whole pixels, up to ``share`` of their side, and mirrored at random if ``flip``."""
     n, _, h, w = x.shape
-    drawn = torch.rand(n, 3, device=x.device, dtype=torch.float32)
+    drawn = replica.uniform(x, 3)
     rows = _moved_indices(h, drawn[:, 0], share)
     columns = _moved_indices(w, drawn[:, 1], share)
     if flip:
@@ -209,9 +197,9 @@ def _moved_indices(size: int, drawn: Tensor, share: float) -> Tensor:
     return torch.where(index < size, index, 2 * (size - 1) - index)
 
 
-def _augmented(x: Tensor, strength: float, flip: bool) -> Tensor:
+def _augmented(x: Tensor, strength: float, flip: bool, replica: Replica) -> Tensor:
     n = len(x)
-    drawn = torch.rand(n, 10, device=x.device, dtype=torch.float32)  # whatever type the weights have
+    drawn = replica.uniform(x, 10)
     level, sign = drawn[:, :2], 2 * drawn[:, 2:4].round() - 1
     chosen = torch.where(level < strength, (drawn[:, 4:6] * len(OPERATIONS)).long(), 0)
     y, move = x.float().contiguous(), torch.eye(3, device=x.device, dtype=torch.float32).expand(n, 3, 3)
@@ -278,7 +266,9 @@ def _square(drawn: Tensor, most: float, like: Tensor) -> Tensor:
     return ((rows - y).abs() < half * most / 2) & ((columns - x).abs() < half * most / 2)
 
 
-def pair(x: Tensor, *, crop: float = 0.08, flip: bool = True, colours: bool = True) -> tuple[Tensor, Tensor]:
+def pair(
+    x: Tensor, *, crop: float = 0.08, flip: bool = True, colours: bool = True, replica: Replica = WHOLE
+) -> tuple[Tensor, Tensor]:
     r"""Two views of each image that show the same thing and are as unlike as can be, drawn as BYOL's.
 
     A rectangle of ``crop`` to all of the image's area is brought to the image's size; half are mirrored. In four of
@@ -295,6 +285,7 @@ def pair(x: Tensor, *, crop: float = 0.08, flip: bool = True, colours: bool = Tr
             more; the paper's is of photographs.
         flip: Whether half of the images are mirrored left to right; digits and text must not be.
         colours: Whether tones change: all but crop, mirror and blur.
+        replica: Which rows of the whole batch they are.
 
     Raises:
         BadInput: They are no images.
@@ -305,13 +296,14 @@ def pair(x: Tensor, *, crop: float = 0.08, flip: bool = True, colours: bool = Tr
     if x.ndim != 4:
         raise BadInput("two views are cut out of an image, and these are vectors")
     with torch.autocast(x.device.type, enabled=False):  # half a number has too few digits for a pixel
-        first = _seen(x, crop, flip, colours, blurred=1.0, inverted=0.0)
-        return first, _seen(x, crop, flip, colours, blurred=0.1, inverted=0.2)
+        first = _seen(x, replica.uniform(x, 14), crop, flip, colours, blurred=1.0, inverted=0.0)
+        return first, _seen(x, replica.uniform(x, 14), crop, flip, colours, blurred=0.1, inverted=0.2)
 
 
-def _seen(x: Tensor, crop: float, flip: bool, colours: bool, *, blurred: float, inverted: float) -> Tensor:
-    """One of a pair; ``blurred`` and ``inverted`` are the shares that are."""
-    drawn = torch.rand(len(x), 14, device=x.device, dtype=torch.float32)
+def _seen(
+    x: Tensor, drawn: Tensor, crop: float, flip: bool, colours: bool, *, blurred: float, inverted: float
+) -> Tensor:
+    """One of a pair, by what is ``drawn (n, 14)``; ``blurred`` and ``inverted`` are the shares that are."""
     y = _cropped(x.float().contiguous(), drawn[:, :5], crop, flip)
     y = _tinted(y, drawn[:, 5:11]) if colours else y
     y = _blurred(y, torch.where(drawn[:, 11] < blurred, (0.1 + 1.9 * drawn[:, 12]) / 224, 0.0))

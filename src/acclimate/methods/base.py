@@ -6,6 +6,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from acclimate.nn import Classifier
+from acclimate.nn.replicas import gather, gather_outputs
 from acclimate.types import Labeled, Losses, Outputs, Turn, Unlabeled
 
 
@@ -27,6 +28,10 @@ class Method(nn.Module):
 
     batched: ClassVar[bool] = True
     """Whether seeds can be stacked by ``torch.func`` and trained as one; not where a loss leaves torch."""
+
+    whole_batch: ClassVar[bool] = False
+    """Whether `losses` needs all rows of a batch, because it is not a mean over examples: several processes then gather
+    their outputs first."""
 
     looks_at_inputs: ClassVar[bool] = False
     """Whether it makes views of the inputs or changes them, so that features cannot stand in their place."""
@@ -78,7 +83,10 @@ class Method(nn.Module):
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
         """Losses of one step, or of one ``turn`` of it. ``progress`` in [0, 1] is how much of the training is done."""
         out_source, out_target = self.model.both(source.inputs, target.inputs, layers=self.layers)
-        return self.losses(out_source, source.labels, out_target, progress)
+        labels = source.labels
+        if self.whole_batch:
+            out_source, out_target, labels = gather_outputs(out_source), gather_outputs(out_target), gather(labels)
+        return self.losses(out_source, labels, out_target, progress)
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Named scalars whose sum is minimised; ``labels`` are the source's."""

@@ -26,7 +26,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from acclimate.augment.augmentation import Augment
-from acclimate.augment.views import Share
 from acclimate.data.inputs import DenseInputs, Inputs, rows_of
 from acclimate.data.labels import Truth
 from acclimate.data.loaders import BalancedSampler, JoinedSampler, Loader, Order, Sampler
@@ -34,6 +33,7 @@ from acclimate.errors import BadInput
 from acclimate.finetune import Layer, Thaw, merge
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, Domain, DomainNorm, label_loss
+from acclimate.nn.replicas import Replica
 from acclimate.recipe import Augmentation, Training
 from acclimate.run_folder import RunFolder
 from acclimate.training.engine import RATES, Diverged, Step, fit, make_optimizer
@@ -306,7 +306,7 @@ def _augment(fabric: Fabric, job: Job) -> Augment:
     return Augment(
         labelled if needs & {"source", "target_labels"} else "none",
         asked.target if "target" in needs else "none",
-        Share(fabric.global_rank, fabric.world_size),
+        Replica(fabric.global_rank, fabric.world_size),
     )
 
 

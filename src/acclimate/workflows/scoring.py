@@ -14,12 +14,12 @@ from torch import nn
 from acclimate import metrics
 from acclimate.augment import tta
 from acclimate.augment.augmentation import AUGMENTATIONS
-from acclimate.augment.views import WHOLE
 from acclimate.data import Domain
 from acclimate.data.domain import Part
 from acclimate.data.inputs import DenseInputs, Inputs
 from acclimate.nn import Classifier
 from acclimate.nn import Domain as Where
+from acclimate.nn.replicas import WHOLE
 from acclimate.run_folder import RunFolder
 from acclimate.runs.run import Said, load_model, mean_answer, say
 from acclimate.runs.snippets import STRIP, keep_snippets, keep_strip

@@ -22,7 +22,7 @@ class DAN(Method):
     The kernels have equal parts and sum to one, as the convex combination of the paper does (code that adds them
     has :math:`u` times this loss); their parts are not learned. :math:`\gamma` is the mean squared distance between
     two examples of the batch. The discrepancy is the biased estimate over all pairs (`acclimate.distances.mmd`),
-    where the paper takes an unbiased one over a few. With several processes each aligns its own part of the batch.
+    where the paper takes an unbiased one over a few.
 
     When to use:
         Where the domains differ in more than their covariance and an adversary is not wanted. Batches must be large
@@ -41,6 +41,7 @@ class DAN(Method):
     """
 
     tasks: ClassVar[frozenset[str]] = frozenset({"classification", "regression"})
+    whole_batch: ClassVar[bool] = True
 
     def __init__(
         self,

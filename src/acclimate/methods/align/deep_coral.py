@@ -20,7 +20,7 @@ class DeepCORAL(Method):
 
     where :math:`L` is cross entropy for classes, squared error for numbers (`acclimate.nn.label_loss`).
     Means are left free: only second moments are aligned, at the paper's scale. The covariance is of the batch,
-    so small batches (``n < d``) make it noisy, and with several processes each aligns its own part of the batch.
+    so small batches (``n < d``) make it noisy.
 
     When to use:
         As a steady first try without anything else to train, where features differ in scale and correlation: better
@@ -41,6 +41,7 @@ class DeepCORAL(Method):
     """
 
     tasks: ClassVar[frozenset[str]] = frozenset({"classification", "regression"})
+    whole_batch: ClassVar[bool] = True
 
     def __init__(self, model: Classifier, *, layers: Mapping[str, float] | None = None, weight: float = 1.0):
         super().__init__(model)

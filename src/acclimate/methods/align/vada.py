@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy, kl_div
 
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, Domain, domain_loss, join, keeping_statistics, mlp, reverse_grad
+from acclimate.nn.replicas import current_replica
 from acclimate.types import Labeled, Losses, Outputs, Unlabeled
 
 
@@ -26,7 +27,6 @@ class VADA(Method):
     (sparse rows made dense), and :math:`\epsilon` is relative to each one's length, so that one number serves
     images, vectors and text. The discriminator learns through a reversed gradient, where the authors alternate. Their
     second stage, DIRT-T, is not in: it starts from this one's weights.
-    With several processes each draws the same directions for its part of the batch.
 
     When to use:
         Where DANN mixes the domains and yet the target's examples lie on the boundary between classes. Each step
@@ -97,7 +97,7 @@ class VADA(Method):
 
         with keeping_statistics(self.model):
             with torch.enable_grad():
-                guess = of_length(torch.randn_like(x), 0.1 * size).requires_grad_()
+                guess = of_length(current_replica().normal_like(x), 0.1 * size).requires_grad_()
                 [steepest] = torch.autograd.grad(divergence(guess), guess)
             return divergence(of_length(steepest, size))
 

@@ -9,6 +9,7 @@ from torch.nn.functional import mse_loss
 from acclimate.augment import views
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, projector
+from acclimate.nn.replicas import current_replica
 from acclimate.types import Count, Labeled, Losses, Unlabeled
 
 
@@ -24,8 +25,8 @@ class VICReg(Method):
     projection is thrown away when the features are learnt. :math:`C` is their unbiased covariance over the batch.
     There is no teacher: what keeps all images from becoming one point is the spread that is asked of each
     coordinate, within a batch. No label is looked at, and the model's head stands still. The weights are the authors',
-    and the half before the variance is their code's. With several processes each takes the statistics of its own part
-    of the batch.
+    and the half before the variance is their code's. With several processes batch norm takes the statistics of each one's
+    part of the batch.
 
     When to use:
         Where BYOL's teacher is one thing too many: a step passes the model twice and not four times, but its projection
@@ -76,8 +77,9 @@ class VICReg(Method):
 
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
         """Distance of the two views' projections, and what spread and covariance of each lack."""
-        pair = views.pair(target.inputs, crop=self.crop, flip=self.flip, colours=self.colours)
-        z, other = (self.projector(self.model(view).features).float() for view in pair)
+        replica = current_replica()
+        pair = views.pair(target.inputs, crop=self.crop, flip=self.flip, colours=self.colours, replica=replica)
+        z, other = (replica.gather(self.projector(self.model(view).features).float()) for view in pair)
         return {
             "invariance": self.weight * mse_loss(z, other),
             "variance": self.variance * (spread_lacked(z) + spread_lacked(other)) / 2,

@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy, normalize, pad
 
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier
+from acclimate.nn.replicas import gather
 from acclimate.types import Labeled, Losses, Outputs, Unlabeled
 
 
@@ -27,8 +28,7 @@ class SHOT(Method):
     over the target, from all of it, in two rounds: weighted by the probabilities, then by the pseudo-labels that
     gives. The paper keeps the pseudo-labels of a whole pass; here an example takes the one that its features of the
     moment are nearest to, so that the state is ``k`` centroids. The entropy of the mean prediction :math:`\bar p`
-    asks for classes that are about as frequent as each other, and does harm where they are not. With several
-    processes each takes :math:`\bar p` of its own part of the batch.
+    asks for classes that are about as frequent as each other, and does harm where they are not.
 
     When to use:
         Where the source cannot be had any more, source-only is mostly right on the target and the classes are about as
@@ -73,7 +73,7 @@ class SHOT(Method):
         head = {f"head.{name}": weight.detach() for name, weight in self.model.head.named_parameters()}
         out: Outputs = functional_call(self.model, head, (target.inputs, "target"))
         log_p = out.logits.log_softmax(1)
-        mean = log_p.exp().mean(0)
+        mean = gather(log_p.exp()).mean(0)
         pseudo = nearest(with_one(out.features.detach()), self.centroids)
         return {
             "entropy": -(log_p.exp() * log_p).sum(1).mean(),
