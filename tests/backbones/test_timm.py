@@ -67,7 +67,7 @@ def test_features_are_as_many_as_come_out():
     assert model(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)).features.shape == (1, model.n_features)
 
 
-def test_weights_of_an_unknown_tag_are_told():
+def test_weights_of_an_unknown_tag_are_refused():
     with pytest.raises(BadInput, match=r"no such weights; did you mean resnet18\.a1_in1k"):
         backbones.input_spec("timm:resnet18.a1_in2k", "images", {})
 
@@ -85,11 +85,11 @@ def test_weights_of_the_hub_come_from_its_folder(tmp_path, monkeypatch):
     assert torch.equal(model.backbone.conv1[0].weight, published.conv1[0].weight)
 
 
-def test_a_hub_out_of_reach_is_told_by_us_alone(tmp_path, monkeypatch, caplog):
+def test_an_unreachable_hub_gives_one_message(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:9/{repo_id}{revision}{filename}")
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     monkeypatch.setattr(logging.getLogger("huggingface_hub"), "handlers", [caplog.handler])
-    with pytest.raises(BadInput, match="its weights cannot be had from the hub"):
+    with pytest.raises(BadInput, match="cannot download its weights from the hub"):
         backbones.build("timm:test_resnet.r160_in1k", IMAGES, 2, {})
     assert not caplog.records
