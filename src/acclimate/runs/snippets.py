@@ -59,7 +59,7 @@ def keep_snippets(run: RunFolder, place: str, domain: Domain) -> None:
     rows = shown(len(domain))
     seen, read = parted(domain) if domain.kind == "image and text" else (domain, domain)
     texts = [_text(read, int(i)) for i in rows]
-    images = [_thumbnail(seen.examples, int(i)) if seen.kind == "images" else None for i in rows]
+    images = [_thumbnail(seen.images, int(i)) if seen.kind == "images" else None for i in rows]
     frame = pl.DataFrame(
         {"index": rows, "text": texts, "image": images},
         schema={"index": pl.Int64, "text": pl.String, "image": pl.Binary},
@@ -114,9 +114,9 @@ def _name(place: str) -> str:
 
 def _text(domain: Domain, i: int) -> str | None:
     if domain.kind == "text":
-        return _shorten(domain.examples[i])
+        return _shorten(domain.texts[i])
     if domain.kind == "table":
-        row = domain.examples.row(i, named=True)
+        row = domain.table.row(i, named=True)
         return _shorten(" · ".join(f"{k} {v}" for k, v in list(row.items())[:COLUMNS] if v is not None))
     return None
 
