@@ -124,8 +124,8 @@ def directions(source: Domain, pool: Domain, held: Domain) -> list[Any]:
     """Tf-idf of words and pairs of words in their main directions, of all that is seen without labels."""
     counted = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
     narrow = make_pipeline(counted, TruncatedSVD(DIRECTIONS, random_state=0))
-    narrow.fit([*source.examples, *pool.examples])
-    return [narrow.transform(domain.examples).astype(np.float32) for domain in (source, pool, held)]
+    narrow.fit([*source.texts, *pool.texts])
+    return [narrow.transform(domain.texts).astype(np.float32) for domain in (source, pool, held)]
 
 
 def sentences(source: Domain, pool: Domain, held: Domain) -> list[Any]:

@@ -9,8 +9,8 @@ from trainings import change, job, stop_at, weights
 from acclimate import methods
 from acclimate.augment import views
 from acclimate.augment.augmentation import AUGMENTATIONS, PLAIN, Augment, check
-from acclimate.augment.views import WHOLE_BATCH, BatchSlice
 from acclimate.errors import BadInput
+from acclimate.nn.replicas import WHOLE, Replica
 from acclimate.recipe import Augmentation, DomainSpec, Recipe
 from acclimate.training.features import stand_for
 from acclimate.training.job import run_job
@@ -19,9 +19,9 @@ NAMES = [name for name in AUGMENTATIONS if name != "none"]
 EACH = pytest.mark.parametrize("name", NAMES)
 
 
-def seeded(name, x, seed=0, rows=WHOLE_BATCH):
+def seeded(name, x, seed=0, replica=WHOLE):
     torch.manual_seed(seed)
-    return AUGMENTATIONS[name](x, rows)
+    return AUGMENTATIONS[name](x, replica)
 
 
 @EACH
@@ -49,7 +49,7 @@ def test_each_example_has_its_own_draw(name):
 def test_several_processes_do_to_each_example_what_one_does(name, x):
     whole = seeded(name, x)
     for rank in range(3):
-        assert torch.equal(seeded(name, x[rank::3], rows=BatchSlice(rank, 3)), whole[rank::3])
+        assert torch.equal(seeded(name, x[rank::3], replica=Replica(rank, 3)), whole[rank::3])
 
 
 @pytest.mark.parametrize("drawn", [[0.0, 0.5, 0.0, 0.0, 1.0], [0.5, 1.0, 0.3, 0.8, 1.0], [1.0, 0.5, 0.5, 0.5, 1.0]])
@@ -64,7 +64,7 @@ def test_a_crop_is_pillows(drawn, mirrored, monkeypatch):
     box = [float(side) for side in (left, top, left + w, top + h)]
     expected = np.asarray(pillow.resize((32, 32), Image.Resampling.BILINEAR, box=box))
     drawn[0, 4] = 0.4 if mirrored else 0.6
-    monkeypatch.setattr(BatchSlice, "uniform", lambda *_: drawn)
+    monkeypatch.setattr(Replica, "uniform", lambda *_: drawn)
     found = views.flip_crop(x)[0].permute(1, 2, 0).numpy()
     np.testing.assert_allclose(found[:, ::-1] if mirrored else found, expected, atol=1)
 
@@ -78,7 +78,7 @@ def test_half_of_the_images_are_mirrored():
 def drawing(monkeypatch, name, level):
     """Have TrivialAugment draw this operation."""
     drawn = torch.tensor([[(views.OPERATIONS.index(name) + 0.5) / len(views.OPERATIONS), level, 1.0]])
-    monkeypatch.setattr(BatchSlice, "uniform", lambda *_: drawn)
+    monkeypatch.setattr(Replica, "uniform", lambda *_: drawn)
 
 
 @pytest.mark.parametrize(("name", "does"), [("invert", lambda x: 255.0 - x), ("brightness", lambda x: x * 0.525)])

@@ -1,14 +1,18 @@
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 from batches import images, sparse, vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
+from processes import in_two_processes
 from torchvision.transforms.v2 import functional as tv
 
 from acclimate.augment import views
+from acclimate.data.inputs import SparseInputs
 from acclimate.errors import BadInput
+from acclimate.nn.replicas import current_replica
 
 BOTH = pytest.mark.parametrize("view", [views.weak, views.strong])
 
@@ -37,6 +41,31 @@ def test_a_view_keeps_shape_type_and_layout(view, x):
     if x.ndim == 4:
         assert seen.stride() == x.stride()
     assert not torch.equal(dense(seen), dense(x))
+
+
+def views_of_all(rows):
+    """Of each kind of batch, and pairs of images, seen by this process with its part of them."""
+    torch.manual_seed(0)
+    replica, found = current_replica(), []
+    for x in rows:
+        own = csr(x)[replica.rank :: replica.world] if x.layout == torch.sparse_csr else replica.own(x)
+        own = SparseInputs(own).batch(np.arange(own.shape[0])) if x.layout == torch.sparse_csr else own
+        found += [dense(view(own, replica=replica)) for view in (views.weak, views.strong)]
+    return [*found, *views.pair(replica.own(rows[0]), replica=replica)]
+
+
+def csr(x):
+    parts = x.values().numpy(), x.col_indices().numpy(), x.crow_indices().numpy()
+    return scipy.sparse.csr_array(parts, shape=tuple(x.shape))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_several_processes_see_each_example_as_one_would(tmp_path):
+    tokens = torch.randint(0, 99, (50, 12))
+    rows = images(), vectors(), tokens, sparse()
+    whole = views_of_all(rows)
+    for rank, part in enumerate(in_two_processes(tmp_path, views_of_all, rows)):
+        torch.testing.assert_close(part, [x[rank::2] for x in whole], rtol=1e-5, atol=1e-6)
 
 
 @BOTH

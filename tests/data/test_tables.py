@@ -7,7 +7,7 @@ import samples
 from polars.testing import assert_frame_equal
 
 from acclimate.data import load
-from acclimate.data.tables import as_learnt, common_columns
+from acclimate.data.tables import as_fitted, common_columns
 from acclimate.errors import BadInput
 
 
@@ -105,7 +105,7 @@ def test_what_a_column_holds_in_both_domains(tmp_path, here, there, holds):
     source, target = (_written(tmp_path / f"{i}.parquet", a=v, b=[1, 2]) for i, v in enumerate((here, there)))
     columns = common_columns(source, target)
     assert columns == {"a": holds, "b": "numbers"}
-    assert as_learnt(source, columns).schema == as_learnt(target, columns).schema
+    assert as_fitted(source, columns).schema == as_fitted(target, columns).schema
 
 
 def test_dates_in_one_domain_alone_are_refused(tmp_path):
@@ -117,21 +117,21 @@ def test_dates_in_one_domain_alone_are_refused(tmp_path):
 
 def test_columns_come_in_the_order_they_were_learnt(tmp_path):
     domain = _written(tmp_path / "a.parquet", b=[1], a=["x"])
-    assert as_learnt(domain, {"a": "text", "b": "numbers"}).columns == ["a", "b"]
+    assert as_fitted(domain, {"a": "text", "b": "numbers"}).columns == ["a", "b"]
 
 
 def test_numbers_written_as_text_are_numbers_where_those_were_learnt(tmp_path):
     domain = _written(tmp_path / "a.parquet", a=["1", "2.5", None])
-    assert as_learnt(domain, {"a": "numbers"})["a"].to_list() == [1.0, 2.5, None]
+    assert as_fitted(domain, {"a": "numbers"})["a"].to_list() == [1.0, 2.5, None]
 
 
 def test_text_where_numbers_were_learnt_is_named(tmp_path):
     domain = _written(tmp_path / "a.parquet", a=["1", "high"])
     with pytest.raises(BadInput, match="'a' has 'high' in row 1, and numbers in the source"):
-        as_learnt(domain, {"a": "numbers"})
+        as_fitted(domain, {"a": "numbers"})
 
 
 def test_dates_of_another_zone_are_the_same_moment(tmp_path):
     there = pl.Series([date(2024, 1, 2)]).cast(pl.Datetime).dt.replace_time_zone("Europe/Vienna")
     domain = _written(tmp_path / "a.parquet", day=there)
-    assert as_learnt(domain, {"day": "dates"})["day"].dt.hour().to_list() == [23]
+    assert as_fitted(domain, {"day": "dates"})["day"].dt.hour().to_list() == [23]

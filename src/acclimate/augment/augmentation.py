@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from acclimate.augment import views
-from acclimate.augment.views import WHOLE_BATCH, BatchSlice
 from acclimate.errors import BadInput
+from acclimate.nn.replicas import WHOLE, Replica
 from acclimate.recipe import Augmentation
 
-AUGMENTATIONS: dict[str, Callable[[Tensor, BatchSlice], Tensor]] = {
-    "none": lambda x, rows: x,
+AUGMENTATIONS: dict[str, Callable[[Tensor, Replica], Tensor]] = {
+    "none": lambda x, replica: x,
     "flip_crop": views.flip_crop,
     "trivial": views.trivial,
     "noise": views.noise,
@@ -29,18 +29,18 @@ class Augment:
     Attributes:
         source: Augmentation of the source, a name in `AUGMENTATIONS`.
         target: Augmentation of the target, a name in `AUGMENTATIONS`.
-        rows: Rows of the whole batch that this process has.
+        replica: Which rows of the whole batch this process has.
     """
 
     source: str = "none"
     target: str = "none"
-    rows: BatchSlice = WHOLE_BATCH
+    replica: Replica = WHOLE
 
     def __call__(self, batches: Batches) -> Batches:
         """Yield the batches augmented, lazily, so that random numbers are drawn in the order of the steps."""
         for source, labels, target in batches:
-            augmented = AUGMENTATIONS[self.source](source, self.rows)
-            yield augmented, labels, AUGMENTATIONS[self.target](target, self.rows)
+            augmented = AUGMENTATIONS[self.source](source, self.replica)
+            yield augmented, labels, AUGMENTATIONS[self.target](target, self.replica)
 
 
 PLAIN = Augment()

@@ -8,7 +8,6 @@ device, one row of draws per example, so that an interrupted training resumes to
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from acclimate.errors import BadInput
 from acclimate.nn import csr_rows
+from acclimate.nn.replicas import WHOLE, Replica
 
 OPERATIONS = (
     "nothing", "autocontrast", "brightness", "color", "contrast", "invert", "posterize", "solarize",
@@ -26,30 +26,7 @@ LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the grey value of a colour (ITU-R BT.601)."""
 
 
-class BatchSlice(NamedTuple):
-    """The rows of a batch that one of several processes has: every ``world``-th, starting at ``rank``.
-
-    Random numbers are drawn for the whole batch, so that an example is augmented alike by one or several processes.
-    """
-
-    rank: int = 0
-    world: int = 1
-
-    def uniform(self, x: Tensor, *shape: int) -> Tensor:
-        """Draw uniform numbers from 0 to 1, ``(n, *shape)``, for ``x (n, …)``."""
-        return torch.rand(len(x) * self.world, *shape, device=x.device, dtype=torch.float32)[self.rank :: self.world]
-
-    def normal(self, x: Tensor) -> Tensor:
-        """Draw standard normal numbers in the shape of ``x (n, …)``."""
-        shape = (len(x) * self.world, *x.shape[1:])
-        return torch.randn(shape, device=x.device, dtype=torch.float32)[self.rank :: self.world]
-
-
-WHOLE_BATCH = BatchSlice()
-"""All rows of the batch, for a single process."""
-
-
-def weak(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
+def weak(x: Tensor, *, strength: float = 1.0, flip: bool = False, replica: Replica = WHOLE) -> Tensor:
     r"""A weak view, close enough to the example to pseudo-label it.
 
     Images shift by up to an eighth of their side, with a mirrored border; vectors get Gaussian noise of a tenth of
@@ -60,6 +37,7 @@ def weak(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
         x: Images, vectors, sparse rows or tokens, with the examples along the first dimension.
         strength: Multiplies all of these; 0 returns ``x`` itself.
         flip: Whether to mirror half of the images left to right; not for digits or text.
+        replica: Which rows of the whole batch they are.
 
     Reference:
         The shifts: Sohn et al., FixMatch, NeurIPS 2020. arXiv:2001.07685
@@ -67,15 +45,15 @@ def weak(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
     if strength == 0:
         return x
     if x.layout == torch.sparse_csr:
-        return _drop_values(x, 0.05 * strength)
+        return _drop_values(x, 0.05 * strength, replica)
     if not x.is_floating_point() and x.ndim == 2:
-        return _drop_tokens(x, 0.05 * strength)
+        return _drop_tokens(x, 0.05 * strength, replica)
     if x.ndim == 4:
-        return _shifted(x, 0.125 * strength, flip)
-    return _noisy(x, 0.1 * strength)
+        return _shifted(x, 0.125 * strength, flip, replica)
+    return _noisy(x, 0.1 * strength, replica)
 
 
-def strong(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
+def strong(x: Tensor, *, strength: float = 1.0, flip: bool = False, replica: Replica = WHOLE) -> Tensor:
     r"""A strong view, from which a model learns invariance.
 
     Each image gets two operations drawn from `OPERATIONS`, each with its own magnitude (RandAugment), and then a grey
@@ -91,6 +69,7 @@ def strong(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
             they become both milder and rarer; 1 is the paper's. Otherwise it multiplies fractions and noise. 0 returns
             ``x`` itself.
         flip: Whether to mirror half of the images left to right.
+        replica: Which rows of the whole batch they are.
 
     Reference:
         Cubuk et al., RandAugment, CVPR workshops 2020. arXiv:1909.13719; DeVries and Taylor, Improved Regularization
@@ -100,16 +79,16 @@ def strong(x: Tensor, *, strength: float = 1.0, flip: bool = False) -> Tensor:
     if strength == 0:
         return x
     if x.layout == torch.sparse_csr:
-        return _drop_values(x, 0.3 * strength)
+        return _drop_values(x, 0.3 * strength, replica)
     if not x.is_floating_point() and x.ndim == 2:
-        return _drop_tokens(x, 0.3 * strength)
+        return _drop_tokens(x, 0.3 * strength, replica)
     if x.ndim == 4:
-        return _augmented(x, strength, flip)
-    kept = torch.rand(x.shape, device=x.device) >= 0.2 * strength
-    return torch.where(kept, _noisy(x, 0.3 * strength), x.mean(0))
+        return _augmented(x, strength, flip, replica)
+    kept = replica.uniform(x, *x.shape[1:]) >= 0.2 * strength
+    return torch.where(kept, _noisy(x, 0.3 * strength, replica), replica.gather(x).mean(0))
 
 
-def flip_crop(x: Tensor, rows: BatchSlice = WHOLE_BATCH) -> Tensor:
+def flip_crop(x: Tensor, replica: Replica = WHOLE) -> Tensor:
     """Mirror half of the images left to right, and resize a random crop of each to the whole's size.
 
     The crop has 0.7 to 1 of the area and an aspect ratio of 3:4 to 4:3, as far as it fits into the image. Not for
@@ -117,48 +96,48 @@ def flip_crop(x: Tensor, rows: BatchSlice = WHOLE_BATCH) -> Tensor:
 
     Args:
         x: Images ``(n, c, h, w)``.
-        rows: Rows of the whole batch that they are.
+        replica: Which rows of the whole batch they are.
 
     Reference:
         Crops of random size and shape: Szegedy et al., Going Deeper with Convolutions, CVPR 2015. arXiv:1409.4842;
         the smallest area is that of the code of Gulrajani and Lopez-Paz, In Search of Lost Domain Generalization, ICLR
         2021. arXiv:2007.01434
     """
-    return _as(x, _cropped(x.float(), rows.uniform(x, 5), 0.7, flip=True))
+    return _as(x, _cropped(x.float(), replica.uniform(x, 5), 0.7, flip=True))
 
 
-def trivial(x: Tensor, rows: BatchSlice = WHOLE_BATCH) -> Tensor:
+def trivial(x: Tensor, replica: Replica = WHOLE) -> Tensor:
     """Apply to each image one operation drawn from `OPERATIONS`, at a magnitude drawn uniformly: TrivialAugment.
 
     Operations and ranges are those of `strong`; magnitudes are continuous where the paper has 31.
 
     Args:
         x: Images ``(n, c, h, w)``.
-        rows: Rows of the whole batch that they are.
+        replica: Which rows of the whole batch they are.
 
     Reference:
         Müller and Hutter, TrivialAugment: Tuning-free Yet State-of-the-Art Data Augmentation, ICCV 2021.
         arXiv:2103.10158
     """
-    drawn = rows.uniform(x, 3)
+    drawn = replica.uniform(x, 3)
     chosen, level, sign = (drawn[:, 0] * len(OPERATIONS)).long(), drawn[:, 1], 2 * drawn[:, 2].round() - 1
     toned = _toned(x.float().contiguous(), chosen, level)
     return _as(x, _resampled(toned, _move(chosen, level * sign)))
 
 
-def noise(x: Tensor, rows: BatchSlice = WHOLE_BATCH) -> Tensor:
+def noise(x: Tensor, replica: Replica = WHOLE) -> Tensor:
     """Add Gaussian noise: to each image with a standard deviation drawn up to a tenth of the pixel range.
 
     Vectors and rows of tables, which are standardised, get noise of a tenth of a standard deviation.
 
     Args:
         x: Images ``(n, c, h, w)`` or vectors ``(n, d)``.
-        rows: Rows of the whole batch that they are.
+        replica: Which rows of the whole batch they are.
     """
     if x.ndim == 2:
-        return x + 0.1 * rows.normal(x).to(x.dtype)
-    scale = 25.5 * rows.uniform(x, 1, 1, 1)
-    return _as(x, (x + scale * rows.normal(x)).clamp(0, 255))
+        return x + 0.1 * replica.normal(x).to(x.dtype)
+    scale = 25.5 * replica.uniform(x, 1, 1, 1)
+    return _as(x, (x + scale * replica.normal(x)).clamp(0, 255))
 
 
 def _resampled(y: Tensor, move: Tensor) -> Tensor:
@@ -171,27 +150,36 @@ def _as(x: Tensor, y: Tensor) -> Tensor:
     return torch.empty_like(x).copy_(y if x.dtype.is_floating_point else y.round())
 
 
-def _drop_values(x: Tensor, fraction: float) -> Tensor:
+def _drop_values(x: Tensor, fraction: float, replica: Replica) -> Tensor:
     fraction = min(fraction, 0.9)
-    kept = torch.rand(x.values().shape, device=x.device) >= fraction
+    kept = _drawn_for_values(x, replica) >= fraction
     return csr_rows(x.crow_indices(), x.col_indices(), x.values() * kept / (1 - fraction), x.shape[1])
 
 
-def _drop_tokens(x: Tensor, fraction: float) -> Tensor:
+def _drawn_for_values(x: Tensor, replica: Replica) -> Tensor:
+    """Numbers from 0 to 1, one for each non-zero of CSR rows ``x``."""
+    if replica.world == 1:
+        return torch.rand(x.values().shape, device=x.device)
+    counts = replica.gather(x.crow_indices().diff())
+    own = torch.arange(len(counts), device=x.device) % replica.world == replica.rank
+    return torch.rand(int(counts.sum()), device=x.device)[own.repeat_interleave(counts)]
+
+
+def _drop_tokens(x: Tensor, fraction: float, replica: Replica) -> Tensor:
     """Drop a fraction of the tokens; the first stays, as it may represent the whole text."""
-    dropped = torch.rand(x.shape, device=x.device) < min(fraction, 0.9)
+    dropped = replica.uniform(x, *x.shape[1:]) < min(fraction, 0.9)
     dropped[:, 0] = False
     return x.masked_fill(dropped, -1)
 
 
-def _noisy(x: Tensor, scale: float) -> Tensor:
-    return x + scale * x.std(0, correction=0) * torch.randn(x.shape, device=x.device, dtype=x.dtype)
+def _noisy(x: Tensor, scale: float, replica: Replica) -> Tensor:
+    return x + scale * replica.gather(x).std(0, correction=0) * replica.normal(x).to(x.dtype)
 
 
-def _shifted(x: Tensor, fraction: float, flip: bool) -> Tensor:
+def _shifted(x: Tensor, fraction: float, flip: bool, replica: Replica) -> Tensor:
     """Shift images by whole pixels, up to ``fraction`` of their side, and mirror half of them if ``flip``."""
     n, _, h, w = x.shape
-    drawn = torch.rand(n, 3, device=x.device, dtype=torch.float32)
+    drawn = replica.uniform(x, 3)
     rows = _shifted_indices(h, drawn[:, 0], fraction)
     columns = _shifted_indices(w, drawn[:, 1], fraction)
     if flip:
@@ -208,9 +196,9 @@ def _shifted_indices(size: int, drawn: Tensor, fraction: float) -> Tensor:
     return torch.where(index < size, index, 2 * (size - 1) - index)
 
 
-def _augmented(x: Tensor, strength: float, flip: bool) -> Tensor:
+def _augmented(x: Tensor, strength: float, flip: bool, replica: Replica) -> Tensor:
     n = len(x)
-    drawn = torch.rand(n, 10, device=x.device, dtype=torch.float32)  # independent of the weights' type
+    drawn = replica.uniform(x, 10)
     level, sign = drawn[:, :2], 2 * drawn[:, 2:4].round() - 1
     chosen = torch.where(level < strength, (drawn[:, 4:6] * len(OPERATIONS)).long(), 0)
     y, move = x.float().contiguous(), torch.eye(3, device=x.device, dtype=torch.float32).expand(n, 3, 3)
@@ -277,7 +265,9 @@ def _square(drawn: Tensor, largest: float, like: Tensor) -> Tensor:
     return ((rows - y).abs() < half * largest / 2) & ((columns - x).abs() < half * largest / 2)
 
 
-def pair(x: Tensor, *, crop: float = 0.08, flip: bool = True, colours: bool = True) -> tuple[Tensor, Tensor]:
+def pair(
+    x: Tensor, *, crop: float = 0.08, flip: bool = True, colours: bool = True, replica: Replica = WHOLE
+) -> tuple[Tensor, Tensor]:
     r"""Two strongly augmented views of each image, drawn as BYOL's.
 
     A crop of ``crop`` to all of the image's area is resized to the image's size; half are mirrored. In four of five,
@@ -294,6 +284,7 @@ def pair(x: Tensor, *, crop: float = 0.08, flip: bool = True, colours: bool = Tr
             fills; the paper's value suits photographs.
         flip: Whether to mirror half of the images left to right; not for digits or text.
         colours: Whether tones change; if not, images are only cropped, mirrored and blurred.
+        replica: Which rows of the whole batch they are.
 
     Raises:
         BadInput: The examples are not images.
@@ -304,13 +295,14 @@ def pair(x: Tensor, *, crop: float = 0.08, flip: bool = True, colours: bool = Tr
     if x.ndim != 4:
         raise BadInput("two views are cropped from each image, but these inputs are vectors; use another method")
     with torch.autocast(x.device.type, enabled=False):  # half precision has too few digits for a pixel
-        first = _view(x, crop, flip, colours, blurred=1.0, inverted=0.0)
-        return first, _view(x, crop, flip, colours, blurred=0.1, inverted=0.2)
+        first = _view(x, replica.uniform(x, 14), crop, flip, colours, blurred=1.0, inverted=0.0)
+        return first, _view(x, replica.uniform(x, 14), crop, flip, colours, blurred=0.1, inverted=0.2)
 
 
-def _view(x: Tensor, crop: float, flip: bool, colours: bool, *, blurred: float, inverted: float) -> Tensor:
-    """One view of a pair; ``blurred`` and ``inverted`` are the fractions of images that are."""
-    drawn = torch.rand(len(x), 14, device=x.device, dtype=torch.float32)
+def _view(
+    x: Tensor, drawn: Tensor, crop: float, flip: bool, colours: bool, *, blurred: float, inverted: float
+) -> Tensor:
+    """One view of a pair, by what is ``drawn (n, 14)``; ``blurred`` and ``inverted`` are the fractions of images."""
     y = _cropped(x.float().contiguous(), drawn[:, :5], crop, flip)
     y = _tinted(y, drawn[:, 5:11]) if colours else y
     y = _blurred(y, torch.where(drawn[:, 11] < blurred, (0.1 + 1.9 * drawn[:, 12]) / 224, 0.0))

@@ -1,4 +1,4 @@
-"""Into the house: folders, zips, arrays and tables become a `Domain`."""
+"""Reading folders, zips, arrays, tables and objects in memory as a `Domain`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,43 +19,42 @@ def load(
     drop: Sequence[str] = (),
     must_have_label: bool = False,
 ) -> Domain:
-    """The domain at ``path``, which may carry its part behind a ``#``: ``"products.zip#phone/"``.
+    """Read the domain at ``path``, which may name a part of it after a ``#``: ``"products.zip#phone/"``.
 
     Args:
         path: A folder or ``.zip`` of images, an ``.npz``, or a ``.csv``, ``.csv.gz`` or ``.parquet`` table.
         part: A sub-folder; the ``train`` of ``x_train``; or ``column=value`` of a table.
-        label: The column of a table that has the classes, or the numbers to predict.
-        text: The column of a table that has the text to learn from, or several by commas, read as one text with a
-            line for each.
-        image: The column of a table that has the paths of images, which begin at the table's folder. What holds
-            images by itself has no columns, so that label and image are passed over there.
+        label: The column of a table with the classes, or the numbers to predict.
+        text: The column of a table with the text to learn from, or several separated by commas, read as one text with
+            a line for each.
+        image: The column of a table with the paths of images, relative to the table's folder. A folder or zip of
+            images has no columns; then ``label`` and ``image`` have no effect.
         drop: Columns of a table to leave out.
         must_have_label: Refuse a table that lacks the column ``label`` or one of ``drop``.
 
     Raises:
         BadInput: The path cannot be read as a domain; the message says why and how to mend it.
     """
-    from acclimate.data import arrays, images, tables  # each imports what only it needs
+    from acclimate.data import arrays, images, tables  # imported late: they need libraries that the rest does not
 
     where, part = _split(str(path), part)
     if not where:
-        raise BadInput("an empty text is no path; give a folder or a file")
+        raise BadInput("the path is empty; give a folder or a file")
     place = Path(where).expanduser()
     if not place.exists():
-        raise BadInput(f"{where}: no such file or folder; check the spelling and where you are ({Path.cwd()})")
+        raise BadInput(f"{where}: no such file or folder; check the spelling and the current folder ({Path.cwd()})")
     name = f"{where}#{part}" if part else where
     ending = next((e for e in (".zip", ".npz", *tables.ENDINGS) if place.name.lower().endswith(e)), None)
     if not place.is_dir() and not ending:
         raise BadInput(
-            f"{where}: not a kind of file that is read here; "
-            "give a folder or .zip of images, .npz, .csv[.gz] or .parquet"
+            f"{where}: this type of file cannot be read; give a folder or .zip of images, .npz, .csv[.gz] or .parquet"
         )
     is_table = not place.is_dir() and ending in tables.ENDINGS
     column = text or (None if image else label) or next(iter(drop), None)
     if column and not is_table:
         raise BadInput(
-            f"{where}: is no table, and its column {column!r} is asked for; "
-            "give a table, or leave --label, --text and --drop out"
+            f"{where}: is not a table, so it has no column {column!r}; "
+            "give a table, or remove --label, --text and --drop"
         )
     try:
         if place.is_dir():
@@ -65,10 +64,10 @@ def load(
         if ending == ".npz":
             return arrays.from_npz(place, part, name=name)
         columns = tables.Columns(label, text, image, tuple(drop), must_have_label)
-        return tables.from_table(place, part, name=name, columns=columns)
+        return tables.from_file(place, part, name=name, columns=columns)
     except OSError as error:
         raise BadInput(
-            f"{where}: cannot be read ({error.strerror or error}); is it whole, and yours to read?"
+            f"{where}: cannot be read ({error.strerror or error}); check that it is complete and that you may read it"
         ) from error
 
 
@@ -78,7 +77,7 @@ def file_of(path: str) -> Path:
 
 
 def _split(path: str, part: str | None) -> tuple[str, str | None]:
-    """Path and part; a ``#`` in the name of something that exists parts nothing."""
+    """Split at the first ``#``, unless something with the whole name exists."""
     if part or Path(path).expanduser().exists():
         return path, part
     where, _, after = path.partition("#")

@@ -1,131 +1,170 @@
-"""Arrays in ``.npz`` files: images, vectors, SciPy's sparse rows."""
+"""Arrays in memory or in ``.npz`` files: images, vectors, SciPy's sparse rows."""
 
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import scipy.sparse
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from acclimate.data.domain import Domain, Kind
+from acclimate.data.domain import Domain, Kind, Vectors
 from acclimate.data.images import ArrayImages
+from acclimate.data.optional import is_tensor
+from acclimate.data.read_labels import Labels
+from acclimate.data.read_labels import from_array as read_labels
 from acclimate.errors import BadInput, did_you_mean, first_line
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 DAMAGED_NPZ = (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, SyntaxError)
-"""All that NumPy and SciPy were seen to raise on a damaged file."""
+"""All exceptions that NumPy and SciPy raise on damaged files, as observed."""
+
+Array: TypeAlias = NDArray[np.generic] | scipy.sparse.csr_array
 
 
 def from_npz(path: Path, part: str | None, *, name: str) -> Domain:
-    """A domain of ``x`` and ``y`` (or ``x_part``, ``y_part``) in an ``.npz``, or of SciPy's sparse rows."""
+    """Read ``x`` and ``y`` (or ``x_part``, ``y_part``) from an ``.npz``, or the rows of a SciPy sparse array.
+
+    Raises:
+        BadInput: The file is not a readable ``.npz``, or has no such arrays.
+    """
     x_key, y_key = (f"x_{part}", f"y_{part}") if part else ("x", "y")
     if not zipfile.is_zipfile(path):
-        raise BadInput(f"{path}: not an .npz, or cut off; write it with numpy.savez or scipy.sparse.save_npz")
+        raise BadInput(f"{path}: not an .npz file, or truncated; save it with numpy.savez or scipy.sparse.save_npz")
     try:
         with np.load(path, allow_pickle=False) as stored:
             if x_key in stored:
                 x = stored[x_key]
             elif "format" in stored and not part:
-                x = _sparse(path)
+                x = _load_sparse(path)
             else:
                 raise BadInput(_no_such_part(path, part, list(stored)))
             y = stored.get(y_key)
     except BadInput:
         raise
     except DAMAGED_NPZ as error:
-        mend = "save plain arrays, no objects" if "pickle" in str(error) else "write it again"
-        raise BadInput(f"{path}: not a readable .npz ({first_line(error)}); {mend}") from error
+        fix = "save plain arrays, no objects" if "pickle" in str(error) else "save it again"
+        raise BadInput(f"{path}: not a readable .npz file ({first_line(error)}); {fix}") from error
     return from_arrays(x, y, name=name)
 
 
-def _sparse(path: Path) -> scipy.sparse.csr_array:
-    """Rows whose indices were checked: wrong ones would read memory that is not theirs."""
+def _load_sparse(path: Path) -> scipy.sparse.csr_array:
+    """Load sparse rows and check their indices, since wrong ones would read foreign memory."""
     x = scipy.sparse.load_npz(path)
     if hasattr(x, "check_format"):
         x.check_format(full_check=True)
     return scipy.sparse.csr_array(x)
 
 
-def from_arrays(x: Any, y: Any = None, *, name: str) -> Domain:
-    """A domain of arrays in memory.
+def from_arrays(x: ArrayLike, y: ArrayLike | None = None, *, name: str) -> Domain:
+    """Make a domain of arrays in memory.
 
     Args:
-        x: uint8 images ``(n, h, w)`` or ``(n, h, w, 3)``, or numbers ``(n, d)``, NumPy or SciPy sparse.
-        y: Classes ``(n,)``, or none.
-        name: For messages and pictures.
+        x: uint8 images ``(n, h, w)`` or ``(n, h, w, 3)``, or numbers ``(n, d)``, NumPy or SciPy sparse; or a tensor,
+            whose images are ``(n, 1, h, w)`` or ``(n, 3, h, w)``, uint8 or from 0 to 1.
+        y: Labels ``(n,)``, if there are any.
+        name: What messages and figures call the domain.
 
     Raises:
-        BadInput: Shapes that are none of these, no rows, or numbers that are not finite.
+        BadInput: The shapes are others, there are no rows, or a number is not finite.
     """
-    sparse = scipy.sparse.issparse(x)
-    if not sparse:
-        x = _array(x, name)
-    kind = _kind(x, sparse, name)
-    if not all(x.shape):
-        missing = "rows" if not x.shape[0] else "columns" if kind == "vectors" else "pixels"
-        raise BadInput(f"{name}: x has the shape {x.shape}, so no {missing}; give some")
-    labels = None if y is None else _labels(_array(y, name), x.shape[0], name)
-    names = [str(i) for i in range(x.shape[0])]
+    array = _rows(x, name)
+    kind = _kind(array, name)
+    if not all(array.shape):
+        missing = "rows" if not array.shape[0] else "columns" if kind == "vectors" else "pixels"
+        raise BadInput(f"{name}: x has shape {array.shape}, so it has no {missing}; give at least one")
+    labels = Labels() if y is None else read_labels(as_array(y, name), array.shape[0], name)
+    names = [str(i) for i in range(array.shape[0])]
     if kind == "images":
-        return Domain(name, kind, ArrayImages(x), names, labels)
-    with np.errstate(over="ignore"):  # what overflows is infinite, and refused as that
-        x = scipy.sparse.csr_array(x, dtype=np.float32) if sparse else x.astype(np.float32)
-    _refuse_non_finite(x, name)
-    return Domain(name, kind, x, names, labels)
+        return Domain(name, kind, ArrayImages(np.asarray(array, dtype=np.uint8)), names, *labels)
+    return Domain(name, kind, _finite_vectors(array, name), names, *labels)
 
 
-def _array(values: Any, name: str) -> NDArray[Any]:
+def _rows(x: ArrayLike, name: str) -> Array:
+    if scipy.sparse.issparse(x):
+        return x
+    if is_tensor(x) and x.ndim == 4 and x.shape[1] in (1, 3):
+        return pixels_of(x, name)
+    return as_array(x, name)
+
+
+def as_array(values: object, name: str) -> NDArray[np.generic]:
+    """Return the values of an array, a tensor on any device, or nested sequences.
+
+    Raises:
+        BadInput: Their rows differ in length, or they are not an array for another reason.
+    """
     try:
+        if is_tensor(values):
+            values = values.detach().cpu()
+            return np.asarray(values.float() if str(values.dtype) == "torch.bfloat16" else values)
         return np.asarray(values)
-    except ValueError as error:
-        raise BadInput(f"{name}: not an array ({first_line(error)}); give rows of the same length") from error
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"{name}: not an array ({first_line(error)}); give rows of equal length") from error
 
 
-def _kind(x: Any, sparse: bool, name: str) -> Kind:
+def pixels_of(images: "Tensor", name: str) -> NDArray[np.uint8]:
+    """Return the pixels, channels last, of a tensor ``(…, c, h, w)`` that is uint8 or goes from 0 to 1.
+
+    Raises:
+        BadInput: Its values are others.
+    """
+    array = np.moveaxis(as_array(images, name), -3, -1)
+    if array.dtype == np.uint8:
+        pixels = array.astype(np.uint8)
+    elif np.issubdtype(array.dtype, np.floating) and array.min(initial=0) >= 0 and array.max(initial=0) <= 1:
+        pixels = np.rint(array.astype(np.float32) * 255).astype(np.uint8)
+    else:
+        ends = f"from {array.min():g} to {array.max():g}" if array.size else "empty"
+        raise BadInput(
+            f"{name}: the images are {array.dtype} {ends}; give uint8, or floats from 0 to 1 (without Normalize)"
+        )
+    return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+
+
+def _kind(x: Array, name: str) -> Kind:
     numbers = np.issubdtype(x.dtype, np.integer) or np.issubdtype(x.dtype, np.floating) or x.dtype == bool
     if x.ndim == 2 and numbers:
         return "vectors"
-    pictures = not sparse and (x.ndim == 3 or (x.ndim == 4 and x.shape[3] == 3))
-    if pictures and x.dtype == np.uint8:
+    are_images = not scipy.sparse.issparse(x) and (x.ndim == 3 or (x.ndim == 4 and x.shape[3] == 3))
+    if are_images and x.dtype == np.uint8:
         return "images"
-    mend = "give uint8 images (n, h, w) or (n, h, w, 3), or numbers (n, d)"
-    if pictures and numbers:
-        mend = "images are uint8 from 0 to 255: save (255 * x).round().astype('uint8') if yours go from 0 to 1"
-    elif not sparse and x.ndim == 4 and x.shape[1] == 3:
-        mend = "colours come last: save x.transpose(0, 2, 3, 1)"
-    raise BadInput(f"{name}: x is {x.dtype} {x.shape}; {mend}")
+    fix = "give uint8 images (n, h, w) or (n, h, w, 3), or numbers (n, d)"
+    if are_images and numbers:
+        fix = "images are uint8 from 0 to 255: save (255 * x).round().astype('uint8') if yours go from 0 to 1"
+    elif x.ndim == 4 and x.shape[1] == 3:
+        fix = "channels come last: save x.transpose(0, 2, 3, 1)"
+    raise BadInput(f"{name}: x is {x.dtype} {x.shape}; {fix}")
 
 
-def _labels(y: NDArray[Any], n: int, name: str) -> NDArray[np.str_]:
-    if y.shape != (n,):
-        raise BadInput(f"{name}: y has shape {y.shape}, x has {n} rows; give one label a row, y of shape ({n},)")
-    if np.issubdtype(y.dtype, np.floating):
-        if not np.isfinite(y).all():
-            raise BadInput(
-                f"{name}: y has missing or infinite values, first in row {int(np.argmin(np.isfinite(y)))}; "
-                "fill them or leave the rows out"
-            )
-        if (y == np.round(y)).all():
-            y = y.astype(np.int64)
-    if y.dtype.kind == "S":
-        y = np.char.decode(y, "utf-8", "replace")
-    return y.astype(np.str_)
+def _finite_vectors(x: Array, name: str) -> Vectors:
+    with np.errstate(over="ignore"):  # an overflow gives infinity, which is refused
+        if scipy.sparse.issparse(x):
+            rows = scipy.sparse.csr_array(x, dtype=np.float32)
+            _require_finite(rows.data, lambda at: _sparse_position(rows, at), name)
+            return rows
+        dense = x.astype(np.float32)
+    _require_finite(dense, lambda at: divmod(at, dense.shape[1]), name)
+    return dense
 
 
-def _refuse_non_finite(x: Any, name: str) -> None:
-    finite = np.isfinite(x.data if scipy.sparse.issparse(x) else x)
-    if finite.all():
+def _require_finite(values: NDArray[np.float32], position: Callable[[int], tuple[int, int]], name: str) -> None:
+    """Refuse values that are not finite; ``position`` gives the row and column of the value at a flat index."""
+    if (finite := np.isfinite(values)).all():
         return
-    if scipy.sparse.issparse(x):
-        at = int(np.argmin(finite))
-        row, column = int(np.searchsorted(x.indptr, at, side="right")) - 1, int(x.indices[at])
-    else:
-        row, column = (int(i) for i in np.argwhere(~finite)[0])
+    row, column = position(int(np.argmin(finite)))
     raise BadInput(
-        f"{name}: {int((~finite).sum())} values are NaN, infinite or too large, "
-        f"first at row {row}, column {column}; fill or remove them"
+        f"{name}: {int((~finite).sum())} of {finite.size} values are NaN, infinite or too large, "
+        f"first in row {row}, column {column}; fill them in or remove the rows"
     )
+
+
+def _sparse_position(x: scipy.sparse.csr_array, at: int) -> tuple[int, int]:
+    return int(np.searchsorted(x.indptr, at, side="right")) - 1, int(x.indices[at])
 
 
 def _no_such_part(path: Path, part: str | None, keys: list[str]) -> str:

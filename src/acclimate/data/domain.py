@@ -1,46 +1,60 @@
-"""A domain: a named set of examples, with or without labels. All that enters the house becomes one."""
+"""A domain: a named set of examples, with or without labels. Every input becomes one."""
 
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
+import polars as pl
+import scipy.sparse
 from numpy.typing import NDArray
 
 from acclimate.errors import BadInput, did_you_mean
 from acclimate.recipe import Task
 
 Kind = Literal["images", "vectors", "table", "text", "image and text"]
+LabelType = Literal["text", "integer", "number"]
+"""How the labels were given: as text (or booleans), as integers, or as floating-point numbers."""
 
 
+@runtime_checkable
 class Images(Protocol):
-    """Pictures that are read one at a time."""
+    """Images that are read one at a time."""
 
     def __len__(self) -> int: ...
 
     def read(self, i: int, size: int | None = None) -> NDArray[np.uint8]:
-        """Picture ``i`` as ``(h, w, 3)`` or ``(h, w, 1)``; about ``size`` pixels are enough.
+        """Return image ``i`` as ``(h, w, 3)`` or ``(h, w, 1)``; about ``size`` pixels a side are enough.
 
         Raises:
-            BadInput: It is no picture that can be read.
+            BadInput: The image cannot be read.
         """
 
     def shape(self, i: int) -> tuple[int, int]:
-        """Height and width of picture ``i``, without decoding it."""
+        """Return the height and width of image ``i``, without decoding it where the format allows."""
 
     def digest(self) -> str:
-        """Changes whenever one of them does."""
+        """Return a hash of all images."""
+
+    def take_rows(self, index: NDArray[np.int64]) -> "Images":
+        """Return the images at ``index``, in that order."""
 
 
 class ImagesAndTexts(NamedTuple):
-    """Examples that are a picture and a text each."""
+    """Examples that have an image and a text each."""
 
     images: Images
     texts: list[str]
 
     def take_rows(self, index: NDArray[np.int64]) -> "ImagesAndTexts":
-        """Some of them."""
-        return ImagesAndTexts(_take(self.images, index), _take(self.texts, index))
+        """Return the examples at ``index``, in that order."""
+        return ImagesAndTexts(self.images.take_rows(index), [self.texts[i] for i in index])
+
+
+Vectors: TypeAlias = NDArray[np.float32] | scipy.sparse.csr_array
+"""Rows of numbers ``(n, d)``, dense or sparse."""
+Examples: TypeAlias = Images | ImagesAndTexts | Vectors | pl.DataFrame | list[str]
+"""The examples of a domain, by kind: images, image and text, vectors, table, text."""
 
 
 @dataclass(frozen=True)
@@ -48,26 +62,57 @@ class Domain:
     """A named set of examples of one kind.
 
     Attributes:
-        name: What the person called it, for messages and pictures.
+        name: What messages and figures call it: its path, or its role (``source``) if it has none.
         kind: ``images``, ``vectors``, ``table``, ``text`` or ``image and text``.
         examples: `Images`, an array ``(n, d)`` (NumPy or SciPy CSR), a polars data frame, a list of texts,
             or `ImagesAndTexts`.
-        names: A name for each example: a file's path, a row's number.
-        labels: The class of each example, or its number, as text ``(n,)``, or none.
+        names: A name for each example: its file's path, or its row's number.
+        labels: The class, or the number, of each example as text ``(n,)``; None if there are no labels.
+        label_type: How the labels were given, so that predictions can be returned in the same type.
     """
 
     name: str
     kind: Kind
-    examples: Any
+    examples: Examples
     names: Sequence[str]
     labels: NDArray[np.str_] | None = None
+    label_type: LabelType = "text"
 
     def __len__(self) -> int:
         return len(self.names)
 
     @property
+    def images(self) -> Images:
+        """The examples of a domain of images."""
+        assert isinstance(self.examples, Images)
+        return self.examples
+
+    @property
+    def vectors(self) -> Vectors:
+        """The examples of a domain of vectors."""
+        assert isinstance(self.examples, np.ndarray) or scipy.sparse.issparse(self.examples)
+        return self.examples
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """The examples of a domain that is a table."""
+        assert isinstance(self.examples, pl.DataFrame)
+        return self.examples
+
+    @property
+    def texts(self) -> list[str]:
+        """The examples of a domain of texts."""
+        assert isinstance(self.examples, list)
+        return self.examples
+
+    @property
+    def integer_labels(self) -> bool:
+        """Whether the labels were given as integers."""
+        return self.label_type == "integer"
+
+    @property
     def classes(self) -> tuple[str, ...]:
-        """The classes that occur, numbers in the order of their value."""
+        """The classes that occur, sorted; numbers are sorted by value."""
         if self.labels is None:
             return ()
         found = [str(c) for c in np.unique(self.labels)]
@@ -77,46 +122,46 @@ class Domain:
             return tuple(found)
 
     def without_labels(self) -> "Domain":
-        """The same examples; the labels stay behind."""
-        return replace(self, labels=None)
+        """Return the same examples without their labels."""
+        return replace(self, labels=None, label_type="text")
 
     def codes(self, classes: Sequence[str]) -> NDArray[np.int64]:
-        """Labels ``(n,)`` as positions in ``classes``.
+        """Return the labels ``(n,)`` as positions in ``classes``.
 
         Raises:
-            BadInput: It has no labels, or classes that are not among ``classes``.
-        """
-        self._require_labels()
-        position = {c: i for i, c in enumerate(classes)}
-        if strange := [c for c in self.classes if c not in position]:
-            raise BadInput(
-                f"{self.name}: class {strange[0]!r} is not among the source's; "
-                f"{did_you_mean(strange[0], classes)}; rename it or leave it out"
-            )
-        return np.array([position[str(c)] for c in self._require_labels()], dtype=np.int64)
-
-    def numbers(self) -> NDArray[np.float64]:
-        """Labels ``(n,)`` as the numbers they spell.
-
-        Raises:
-            BadInput: It has no labels, or one that is no finite number.
+            BadInput: There are no labels, or a class is not among ``classes``.
         """
         labels = self._require_labels()
-        numbers = spelt(labels)
+        position = {c: i for i, c in enumerate(classes)}
+        if unknown := [c for c in self.classes if c not in position]:
+            raise BadInput(
+                f"{self.name}: class {unknown[0]!r} is not in the source; "
+                f"{did_you_mean(unknown[0], classes)}; rename it, or remove its examples"
+            )
+        return np.array([position[str(c)] for c in labels], dtype=np.int64)
+
+    def numbers(self) -> NDArray[np.float64]:
+        """Return the labels ``(n,)`` as numbers.
+
+        Raises:
+            BadInput: There are no labels, or one is not a finite number.
+        """
+        labels = self._require_labels()
+        numbers = parse_numbers(labels)
         if not (finite := np.isfinite(numbers)).all():
             row = int(np.argmin(finite))
             raise BadInput(
-                f"{self.name}: label {str(labels[row])!r} in row {row} is no number, and a regression learns numbers; "
-                "mend it, or use --task classification"
+                f"{self.name}: label {str(labels[row])!r} in row {row} is not a number, and regression needs numbers; "
+                "correct it, or use --task classification"
             )
         return numbers
 
     def require_source(self, task: Task = "classification") -> "Domain":
-        """This domain, if a classifier, or a model of numbers, can be learnt from it.
+        """Return this domain if a model can learn the task from it.
 
         Raises:
-            BadInput: No labels, fewer than two classes, about as many classes as examples, or labels that are no
-                numbers or all the same one.
+            BadInput: There are no labels, fewer than two classes or about as many classes as examples; or, in
+                regression, the labels are not numbers or are all equal.
         """
         if self.labels is None:
             raise BadInput(f"{self.name}: the source has no labels; give class folders, `y`, or --label COLUMN")
@@ -124,7 +169,7 @@ class Domain:
             self._require_classes()
         elif not np.ptp(numbers := self.numbers()):
             raise BadInput(
-                f"{self.name}: every label is {numbers[0]:g}; there is nothing to learn, choose another column"
+                f"{self.name}: every label is {numbers[0]:g}, so there is nothing to learn; choose another label column"
             )
         return self
 
@@ -132,29 +177,30 @@ class Domain:
         classes = self.classes
         if len(classes) < 2:
             raise BadInput(f"{self.name}: only one class ({classes[0]!r}); a classifier needs at least two")
-        if too_many(classes, self):
+        if has_too_many_classes(classes, self):
             raise BadInput(
-                f"{self.name}: {len(classes)} classes in {len(self)} examples; the label looks like a number or "
-                "a name, choose a column of classes, or use --task regression for numbers"
+                f"{self.name}: {len(classes)} classes in {len(self)} examples; the labels look like numbers or names: "
+                "choose a column of classes, or use --task regression for numbers"
             )
         if len(classes) == len(self):
-            raise BadInput(f"{self.name}: one example of each class is too few; some are kept to validate on")
+            raise BadInput(
+                f"{self.name}: only one example of each class; give at least two, as validation needs some of them"
+            )
 
     def _require_labels(self) -> NDArray[np.str_]:
         if self.labels is None:
             raise BadInput(
-                f"{self.name}: has no labels, and they are needed here; give class folders, `y`, or the label's column"
+                f"{self.name}: has no labels, and this step needs them; give class folders, `y`, or --label COLUMN"
             )
         return self.labels
 
     def take(self, index: NDArray[np.int64]) -> "Domain":
-        """The examples at ``index``, in that order."""
-        return Domain(
-            self.name,
-            self.kind,
-            _take(self.examples, index),
-            [self.names[i] for i in index],
-            None if self.labels is None else self.labels[index],
+        """Return the examples at ``index``, in that order."""
+        return replace(
+            self,
+            examples=_take(self.examples, index),
+            names=[self.names[i] for i in index],
+            labels=None if self.labels is None else self.labels[index],
         )
 
 
@@ -171,21 +217,22 @@ class Part(NamedTuple):
 
 
 def parted(domain: Domain) -> tuple[Domain, Domain]:
-    """The images of an ``image and text`` domain, and its texts."""
+    """Return the images of an ``image and text`` domain, and its texts."""
+    assert isinstance(domain.examples, ImagesAndTexts)
     images, texts = domain.examples
     return replace(domain, kind="images", examples=images), replace(domain, kind="text", examples=texts)
 
 
-def too_many(classes: Sequence[str], examples: Sized) -> bool:
-    """Whether there are about as many different labels as examples, as of numbers or names."""
+def has_too_many_classes(classes: Sequence[str], examples: Sized) -> bool:
+    """Return whether there are about as many different labels as examples, as if they were numbers or names."""
     return len(classes) > max(10, len(examples) // 2)
 
 
-def spelt(labels: NDArray[np.str_]) -> NDArray[np.float64]:
-    """The number that each text spells ``(n,)``; NaN where it spells none.
+def parse_numbers(labels: NDArray[np.str_]) -> NDArray[np.float64]:
+    """Return the number in each text ``(n,)``; NaN where the text is not a number.
 
     Example:
-        >>> spelt(np.array(["1.5", "cat"])).tolist()
+        >>> parse_numbers(np.array(["1.5", "cat"])).tolist()
         [1.5, nan]
     """
     try:
@@ -201,9 +248,9 @@ def _number(text: str) -> float:
         return np.nan
 
 
-def _take(examples: Any, index: NDArray[np.int64]) -> Any:
+def _take(examples: Examples, index: NDArray[np.int64]) -> Examples:
     if isinstance(examples, list):
         return [examples[i] for i in index]
-    if hasattr(examples, "take_rows"):
+    if isinstance(examples, Images | ImagesAndTexts):
         return examples.take_rows(index)
     return examples[index]

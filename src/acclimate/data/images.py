@@ -6,22 +6,21 @@ import threading
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from acclimate.data.domain import Domain
+from acclimate.data.domain import Domain, Images
 from acclimate.errors import BadInput, did_you_mean, first_line
 
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 LARGEST_MEMBER = 512 * 2**20
-"""Bytes that one member of a zip may unpack to."""
+"""Most bytes that one member of a zip may unpack to."""
 LARGEST_RATIO = 500
-"""How much smaller than itself a member of a zip may be; more is a bomb, no picture packs so well."""
+"""Highest compression ratio of a zip's member; no image compresses better, so more is a zip bomb."""
 DAMAGED_ZIP = (
     zipfile.BadZipFile,
     zlib.error,
@@ -32,16 +31,20 @@ DAMAGED_ZIP = (
     ValueError,
     KeyError,
 )
-"""All that `zipfile` was seen to raise on a damaged archive."""
+"""All exceptions that `zipfile` raises on damaged archives, as observed."""
 
-# Images are read in threads, where `warnings.catch_warnings` would let one thread undo the filters of another;
-# so they are set once. What Pillow has to warn of is no news to somebody who trains on thousands of files.
+# Threads read the images, and with `warnings.catch_warnings` one thread would undo the filters of another, so the
+# filters are set once. Pillow's warnings do not help somebody who trains on thousands of files.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
 def from_folder(folder: Path, part: str | None, *, name: str) -> Domain:
-    """A domain of the images below ``folder`` (or its sub-folder ``part``)."""
+    """Read the images below ``folder`` (or its sub-folder ``part``); each sub-folder is a class.
+
+    Raises:
+        BadInput: There is no such part, there are no images, or some are in class folders and some are not.
+    """
     root = folder / part.strip("/") if part else folder
     if not root.is_dir():
         parts = [f"{p.name}/" for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
@@ -51,12 +54,16 @@ def from_folder(folder: Path, part: str | None, *, name: str) -> Domain:
 
 
 def from_zip(path: Path, part: str | None, *, name: str) -> Domain:
-    """A domain of the images in a zip (or its folder ``part``), never unpacked to disk."""
+    """Read the images in a zip (or its folder ``part``) without unpacking it to disk.
+
+    Raises:
+        BadInput: The zip is damaged, encrypted or dangerous, or `from_folder` would refuse what it contains.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             members = [m for m in archive.infolist() if not m.is_dir()]
     except DAMAGED_ZIP as error:
-        raise BadInput(f"{path}: not a readable zip ({first_line(error)}); make it again") from error
+        raise BadInput(f"{path}: not a readable zip file ({first_line(error)}); create it again") from error
     for member in members:
         _refuse_dangerous(path, member)
     files = sorted(m.filename for m in members if not m.filename.startswith("__MACOSX/"))
@@ -72,7 +79,7 @@ def from_zip(path: Path, part: str | None, *, name: str) -> Domain:
 
 
 def _wrapping_folder(files: Sequence[str]) -> str:
-    """The folder that alone wraps all images, if it holds folders itself; else nothing."""
+    """Return the single folder that wraps all images, if it contains folders itself; else an empty string."""
     images = [PurePosixPath(f).parts for f in files if is_image(f)]
     wrapped = len({parts[0] for parts in images}) == 1 and any(len(parts) > 2 for parts in images)
     return f"{images[0][0]}/" if wrapped else ""
@@ -81,13 +88,13 @@ def _wrapping_folder(files: Sequence[str]) -> str:
 def _refuse_dangerous(path: Path, member: zipfile.ZipInfo) -> None:
     inside = PurePosixPath(member.filename.replace("\\", "/"))
     if inside.is_absolute() or ".." in inside.parts:
-        raise BadInput(f"{path}: member {member.filename!r} points outside the zip; make the zip again without it")
+        raise BadInput(f"{path}: member {member.filename!r} points outside the zip; create the zip again without it")
     if member.flag_bits & 1:
-        raise BadInput(f"{path}: member {member.filename!r} is encrypted; make the zip again without a password")
+        raise BadInput(f"{path}: member {member.filename!r} is encrypted; create the zip again without a password")
     ratio = member.file_size / max(member.compress_size, 1)
     if member.file_size > LARGEST_MEMBER or (member.file_size > 2**20 and ratio > LARGEST_RATIO):
         raise BadInput(
-            f"{path}: member {member.filename!r} unpacks to {member.file_size:,} bytes, like a zip bomb; leave it out"
+            f"{path}: member {member.filename!r} unpacks to {member.file_size:,} bytes, like a zip bomb; remove it"
         )
 
 
@@ -97,20 +104,22 @@ def is_image(file: str) -> bool:
     return path.suffix.lower() in ENDINGS and not any(p.startswith(".") for p in path.parts)
 
 
-def _domain(name: str, files: Iterable[str], images: Any) -> Domain:
+def _domain(name: str, files: Iterable[str], open_images: Callable[[list[str]], Images]) -> Domain:
     chosen = [f for f in files if is_image(f)]
     if not chosen:
-        raise BadInput(f"{name}: no images in it; images end in {', '.join(sorted(ENDINGS))}")
+        raise BadInput(f"{name}: contains no images; names of images end in {', '.join(sorted(ENDINGS))}")
     in_folders = ["/" in f for f in chosen]
     if any(in_folders) and not all(in_folders):
         loose = chosen[in_folders.index(False)]
-        raise BadInput(f"{name}: has class folders and loose images ({loose}); move the loose ones into a folder")
+        raise BadInput(
+            f"{name}: has class folders and also images outside them ({loose}); move those into a class folder"
+        )
     labels = np.array([f.split("/", 1)[0] for f in chosen]) if all(in_folders) else None
-    return Domain(name, "images", images(chosen), chosen, labels)
+    return Domain(name, "images", open_images(chosen), chosen, labels)
 
 
 class FolderImages:
-    """Images below a folder, opened when they are asked for."""
+    """Images below a folder, opened when they are read."""
 
     def __init__(self, root: Path, files: Sequence[str]):
         self.root, self.files = root, list(files)
@@ -119,26 +128,26 @@ class FolderImages:
         return len(self.files)
 
     def read(self, i: int, size: int | None = None) -> NDArray[np.uint8]:
-        """Picture ``i`` as uint8 ``(h, w, 3)``."""
+        """Return image ``i`` as uint8 ``(h, w, 3)``."""
         path = self.root / self.files[i]
         return decode(path, str(path), size)
 
     def shape(self, i: int) -> tuple[int, int]:
-        """Height and width of picture ``i``."""
+        """Return the height and width of image ``i``."""
         path = self.root / self.files[i]
         return measure(path, str(path))
 
     def digest(self) -> str:
-        """Changes whenever a file does."""
+        """Return a hash of the files' contents."""
         return content_digest((self.root / file).read_bytes() for file in self.files)
 
     def take_rows(self, index: NDArray[np.int64]) -> "FolderImages":
-        """Some of the images."""
+        """Return the images at ``index``, in that order."""
         return FolderImages(self.root, [self.files[i] for i in index])
 
 
 class ZipImages:
-    """Images in a zip, opened when they are asked for; one handle for each thread and process."""
+    """Images in a zip, opened when they are read, with a file handle for each thread and process."""
 
     def __init__(self, path: Path, prefix: str, files: Sequence[str]):
         self.path, self.prefix, self.files = path, prefix, list(files)
@@ -155,19 +164,19 @@ class ZipImages:
         return len(self.files)
 
     def read(self, i: int, size: int | None = None) -> NDArray[np.uint8]:
-        """Picture ``i`` as uint8 ``(h, w, 3)``."""
+        """Return image ``i`` as uint8 ``(h, w, 3)``."""
         return decode(self._open(i), f"{self.path}: {self.prefix}{self.files[i]}", size)
 
     def shape(self, i: int) -> tuple[int, int]:
-        """Height and width of picture ``i``."""
+        """Return the height and width of image ``i``."""
         return measure(self._open(i), f"{self.path}: {self.prefix}{self.files[i]}")
 
     def digest(self) -> str:
-        """Changes whenever a file does."""
+        """Return a hash of the files' contents."""
         return content_digest(self._open(i).getvalue() for i in range(len(self)))
 
     def take_rows(self, index: NDArray[np.int64]) -> "ZipImages":
-        """Some of the images."""
+        """Return the images at ``index``, in that order."""
         return ZipImages(self.path, self.prefix, [self.files[i] for i in index])
 
     def _open(self, i: int) -> io.BytesIO:
@@ -178,12 +187,12 @@ class ZipImages:
             return io.BytesIO(archive.read(self.prefix + self.files[i]))
         except DAMAGED_ZIP as error:
             raise BadInput(
-                f"{self.path}: member {self.files[i]!r} cannot be unpacked ({first_line(error)}); make the zip again"
+                f"{self.path}: member {self.files[i]!r} cannot be unpacked ({first_line(error)}); create the zip again"
             ) from error
 
 
 class ArrayImages:
-    """Images that lie in one uint8 array ``(n, h, w)`` or ``(n, h, w, 3)``."""
+    """Images in one uint8 array ``(n, h, w)`` or ``(n, h, w, 3)``."""
 
     def __init__(self, array: NDArray[np.uint8]):
         self.array = array
@@ -192,25 +201,25 @@ class ArrayImages:
         return len(self.array)
 
     def read(self, i: int, size: int | None = None) -> NDArray[np.uint8]:
-        """Picture ``i`` as uint8 ``(h, w, 3)`` or ``(h, w, 1)``."""
+        """Return image ``i`` as uint8 ``(h, w, 3)`` or ``(h, w, 1)``."""
         image: NDArray[np.uint8] = self.array[i]
         return image[:, :, None] if image.ndim == 2 else image
 
     def shape(self, i: int) -> tuple[int, int]:
-        """Height and width, the same for all."""
+        """Return the height and width, the same for all images."""
         return int(self.array.shape[1]), int(self.array.shape[2])
 
     def digest(self) -> str:
-        """Changes whenever a pixel does."""
+        """Return a hash of all pixels."""
         return content_digest([str(self.array.shape).encode(), np.ascontiguousarray(self.array).tobytes()])
 
     def take_rows(self, index: NDArray[np.int64]) -> "ArrayImages":
-        """Some of the images."""
+        """Return the images at ``index``, in that order."""
         return ArrayImages(self.array[index])
 
 
 def content_digest(files: Iterable[bytes]) -> str:
-    """Changes whenever one of the contents does, or their order."""
+    """Return a hash of the contents and their order."""
     whole = hashlib.sha256()
     for content in files:
         whole.update(hashlib.sha256(content).digest())
@@ -218,37 +227,47 @@ def content_digest(files: Iterable[bytes]) -> str:
 
 
 def decode(file: Path | io.BytesIO, where: str, size: int | None = None) -> NDArray[np.uint8]:
-    """An image file as uint8 ``(h, w, 3)``: EXIF rotation applied, 16 bits scaled to 8, transparency over white.
+    """Decode an image file to uint8 ``(h, w, 3)``, as `to_pixels` does.
 
     Args:
-        file: What to open.
-        where: How messages name it.
+        file: The file.
+        where: What messages call it.
         size: If given, a JPEG may be decoded smaller, but not below this many pixels a side.
 
     Raises:
-        BadInput: Empty, truncated, too large, or no image at all.
+        BadInput: The file is empty, truncated, too large, or not an image.
     """
     try:
         with Image.open(file) as image:
             if size:
                 image.draft("RGB", (size, size))
-            return np.asarray(_as_rgb(ImageOps.exif_transpose(image)))
-    except Exception as error:  # each format's reader fails in its own ways on a damaged file
-        raise BadInput(_unreadable(where, error)) from error
+            return to_pixels(image)
+    except Exception as error:  # each format's reader raises its own exceptions on a damaged file
+        raise BadInput(unreadable(where, error)) from error
+
+
+def to_pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """Return an image as uint8 ``(h, w, 3)``: EXIF rotation applied, 16 bits scaled to 8, white behind transparency."""
+    return np.asarray(_as_rgb(ImageOps.exif_transpose(image)))
 
 
 def measure(file: Path | io.BytesIO, where: str) -> tuple[int, int]:
-    """Height and width from the header alone, before any EXIF rotation."""
+    """Return height and width from the header alone, before any EXIF rotation.
+
+    Raises:
+        BadInput: The file is not an image.
+    """
     try:
         with Image.open(file) as image:
             return image.height, image.width
     except Exception as error:  # as above
-        raise BadInput(_unreadable(where, error)) from error
+        raise BadInput(unreadable(where, error)) from error
 
 
-def _unreadable(where: str, error: Exception) -> str:
+def unreadable(where: str, error: Exception) -> str:
+    """Return the message for an image whose decoding raised ``error``."""
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return f"{where}: far too many pixels for an image; leave it out or scale it down"
+        return f"{where}: too many pixels for an image; remove it or scale it down"
     why = "unknown format or damaged" if isinstance(error, UnidentifiedImageError) else first_line(error)
     return f"{where}: not a readable image ({why}); remove it or save it again"
 

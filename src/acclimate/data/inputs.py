@@ -1,4 +1,4 @@
-"""Examples ready for a model, by index: what samplers choose from."""
+"""Examples as model inputs, by index."""
 
 import hashlib
 import os
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import scipy.sparse
@@ -22,22 +22,22 @@ from acclimate.nn import csr_rows
 
 Index = NDArray[np.int64]
 Interpolation = Literal["bilinear", "bicubic"]
-"""How images are brought to another size."""
+"""How images are resized."""
 
 
 class Inputs(Protocol):
-    """Rows by index, as tensors on the CPU."""
+    """Rows, by index, as tensors on the CPU."""
 
     in_memory: bool
-    """Whether a batch costs next to nothing, so that fetching ahead is not worth a thread."""
+    """Whether a batch is so cheap that fetching it ahead is not worth a thread."""
 
     def __len__(self) -> int: ...
 
     def batch(self, index: Index) -> Tensor:
-        """The rows at ``index``, in that order."""
+        """Return the rows at ``index``, in that order."""
 
     def digest(self) -> str:
-        """Changes whenever a row does, or what is done to it."""
+        """Return a hash of the rows and of how they are processed."""
 
 
 class DenseInputs:
@@ -53,16 +53,16 @@ class DenseInputs:
         return len(self.x)
 
     def batch(self, index: Index, out: Tensor | None = None) -> Tensor:
-        """``(len(index), d)``, written into ``out`` if there is one."""
+        """Return rows ``(len(index), d)``, written to ``out`` if it is given."""
         return torch.index_select(self.x, 0, torch.from_numpy(index), out=out)
 
     def digest(self) -> str:
-        """Of all numbers."""
+        """Return a hash of all numbers."""
         return _digest(self.x.shape, self.x)
 
 
 class SparseInputs:
-    """Rows ``(n, d)`` that are mostly zero, in memory; batches stay compressed."""
+    """Sparse rows ``(n, d)`` in memory; batches stay sparse."""
 
     in_memory = True
 
@@ -74,18 +74,18 @@ class SparseInputs:
         return int(self.x.shape[0])
 
     def batch(self, index: Index) -> Tensor:
-        """``(len(index), d)`` in torch's CSR layout."""
+        """Return rows ``(len(index), d)`` in torch's CSR layout."""
         return self.batches([index])[0]
 
     def batches(self, indices: Sequence[Index]) -> list[Tensor]:
-        """One batch for each of ``indices``; SciPy takes about as long to pick rows for many as for one."""
+        """Return a batch for each of ``indices``; SciPy selects the rows of many batches as fast as those of one."""
         rows = self.x[np.concatenate(indices)]
         crow, col, values = (torch.from_numpy(part) for part in (rows.indptr, rows.indices, rows.data))
         ends = np.cumsum([0, *map(len, indices)]).tolist()
         return [_rows_between(crow, col, values, self.x.shape[1], *between) for between in pairwise(ends)]
 
     def digest(self) -> str:
-        """Of all numbers and where they stand."""
+        """Return a hash of all numbers and their positions."""
         return _digest(self.x.shape, self.x.indptr, self.x.indices, self.x.data)
 
 
@@ -95,7 +95,7 @@ def _rows_between(crow: Tensor, col: Tensor, values: Tensor, n_columns: int, fir
 
 
 class TokenInputs:
-    """Tokens of texts ``(n, length)`` in memory, -1 where a text has ended."""
+    """Tokens of texts ``(n, length)`` in memory, -1 after a text's end."""
 
     in_memory = True
 
@@ -106,18 +106,18 @@ class TokenInputs:
         return len(self.x)
 
     def batch(self, index: Index) -> Tensor:
-        """``(len(index), length)`` of int64, all batches of the same length."""
+        """Return int64 ``(len(index), length)``; all batches have the same length."""
         return self.x.index_select(0, torch.from_numpy(index)).long()
 
     def digest(self) -> str:
-        """Of all tokens."""
+        """Return a hash of all tokens."""
         return _digest(self.x.shape, self.x)
 
 
 class ArrayImageInputs:
-    """Images of one uint8 array ``(n, h, w)`` or ``(n, h, w, 3)``, brought to size once.
+    """Images of one uint8 array ``(n, h, w)`` or ``(n, h, w, 3)``, resized once.
 
-    Or batch by batch, where all of them would be larger than ``cache_bytes`` at that size.
+    If all resized images need more than ``cache_bytes``, they are resized batch by batch instead.
     """
 
     def __init__(
@@ -139,21 +139,21 @@ class ArrayImageInputs:
         return len(self.x)
 
     def batch(self, index: Index) -> Tensor:
-        """uint8 ``(len(index), 3, size, size)``, channels last in memory."""
+        """Return uint8 ``(len(index), 3, size, size)``, channels-last in memory."""
         picked = self.x.index_select(0, torch.from_numpy(index))
         if not self.in_memory:
             picked = _resize_batch(picked, self.size, self.interpolation)
         return picked.expand(-1, -1, -1, 3).contiguous().permute(0, 3, 1, 2)
 
     def digest(self) -> str:
-        """Of all pixels, and the size they are brought to."""
+        """Return a hash of all pixels and of the size."""
         return _digest(self.size, self.interpolation, self.x.shape, self.x)
 
 
 class ImageInputs:
-    """Images read when they are asked for; as many as fit into ``cache_bytes`` are kept, brought to size.
+    """Images read when they are needed; a cache of ``cache_bytes`` keeps resized images.
 
-    Reading is shared among threads: decoding lets go of Python's lock. What is kept stays in this process.
+    Several threads read, since decoding releases Python's lock. The cache does not move to other processes.
     """
 
     in_memory = False
@@ -173,7 +173,7 @@ class ImageInputs:
         return len(self.images)
 
     def batch(self, index: Index) -> Tensor:
-        """uint8 ``(len(index), 3, size, size)``, channels last in memory.
+        """Return uint8 ``(len(index), 3, size, size)``, channels-last in memory.
 
         Raises:
             BadInput: An image cannot be read.
@@ -184,11 +184,11 @@ class ImageInputs:
         return torch.from_numpy(stacked).permute(0, 3, 1, 2)
 
     def digest(self) -> str:
-        """Of all files, as they lie there, and the size they are brought to."""
+        """Return a hash of all images as they are stored, and of the size."""
         return _digest(self.size, self.resample, self.images.digest())
 
     def row(self, i: int) -> NDArray[np.uint8]:
-        """One image, uint8 ``(size, size, 3)``."""
+        """Return image ``i`` as uint8 ``(size, size, 3)``."""
         if (kept := self.kept.get(i)) is not None:
             return kept
         image = Image.fromarray(self.images.read(i, self.size).squeeze())
@@ -199,10 +199,10 @@ class ImageInputs:
 
 
 class PackedInputs:
-    """Images and the texts that go with them, as rows of bytes.
+    """Images with their texts, as rows of bytes.
 
     Args:
-        images: uint8 ``(n, 3, s, s)``.
+        images: Images, uint8 ``(n, 3, s, s)``.
         texts: Tokens ``(n, w)``, or sparse rows.
     """
 
@@ -214,7 +214,7 @@ class PackedInputs:
         return len(self.texts)
 
     def batch(self, index: Index) -> Tensor:
-        """uint8 ``(len(index), 3 s² + 4 w)``, for `acclimate.data.packing.unpack`.
+        """Return uint8 ``(len(index), 3 s² + 4 w)``, for `acclimate.data.packing.unpack`.
 
         Raises:
             BadInput: An image cannot be read.
@@ -223,12 +223,12 @@ class PackedInputs:
         return pack(self.images.batch(index), words.to_dense() if words.is_floating_point() else words.int())
 
     def digest(self) -> str:
-        """Of both."""
+        """Return a hash of both."""
         return _digest(self.images.digest(), self.texts.digest())
 
 
 class ReadableInputs:
-    """The rows of others that could be read; ``broken`` says of each other row why it could not."""
+    """The rows of other inputs that can be read; ``broken`` has the reason for each row that cannot."""
 
     in_memory = True
 
@@ -241,16 +241,16 @@ class ReadableInputs:
         return len(self.readable)
 
     def batch(self, index: Index) -> Tensor:
-        """The readable rows at ``index``."""
+        """Return the readable rows at ``index``."""
         return self.inputs.batch(self.readable[index])
 
     def digest(self) -> str:
-        """Of all rows, those that could be read among them."""
+        """Return a hash of all rows, readable or not."""
         return self.inputs.digest()
 
 
 class JoinedInputs:
-    """The rows of two domains as one: those of the first, then those of the second."""
+    """The rows of two domains: those of the first, then those of the second."""
 
     def __init__(self, first: Inputs, second: Inputs):
         self.first, self.second = first, second
@@ -260,20 +260,20 @@ class JoinedInputs:
         return len(self.first) + len(self.second)
 
     def batch(self, index: Index) -> Tensor:
-        """The rows at ``index``, in that order."""
+        """Return the rows at ``index``, in that order."""
         n = len(self.first)
-        theirs = np.argsort(index >= n, kind="stable")  # the first domain's come first
-        here, there = np.split(index[theirs], [int((index < n).sum())])
-        parts = [of.batch(rows) for of, rows in ((self.first, here), (self.second, there - n)) if len(rows)]
-        return torch.cat(parts)[torch.from_numpy(np.argsort(theirs))]
+        order = np.argsort(index >= n, kind="stable")  # the first domain's rows first
+        first, second = np.split(index[order], [int((index < n).sum())])
+        parts = [inputs.batch(rows) for inputs, rows in ((self.first, first), (self.second, second - n)) if len(rows)]
+        return torch.cat(parts)[torch.from_numpy(np.argsort(order))]
 
     def digest(self) -> str:
-        """Of both."""
+        """Return a hash of both."""
         return _digest(self.first.digest(), self.second.digest())
 
 
 def joined(first: Inputs, second: Inputs) -> Inputs:
-    """The rows of two domains as one; what is in memory as numbers lies in one piece, so that batches are as quick."""
+    """Join the rows of two domains; vectors in memory are copied into one array, so that batches stay fast."""
     if isinstance(first, DenseInputs) and isinstance(second, DenseInputs):
         return DenseInputs(np.concatenate([first.x.numpy(), second.x.numpy()]))
     if isinstance(first, SparseInputs) and isinstance(second, SparseInputs):
@@ -298,11 +298,12 @@ def _broken(inputs: Inputs) -> dict[int, str]:
     return {i: reason for i, reason in enumerate(reasons) if reason}
 
 
-def _digest(*parts: Any) -> str:
+def _digest(*parts: object) -> str:
     whole = hashlib.sha256()
     for part in parts:
-        lies = np.ascontiguousarray(part).tobytes() if isinstance(part, np.ndarray | Tensor) else str(part).encode()
-        whole.update(hashlib.sha256(lies).digest())
+        is_array = isinstance(part, np.ndarray | Tensor)
+        content = np.ascontiguousarray(part).tobytes() if is_array else str(part).encode()
+        whole.update(hashlib.sha256(content).digest())
     return whole.hexdigest()
 
 
@@ -318,5 +319,5 @@ def _resize_batch(x: Tensor, size: int, interpolation: Interpolation) -> Tensor:
 
 
 def rows_of(inputs: Inputs, size: int) -> Sequence[Index]:
-    """All rows in order, in batches of ``size``."""
+    """Return all rows in order, in batches of ``size``."""
     return [np.arange(i, min(i + size, len(inputs))) for i in range(0, len(inputs), size)]

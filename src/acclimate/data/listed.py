@@ -1,8 +1,9 @@
-"""Images that a table names by their paths."""
+"""Images that a table lists by path."""
 
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,69 +13,91 @@ from acclimate.data.images import FolderImages, content_digest, decode, measure
 from acclimate.errors import BadInput
 
 
-class ListedImages(FolderImages):
-    """Images that the rows of a table name, opened when they are asked for.
+class Listing(NamedTuple):
+    """The table that lists images.
 
-    A path begins at the table's folder. One that leads out of it is refused, since a Run keeps thumbnails of what is
-    read, and a table may come from anybody; links below the folder are followed.
+    Attributes:
+        name: What messages call it.
+        root: The folder that relative paths start at.
+        confined: Whether paths out of that folder are refused. A Run keeps thumbnails of what it reads, so they are for
+            a file, which may come from anybody; they are not for a data frame, whose paths are the caller's own.
+    """
+
+    name: str
+    root: Path
+    confined: bool = True
+
+    @classmethod
+    def of_file(cls, path: Path) -> "Listing":
+        """A table in a file: paths start at its folder."""
+        return cls(str(path), path.parent)
+
+    @classmethod
+    def of_frame(cls, name: str) -> "Listing":
+        """A data frame: relative paths start at the current folder."""
+        return cls(name, Path.cwd(), confined=False)
+
+
+class ListedImages(FolderImages):
+    """Images that the rows of a table list, opened when they are read. Links are followed.
 
     Args:
-        table: The table's file.
+        listing: The table.
         files: The path in each row; an empty text where there is none.
         rows: The number of each row.
     """
 
-    def __init__(self, table: Path, files: Sequence[str], rows: Sequence[int]):
-        super().__init__(table.parent, files)
-        self.table, self.rows = table, list(rows)
+    def __init__(self, listing: Listing, files: Sequence[str], rows: Sequence[int]):
+        super().__init__(listing.root, files)
+        self.listing, self.rows = listing, list(rows)
 
     def read(self, i: int, size: int | None = None) -> NDArray[np.uint8]:
-        """Picture ``i`` as uint8 ``(h, w, 3)``."""
+        """Return image ``i`` as uint8 ``(h, w, 3)``."""
         return decode(self.file(i), self._where(i), size)
 
     def shape(self, i: int) -> tuple[int, int]:
-        """Height and width of picture ``i``."""
+        """Return the height and width of image ``i``."""
         return measure(self.file(i), self._where(i))
 
     def digest(self) -> str:
-        """Changes whenever a file does."""
+        """Return a hash of the files' contents."""
         return content_digest(self.file(i).read_bytes() for i in range(len(self)))
 
     def take_rows(self, index: NDArray[np.int64]) -> "ListedImages":
-        """Some of the images."""
-        return ListedImages(self.table, [self.files[i] for i in index], [self.rows[i] for i in index])
+        """Return the images at ``index``, in that order."""
+        return ListedImages(self.listing, [self.files[i] for i in index], [self.rows[i] for i in index])
 
     def names(self) -> Iterator[str]:
-        """The path in each row, or the row's number where there is none."""
+        """Iterate over the path in each row, or the row's number where there is none."""
         return (file or str(row) for file, row in zip(self.files, self.rows, strict=True))
 
     def file(self, i: int) -> Path:
-        """Where picture ``i`` lies.
+        """Return the path of image ``i``.
 
         Raises:
-            BadInput: The row names none, one outside of the table's folder, or one that is not there.
+            BadInput: The row has no path, or one that is missing or not allowed.
         """
         if not self.files[i]:
-            raise BadInput(f"{self.table}: row {self.rows[i]} names no image; fill it in or leave the row out")
-        # unlike resolve it leaves links as they are
+            raise BadInput(f"{self.listing.name}: row {self.rows[i]} has no image; fill it in or remove the row")
+        # unlike resolve it does not follow links
         root, path = (Path(os.path.normpath(p.absolute())) for p in (self.root, self.root / self.files[i]))
-        if not path.is_relative_to(root):
+        if self.listing.confined and not path.is_relative_to(root):
             raise BadInput(
-                f"{self._where(i)}: lies outside of the table's folder and is not read; move the image or the table"
+                f"{self._where(i)}: outside the table's folder, so it is not read; move the image or the table"
             )
         if not path.is_file():
-            raise BadInput(f"{self._where(i)}: no such file; paths begin at the table's folder, {self.root}")
+            raise BadInput(f"{self._where(i)}: no such file; relative paths start at {self.root}")
         return path
 
     def _where(self, i: int) -> str:
-        return f"{self.table}: row {self.rows[i]}, {self.files[i]}"
+        return f"{self.listing.name}: row {self.rows[i]}, {self.files[i]}"
 
 
 def require_files(domain: Domain) -> None:
-    """Check that every row of a table of images names a file, so that a path to nowhere is told before training.
+    """Check before training that every row of a table of images names a file; other domains pass.
 
     Raises:
-        BadInput: One names none.
+        BadInput: A row does not.
     """
     images = domain.examples.images if isinstance(domain.examples, ImagesAndTexts) else domain.examples
     if isinstance(images, ListedImages):

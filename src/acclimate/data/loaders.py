@@ -1,8 +1,8 @@
-"""Which rows come next: batches as a function of the seed and the step alone."""
+"""Which rows each batch has, as a function of the seed and the step alone, and batches loaded ahead."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,33 +14,31 @@ from acclimate.data.labels import Truth
 from acclimate.errors import BadInput
 
 SPARSE_BATCHES = 16
-"""Batches of compressed rows that are picked in one go."""
-
-
-OF_CLASSES = 1000
-"""The streams from which on are those of single classes."""
+"""Batches of sparse rows that are read at once."""
+FIRST_CLASS_STREAM = 1000
+"""The first stream of random numbers for the order of single classes."""
 
 
 class Order(Protocol):
-    """Which rows each batch has."""
+    """The rows of each batch."""
 
     def indices(self, step: int) -> Index:
-        """The rows of this process in batch ``step``."""
+        """Return the rows of this process in batch ``step``."""
 
 
 class Sampler:
-    """An endless stream of shuffled passes over ``n`` rows, cut into batches; batch ``i`` depends on nothing before.
+    """An endless stream of shuffled passes over ``n`` rows, cut into batches that do not depend on earlier ones.
 
-    A domain smaller than a batch comes several times in it; none is dropped to fit the other. With several
-    processes each takes its part of the same batch.
+    A domain smaller than a batch is repeated within it; no rows are dropped to match the other domain. Several
+    processes split the same batch among them.
 
     Args:
-        n: Rows to choose from.
-        batch_size: Rows of a batch, over all processes.
-        seed: With ``stream``, all that the order depends on.
-        stream: Tells apart domains that share a seed.
-        rank: Which process this is.
-        world: How many there are; divides ``batch_size``.
+        n: The number of rows.
+        batch_size: The rows of a batch, over all processes.
+        seed: The order depends on the seed and ``stream`` alone.
+        stream: A number that differs for domains with the same seed.
+        rank: The index of this process.
+        world: The number of processes; it divides ``batch_size``.
     """
 
     def __init__(self, n: int, batch_size: int, *, seed: int, stream: int = 0, rank: int = 0, world: int = 1):
@@ -50,7 +48,7 @@ class Sampler:
         self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
 
     def indices(self, step: int) -> Index:
-        """The rows of this process in batch ``step``."""
+        """Return the rows of this process in batch ``step``."""
         start, left = step * self.batch_size, self.batch_size
         parts: list[Index] = []
         while left:
@@ -61,7 +59,7 @@ class Sampler:
         return whole[self.rank :: self.world]
 
     def order(self, epoch: int) -> Index:
-        """The order of all rows in one pass."""
+        """Return the order of all rows in one pass."""
         if epoch != self._epoch:
             rng = np.random.default_rng([self.seed, self.stream, epoch])
             self._epoch, self._order = epoch, rng.permutation(self.n)
@@ -69,20 +67,20 @@ class Sampler:
 
 
 class BalancedSampler(Sampler):
-    r"""An endless stream of passes in which each class comes as often as any other, as near to evenly as can be.
+    r"""An endless stream of passes in which all classes are equally frequent.
 
-    A pass has :math:`m = \lceil n / k \rceil` rows of each of the ``k`` classes that occur, one of each class in every
-    ``k`` rows on end. Rows of a class come in shuffled passes of its own, so that each of them is used as often as any
-    other, those of a rare class more often than those of a frequent one. The loss of a batch has in expectation the
-    value, and the gradient, of the loss in which each example of class :math:`c` counts :math:`n / (k \, n_c)` times.
+    A pass has :math:`m = \lceil n / k \rceil` rows of each of the ``k`` classes that occur, with one row of each class
+    among every ``k`` consecutive rows. Each class has shuffled passes of its own, so its rows are equally frequent;
+    rows of a rare class are more frequent than those of a common one. In expectation, the loss of a batch has the value
+    and the gradient of the loss in which each example of class :math:`c` has weight :math:`n / (k \, n_c)`.
 
     Args:
-        labels: Class of each row ``(n,)``.
-        batch_size: As for `Sampler`, as the others are.
-        seed: All that the order depends on, with ``stream``.
-        stream: Tells apart domains that share a seed.
-        rank: Which process this is.
-        world: How many there are.
+        labels: The class of each row ``(n,)``.
+        batch_size: As for `Sampler`, like the other arguments.
+        seed: The order depends on the seed and ``stream`` alone.
+        stream: A number that differs for domains with the same seed.
+        rank: The index of this process.
+        world: The number of processes.
     """
 
     def __init__(
@@ -91,13 +89,13 @@ class BalancedSampler(Sampler):
         classes = [np.flatnonzero(labels == c) for c in np.unique(labels)]
         each = -(-len(labels) // len(classes))
         super().__init__(each * len(classes), batch_size, seed=seed, stream=stream, rank=rank, world=world)
-        streams = range(OF_CLASSES + stream * len(classes), OF_CLASSES + (stream + 1) * len(classes))
+        streams = range(FIRST_CLASS_STREAM + stream * len(classes), FIRST_CLASS_STREAM + (stream + 1) * len(classes))
         self._classes = [
             (rows, Sampler(len(rows), each, seed=seed, stream=own)) for rows, own in zip(classes, streams, strict=True)
         ]
 
     def order(self, epoch: int) -> Index:
-        """The order of one pass."""
+        """Return the order of the rows in one pass."""
         if epoch != self._epoch:
             rng = np.random.default_rng([self.seed, self.stream, epoch])
             rows = np.stack([rows[own.indices(epoch)] for rows, own in self._classes], 1)
@@ -106,17 +104,17 @@ class BalancedSampler(Sampler):
 
 
 class JoinedSampler:
-    """Batches in which each of two domains whose rows are joined has its part, however few rows it has.
+    """Batches with a fixed share of each of two joined domains, however few rows one has.
 
-    Batch ``i`` is batch ``i`` of the first domain's sampler, then that of the second's; with several processes each
-    takes its part of both.
+    Batch ``i`` is batch ``i`` of the first domain's sampler, then batch ``i`` of the second's. Several processes split
+    it among them.
 
     Args:
-        first: Of the first domain's rows, for a single process.
-        second: Of the second's.
-        n: Rows of the first domain, behind which those of the second stand.
-        rank: Which process this is.
-        world: How many there are; divides the rows of both samplers' batches together.
+        first: Samples the first domain's rows, as for a single process.
+        second: Samples the second domain's rows.
+        n: The number of rows of the first domain; the second domain's follow them.
+        rank: The index of this process.
+        world: The number of processes; it divides the size of the joined batch.
     """
 
     def __init__(self, first: Order, second: Order, n: int, *, rank: int = 0, world: int = 1):
@@ -124,19 +122,19 @@ class JoinedSampler:
         self.rank, self.world = rank, world
 
     def indices(self, step: int) -> Index:
-        """The rows of this process in batch ``step``."""
+        """Return the rows of this process in batch ``step``."""
         whole = np.concatenate([self.first.indices(step), self.n + self.second.indices(step)])
         return whole[self.rank :: self.world]
 
 
 MOST_STRATA, ROWS_OF_STRATUM = 10, 20
-"""Of numbers: as many ranges as this, each of about so many rows at least."""
+"""Numbers are stratified by at most this many ranges, of about this many rows or more each."""
 
 
 def split(labels: Truth, share: float, seed: int) -> tuple[Index, Index]:
-    """Rows to train on and rows to validate on, ``share`` of each class; every class keeps a row to train on.
+    """Return training rows, at least one of each class, and validation rows, a ``share`` of each class.
 
-    Of numbers it is ``share`` of each of up to ten ranges of them that are about as frequent as each other.
+    Numbers are stratified by up to ten ranges of about equal size instead of classes.
 
     Raises:
         BadInput: No class has two rows.
@@ -149,26 +147,26 @@ def split(labels: Truth, share: float, seed: int) -> tuple[Index, Index]:
         n = min(len(rows) - 1, max(1, round(share * len(rows))))
         kept += rows[:n].tolist()
     if not kept:
-        raise BadInput("source: one example of each class is too few; some are kept to validate on")
+        raise BadInput("source: only one example of each class; give at least two, as validation needs some of them")
     validation = np.sort(np.array(kept, dtype=np.int64))
     return np.setdiff1d(np.arange(len(labels)), validation), validation
 
 
-def _ranges(numbers: NDArray[Any]) -> NDArray[np.int64]:
-    """In which of the ranges between quantiles each of ``numbers (n,)`` lies."""
+def _ranges(numbers: Truth) -> NDArray[np.int64]:
+    """Return which range between quantiles each of ``numbers (n,)`` is in."""
     n = min(MOST_STRATA, max(1, len(numbers) // ROWS_OF_STRATUM))
     return np.searchsorted(np.unique(np.quantile(numbers, np.arange(1, n) / n)), numbers)
 
 
 class Loader:
-    """Batches of one domain from any step on, fetched ahead where that takes time.
+    """Batches of one domain, from any step on; a thread fetches them ahead if fetching takes time.
 
     Args:
         inputs: The domain's rows.
-        sampler: Which of them, in which order.
-        labels: Classes of the rows, or their numbers, if they go along.
-        ahead: Batches fetched ahead.
-        pinned: Put them into memory that a GPU copies from by itself.
+        sampler: The rows of each batch.
+        labels: The rows' classes or numbers, if batches have labels.
+        ahead: The number of batches fetched ahead.
+        pinned: Whether to put batches into pinned memory, for asynchronous copies to a GPU.
     """
 
     def __init__(
@@ -184,7 +182,7 @@ class Loader:
         self.labels = None if labels is None else torch.from_numpy(labels)
 
     def start(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs and labels (an empty tensor if there are none) of batch ``step`` and all after it."""
+        """Iterate over the inputs and labels (an empty tensor without labels) of batch ``step`` and all later ones."""
         if isinstance(self.inputs, SparseInputs) and not self.pinned:
             yield from self._several_at_once(self.inputs, step)
         if self.inputs.in_memory and not self.pinned:
@@ -200,7 +198,7 @@ class Loader:
                 yield waiting.pop(0).result()
 
     def labels_of(self, index: Index) -> Tensor:
-        """Their labels; an empty tensor if none go along."""
+        """Return the labels of these rows; an empty tensor without labels."""
         return torch.empty(0) if self.labels is None else self.labels[torch.from_numpy(index)]
 
     def _several_at_once(self, inputs: SparseInputs, step: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -218,24 +216,24 @@ class Loader:
 
 
 def pairs(source: Loader, target: Loader, step: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Inputs and labels of the source with inputs of the target, from batch ``step`` on.
+    """Iterate over inputs and labels of the source with inputs of the target, from batch ``step`` on.
 
-    Vectors of both domains are written into one tensor, since a model that takes them in one pass would otherwise
-    have to copy all of them.
+    Vectors of both domains are written into one tensor, which saves a copy in models that take both in one pass.
     """
-    here, there = source.inputs, target.inputs
-    if isinstance(here, DenseInputs) and isinstance(there, DenseInputs) and here.width == there.width:
-        yield from _one_tensor_pairs(source, target, here, there, step)
+    a, b = source.inputs, target.inputs
+    if isinstance(a, DenseInputs) and isinstance(b, DenseInputs) and a.width == b.width:
+        yield from _pairs_in_one_tensor(source, target, a, b, step)
     for (inputs, labels), (unlabelled, _) in zip(source.start(step), target.start(step), strict=True):
         yield inputs, labels, unlabelled
 
 
-def _one_tensor_pairs(
-    source: Loader, target: Loader, here: DenseInputs, there: DenseInputs, step: int
+def _pairs_in_one_tensor(
+    source: Loader, target: Loader, source_inputs: DenseInputs, target_inputs: DenseInputs, step: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     while True:
-        rows, others = source.sampler.indices(step), target.sampler.indices(step)
+        rows, target_rows = source.sampler.indices(step), target.sampler.indices(step)
         n = len(rows)
-        whole = torch.empty(n + len(others), here.width, pin_memory=source.pinned)
-        yield here.batch(rows, out=whole[:n]), source.labels_of(rows), there.batch(others, out=whole[n:])
+        whole = torch.empty(n + len(target_rows), source_inputs.width, pin_memory=source.pinned)
+        unlabelled = target_inputs.batch(target_rows, out=whole[n:])
+        yield source_inputs.batch(rows, out=whole[:n]), source.labels_of(rows), unlabelled
         step += 1

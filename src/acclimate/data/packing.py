@@ -1,31 +1,30 @@
-"""Images and texts of the same examples as one tensor, so that whatever handles batches handles both."""
+"""Images and texts of the same examples in one tensor, so that code for batches handles both."""
 
 import torch
 from torch import Tensor
 
 
 def pack(images: Tensor, texts: Tensor) -> Tensor:
-    """Rows of bytes ``(n, 3 s² + 4 w)``: of each example the image's, then the text's.
+    """Return rows of bytes ``(n, 3 s² + 4 w)``: the image's, then the text's.
 
     Args:
         images: ``(n, 3, s, s)`` of uint8.
-        texts: ``(n, w)`` of int32 or float32: tokens, or weights of words.
+        texts: ``(n, w)`` of int32 or float32: tokens, or word weights.
     """
     pixels = images.permute(0, 2, 3, 1).flatten(1)
     return torch.cat([pixels, texts.contiguous().view(torch.uint8)], 1)
 
 
 def unpack(rows: Tensor, size: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """What `pack` was given, the images channels last in memory.
+    """Return what `pack` was given, with the images channels-last in memory.
 
     Args:
         rows: ``(n, 3 s² + 4 w)``.
         size: ``s``.
-        dtype: Of the texts.
+        dtype: The type of the texts.
     """
     n = 3 * size * size
     pixels = rows[:, :n].reshape(-1, size, size, 3).permute(0, 3, 1, 2)
-    words = rows[:, n:].clone(
-        memory_format=torch.contiguous_format
-    )  # numbers of four bytes begin at a multiple of four
+    # a copy, since numbers of four bytes must start at a multiple of four
+    words = rows[:, n:].clone(memory_format=torch.contiguous_format)
     return pixels.contiguous(memory_format=torch.channels_last), words.view(dtype)

@@ -1,20 +1,19 @@
-"""From a domain's examples to what a model eats; fitted on source and unlabelled target, saved with the Run."""
+"""From a domain's examples to model inputs; fitted on the source and the unlabelled target, saved with the Run."""
 
 import json
 import warnings
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
 from acclimate.data import skops_files, tokens
-from acclimate.data.domain import Domain, Kind, parted
+from acclimate.data.domain import Domain, Kind, Vectors, parted
 from acclimate.data.images import ArrayImages
 from acclimate.data.inputs import (
     ArrayImageInputs,
@@ -33,11 +32,11 @@ if TYPE_CHECKING:
     from acclimate.data import tables
 
 SAMPLE = 512
-"""Images of each domain that channel statistics are taken from."""
+"""Images of each domain from which channel statistics are computed."""
 SIZED = 32
-"""Images of each domain that the size is taken from."""
+"""Images of each domain from which the size is chosen."""
 CACHE_BYTES = 2**30
-"""Decoded images that are kept, where nothing else is said."""
+"""Default size of the cache of decoded images."""
 TEXT_TYPES = skops_files.Types(
     frozenset({"sklearn.feature_extraction.text.TfidfTransformer", "sklearn.feature_extraction.text.TfidfVectorizer"})
 )
@@ -83,49 +82,58 @@ TABLE_TYPES = skops_files.Types(
     ),
 )
 """What a fitted table pipeline contains, under the names of skrub 0.8 to 0.11."""
+Settings = dict[str, Any]
+"""What ``preprocess.json`` contains."""
+
+
+class Transformer(Protocol):
+    """What scikit-learn or skrub fitted."""
+
+    def transform(self, examples: object, /) -> object:
+        """Return rows of numbers, dense or sparse."""
 
 
 @dataclass(frozen=True)
 class Preprocess:
-    """What was learnt from the domains before training; turns any domain of the same kind into `Inputs`."""
+    """What is fitted on both domains before training; turns any domain of the same kind into `Inputs`."""
 
     kind: ClassVar[Kind]
     form: ClassVar[str] = ""
-    """What it is saved as, if that is not the kind."""
+    """What ``preprocess.json`` calls it, if not by its kind."""
 
     def inputs(self, domain: Domain, *, cache_bytes: int = CACHE_BYTES) -> Inputs:
-        """The domain's examples, ready for the model, by index.
+        """Return the domain's examples as model inputs.
 
         Args:
             domain: The examples.
-            cache_bytes: How much of images that are read from files may be kept in memory.
+            cache_bytes: Memory for decoded images that are read from files.
 
         Raises:
-            BadInput: The domain is of another kind or shape than those this was fitted on.
+            BadInput: The domain's kind or shape differs from what this was fitted on.
         """
         if domain.kind != self.kind:
-            raise BadInput(f"{domain.name}: has {domain.kind}, and the source has {self.kind}; give the same kind")
+            raise BadInput(f"{domain.name}: contains {domain.kind}, and the source {self.kind}; give the same kind")
         return self._inputs(domain, cache_bytes)
 
     def _inputs(self, domain: Domain, cache_bytes: int) -> Inputs:
         raise NotImplementedError
 
     def save(self, folder: Path) -> None:
-        """Write it below ``folder``, which exists."""
+        """Save it in ``folder``, which must exist."""
         settings = {"kind": self.form or self.kind, **self._settings()}
         (folder / "preprocess.json").write_text(json.dumps(settings, indent=1), "utf-8")
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self) -> Settings:
         return dict(vars(self))
 
     @classmethod
-    def _load(cls, folder: Path, settings: Mapping[str, Any]) -> Self:
+    def _load(cls, folder: Path, settings: Settings) -> Self:
         return cls(**settings)
 
 
 @dataclass(frozen=True)
 class ImagePreprocess(Preprocess):
-    """Images to uint8 squares ``(n, 3, size, size)``; the model normalises them by ``mean`` and ``std``."""
+    """Images to uint8 squares ``(n, 3, size, size)``, which the model normalises with ``mean`` and ``std``."""
 
     kind = "images"
     size: int
@@ -134,15 +142,15 @@ class ImagePreprocess(Preprocess):
     interpolation: Interpolation = "bilinear"
 
     def _inputs(self, domain: Domain, cache_bytes: int) -> Inputs:
-        how: Any = {"interpolation": self.interpolation, "cache_bytes": cache_bytes}
-        if isinstance(domain.examples, ArrayImages):
-            return ArrayImageInputs(domain.examples.array, self.size, **how)
-        return ImageInputs(domain.examples, self.size, **how)
+        images = domain.images
+        if isinstance(images, ArrayImages):
+            return ArrayImageInputs(images.array, self.size, interpolation=self.interpolation, cache_bytes=cache_bytes)
+        return ImageInputs(images, self.size, interpolation=self.interpolation, cache_bytes=cache_bytes)
 
 
 @dataclass(frozen=True)
 class VectorPreprocess(Preprocess):
-    """Numbers ``(n, d)``: dense columns are standardised by both domains together, sparse rows stay as they are."""
+    """Numbers ``(n, d)``: dense columns are standardised over both domains together, sparse rows stay as they are."""
 
     kind = "vectors"
     n_features: int
@@ -151,15 +159,14 @@ class VectorPreprocess(Preprocess):
     std: list[float]
 
     def _inputs(self, domain: Domain, cache_bytes: int) -> Inputs:
-        x = domain.examples
+        x = domain.vectors
         if x.shape[1] != self.n_features:
             raise BadInput(
                 f"{domain.name}: has {x.shape[1]} columns, the source has {self.n_features}; give the same columns"
             )
         if self.sparse:
             return SparseInputs(scipy.sparse.csr_array(x))
-        x = x.toarray() if scipy.sparse.issparse(x) else x
-        return DenseInputs(((x - np.array(self.mean)) / np.array(self.std)).astype(np.float32))
+        return DenseInputs(((_dense(x) - np.array(self.mean)) / np.array(self.std)).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -167,62 +174,64 @@ class TablePreprocess(Preprocess):
     """Columns to numbers: skrub's vectorizer, missing values flagged and filled with the median, then standardised."""
 
     kind = "table"
-    columns: dict[str, "tables.Holds"]
-    pipeline: Any
+    columns: dict[str, "tables.ColumnKind"]
+    pipeline: Transformer
     n_features: int
 
     def _inputs(self, domain: Domain, cache_bytes: int) -> Inputs:
         from acclimate.data import tables
 
-        frame = tables.as_learnt(domain, self.columns)
+        frame = tables.as_fitted(domain, self.columns)
         try:
             return DenseInputs(_transform(self.pipeline, frame))
         except (ValueError, TypeError) as error:
             why = first_line(error)
-            raise BadInput(f"{domain.name}: its columns do not fit the source's ({why}); write them alike") from error
+            raise BadInput(
+                f"{domain.name}: the columns do not match the source's ({why}); write them the same way in both"
+            ) from error
 
     def save(self, folder: Path) -> None:
-        """Write the settings and the fitted pipeline (skops, no pickle)."""
+        """Save the settings and the fitted pipeline (with skops, not pickle)."""
         super().save(folder)
         # skrub's steps repeat the names of all columns: 9 MB for 13 columns, a fortieth of that compressed
         skops_files.dump(self.pipeline, folder / "pipeline.skops", TABLE_TYPES, compress=True)
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self) -> Settings:
         return {"columns": self.columns, "n_features": self.n_features}
 
     @classmethod
-    def _load(cls, folder: Path, settings: Mapping[str, Any]) -> Self:
+    def _load(cls, folder: Path, settings: Settings) -> Self:
         return cls(pipeline=skops_files.load(folder / "pipeline.skops", TABLE_TYPES), **settings)
 
 
 @dataclass(frozen=True)
 class TextPreprocess(Preprocess):
-    """Texts to sparse tf-idf rows: words and pairs of words seen at least twice in source and target together."""
+    """Texts to sparse tf-idf rows: words and pairs of words that occur in at least two texts of source and target."""
 
     kind = "text"
-    vectorizer: Any
+    vectorizer: Transformer
     n_features: int
 
     def _inputs(self, domain: Domain, cache_bytes: int) -> Inputs:
-        rows = scipy.sparse.csr_array(self.vectorizer.transform(domain.examples), dtype=np.float32)
+        rows = scipy.sparse.csr_array(self.vectorizer.transform(domain.texts), dtype=np.float32)
         return SparseInputs(rows)
 
     def save(self, folder: Path) -> None:
-        """Write the settings and the fitted vectorizer (skops, no pickle)."""
+        """Save the settings and the fitted vectorizer (with skops, not pickle)."""
         super().save(folder)
         skops_files.dump(self.vectorizer, folder / "pipeline.skops", TEXT_TYPES, compress=True)
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self) -> Settings:
         return {"n_features": self.n_features}
 
     @classmethod
-    def _load(cls, folder: Path, settings: Mapping[str, Any]) -> Self:
+    def _load(cls, folder: Path, settings: Settings) -> Self:
         return cls(vectorizer=skops_files.load(folder / "pipeline.skops", TEXT_TYPES), **settings)
 
 
 @dataclass(frozen=True)
 class TokenPreprocess(Preprocess):
-    """Texts to tokens ``(n, length)`` of an encoder, whose files but for the weights lie in ``folder``."""
+    """Texts to tokens ``(n, length)`` of an encoder, whose tokenizer and settings are in ``folder``."""
 
     kind = "text"
     form = "tokens"
@@ -230,30 +239,30 @@ class TokenPreprocess(Preprocess):
     length: int
 
     def _inputs(self, domain: Domain, cache_bytes: int) -> Inputs:
-        rows = self._tokenizer(domain.examples, self.length)
-        more = self.length - rows.shape[1]
-        return TokenInputs(np.pad(rows, ((0, 0), (0, more)), constant_values=tokens.NONE))
+        rows = self._tokenizer(domain.texts, self.length)
+        missing = self.length - rows.shape[1]
+        return TokenInputs(np.pad(rows, ((0, 0), (0, missing)), constant_values=tokens.NONE))
 
     @cached_property
     def _tokenizer(self) -> tokens.Tokenizer:
         return tokens.Tokenizer(self.folder)
 
     def save(self, folder: Path) -> None:
-        """Write the settings and the encoder's files, so that the Run needs its folder no more."""
+        """Save the settings and the encoder's files, so that the Run does not need the encoder's folder."""
         super().save(folder)
         tokens.keep_files(self.folder, folder / "encoder")
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self) -> Settings:
         return {"length": self.length}
 
     @classmethod
-    def _load(cls, folder: Path, settings: Mapping[str, Any]) -> Self:
+    def _load(cls, folder: Path, settings: Settings) -> Self:
         return cls(folder=folder / "encoder", **settings)
 
 
 @dataclass(frozen=True)
 class ImageTextPreprocess(Preprocess):
-    """Images and texts, each as alone, packed into one row for each example."""
+    """Images and texts, each preprocessed as on its own, packed into one row per example."""
 
     kind = "image and text"
     images: Preprocess
@@ -264,17 +273,17 @@ class ImageTextPreprocess(Preprocess):
         return PackedInputs(self.images.inputs(images, cache_bytes=cache_bytes), self.texts.inputs(texts))
 
     def save(self, folder: Path) -> None:
-        """Write both, each into a folder of its own."""
+        """Save both, each in a folder of its own."""
         super().save(folder)
         for name, part in (("images", self.images), ("texts", self.texts)):
             (folder / name).mkdir()
             part.save(folder / name)
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self) -> Settings:
         return {}
 
     @classmethod
-    def _load(cls, folder: Path, settings: Mapping[str, Any]) -> Self:
+    def _load(cls, folder: Path, settings: Settings) -> Self:
         return cls(load(folder / "images"), load(folder / "texts"))
 
 
@@ -287,36 +296,37 @@ def fit(
     encoder: Path | None = None,
     length: int | None = None,
 ) -> Preprocess:
-    """Learn the preprocessing from the examples of both domains; labels have no part in it.
+    """Fit the preprocessing on the examples of both domains; it does not use labels.
 
     Args:
         source: The labelled domain.
-        target: The domain to work on.
-        size: Pixels a side that images are brought to; by default the usual size in both domains, 16 to 224.
-        interpolation: How they are brought to it.
-        encoder: Folder of the encoder that texts are made tokens for; without it they become tf-idf rows.
-        length: Tokens of a text at the most; by default what the encoder was trained with.
+        target: The domain to adapt to.
+        size: Pixels a side that images are resized to; by default the most common size in both domains, 16 to 224.
+        interpolation: How images are resized.
+        encoder: Folder of the encoder that texts are tokenized for; without it texts become tf-idf rows.
+        length: Most tokens of a text; by default as many as the encoder takes.
 
     Raises:
-        BadInput: The two domains are of different kinds or shapes.
+        BadInput: The kinds or shapes of the two domains differ.
     """
     check_kinds(source, target)
     if source.kind == "image and text":
-        how: Any = {"size": size, "interpolation": interpolation, "encoder": encoder, "length": length}
-        images, texts = (fit(*both, **how) for both in zip(parted(source), parted(target), strict=True))
-        return ImageTextPreprocess(images, texts)
+        (images, texts), (target_images, target_texts) = parted(source), parted(target)
+        return ImageTextPreprocess(
+            _fit_images(images, target_images, size, interpolation), _fit_texts(texts, target_texts, encoder, length)
+        )
     if source.kind == "images":
         return _fit_images(source, target, size, interpolation)
-    if encoder:
-        return _fit_tokens(source, target, encoder, length)
-    return {"vectors": _fit_vectors, "table": _fit_table, "text": _fit_text}[source.kind](source, target)
+    if source.kind == "text":
+        return _fit_texts(source, target, encoder, length)
+    return _fit_table(source, target) if source.kind == "table" else _fit_vectors(source, target)
 
 
 def load(folder: Path) -> Preprocess:
-    """The preprocessing saved below ``folder``.
+    """Load the preprocessing that was saved in ``folder``.
 
     Raises:
-        BadInput: It is damaged, or holds what no Run has.
+        BadInput: It is damaged, or contains a type that no Run has.
     """
     kinds = {c.form or c.kind: c for c in FORMS}
     try:
@@ -324,18 +334,20 @@ def load(folder: Path) -> Preprocess:
         return kinds[settings.pop("kind")]._load(folder, settings)
     except BadInput:
         raise
-    except Exception as error:  # each way of damage fails in its own way
-        raise BadInput(f"{folder}: not the preprocessing of a Run ({first_line(error)}); was it changed?") from error
+    except Exception as error:  # damaged files raise all kinds of exceptions
+        raise BadInput(
+            f"{folder}: not the preprocessing of a Run ({first_line(error)}); restore it, or train again"
+        ) from error
 
 
 def check_kinds(source: Domain, target: Domain) -> None:
-    """Refuse domains of different kinds.
+    """Check that both domains have the same kind.
 
     Raises:
-        BadInput: They are.
+        BadInput: They do not.
     """
     if source.kind != target.kind:
-        raise BadInput(f"{target.name}: has {target.kind}, and the source has {source.kind}; give the same kind")
+        raise BadInput(f"{target.name}: contains {target.kind}, and the source {source.kind}; give the same kind")
 
 
 def _fit_images(source: Domain, target: Domain, size: int | None, interpolation: Interpolation) -> Preprocess:
@@ -346,7 +358,7 @@ def _fit_images(source: Domain, target: Domain, size: int | None, interpolation:
 
 
 def _moments(domain: Domain, size: int) -> NDArray[np.float64]:
-    """Mean and mean square of each channel ``(2, 3)`` over some of the domain's images."""
+    """Return the mean and mean square of each channel ``(2, 3)`` over a sample of the domain's images."""
     pick = np.linspace(0, len(domain) - 1, min(len(domain), SAMPLE)).astype(np.int64)
     inputs = ImagePreprocess(size, [], []).inputs(domain.take(pick), cache_bytes=0)
     sums = np.zeros((2, 3))
@@ -357,9 +369,9 @@ def _moments(domain: Domain, size: int) -> NDArray[np.float64]:
 
 
 def usual_size(source: Domain, target: Domain) -> int:
-    """The shorter side of most images, 16 to 224; of several sizes about as frequent the largest."""
+    """Return the most common length of the shorter side, 16 to 224; of lengths about as common, the largest."""
     sizes = Counter(
-        min(domain.examples.shape(int(i)))
+        min(domain.images.shape(int(i)))
         for domain in (source, target)
         for i in np.linspace(0, len(domain) - 1, min(len(domain), SIZED))
     )
@@ -368,23 +380,27 @@ def usual_size(source: Domain, target: Domain) -> int:
 
 
 def _fit_vectors(source: Domain, target: Domain) -> Preprocess:
-    a, b = source.examples, target.examples
+    a, b = source.vectors, target.vectors
     if a.shape[1] != b.shape[1]:
         raise BadInput(f"{target.name}: has {b.shape[1]} columns, the source has {a.shape[1]}; give the same columns")
     if scipy.sparse.issparse(a) and scipy.sparse.issparse(b):
         return VectorPreprocess(a.shape[1], True, [], [])
-    both = np.concatenate([x.toarray() if scipy.sparse.issparse(x) else x for x in (a, b)]).astype(np.float64)
+    both = np.concatenate([_dense(a), _dense(b)]).astype(np.float64)
     std = both.std(0)
     std[std < 1e-12] = 1.0
     return VectorPreprocess(a.shape[1], False, both.mean(0).tolist(), std.tolist())
+
+
+def _dense(x: Vectors) -> NDArray[np.float32]:
+    return x if isinstance(x, np.ndarray) else np.asarray(x.toarray())
 
 
 def _fit_table(source: Domain, target: Domain) -> Preprocess:
     from acclimate.data import tables
 
     columns = tables.common_columns(source, target)
-    frames = [tables.as_learnt(domain, columns) for domain in (source, target)]
-    import polars as pl  # what is slow to import comes behind the checks
+    frames = [tables.as_fitted(domain, columns) for domain in (source, target)]
+    import polars as pl  # slow to import, so after the checks
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -397,27 +413,31 @@ def _fit_table(source: Domain, target: Domain) -> Preprocess:
         rows = np.asarray(pipeline.fit_transform(pl.concat(frames)))
     except (ValueError, TypeError) as error:
         raise BadInput(
-            f"{source.name}: its columns cannot be learnt from together with those of {target.name} "
-            f"({first_line(error)}); leave the odd ones out with --drop"
+            f"{source.name}: the columns cannot be fitted together with those of {target.name} "
+            f"({first_line(error)}); leave out the ones that differ with --drop"
         ) from error
     return TablePreprocess(columns, pipeline, rows.shape[1])
 
 
-def _fit_text(source: Domain, target: Domain) -> Preprocess:
+def _fit_texts(source: Domain, target: Domain, encoder: Path | None, length: int | None) -> Preprocess:
+    return _fit_tokens(source, target, encoder, length) if encoder else _fit_tf_idf(source, target)
+
+
+def _fit_tf_idf(source: Domain, target: Domain) -> Preprocess:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, max_features=30_000, sublinear_tf=True, dtype=np.float32)
     try:
-        vectorizer.fit([*source.examples, *target.examples])
+        vectorizer.fit([*source.texts, *target.texts])
     except ValueError as error:
-        raise BadInput(f"{source.name}: no word occurs twice in its text; is the column the right one?") from error
+        raise BadInput(f"{source.name}: no word occurs in two texts; check that this is the right column") from error
     return TextPreprocess(vectorizer, len(vectorizer.vocabulary_))
 
 
 def _fit_tokens(source: Domain, target: Domain, folder: Path, length: int | None) -> Preprocess:
     tokenizer = tokens.Tokenizer(folder)
     most = min(length or tokenizer.longest, tokenizer.longest)
-    longest = max(tokenizer(domain.examples, most).shape[1] for domain in (source, target))
+    longest = max(tokenizer(domain.texts, most).shape[1] for domain in (source, target))
     return TokenPreprocess(folder, longest)
 
 
@@ -431,7 +451,7 @@ FORMS: tuple[type[Preprocess], ...] = (
 )
 
 
-def _transform(pipeline: Any, frame: Any) -> NDArray[np.float32]:
+def _transform(pipeline: Transformer, frame: object) -> NDArray[np.float32]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a category that was never seen is all zeros, as it should be
+        warnings.simplefilter("ignore", UserWarning)  # an unknown category becomes zeros, as intended
         return np.asarray(pipeline.transform(frame), dtype=np.float32)

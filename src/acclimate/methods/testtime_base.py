@@ -35,7 +35,9 @@ class TestTime(nn.Module):
         super().__init__()
         if not 0 <= most_changed <= 1:
             raise BadInput(f"most_changed={most_changed} is no share of a batch; give one from 0 to 1")
-        self.before, self.model = model.eval(), copy.deepcopy(model).eval()
+        shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+        self.before: Classifier = copy.deepcopy(model, shared).eval()  # the same weights in modules of its own
+        self.model = copy.deepcopy(model).eval()
         self.most_changed = most_changed
 
     @abstractmethod

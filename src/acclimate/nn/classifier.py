@@ -1,7 +1,7 @@
 """The model that methods train: a backbone and a head."""
 
 import copy
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, Literal
@@ -106,7 +106,6 @@ class Classifier(nn.Module):
         self.normalize = normalize or nn.Identity()
         self.backbone, self.head = backbone, head
         self.n_features, self.n_classes = n_features, n_classes
-        self.layers: tuple[str, ...] = ()
         self.one_pass = True
         self.frozen: frozenset[str] = frozenset()
         self.batch_norm_frozen = False
@@ -163,28 +162,28 @@ class Classifier(nn.Module):
         """The batch norms of the backbone, without those of its bottleneck."""
         return [m for m in self.net[1].modules() if isinstance(m, _BatchNorm)]
 
-    def forward(self, inputs: Tensor, domain: DomainName = "target") -> Outputs:
-        """Outputs for a batch of one domain."""
-        return self.of_normalized(self.normalize(inputs), domain)
+    def forward(self, inputs: Tensor, domain: DomainName = "target", *, layers: Sequence[str] = ()) -> Outputs:
+        """Outputs for a batch of one domain, with those of the named ``layers`` of the backbone."""
+        return self.of_normalized(self.normalize(inputs), domain, layers=layers)
 
-    def of_normalized(self, x: Tensor, domain: DomainName = "target") -> Outputs:
+    def of_normalized(self, x: Tensor, domain: DomainName = "target", *, layers: Sequence[str] = ()) -> Outputs:
         """Outputs for inputs that are already normalised, for methods that perturb them on that scale."""
         for module in () if self.one_pass else self.modules():
             if isinstance(module, DomainNorm):
                 module.domain = domain
-        with _tap(self.backbone, self.layers) as layers:
+        with _tap(self.backbone, layers) as tapped:
             features = self.backbone(x)
-        return Outputs(features, self.head(features), layers)
+        return Outputs(features, self.head(features), tapped)
 
-    def both(self, source: Tensor, target: Tensor) -> tuple[Outputs, Outputs]:
+    def both(self, source: Tensor, target: Tensor, *, layers: Sequence[str] = ()) -> tuple[Outputs, Outputs]:
         """Outputs for both domains: in one pass, unless batch norm keeps statistics for each domain."""
         if not self.one_pass:
-            return self(source, "source"), self(target, "target")
-        out, sizes = self(join(source, target)), [len(source), len(target)]
+            return self(source, "source", layers=layers), self(target, "target", layers=layers)
+        out, sizes = self(join(source, target), layers=layers), [len(source), len(target)]
         features, logits = out.features.split(sizes), out.logits.split(sizes)
-        layers = {name: layer.split(sizes) for name, layer in out.layers.items()}
+        tapped = {name: layer.split(sizes) for name, layer in out.layers.items()}
         of_source, of_target = (
-            Outputs(features[i], logits[i], {name: layer[i] for name, layer in layers.items()}) for i in (0, 1)
+            Outputs(features[i], logits[i], {name: layer[i] for name, layer in tapped.items()}) for i in (0, 1)
         )
         return of_source, of_target
 
@@ -219,7 +218,7 @@ def _eval_frozen(module: nn.Module, frozen: Collection[str], prefix: str) -> Non
 
 
 @contextmanager
-def _tap(module: nn.Module, names: tuple[str, ...]) -> Iterator[dict[str, Tensor]]:
+def _tap(module: nn.Module, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
     """Collect the outputs of the named sub-modules while open; maps and tokens are pooled to ``(n, d)``."""
     collected: dict[str, Tensor] = {}
 

@@ -60,7 +60,7 @@ def keep_snippets(run: RunFolder, part: str, domain: Domain) -> None:
     with_images, with_texts = parted(domain) if domain.kind == "image and text" else (domain, domain)
     texts = [_text(with_texts, int(i)) for i in rows]
     is_images = with_images.kind == "images"
-    images = [_thumbnail(with_images.examples, int(i)) if is_images else None for i in rows]
+    images = [_thumbnail(with_images.images, int(i)) if is_images else None for i in rows]
     frame = pl.DataFrame(
         {"index": rows, "text": texts, "image": images},
         schema={"index": pl.Int64, "text": pl.String, "image": pl.Binary},
@@ -115,9 +115,9 @@ def _file_name(part: str) -> str:
 
 def _text(domain: Domain, i: int) -> str | None:
     if domain.kind == "text":
-        return _shorten(domain.examples[i])
+        return _shorten(domain.texts[i])
     if domain.kind == "table":
-        row = domain.examples.row(i, named=True)
+        row = domain.table.row(i, named=True)
         return _shorten(" · ".join(f"{k} {v}" for k, v in list(row.items())[:COLUMNS] if v is not None))
     return None
 

@@ -13,11 +13,11 @@ from torch import nn
 from acclimate import metrics
 from acclimate.augment import tta
 from acclimate.augment.augmentation import AUGMENTATIONS
-from acclimate.augment.views import WHOLE_BATCH
 from acclimate.data import Domain
 from acclimate.data.domain import Part
 from acclimate.data.inputs import DenseInputs, Inputs
 from acclimate.nn import Classifier
+from acclimate.nn.replicas import WHOLE
 from acclimate.run_folder import RunFolder
 from acclimate.runs.models import load_model
 from acclimate.runs.outputs import (
@@ -81,7 +81,7 @@ def _keep_strips(run: RunFolder, plan: Plan) -> None:
                 continue
             rows = np.linspace(0, len(domain) - 1, min(STRIP, len(domain))).astype(np.int64)
             plain = plan.read(domain.take(rows)).batch(np.arange(len(rows)))
-            keep_strip(run, name, plain, AUGMENTATIONS[how](plain, WHOLE_BATCH))
+            keep_strip(run, name, plain, AUGMENTATIONS[how](plain, WHOLE))
 
 
 def _write_seed(run: RunFolder, plan: Plan, seed: int, parts: Mapping[str, Part]) -> None:

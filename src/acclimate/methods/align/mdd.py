@@ -49,11 +49,11 @@ class MDD(Method):
         """Class loss and both sides of the disparity."""
         scale = self.weight * ramp_up(progress, self.gamma)
         features = reverse_grad(join(source.features, target.features), scale)
-        here, there = self.second_head(features).split([len(source.features), len(target.features)])
+        second_source, second_target = self.second_head(features).split([len(source.features), len(target.features)])
         return {
             "class": cross_entropy(source.logits, labels),
-            "agree": self.margin * cross_entropy(here, source.logits.argmax(1)),
-            "disagree": not_cross_entropy(there, target.logits.argmax(1)),
+            "agree": self.margin * cross_entropy(second_source, source.logits.argmax(1)),
+            "disagree": not_cross_entropy(second_target, target.logits.argmax(1)),
         }
 
 
