@@ -414,10 +414,10 @@ OPTIONS = {
     "argument missing": Bad("adapt", "missing argument 'source'; see acclimate adapt --help"),
     "output missing": Bad("adapt source.npz target.npz", "missing option '--output'"),
     "steps no number": Bad(f"{NPZ} --steps many", "invalid value for '--steps'"),
-    "steps 0": Bad(f"{NPZ} --steps 0", "train.steps=0 does not fit"),
+    "steps 0": Bad(f"{NPZ} --steps 0", "train.steps=0 is invalid"),
     "no seeds": Bad(f"{NPZ} --seeds -2", "seeds: -2 is too few"),
     "no devices": Bad(f"{NPZ} --devices 0", "devices: 0 is too few"),
-    "precision": Bad(f"{NPZ} --precision 7-bit", "train.precision='7-bit' does not fit; Input should be '32-true'"),
+    "precision": Bad(f"{NPZ} --precision 7-bit", "train.precision='7-bit' is invalid; input should be '32-true'"),
     "method unknown": Bad(f"{NPZ} --method dannn", "no method 'dannn'; did you mean dann?"),
     "shallow method and a network": Bad(f"{NPZ} --method coral --backbone mlp", "before a linear model, not mlp"),
     "shallow method and steps": Bad(f"{NPZ} --method coral --steps 3", "--steps: says how a network is trained"),
@@ -428,19 +428,19 @@ OPTIONS = {
     "linear model on several processes": Bad(f"{NPZ} --method coral --devices 2", "coral fits a linear model"),
     "linear model's option": Bad(f"{NPZ} --method coral --set backbone.c=1", "backbone linear has no option 'c'"),
     "option unknown": Bad(f"{NPZ} --method mcc --set wieght=1", "no option 'wieght'; did you mean weight?"),
-    "no width": Bad(f"{NPZ} --set backbone.hidden=0", "option hidden=0 does not fit; Input should be greater"),
-    "narrower than nothing": Bad(f"{NPZ} --set backbone.bottleneck=-1", "option bottleneck=-1 does not fit"),
-    "all dropped": Bad(f"{NPZ} --set backbone.dropout=1.5", "option dropout=1.5 does not fit; Input should be less"),
-    "all smoothed": Bad(f"{NPZ} --method source_only --set label_smoothing=2", "label_smoothing=2 does not fit"),
-    "never repeated": Bad(f"{NPZ} --method adda --set repeat=0", "option repeat=0 does not fit"),
-    "no rank": Bad(f"{NPZ} --finetune lora --set finetune.rank=0", "option rank=0 does not fit"),
-    "option of another type": Bad(f"{NPZ} --method mcc --set weight=much", "option weight='much' does not fit"),
+    "no width": Bad(f"{NPZ} --set backbone.hidden=0", "option hidden=0 is invalid; input should be greater"),
+    "narrower than nothing": Bad(f"{NPZ} --set backbone.bottleneck=-1", "option bottleneck=-1 is invalid"),
+    "all dropped": Bad(f"{NPZ} --set backbone.dropout=1.5", "option dropout=1.5 is invalid; input should be less"),
+    "all smoothed": Bad(f"{NPZ} --method source_only --set label_smoothing=2", "label_smoothing=2 is invalid"),
+    "never repeated": Bad(f"{NPZ} --method adda --set repeat=0", "option repeat=0 is invalid"),
+    "no rank": Bad(f"{NPZ} --finetune lora --set finetune.rank=0", "option rank=0 is invalid"),
+    "option of another type": Bad(f"{NPZ} --method mcc --set weight=much", "option weight='much' is invalid"),
     "set without =": Bad(f"{NPZ} --set weight", "--set weight: write it as key=value"),
     "set without key": Bad(f"{NPZ} --set =3", "--set =3: write it as key=value"),
-    "set no YAML": Bad(f"{NPZ} --set weight=[1", "--set weight=[1: the value cannot be read"),
-    "set twice": Bad(f"{NPZ} --set a=1 --set a.b=2", "--set a.b: a is set to 1 already"),
-    "train.lr": Bad(f"{NPZ} --set train.lr=abc", "train.lr='abc' does not fit; Input should be a valid number"),
-    "train.lr negative": Bad(f"{NPZ} --set train.lr=-1", "train.lr=-1 does not fit"),
+    "set no YAML": Bad(f"{NPZ} --set weight=[1", "--set weight=[1: the value is not valid YAML"),
+    "set twice": Bad(f"{NPZ} --set a=1 --set a.b=2", "--set a.b: a is already set to 1"),
+    "train.lr": Bad(f"{NPZ} --set train.lr=abc", "train.lr='abc' is invalid; input should be a valid number"),
+    "train.lr negative": Bad(f"{NPZ} --set train.lr=-1", "train.lr=-1 is invalid"),
     "train unknown": Bad(f"{NPZ} --set train.stps=3", "train has no setting 'stps'; did you mean steps?"),
     "labels wanting": Bad(f"{NPZ} --method supervised", "give them with --target-labels"),
     "labels unwanted": Bad(f"{NPZ} --method shot --target-labels target.npz", "learns from no label, and so"),
@@ -463,7 +463,7 @@ OPTIONS = {
     "curves scored on the source": Bad(f"{LABELS} --score source.npz", "--score: is the source itself"),
     "curves of one domain": Bad("labels source.npz source.npz -o new/labels", "the target is the source itself"),
     "curves from a Run": Bad("labels run target.npz -o new/labels", "run: is a Run, and labels are", lambda: _run()()),
-    "augmentation unknown": Bad(f"{IMAGES} --augment trivail", "augment.source='trivail' does not fit; Input should"),
+    "augmentation unknown": Bad(f"{IMAGES} --augment trivail", "augment.source='trivail' is invalid; input should"),
     "augmentation of no domain": Bad(f"{NPZ} --set augment.sorce=noise", "no setting 'sorce'; did you mean source?"),
     "vectors flipped": Bad(f"{NPZ} --augment flip_crop", "augment.source=flip_crop: applies to images only"),
     "text augmented": Bad(
@@ -477,7 +477,7 @@ OPTIONS = {
     "shallow method and augmented target": Bad(
         f"{NPZ} --method coral --set augment.target=noise", "augment.target: says how a network is trained"
     ),
-    "balance unknown": Bad(f"{NPZ} --set train.balance=weights", "train.balance='weights' does not fit; Input should"),
+    "balance unknown": Bad(f"{NPZ} --set train.balance=weights", "train.balance='weights' is invalid; input should"),
     "numbers balanced": Bad(f"{NPZ} --task regression --set train.balance=sampler", "train.balance: is for classes"),
     "positive unknown": Bad(f"{NPZ} --positive 7", "--positive: '7' is not a class of the source"),
     "positive all": Bad(f"{NPZ} --positive 0,1", "--positive: lists every class"),
@@ -547,7 +547,7 @@ RUNS = {
     "folder is no Run": Bad("predict images target.npz -o p.csv", "images: not a Run"),
     "file is no Run": Bad("predict table.csv target.npz -o p.csv", "table.csv: not a Run"),
     "unfinished": Bad(PREDICT, "this Run is not finished", _run(lambda: Path("run/scores.json").unlink())),
-    "newer format": Bad(PREDICT, "a Run of format 99, newer than this Acclimate reads", _run(_newer_format)),
+    "newer format": Bad(PREDICT, "a Run of format 99, but this Acclimate reads formats up to 1", _run(_newer_format)),
     "scores damaged": Bad(PREDICT, "run/scores.json: not a readable part", _run(_write("run/scores.json", "{"))),
     "scores emptied": Bad(PREDICT, "run/scores.json: says not which model", _run(_write("run/scores.json", "{}"))),
     "recipe damaged": Bad(PREDICT, "run/recipe.yaml: not a recipe", _run(_write("run/recipe.yaml", "a: [1"))),
@@ -743,13 +743,13 @@ PRETRAINING = {
     "pretraining stopped early": Bad(
         f"{PRETRAIN} --pretrain byol --set pretrain.patience=3", "pretrain has no setting 'patience'"
     ),
-    "pretraining too short": Bad(f"{PRETRAIN} --pretrain byol --set pretrain.steps=0", "pretrain.steps=0 does not fit"),
+    "pretraining too short": Bad(f"{PRETRAIN} --pretrain byol --set pretrain.steps=0", "pretrain.steps=0 is invalid"),
     "pretraining in batches of one": Bad(f"{PRETRAIN} --pretrain vicreg --set pretrain.batch_size=1", "give 2 or more"),
     "pretraining option of another type": Bad(
-        f"{PRETRAIN} --pretrain byol --set pretrain.norm=group", "--pretrain byol: option norm='group' does not fit"
+        f"{PRETRAIN} --pretrain byol --set pretrain.norm=group", "--pretrain byol: option norm='group' is invalid"
     ),
     "pretraining option that cannot be": Bad(f"{PRETRAIN} --pretrain byol --set pretrain.out=-1", "--pretrain byol: "),
-    "no batch in a step": Bad(f"{NPZ} --set train.accumulate=0", "train.accumulate=0 does not fit"),
+    "no batch in a step": Bad(f"{NPZ} --set train.accumulate=0", "train.accumulate=0 is invalid"),
 }
 
 CASES = {
