@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -15,10 +16,6 @@ from acclimate.errors import BadInput, first_line
 
 METHODS, BACKBONES = "acclimate.methods", "acclimate.backbones"
 """Groups of entry points."""
-
-
-RESERVED = ("timm", "encoder")
-"""Backbones that take a model after a colon, and so are not modules."""
 
 
 def installed(group: str) -> dict[str, EntryPoint]:
@@ -60,9 +57,15 @@ def is_spec(name: str) -> bool:
         (True, True, False)
     """
     module, colon, attribute = name.rpartition(":")
-    if not colon or not attribute.isidentifier() or module in RESERVED:
+    if not colon or not attribute.isidentifier() or module in _own_backbones():
         return False
     return module.endswith(".py") or all(part.isidentifier() for part in module.split("."))
+
+
+@cache
+def _own_backbones() -> frozenset[str]:
+    """Names of our own backbones, which may take a model after a colon, and so are not modules."""
+    return frozenset(path.stem for path in Path(__file__).with_name("backbones").glob("*.py"))
 
 
 def import_spec(name: str) -> str:

@@ -111,7 +111,7 @@ def check_source_free(origin: Run, method: str, request: Request) -> None:
     for name, value in given.items():
         if value:
             flag = name.replace("_", "-")
-            raise BadInput(f"--{flag}: the Run {origin.path} has fixed it; omit --{flag}")
+            raise BadInput(f"--{flag}: is fixed by the Run {origin.path}; omit it")
 
 
 def seeds_of(origin: Run, asked: int | Sequence[int]) -> tuple[int, ...]:
