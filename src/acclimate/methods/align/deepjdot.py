@@ -1,9 +1,12 @@
 """Deep joint distribution optimal transport."""
 
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
-import ot
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment, linprog
+from scipy.sparse import eye_array, kron, vstack
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -11,6 +14,8 @@ from acclimate.distances import squared_distances
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier
 from acclimate.types import Losses, Outputs
+
+Matrix: TypeAlias = NDArray[np.float64]
 
 
 class DeepJDOT(Method):
@@ -21,7 +26,7 @@ class DeepJDOT(Method):
             \alpha \, \lVert f(x_i^s) - f(x_j^t) \rVert^2 + \beta \, \mathrm{CE}(c(f(x_j^t)), y_i^s) \bigr)
 
     The coupling :math:`\pi`, with rows that sum to :math:`1/n_s` and columns that sum to :math:`1/n_t`, is optimal
-    for the batch (exact optimal transport, by POT in float64 on the CPU) and a constant to the gradient, which goes
+    for the batch (exact optimal transport, in float64 on the CPU) and a constant to the gradient, which goes
     through the cost alone. It is the paper's cost with the same class term in the coupling and in the loss; the
     authors' code couples by the squared distance of probabilities. A coupling of a batch takes its classes to be as
     frequent in the target as in the source. Seeds cannot be trained as one
@@ -65,7 +70,25 @@ class DeepJDOT(Method):
 
 
 def coupling(cost: Tensor) -> Tensor:
-    """The plan ``(n, m)`` between uniform marginals that a detached ``cost (n, m)`` makes cheapest."""
+    """The cheapest plan ``(n, m)`` between uniform marginals for a detached ``cost (n, m)``; exact."""
     n, m = cost.shape
-    plan = ot.emd(ot.unif(n), ot.unif(m), cost.detach().double().cpu().numpy())
-    return torch.from_numpy(plan).to(cost)
+    if not cost.isfinite().all():
+        return torch.full_like(cost, 1 / (n * m))  # so that the loss is not finite either, and training stops
+    costs = cost.detach().double().cpu().numpy()
+    return torch.from_numpy(assignment(costs) if n == m else transport(costs)).to(cost)
+
+
+def assignment(cost: Matrix) -> Matrix:
+    """The cheapest plan for as many rows as columns: a permutation, over ``n``."""
+    plan = np.zeros_like(cost)
+    plan[linear_sum_assignment(cost)] = 1 / len(cost)
+    return plan
+
+
+def transport(cost: Matrix) -> Matrix:
+    """The cheapest plan for any ``cost (n, m)``, as a linear programme."""
+    n, m = cost.shape
+    marginals = vstack([kron(eye_array(n), np.ones((1, m))), kron(np.ones((1, n)), eye_array(m))])
+    shares = np.repeat([1 / n, 1 / m], [n, m])
+    plan: Matrix = linprog(cost.ravel(), A_eq=marginals, b_eq=shares).x
+    return plan.reshape(n, m)

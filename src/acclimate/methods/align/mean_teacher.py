@@ -11,8 +11,9 @@ from torch.nn.functional import binary_cross_entropy, cross_entropy
 from acclimate.augment import views
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier
+from acclimate.nn.ema import follow
 from acclimate.nn.replicas import current_replica, gather
-from acclimate.types import Labeled, Losses, Unlabeled
+from acclimate.types import Labeled, Losses, Share, Unlabeled
 
 
 class MeanTeacher(Method):
@@ -59,7 +60,7 @@ class MeanTeacher(Method):
         model: Classifier,
         *,
         weight: float = 3.0,
-        decay: float = 0.99,
+        decay: Share = 0.99,
         confidence: float = 0.968,
         balance: float = 0.005,
         weak: float = 1.0,
@@ -85,11 +86,9 @@ class MeanTeacher(Method):
             "balance": self.weight * self.balance * sure.mean() * imbalance(p),
         }
 
-    @torch.no_grad()
     def after_step(self, progress: float) -> None:
         """Have the teacher follow the student."""
-        for its, mine in zip(self.teacher.parameters(), self.model.parameters(), strict=True):
-            its.lerp_(mine, 1 - self.decay)
+        follow(self.teacher.parameters(), self.model.parameters(), self.decay)
 
 
 def imbalance(p: Tensor) -> Tensor:

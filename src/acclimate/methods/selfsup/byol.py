@@ -12,8 +12,9 @@ from torch.nn.functional import cosine_similarity
 from acclimate.augment import views
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, projector
+from acclimate.nn.ema import follow
 from acclimate.nn.replicas import current_replica
-from acclimate.types import Count, Labeled, Losses, Unlabeled
+from acclimate.types import Count, Labeled, Losses, Share, Unlabeled
 
 
 class BYOL(Method):
@@ -67,7 +68,7 @@ class BYOL(Method):
         hidden: Count = 4096,
         out: Count = 256,
         norm: Literal["batch", "layer"] = "batch",
-        decay: float = 0.99,
+        decay: Share = 0.99,
         crop: float = 0.08,
         flip: bool = True,
         colours: bool = True,
@@ -89,12 +90,10 @@ class BYOL(Method):
         foretold, back = (self.predictor(self.projector(self.model(view).features)) for view in (one, other))
         return {"prediction": distance(foretold, of_other) + distance(back, of_one)}
 
-    @torch.no_grad()
     def after_step(self, progress: float) -> None:
         """Have the teacher follow."""
-        mine = chain(self.model.parameters(), self.projector.parameters())
-        for its, weight in zip(self.teacher.parameters(), mine, strict=True):
-            its.lerp_(weight, 1 - momentum(progress, self.decay))
+        student = chain(self.model.parameters(), self.projector.parameters())
+        follow(self.teacher.parameters(), student, momentum(progress, self.decay))
 
 
 def distance(predicted: Tensor, projected: Tensor) -> Tensor:
