@@ -130,7 +130,7 @@ def directions(source: Domain, pool: Domain, held: Domain) -> list[Any]:
 
 def sentences(source: Domain, pool: Domain, held: Domain) -> list[Any]:
     """What the sentence encoder says as it comes, to a length of the square root of its width."""
-    wants = backbones.wants("minilm", "text", {})
+    wants = backbones.input_spec("minilm", "text", {})
     fitted = preprocess.fit(source, pool, encoder=wants.encoder, length=wants.length)
     model = backbones.build("minilm", shape_of(fitted), 2, {}).classifier
     found = (features(model, fitted.inputs(domain), domain.name) for domain in (source, pool, held))

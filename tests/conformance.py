@@ -5,10 +5,12 @@ import inspect
 import itertools
 
 import torch
+from processes import in_two_processes
 from torch.func import functional_call, stack_module_state, vmap
 from torch.overrides import TorchFunctionMode
 
 from acclimate.nn import Classifier, mlp
+from acclimate.nn.replicas import current_replica
 from acclimate.types import Labeled, Turn, Unlabeled
 
 FEATURES = "features"
@@ -59,6 +61,16 @@ def all_losses(method, source, target, progress=0.5):
     return found
 
 
+def state_of(model):
+    """All of a caller's model that a method could change."""
+    return {
+        "values": {name: value.tolist() for name, value in model.state_dict().items()},
+        "flags": {name: parameter.requires_grad for name, parameter in model.named_parameters()},
+        "tree": [(name, id(part), part.training) for name, part in model.named_modules()],
+        "attributes": {name: value for name, value in vars(model).items() if not name.startswith("_")},
+    }
+
+
 def step(method, optimizer, progress=0.5, seed=0, task="classification"):
     torch.manual_seed(seed)  # a checkpoint has the generator's state
     for turn in turns(method):
@@ -66,6 +78,42 @@ def step(method, optimizer, progress=0.5, seed=0, task="classification"):
         sum(method(*batches(seed=seed, task=task), progress, turn).values()).backward()
         optimizer.step()
     method.after_step(progress)
+
+
+def losses_and_gradients(method, task="classification"):
+    """Of each turn, for a batch of 64 rows; means over the processes, each of which has its rows, as DDP takes them."""
+    replica, built = current_replica(), ready(method, task=task)
+    source, target = batches(64, 64, task=task)
+    own = Labeled(*map(replica.own, source)), Unlabeled(replica.own(target.inputs))
+    found = {}
+    for turn in turns(built):
+        built.zero_grad()
+        torch.manual_seed(0)
+        losses = built(*own, 0.5, turn)
+        sum(losses.values()).backward()
+        found |= {f"{turn} {name}": loss.detach() for name, loss in losses.items()}
+        found |= {f"{turn} {name}": p.grad for name, p in built.named_parameters() if p.grad is not None}
+    return {name: replica.gather(value[None]).mean(0) for name, value in found.items()}
+
+
+def of_each(named):
+    return {name: losses_and_gradients(*of) for name, of in named.items()}
+
+
+def differ_in_two_processes(folder, named):
+    """The names of those methods whose losses or gradients in two processes with half the rows each are others.
+
+    Args:
+        folder: An empty one.
+        named: Method and task by name.
+    """
+    one, (two, _) = of_each(named), in_two_processes(folder, of_each, named)
+    return {name for name in named if not _close(one[name], two[name])}
+
+
+def _close(one, two):
+    assert one.keys() == two.keys()
+    return all(torch.allclose(two[name], value, rtol=1e-5, atol=1e-6) for name, value in one.items())
 
 
 class FlippedDraws(TorchFunctionMode):
@@ -150,13 +198,29 @@ def check_batched_seeds_agree_with_single_ones(method, task="classification"):
     assert method.batched
 
 
+def check_the_callers_model_stays_as_it_was(method, task="classification"):
+    """Building a method, and its losses, change neither weights nor flags nor modes nor parts of the model."""
+    tapped = {"layers": {"0": 1.0}} if "layers" in inspect.signature(method).parameters else {}
+    given, before = [], []
+
+    def construct(model):
+        model.backbone[1].eval()
+        given.append(model)
+        before.append(state_of(model))
+        return method(model, **tapped)
+
+    built = ready(construct, task=task)
+    all_losses(built, *batches(task=task))
+    assert state_of(given[0]) == before[0]
+
+
 def check_turns_move_all_parts(method, task="classification"):
     """Every parameter that learns moves in some turn, and the parts that turns name exist."""
     built = build(method, task=task)
     if built.turns:
         named = set(itertools.chain.from_iterable(t.moves for t in built.turns))
         moving = {id(p) for name in named for p in built.get_submodule(name).parameters()}
-        assert moving == {id(p) for p in built.parameters() if p.requires_grad}
+        assert moving == {id(p) for p in built.trainable()}
 
 
 def check_says_what_it_is(method, task="classification"):

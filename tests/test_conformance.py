@@ -4,7 +4,7 @@ import random
 
 import pytest
 import torch
-from conformance import CHECKS
+from conformance import CHECKS, differ_in_two_processes
 from torch.nn.functional import cross_entropy
 
 from acclimate import methods
@@ -45,6 +45,11 @@ class PairsExamplesByOrder(GOOD):
         return super().losses(source, labels, target, progress) | {"pairs": pairs}
 
 
+class SeesItsOwnRowsAlone(GOOD):
+    __doc__ = GOOD.__doc__
+    whole_batch = False
+
+
 class ReturnsAVector(GOOD):
     __doc__ = GOOD.__doc__
 
@@ -82,6 +87,22 @@ class ForgetsWhatItSurveyed(GOOD):
         return super().losses(source, labels, target, progress) | {"far": far}
 
 
+class FreezesTheCallersHead(GOOD):
+    __doc__ = GOOD.__doc__
+
+    def __init__(self, model):
+        super().__init__(model)
+        model.head.requires_grad_(False)
+
+
+class SwitchesTheCallersModel(GOOD):
+    __doc__ = GOOD.__doc__
+
+    def __init__(self, model):
+        super().__init__(model)
+        model.one_pass = False
+
+
 class SaysItCannotBeBatched(GOOD):
     __doc__ = GOOD.__doc__
     batched = False
@@ -98,6 +119,8 @@ class SaysItCannotBeBatched(GOOD):
         (DrawsFromElsewhere, "progress_alone_decides_the_schedule"),
         (ForgetsWhatItSurveyed, "resumes_where_it_stopped"),
         (PairsExamplesByOrder, "order_in_the_batch_does_not_matter"),
+        (FreezesTheCallersHead, "the_callers_model_stays_as_it_was"),
+        (SwitchesTheCallersModel, "the_callers_model_stays_as_it_was"),
         (ReturnsAVector, "losses_are_named_finite_scalars"),
         (LeavesTorch, "batched_seeds_agree_with_single_ones"),
         (SaysItCannotBeBatched, "batched_seeds_agree_with_single_ones"),
@@ -106,6 +129,12 @@ class SaysItCannotBeBatched(GOOD):
 def test_a_wrong_method_is_caught(wrong, check):
     with pytest.raises((AssertionError, AttributeError, RuntimeError)):
         CHECKS[check](wrong)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_what_does_not_see_the_whole_batch_is_caught(tmp_path):
+    named = {"right": (GOOD, "classification"), "wrong": (SeesItsOwnRowsAlone, "classification")}
+    assert differ_in_two_processes(tmp_path, named) == {"wrong"}
 
 
 def test_a_method_that_takes_numbers_for_classes_is_caught():

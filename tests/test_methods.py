@@ -1,7 +1,10 @@
 """A new file under acclimate/methods/ is tested here without being named here."""
 
+import inspect
+from functools import partial
+
 import pytest
-from conformance import CHECKS, FEATURES
+from conformance import CHECKS, FEATURES, differ_in_two_processes
 
 from acclimate import methods
 from acclimate.errors import BadInput
@@ -17,6 +20,14 @@ def test_every_method(kind, name, task, check):
     CHECKS[check](kind.get(name), task)
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_two_processes_with_half_the_rows_each_agree_with_one_or_the_docstring_says_why_not(tmp_path):
+    small = {"byol": {"norm": "layer", "hidden": 16, "out": 8}, "vicreg": {"norm": "layer", "hidden": 16, "out": 8}}
+    named = {f"{name} {task}": (partial(kind.get(name), **small.get(name, {})), task) for kind, name, task in EVERY}
+    explained = {key for key, (method, _) in named.items() if "several processes" in inspect.getdoc(method.func)}
+    assert differ_in_two_processes(tmp_path, named) <= explained
+
+
 def test_listing_them_imports_no_torch():
     assert {"dann", "deep_coral", "mcc", "mcd", "source_only", "supervised"} <= set(methods.names())
 
@@ -28,8 +39,8 @@ def test_an_unknown_name_is_answered_with_the_nearest():
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in (methods, selfsup) for name in kind.names()])
 def test_summary_tells_the_options_without_importing(kind, name):
-    told = kind.summary(name)
-    assert set(told["options"]) == set(kind.options(name))
-    assert told["does"].endswith(".")
-    assert told["reference"]
-    assert told["numbers"] == ("regression" in kind.get(name).tasks)
+    summary = kind.summary(name)
+    assert set(summary["options"]) == set(kind.options(name))
+    assert summary["does"].endswith(".")
+    assert summary["reference"]
+    assert summary["numbers"] == ("regression" in kind.get(name).tasks)

@@ -61,8 +61,8 @@ def test_auc_is_scikit_learns_where_all_classes_occur(n, k, seed):
 def test_auc_of_positive_classes_counts_the_pairs_in_the_right_order(n, seed):
     p, y = drawn(n, 4, seed)
     y[:4] = range(4)
-    said, is_positive = p[:, 1] + p[:, 3], np.isin(y, [1, 3])
-    right = said[is_positive][:, None] > said[~is_positive]
+    score, is_positive = p[:, 1] + p[:, 3], np.isin(y, [1, 3])
+    right = score[is_positive][:, None] > score[~is_positive]
     assert auc(p, y, positive=[1, 3]) == pytest.approx(right.mean())
 
 
@@ -79,7 +79,7 @@ def test_auc_is_of_the_classes_that_occur():
 
 
 @pytest.mark.parametrize("positive", [(), (0,), (1, 2)])
-def test_auc_of_one_side_alone_is_unknown(positive):
+def test_auc_without_positives_or_negatives_is_unknown(positive):
     p, y = drawn(9, 3, 0)
     assert np.isnan(auc(p, np.zeros_like(y), positive))
     assert scores(p, np.zeros_like(y), positive)["auc"] is None
@@ -111,7 +111,7 @@ def test_several_seeds_have_a_mean_and_a_spread():
     assert found == {"accuracy": 0.6, "accuracy_sd": pytest.approx(0.141421)}
 
 
-def test_over_seeds_what_is_unknown_in_some_is_of_the_others():
+def test_over_seeds_an_unknown_value_is_left_out():
     found = mean_over_seeds([{"auc": 0.5}, {"auc": None}])
     assert found == {"auc": 0.5, "auc_sd": None}
 
@@ -139,6 +139,11 @@ def test_golden_errors():
 @pytest.mark.parametrize(("predicted", "r2"), [(3.0, 1.0), (4.0, 0.0)])
 def test_r2_of_labels_that_are_all_the_same_is_a_number(predicted, r2):
     assert errors(np.full(3, predicted), np.full(3, 3.0))["r2"] == r2
+
+
+@pytest.mark.parametrize(("predicted", "r2"), [(3.0, 1.0), (4.0, 0.0)])
+def test_r2_of_a_single_label_is_a_number(predicted, r2):
+    assert errors(np.array([predicted]), np.array([3.0]))["r2"] == r2
 
 
 def test_several_seeds_have_a_spread_of_each_error():

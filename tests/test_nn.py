@@ -189,7 +189,7 @@ def test_the_label_loss_is_scikit_learns_of_classes_and_of_numbers(n, k, seed):
 
 
 def test_numbers_are_not_smoothed():
-    with pytest.raises(BadInput, match="label_smoothing is for classes"):
+    with pytest.raises(BadInput, match="label_smoothing: applies to classes only"):
         label_loss(torch.zeros(2, 1), torch.zeros(2), label_smoothing=0.1)
 
 

@@ -2,11 +2,11 @@ import pytest
 
 from acclimate import methods
 from acclimate.errors import BadInput
-from acclimate.recipe import Place, Recipe, Training, check_options, check_training, parse_settings
+from acclimate.recipe import DomainSpec, Recipe, Training, check_options, check_training, parse_settings
 
 
 def recipe(**more):
-    place = Place(path="a.csv", label="y", drop=("id",))
+    place = DomainSpec(path="a.csv", label="y", drop=("id",))
     return Recipe(source=place, target=place, method="dann", backbone="mlp", classes=("no", "ja"), **more)
 
 

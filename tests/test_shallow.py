@@ -45,8 +45,10 @@ def test_the_adapter_with_it_is_a_scikit_learn_regressor(name):
 @ALL
 def test_without_a_target_the_source_is_the_target(name):
     source, _ = domains()
-    told, untold = (outputs(shallow.get(name)().fit(source, X_target=t), source, source) for t in (source, None))
-    for a, b in zip(told, untold, strict=True):
+    with_target, without = (
+        outputs(shallow.get(name)().fit(source, X_target=t), source, source) for t in (source, None)
+    )
+    for a, b in zip(with_target, without, strict=True):
         np.testing.assert_allclose(a, b)
 
 
@@ -60,9 +62,9 @@ def test_without_a_target_both_maps_are_one_and_all_weights_are_equal(name):
 @ALL
 def test_order_of_the_rows_does_not_matter(name):
     source, target = domains()
-    there = outputs(shallow.get(name)().fit(source, X_target=target), source, target)
+    forth = outputs(shallow.get(name)().fit(source, X_target=target), source, target)
     back = outputs(shallow.get(name)().fit(source[::-1], X_target=target[::-1]), source[::-1], target[::-1])
-    for a, b in zip(there, back, strict=True):
+    for a, b in zip(forth, back, strict=True):
         np.testing.assert_allclose(np.abs(a), np.abs(b[::-1]), rtol=1e-4, atol=1e-5)
 
 

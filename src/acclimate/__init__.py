@@ -13,20 +13,52 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from acclimate.data import Domain, load
     from acclimate.errors import BadInput
+    from acclimate.methods import list_methods
+    from acclimate.nn import Classifier
+    from acclimate.recipe import Training
     from acclimate.runs.run import Run
+    from acclimate.training.driver import Driver
+    from acclimate.training.fit import Fitted, fit
+    from acclimate.types import Labeled, Outputs, Unlabeled
     from acclimate.workflows.adapt import adapt
     from acclimate.workflows.label_curves import labels
 
     __version__: str
 
-__all__ = ["BadInput", "Domain", "Run", "__version__", "adapt", "labels", "load"]
+__all__ = [
+    "BadInput",
+    "Classifier",
+    "Domain",
+    "Driver",
+    "Fitted",
+    "Labeled",
+    "Outputs",
+    "Run",
+    "Training",
+    "Unlabeled",
+    "__version__",
+    "adapt",
+    "fit",
+    "labels",
+    "list_methods",
+    "load",
+]
 
-_HOME = {
+_MODULES = {
     "BadInput": "acclimate.errors",
+    "Classifier": "acclimate.nn",
     "Domain": "acclimate.data",
+    "Driver": "acclimate.training.driver",
+    "Fitted": "acclimate.training.fit",
+    "Labeled": "acclimate.types",
+    "Outputs": "acclimate.types",
     "Run": "acclimate.runs.run",
+    "Training": "acclimate.recipe",
+    "Unlabeled": "acclimate.types",
     "adapt": "acclimate.workflows.adapt",
+    "fit": "acclimate.training.fit",
     "labels": "acclimate.workflows.label_curves",
+    "list_methods": "acclimate.methods",
     "load": "acclimate.data",
 }
 
@@ -35,10 +67,10 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for, so that importing Acclimate costs nothing."""
     if name == "__version__":
         return import_module("importlib.metadata").version("acclimate")
-    if name == "sklearn":
-        return import_module("acclimate.sklearn")
-    if name not in _HOME:
+    if name in {"sklearn", "losses", "methods"}:
+        return import_module(f"acclimate.{name}")
+    if name not in _MODULES:
         raise AttributeError(f"module 'acclimate' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
+    value = getattr(import_module(_MODULES[name]), name)
     globals()[name] = value
     return value

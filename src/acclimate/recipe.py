@@ -87,7 +87,7 @@ class Augmentation(_Part):
         return (self.source, self.target) != ("none", "none")
 
 
-class Place(_Part):
+class DomainSpec(_Part):
     """Where a domain came from and how it was read."""
 
     path: str
@@ -104,7 +104,7 @@ class TargetLabels(_Part):
     n: int = Field(ge=1)
 
 
-class Scale(_Part):
+class LabelScale(_Part):
     """What the labels of a regression are standardised by: the source's mean and standard deviation."""
 
     mean: float = 0.0
@@ -114,8 +114,8 @@ class Scale(_Part):
 class Recipe(_Part):
     """All that decides a training; with the same software it gives the same weights."""
 
-    source: Place
-    target: Place
+    source: DomainSpec
+    target: DomainSpec
     method: str
     options: Options = {}
     backbone: str
@@ -131,7 +131,7 @@ class Recipe(_Part):
     seeds: tuple[int, ...] = (0,)
     task: Task = "classification"
     classes: tuple[str, ...] = ()
-    scale: Scale = Scale()
+    scale: LabelScale = LabelScale()
     origin: str | None = Field(None, description="the Run whose source-only models it starts from")
 
     @property

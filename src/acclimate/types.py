@@ -1,4 +1,4 @@
-"""What travels through the house: batches in, outputs through, losses out."""
+"""The types that methods, models and training exchange: batches, outputs, losses."""
 
 from collections.abc import Mapping
 from typing import Annotated, NamedTuple
@@ -7,29 +7,29 @@ from pydantic import Field
 from torch import Tensor
 
 Count = Annotated[int, Field(ge=1)]
-"""A whole number of things, one at least: the type of an option, which `recipe.check_options` holds it to."""
+"""The type of an option that counts something, at least 1; `recipe.check_options` enforces it."""
 
 Share = Annotated[float, Field(ge=0, lt=1)]
-"""A part of a whole, less than all of it: the type of an option."""
+"""The type of an option that is a fraction in [0, 1)."""
 
 
 class Labeled(NamedTuple):
-    """A batch of examples with ``labels (n,)``: classes as int64, or standardised numbers as float32."""
+    """A batch with ``labels (n,)``: classes as int64, or standardised numbers as float32."""
 
     inputs: Tensor
     labels: Tensor
 
 
 class Unlabeled(NamedTuple):
-    """A batch of examples. It has no field for labels, so none can leak."""
+    """A batch without labels. It has no field for them, so none can leak."""
 
     inputs: Tensor
 
 
 class Outputs(NamedTuple):
-    """What a model says of a batch: ``features (n, d)``, ``logits (n, k)``; for a number ``k`` is 1.
+    """A model's outputs for a batch: ``features (n, d)`` and ``logits (n, k)``; in regression ``k`` is 1.
 
-    ``layers`` has the intermediate layers that were asked for, by name, each pooled to ``(n, d_layer)``.
+    ``layers`` holds the requested intermediate layers by name, each pooled to ``(n, d_layer)``.
     """
 
     features: Tensor
@@ -38,9 +38,9 @@ class Outputs(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """One of the alternating steps of a method: which of its parts move, and how often in a row.
+    """One of a method's alternating steps: the parts that it updates, and how often in a row.
 
-    ``moves`` names sub-modules of the method (``"model.head"``); what is not named stands still.
+    ``moves`` names sub-modules of the method (``"model.head"``); all others stay frozen.
     """
 
     name: str
@@ -49,4 +49,4 @@ class Turn(NamedTuple):
 
 
 Losses = dict[str, Tensor]
-"""Named scalars. Their sum is minimised; each is plotted."""
+"""Named scalars. Training minimises their sum; the report plots each."""

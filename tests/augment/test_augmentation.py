@@ -9,9 +9,9 @@ from trainings import change, job, stop_at, weights
 from acclimate import methods
 from acclimate.augment import views
 from acclimate.augment.augmentation import AUGMENTATIONS, PLAIN, Augment, check
-from acclimate.augment.views import WHOLE, Share
 from acclimate.errors import BadInput
-from acclimate.recipe import Augmentation, Place, Recipe
+from acclimate.nn.replicas import WHOLE, Replica
+from acclimate.recipe import Augmentation, DomainSpec, Recipe
 from acclimate.training.features import stand_for
 from acclimate.training.job import run_job
 
@@ -19,9 +19,9 @@ NAMES = [name for name in AUGMENTATIONS if name != "none"]
 EACH = pytest.mark.parametrize("name", NAMES)
 
 
-def seeded(name, x, seed=0, share=WHOLE):
+def seeded(name, x, seed=0, replica=WHOLE):
     torch.manual_seed(seed)
-    return AUGMENTATIONS[name](x, share)
+    return AUGMENTATIONS[name](x, replica)
 
 
 @EACH
@@ -49,7 +49,7 @@ def test_each_example_has_its_own_draw(name):
 def test_several_processes_do_to_each_example_what_one_does(name, x):
     whole = seeded(name, x)
     for rank in range(3):
-        assert torch.equal(seeded(name, x[rank::3], share=Share(rank, 3)), whole[rank::3])
+        assert torch.equal(seeded(name, x[rank::3], replica=Replica(rank, 3)), whole[rank::3])
 
 
 @pytest.mark.parametrize("drawn", [[0.0, 0.5, 0.0, 0.0, 1.0], [0.5, 1.0, 0.3, 0.8, 1.0], [1.0, 0.5, 0.5, 0.5, 1.0]])
@@ -64,7 +64,7 @@ def test_a_crop_is_pillows(drawn, mirrored, monkeypatch):
     box = [float(side) for side in (left, top, left + w, top + h)]
     expected = np.asarray(pillow.resize((32, 32), Image.Resampling.BILINEAR, box=box))
     drawn[0, 4] = 0.4 if mirrored else 0.6
-    monkeypatch.setattr(Share, "uniform", lambda *_: drawn)
+    monkeypatch.setattr(Replica, "uniform", lambda *_: drawn)
     found = views.flip_crop(x)[0].permute(1, 2, 0).numpy()
     np.testing.assert_allclose(found[:, ::-1] if mirrored else found, expected, atol=1)
 
@@ -78,7 +78,7 @@ def test_half_of_the_images_are_mirrored():
 def drawing(monkeypatch, name, level):
     """Have TrivialAugment draw this operation."""
     drawn = torch.tensor([[(views.OPERATIONS.index(name) + 0.5) / len(views.OPERATIONS), level, 1.0]])
-    monkeypatch.setattr(Share, "uniform", lambda *_: drawn)
+    monkeypatch.setattr(Replica, "uniform", lambda *_: drawn)
 
 
 @pytest.mark.parametrize(("name", "does"), [("invert", lambda x: 255.0 - x), ("brightness", lambda x: x * 0.525)])
@@ -106,10 +106,10 @@ def test_noise_of_vectors_is_a_tenth():
 
 def test_labels_go_by_and_domains_are_augmented_apart():
     batch = (images(4), torch.arange(4), images(4, seed=1))
-    [(here, labels, there)] = Augment(target="noise")(iter([batch]))
-    assert here is batch[0]
+    [(source, labels, target)] = Augment(target="noise")(iter([batch]))
+    assert source is batch[0]
     assert labels is batch[1]
-    assert not torch.equal(there, batch[2])
+    assert not torch.equal(target, batch[2])
 
 
 def test_without_augmentation_batches_go_by():
@@ -118,21 +118,21 @@ def test_without_augmentation_batches_go_by():
     assert all(a is b for a, b in zip(found, batch, strict=True))
 
 
-@pytest.mark.parametrize("asked", [{"source": "noise"}, {"target": "trivial"}])
-def test_sparse_rows_are_not_augmented(asked):
-    with pytest.raises(BadInput, match="text and sparse rows are not augmented"):
-        check(Augmentation(**asked), images=False, sparse=True)
+@pytest.mark.parametrize("requested", [{"source": "noise"}, {"target": "trivial"}])
+def test_sparse_rows_are_not_augmented(requested):
+    with pytest.raises(BadInput, match="does not apply to text or sparse rows"):
+        check(Augmentation(**requested), images=False, sparse=True)
 
 
 def test_vectors_get_noise_alone():
     check(Augmentation(source="noise", target="noise"), images=False, sparse=False)
-    with pytest.raises(BadInput, match=r"augment\.source=trivial: is for images, and these are not; use noise"):
+    with pytest.raises(BadInput, match=r"augment\.source=trivial: applies to images only; use noise"):
         check(Augmentation(source="trivial"), images=False, sparse=False)
 
 
 @pytest.mark.parametrize(("augment", "kept"), [({}, True), ({"source": "noise"}, False), ({"target": "noise"}, False)])
 def test_features_that_are_kept_never_stand_for_augmented_examples(augment, kept):
-    place, frozen = Place(path="x"), {"finetune": "feature_extraction", "augment": Augmentation(**augment)}
+    place, frozen = DomainSpec(path="x"), {"finetune": "feature_extraction", "augment": Augmentation(**augment)}
     recipe = Recipe(source=place, target=place, method="mcc", backbone="mlp", **frozen)
     assert stand_for(recipe, build(methods.get("mcc"))) is kept
 

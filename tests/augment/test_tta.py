@@ -83,7 +83,7 @@ def test_the_mean_logits_of_numbers_is_their_mean():
     torch.testing.assert_close(mean_logits([torch.tensor([[1.0]]), torch.tensor([[4.0]])]), torch.tensor([[2.5]]))
 
 
-def test_a_model_is_asked_about_every_view():
+def test_a_model_predicts_for_every_view():
     x = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3)).astype(np.uint8)
     torch.manual_seed(0)
     model = Classifier(torch.nn.Flatten(), torch.nn.Linear(192, 3), n_features=192, n_classes=3).float()
@@ -106,5 +106,5 @@ def test_an_unknown_view_is_told():
 
 
 def test_what_is_no_image_has_no_views():
-    with pytest.raises(BadInput, match="--tta hflip,shift: is for images"):
+    with pytest.raises(BadInput, match="--tta hflip,shift: applies to images only"):
         tta.check(["hflip", "shift"], images=False)

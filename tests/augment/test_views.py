@@ -1,14 +1,18 @@
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 from batches import images, sparse, vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
+from processes import in_two_processes
 from torchvision.transforms.v2 import functional as tv
 
 from acclimate.augment import views
+from acclimate.data.inputs import SparseInputs
 from acclimate.errors import BadInput
+from acclimate.nn.replicas import current_replica
 
 BOTH = pytest.mark.parametrize("view", [views.weak, views.strong])
 
@@ -37,6 +41,31 @@ def test_a_view_keeps_shape_type_and_layout(view, x):
     if x.ndim == 4:
         assert seen.stride() == x.stride()
     assert not torch.equal(dense(seen), dense(x))
+
+
+def views_of_all(rows):
+    """Of each kind of batch, and pairs of images, seen by this process with its part of them."""
+    torch.manual_seed(0)
+    replica, found = current_replica(), []
+    for x in rows:
+        own = csr(x)[replica.rank :: replica.world] if x.layout == torch.sparse_csr else replica.own(x)
+        own = SparseInputs(own).batch(np.arange(own.shape[0])) if x.layout == torch.sparse_csr else own
+        found += [dense(view(own, replica=replica)) for view in (views.weak, views.strong)]
+    return [*found, *views.pair(replica.own(rows[0]), replica=replica)]
+
+
+def csr(x):
+    parts = x.values().numpy(), x.col_indices().numpy(), x.crow_indices().numpy()
+    return scipy.sparse.csr_array(parts, shape=tuple(x.shape))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_several_processes_see_each_example_as_one_would(tmp_path):
+    tokens = torch.randint(0, 99, (50, 12))
+    rows = images(), vectors(), tokens, sparse()
+    whole = views_of_all(rows)
+    for rank, part in enumerate(in_two_processes(tmp_path, views_of_all, rows)):
+        torch.testing.assert_close(part, [x[rank::2] for x in whole], rtol=1e-5, atol=1e-6)
 
 
 @BOTH
@@ -76,7 +105,7 @@ def test_a_weak_view_is_the_image_moved_by_whole_pixels_with_a_mirrored_border(s
         assert (each[:, None, None] == window).all((0, 3, 4)).sum() >= 1
 
 
-def test_images_are_mirrored_only_where_asked():
+def test_images_are_mirrored_only_on_request():
     x = torch.arange(32, dtype=torch.uint8).expand(64, 3, 32, 32)
     rising = {flip: (seeded(views.weak, x, flip=flip)[:, 0, 0].float().diff().sum(1) > 0) for flip in (False, True)}
     assert rising[False].all()
@@ -208,7 +237,7 @@ def test_without_crop_mirror_and_colours_a_small_image_stays_as_it_is():
 
 
 def test_a_pair_of_vectors_is_refused():
-    with pytest.raises(BadInput, match="cut out of an image"):
+    with pytest.raises(BadInput, match="cropped from each image"):
         views.pair(vectors())
 
 
@@ -228,7 +257,7 @@ def test_crops_lie_in_the_image_and_have_the_share_and_sides_they_are_drawn_with
     assert ((ratio > 0.7) & (ratio < 1.43)).all()
 
 
-def test_half_of_the_crops_are_mirrored_where_asked():
+def test_half_of_the_crops_are_mirrored_on_request():
     rising = torch.linspace(0, 255, 32).expand(200, 1, 32, 32)
     drawn = torch.rand(200, 5, generator=torch.Generator().manual_seed(0))
     mirrored = views._cropped(rising, drawn, 0.5, flip=True)[:, 0].diff(dim=2).sum((1, 2)) < 0
@@ -257,7 +286,7 @@ def test_tones_of_a_pair_are_torchvisions(name, most, theirs, level):
 
 def test_the_hue_turns_as_torchvisions_where_three_make_a_circle():
     x = mild()
-    turned = torch.einsum("nij,njhw->nihw", views._turned(torch.full((6,), 2 * np.pi / 3)), x)
+    turned = torch.einsum("nij,njhw->nihw", views._hue_rotation(torch.full((6,), 2 * np.pi / 3)), x)
     torch.testing.assert_close(turned, 255 * tv.adjust_hue(x / 255, 1 / 3))
 
 

@@ -65,13 +65,13 @@ def test_auto_suits_the_data():
     ("name", "shape", "message"),
     [
         ("mlpp", VECTORS, "did you mean mlp"),
-        ("cnn", VECTORS, "is for images"),
-        ("mlp", images(), "is for vectors"),
+        ("cnn", VECTORS, "takes images only"),
+        ("mlp", images(), "takes vectors, tables and text only"),
         ("timm:resnet81", images(), "did you mean resnet"),
         ("gtsrb", images(20), "too small"),
     ],
 )
-def test_what_does_not_fit_is_told(name, shape, message):
+def test_what_does_not_fit_is_refused(name, shape, message):
     with pytest.raises(BadInput, match=message):
         backbones.build(name, shape, 2, {})
 
@@ -102,5 +102,5 @@ def test_pretrained_models_bring_their_own_normalisation(tmp_path):
         ("timm:resnet18", {"pretrained": False, "weights": "w.pth"}, True),
     ],
 )
-def test_it_is_known_whether_a_backbone_starts_trained(name, options, is_so):
+def test_a_backbone_knows_whether_it_is_pretrained(name, options, is_so):
     assert backbones.pretrained(name, options) is is_so

@@ -26,7 +26,7 @@ def test_logits_are_those_of_the_published_network(size):
 
 
 @pytest.mark.parametrize(("name", "right"), [("dog", 0.9), ("elephant", 0.9), ("guitar", 0.8), ("horse", 0.5)])
-def test_photos_are_named_by_their_class(shared_data, name, right):
+def test_photos_are_classified(shared_data, name, right):
     photos = load(shared_data / "pacs" / "pacs_photo_160.zip")
     rows = np.flatnonzero(photos.labels == name)[:20]
     inputs = preprocess.ImagePreprocess(224, [], [], "bicubic").inputs(photos.take(rows))
@@ -49,9 +49,11 @@ def test_pixels_are_brought_to_minus_one_to_one_as_it_was_trained():
     assert normalize(pixels)[0, 0, 0].tolist() == [-127 / 128, 0, 1]
 
 
-def test_it_wants_224_pixels_unless_it_starts_from_nothing():
-    assert backbones.wants("efficientnet_lite0", "images", {}) == backbones.Wants(size=224, interpolation="bicubic")
-    assert backbones.wants("efficientnet_lite0", "images", {"pretrained": False}) == backbones.Wants()
+def test_it_takes_224_pixels_if_pretrained():
+    assert backbones.input_spec("efficientnet_lite0", "images", {}) == backbones.InputSpec(
+        size=224, interpolation="bicubic"
+    )
+    assert backbones.input_spec("efficientnet_lite0", "images", {"pretrained": False}) == backbones.InputSpec()
 
 
 def test_weights_of_a_file_take_the_place_of_imagenets(tmp_path):
@@ -62,7 +64,7 @@ def test_weights_of_a_file_take_the_place_of_imagenets(tmp_path):
     torch.testing.assert_close(model.backbone.state_dict(), other, rtol=0, atol=0)
 
 
-def test_its_batch_norm_keeps_imagenets_statistics_unless_it_starts_from_nothing():
+def test_its_batch_norm_keeps_imagenets_statistics_if_pretrained():
     known, fresh = (backbones.build("efficientnet_lite0", IMAGES, 5, {"pretrained": p}).training for p in (True, False))
     assert known["freeze_batch_norm"]
     assert "freeze_batch_norm" not in fresh

@@ -43,8 +43,8 @@ def tiny(tmp_path_factory) -> Path:
 
 
 def _built(folder, domain, **options):
-    wants = backbones.wants(f"encoder:{folder}", "text", options)
-    fitted = preprocess.fit(domain, domain, encoder=wants.encoder, length=wants.length)
+    spec = backbones.input_spec(f"encoder:{folder}", "text", options)
+    fitted = preprocess.fit(domain, domain, encoder=spec.encoder, length=spec.length)
     return fitted, backbones.build(f"encoder:{folder}", shape_of(fitted), 3, options).classifier.eval()
 
 
@@ -56,15 +56,15 @@ def _features(folder, texts, **options):
 
 @pytest.mark.slow
 def test_minilm_embeds_as_sentence_transformers_does(oracle):
-    wants = backbones.wants("minilm", "text", {})
+    spec = backbones.input_spec("minilm", "text", {})
     domain = _domain(TEXTS)
-    fitted = preprocess.fit(domain, domain, encoder=wants.encoder, length=wants.length)
+    fitted = preprocess.fit(domain, domain, encoder=spec.encoder, length=spec.length)
     model = backbones.build("minilm", shape_of(fitted), 2, {}).classifier.eval()
-    said = oracle(str(wants.encoder)).encode(TEXTS)
-    rows = [0, 1, 2, 4]  # a word that is written as padding counts here, and there it does not
+    theirs = oracle(str(spec.encoder)).encode(TEXTS)
+    rows = [0, 1, 2, 4]  # ours counts a word that is spelled like padding, theirs does not
     with torch.no_grad():
         features = model(fitted.inputs(domain).batch(np.array(rows))).features
-    np.testing.assert_allclose(features, said[rows], atol=1e-5)
+    np.testing.assert_allclose(features, theirs[rows], atol=1e-5)
 
 
 @pytest.mark.slow
@@ -87,14 +87,14 @@ def test_padding_changes_nothing(tiny):
     torch.testing.assert_close(alone[0], among[0], atol=1e-6, rtol=0)
 
 
-def test_a_batch_in_parts_says_what_it_says_at_once(tiny, monkeypatch):
+def test_a_batch_in_chunks_gives_the_same_features(tiny, monkeypatch):
     texts = ["word " * n for n in (3, 200, 1, 50, 7, 120, 30)]
     at_once = _features(tiny, texts)
-    monkeypatch.setattr(encoder, "PART", 30)
+    monkeypatch.setattr(encoder, "CHUNK_TOKENS", 30)
     torch.testing.assert_close(_features(tiny, texts), at_once)
 
 
-def test_texts_are_as_long_as_the_longest_or_as_asked(tiny):
+def test_texts_are_as_long_as_the_longest_or_as_requested(tiny):
     domain = _domain(["good", "bad " * 5, "film " * 50])
     assert [_built(tiny, domain, length=n)[0].length for n in (None, 7, 99)] == [20, 7, 20]
     assert _built(tiny, _domain(["good", "bad " * 5]))[0].length == 7
@@ -104,9 +104,9 @@ def test_batches_of_both_domains_join(tiny):
     fitted, model = _built(tiny, _domain(["good", "bad " * 5]))
     short, long = (fitted.inputs(_domain([text])).batch(np.array([0])) for text in ("good", "bad " * 5))
     assert join(short, long).shape == (2, 7)
-    here, there = model.both(short, long)
-    torch.testing.assert_close(here.features, model(short).features)
-    torch.testing.assert_close(there.logits, model(long).logits)
+    source, target = model.both(short, long)
+    torch.testing.assert_close(source.features, model(short).features)
+    torch.testing.assert_close(target.logits, model(long).logits)
 
 
 def test_every_weight_of_it_can_learn(tiny):
@@ -126,9 +126,9 @@ def test_every_method_learns_from_tokens(tiny, name):
         assert sum(losses.values()).isfinite()
 
 
-def test_pretrained_it_moves_at_a_tenth_of_its_head(tiny):
+def test_pretrained_it_learns_at_a_tenth_of_its_heads_rate(tiny):
     shape = shape_of(_built(tiny, _domain(["good", "bad"]))[0])
-    both = (backbones.build(f"encoder:{tiny}", shape, 3, {"pretrained": there}) for there in (True, False))
+    both = (backbones.build(f"encoder:{tiny}", shape, 3, {"pretrained": p}) for p in (True, False))
     pretrained, fresh = (built.training for built in both)
     assert pretrained["lr"] * pretrained["head_lr"] == fresh["lr"] == 5e-4
     assert "head_lr" not in fresh
@@ -191,25 +191,25 @@ BAD = {
     "no config": (_without("config.json"), "has no config.json"),
     "no weights": (_without("model.safetensors"), "has no model.safetensors, and pickled weights are refused"),
     "pickled weights": (_pickled, "has no model.safetensors, and pickled weights are refused"),
-    "damaged weights": (_write("model.safetensors", "x"), "cannot make an encoder of it"),
-    "damaged config": (_write("config.json", "{"), "save model and tokenizer again"),
+    "damaged weights": (_write("model.safetensors", "x"), "transformers cannot load an encoder from it"),
+    "damaged config": (_write("config.json", "{"), "is not a valid JSON file"),
     "no tokenizer": (_without("tokenizer.json", "tokenizer_config.json"), "contains no tokenizer; save the"),
     "damaged tokenizer": (_write("tokenizer.json", "{"), "contains no readable tokenizer"),
     "another tokenizer": (_more_words, "the tokenizer has more tokens than the encoder"),
-    "code": (_foreign, "is it whole?"),
-    "damaged modules": (_write("modules.json", "[1"), "its modules.json says not how it pools"),
-    "unknown module": (_modules("Transformer", "Pooling", "Dense"), "has 'Dense', which is not read here"),
-    "unknown pooling": (_modules("Transformer", "Pooling", pooling_mode="lasttoken"), "pools by lasttoken"),
-    "no encoder": (_write("config.json", {"model_type": "t5", "vocab_size": 12}), "a t5 is no encoder of text"),
+    "code": (_foreign, "transformers cannot load an encoder"),
+    "damaged modules": (_write("modules.json", "[1"), "modules.json does not describe the pooling"),
+    "unknown module": (_modules("Transformer", "Pooling", "Dense"), "has the unsupported module 'Dense'"),
+    "unknown pooling": (_modules("Transformer", "Pooling", pooling_mode="lasttoken"), "unsupported pooling lasttoken"),
+    "no encoder": (_write("config.json", {"model_type": "t5", "vocab_size": 12}), "t5 is not a text encoder"),
 }
 
 
 @pytest.mark.parametrize(("change", "says"), BAD.values(), ids=BAD)
-def test_a_folder_that_will_not_do_is_told(tiny, tmp_path, change, says):
+def test_an_unusable_folder_is_refused(tiny, tmp_path, change, says):
     shutil.copytree(tiny, tmp_path / "odd")
     change(tmp_path / "odd")
-    with pytest.raises(BadInput, match=says) as told:
+    with pytest.raises(BadInput, match=says) as refused:
         _built(tmp_path / "odd", _domain(TEXTS))
-    assert str(tmp_path / "odd") in str(told.value)
-    assert "\n" not in str(told.value)
+    assert str(tmp_path / "odd") in str(refused.value)
+    assert "\n" not in str(refused.value)
     assert not (tmp_path / "odd" / "ran").exists()

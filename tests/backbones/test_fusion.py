@@ -85,7 +85,7 @@ def test_fresh_batch_norm_is_not_frozen_with_the_pretrained(tiny):
     assert not of_tokens(tiny).training["freeze_batch_norm"]
 
 
-def test_it_starts_trained_if_both_do(tiny):
+def test_it_is_pretrained_if_both_are(tiny):
     both = {"image": "efficientnet_lite0", "text": f"encoder:{tiny}"}
     assert backbones.pretrained("fusion", both)
     assert not backbones.pretrained("fusion", {**both, "pretrained": False})
@@ -96,9 +96,9 @@ def test_a_rate_of_another_optimizer_is_not_taken(tiny):
     assert of_tokens(tiny, image="mnist").training["lr"] == 5e-4
 
 
-def test_what_is_wanted_is_what_each_wants(tiny):
-    wants = backbones.wants("fusion", "image and text", {"text": f"encoder:{tiny}", "length": 9})
-    assert (wants.size, wants.interpolation, wants.encoder, wants.length) == (224, "bicubic", tiny, 9)
+def test_its_inputs_are_those_of_both(tiny):
+    spec = backbones.input_spec("fusion", "image and text", {"text": f"encoder:{tiny}", "length": 9})
+    assert (spec.size, spec.interpolation, spec.encoder, spec.length) == (224, "bicubic", tiny, 9)
 
 
 def test_without_an_encoder_words_are_counted(monkeypatch):
@@ -110,13 +110,13 @@ def test_without_an_encoder_words_are_counted(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"image": "mlp"}, "backbone mlp: is for vectors"),
-        ({"text": "cnn"}, "backbone cnn: is for images"),
-        ({"image": "fusion"}, "is for images with texts"),
+        ({"image": "mlp"}, "backbone mlp: takes vectors"),
+        ({"text": "cnn"}, "backbone cnn: takes images"),
+        ({"image": "fusion"}, "takes images with texts"),
         ({"image": "cnn", "weights": "w.pth"}, "backbone.weights: backbone cnn has no such option"),
         ({"text": "mlp", "length": 9}, "backbone.length: backbone mlp has no such option"),
     ],
 )
 def test_a_part_that_does_not_fit_is_refused(options, why):
     with pytest.raises(BadInput, match=why):
-        backbones.wants("fusion", "image and text", {"image": "cnn", "text": "mlp", **options})
+        backbones.input_spec("fusion", "image and text", {"image": "cnn", "text": "mlp", **options})

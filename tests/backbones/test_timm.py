@@ -8,7 +8,7 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from acclimate import backbones
-from acclimate.backbones import Shape, Wants
+from acclimate.backbones import InputSpec, Shape
 from acclimate.errors import BadInput
 
 IMAGES = Shape(images=True, size=32, mean=[100.0] * 3, std=[50.0] * 3)
@@ -30,7 +30,7 @@ def _saved(name, path):
 @pytest.mark.parametrize("name", OWN)
 def test_size_and_interpolation_are_the_models_own(name):
     size, interpolation, _ = OWN[name]
-    assert backbones.wants(f"timm:{name}", "images", {}) == Wants(size=size, interpolation=interpolation)
+    assert backbones.input_spec(f"timm:{name}", "images", {}) == InputSpec(size=size, interpolation=interpolation)
 
 
 @pytest.mark.parametrize("name", ["resnetv2_50x1_bit.goog_in21k", "efficientnet_b3"])
@@ -42,13 +42,13 @@ def test_local_weights_bring_the_models_own_normalisation(tmp_path, name):
 
 
 def test_from_nothing_the_data_decide():
-    assert backbones.wants("timm:efficientnet_b4", "images", {"pretrained": False}) == Wants()
+    assert backbones.input_spec("timm:efficientnet_b4", "images", {"pretrained": False}) == InputSpec()
     model = backbones.build("timm:efficientnet_b4", IMAGES, 2, {"pretrained": False}).classifier
     assert model.normalize.mean.flatten().tolist() == [100.0] * 3
 
 
 def test_a_model_of_one_size_gets_it_even_from_nothing():
-    assert backbones.wants("timm:vit_tiny_patch16_224", "images", {"pretrained": False}) == Wants(size=224)
+    assert backbones.input_spec("timm:vit_tiny_patch16_224", "images", {"pretrained": False}) == InputSpec(size=224)
 
 
 @pytest.mark.parametrize("depth", [50, 101])
@@ -67,9 +67,9 @@ def test_features_are_as_many_as_come_out():
     assert model(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)).features.shape == (1, model.n_features)
 
 
-def test_weights_of_an_unknown_tag_are_told():
+def test_weights_of_an_unknown_tag_are_refused():
     with pytest.raises(BadInput, match=r"no such weights; did you mean resnet18\.a1_in1k"):
-        backbones.wants("timm:resnet18.a1_in2k", "images", {})
+        backbones.input_spec("timm:resnet18.a1_in2k", "images", {})
 
 
 def test_weights_of_the_hub_come_from_its_folder(tmp_path, monkeypatch):
@@ -85,11 +85,11 @@ def test_weights_of_the_hub_come_from_its_folder(tmp_path, monkeypatch):
     assert torch.equal(model.backbone.conv1[0].weight, published.conv1[0].weight)
 
 
-def test_a_hub_out_of_reach_is_told_by_us_alone(tmp_path, monkeypatch, caplog):
+def test_an_unreachable_hub_gives_one_message(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:9/{repo_id}{revision}{filename}")
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     monkeypatch.setattr(logging.getLogger("huggingface_hub"), "handlers", [caplog.handler])
-    with pytest.raises(BadInput, match="its weights cannot be had from the hub"):
+    with pytest.raises(BadInput, match="cannot download its weights from the hub"):
         backbones.build("timm:test_resnet.r160_in1k", IMAGES, 2, {})
     assert not caplog.records

@@ -11,7 +11,7 @@ from acclimate.data import load
 from acclimate.data.arrays import from_arrays
 from acclimate.data.labels import choose_task, in_units, scale_of, truth
 from acclimate.errors import BadInput
-from acclimate.recipe import Place, Recipe, Scale
+from acclimate.recipe import DomainSpec, LabelScale, Recipe
 
 FRACTIONS = np.arange(40) / 4
 WHOLE = np.arange(40) % 7
@@ -71,7 +71,7 @@ def test_learnt_numbers_are_standardised_and_come_back_in_units(y):
     source = domain(y)
     if y.std() < 1e-3:
         return
-    place = Place(path="")
+    place = DomainSpec(path="")
     recipe = Recipe(
         source=place, target=place, method="dann", backbone="mlp", task="regression", scale=scale_of(source)
     )
@@ -82,7 +82,7 @@ def test_learnt_numbers_are_standardised_and_come_back_in_units(y):
 
 
 def test_units_are_those_of_the_labels():
-    np.testing.assert_array_equal(in_units(np.array([-1.0, 2.0]), Scale(mean=10, std=5)), [5, 20])
+    np.testing.assert_array_equal(in_units(np.array([-1.0, 2.0]), LabelScale(mean=10, std=5)), [5, 20])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What examples looked like."""
+"""Snippets of examples."""
 
 import base64
 import io
@@ -22,11 +22,11 @@ def run(tmp_path) -> RunFolder:
     return RunFolder(tmp_path / "run")
 
 
-def opened(address: str) -> Image.Image:
-    return Image.open(io.BytesIO(base64.b64decode(address.partition("base64,")[2])))
+def opened(url: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(url.partition("base64,")[2])))
 
 
-def test_images_are_brought_to_64_pixels(run, tmp_path):
+def test_images_are_resized_to_64_pixels(run, tmp_path):
     keep_snippets(run, "target", data.load(samples.images(tmp_path / "images", size=200)))
     kept = read_snippets(run, "target")
     assert len(kept) == 6
@@ -48,17 +48,17 @@ def test_long_texts_are_cut(run, tmp_path):
     assert kept[1].text == "short"
 
 
-def test_a_row_of_a_table_tells_its_first_columns(run, table):
+def test_a_row_of_a_table_shows_its_first_columns(run, table):
     keep_snippets(run, "target", data.load(table, label="sick"))
     assert read_snippets(run, "target")[0].text == "age 20.0 · town Linz"
 
 
-def test_vectors_look_like_nothing(run):
+def test_vectors_have_no_snippet(run):
     keep_snippets(run, "target", from_arrays(np.ones((3, 2)), name="target"))
     assert set(read_snippets(run, "target").values()) == {snippets.Snippet()}
 
 
-def test_an_image_that_went_bad_has_no_snippet(run, image_folder):
+def test_a_damaged_image_has_no_snippet(run, image_folder):
     domain = data.load(image_folder)
     next(image_folder.rglob("*.png")).write_bytes(b"bad")
     keep_snippets(run, "target", domain)
@@ -82,7 +82,7 @@ def test_a_strip_comes_back_as_pairs(run):
     snippets.keep_strip(run, "source", plain, 255 - plain)
     kept = snippets.read_strip(run, "source")
     assert len(kept) == 3
-    above, below = (np.asarray(opened(address), dtype=float) for address in kept[0])
+    above, below = (np.asarray(opened(url), dtype=float) for url in kept[0])
     assert above.shape == (64, 51, 3)
     np.testing.assert_allclose(above + below, 255, atol=60)
 

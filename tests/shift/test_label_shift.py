@@ -11,7 +11,7 @@ seeds = st.integers(0, 2**31)
 
 
 def world(n, shares, seed, noise=1.0, sharpness=1.0):
-    """Rows of Gaussian classes, and what the Bayes rule for equal shares says of them, made over-sure by sharpness."""
+    """Gaussian classes, with the probabilities of the Bayes rule for equal shares, overconfident by ``sharpness``."""
     rng = np.random.default_rng(seed)
     k = len(shares)
     labels = rng.choice(k, size=n, p=shares)
@@ -34,12 +34,12 @@ def test_many_rows_give_the_true_shares(name):
 def test_bbse_solves_the_confusion_equation(seed):
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(3), 100)
-    said = np.where(rng.random(300) < 0.8, labels, rng.integers(3, size=300))
-    there = rng.integers(3, size=80)
-    confusion = np.array([[np.mean((said == i) & (labels == j)) for j in range(3)] for i in range(3)])
-    solved = np.linalg.solve(confusion, [np.mean(there == i) for i in range(3)]).clip(0)
+    source = np.where(rng.random(300) < 0.8, labels, rng.integers(3, size=300))
+    target = rng.integers(3, size=80)
+    confusion = np.array([[np.mean((source == i) & (labels == j)) for j in range(3)] for i in range(3)])
+    solved = np.linalg.solve(confusion, [np.mean(target == i) for i in range(3)]).clip(0)
     expected = solved / (solved / 3).sum()
-    np.testing.assert_allclose(bbse(np.eye(3)[said], labels, np.eye(3)[there]), expected, atol=1e-8)
+    np.testing.assert_allclose(bbse(np.eye(3)[source], labels, np.eye(3)[target]), expected, atol=1e-8)
 
 
 def test_rlls_without_its_penalty_is_constrained_least_squares():
@@ -80,13 +80,13 @@ def test_calibration_is_where_the_slope_is_zero(seed):
     def loss(x):
         z = np.log(p.clip(1e-30)) * np.exp(x[0]) + x[1:]
         top = z.max(1)
-        said = z - (top + np.log(np.exp(z - top[:, None]).sum(1)))[:, None]
-        return -said[np.arange(300), y].mean() + (x @ x) / 600
+        log_p = z - (top + np.log(np.exp(z - top[:, None]).sum(1)))[:, None]
+        return -log_p[np.arange(300), y].mean() + (x @ x) / 600
 
     assert check_grad(loss, lambda x: np.zeros_like(x), x) < 1e-3
 
 
-def test_calibration_undoes_over_sure_predictions():
+def test_calibration_undoes_overconfidence():
     p, y = world(20_000, EQUAL, 0, sharpness=4.0)
     assert abs(calibrate(p, y).temperature - 4) < 0.2
 
@@ -100,7 +100,7 @@ def test_correction_makes_predictions_better_under_shift():
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_intervals_hold_the_truth(name):
+def test_intervals_cover_the_truth(name):
     held = []
     for seed in range(20):
         source, labels = world(300, EQUAL, seed)
@@ -110,8 +110,8 @@ def test_intervals_hold_the_truth(name):
 
 
 @pytest.mark.parametrize("name", ["bbse", "rlls"])
-def test_a_confusion_that_was_never_seen_may_yet_be_there(name):
-    """One in 200 of the target's examples, all of class 0, is taken for class 2; among 150 of the source none is."""
+def test_a_confusion_that_never_occurs_is_not_excluded(name):
+    """One in 200 of the target's examples, all of class 0, is predicted as class 2; none of 150 of the source is."""
     sure = 0.98 * np.eye(3) + 0.01
     source = sure[np.arange(450) % 3]
     target = sure[np.where(np.arange(4000) % 200 == 0, 2, 0)]
@@ -120,13 +120,13 @@ def test_a_confusion_that_was_never_seen_may_yet_be_there(name):
     assert found.high[2] > 0
 
 
-def test_a_class_without_held_out_examples_is_told():
+def test_a_class_without_held_out_examples_is_refused():
     p, _ = world(10, EQUAL, 0)
     with pytest.raises(BadInput, match="class number 2 has no held-out source example"):
         label_shift("em", p, np.arange(10) % 2, p)
 
 
-def test_an_unknown_estimator_is_told_with_the_nearest_name():
+def test_an_unknown_estimator_gets_the_nearest_name():
     p, y = world(30, EQUAL, 0)
     with pytest.raises(BadInput, match="did you mean bbse"):
         label_shift("bbs", p, y, p)

@@ -9,7 +9,7 @@ from acclimate import adapt, methods
 from acclimate.backbones import Shape, build
 from acclimate.data import load
 from acclimate.data.inputs import ArrayImageInputs, ImageInputs
-from acclimate.recipe import Place, Recipe, Training
+from acclimate.recipe import DomainSpec, Recipe, Training
 from acclimate.training import features
 from acclimate.training.features import stand_for
 
@@ -115,6 +115,6 @@ def test_another_size_is_another_entry(tmp_path):
     ],
 )
 def test_features_stand_where_nothing_below_them_is_looked_at(rung, method, stands):
-    place = Place(path="x")
+    place = DomainSpec(path="x")
     recipe = Recipe(source=place, target=place, method=method, backbone="cnn", finetune=rung, train=Training())
     assert stand_for(recipe, methods.get(method)(model())) is stands

@@ -20,7 +20,7 @@ def test_a_source_accuracy_that_falls_far_is_a_collapse():
     assert "fell from 0.950 to 0.700" in collapsed(wrong(0.95), wrong(0.7), FINE)
 
 
-def test_a_target_put_into_one_class_is_a_collapse():
+def test_a_target_predicted_as_one_class_is_a_collapse():
     assert "only 1 of 4" in collapsed(wrong(0.95), wrong(0.95), np.eye(4)[np.zeros(80, int)])
 
 
@@ -29,7 +29,7 @@ def test_few_examples_of_the_target_prove_no_collapse():
 
 
 @pytest.mark.parametrize(("n", "seeds"), [(1, 1), (7, 1), (7, 5)])
-def test_one_example_of_the_source_proves_no_collapse_however_many_seeds_look_at_it(n, seeds):
+def test_one_example_of_the_source_proves_no_collapse_with_any_number_of_seeds(n, seeds):
     assert collapsed(wrong(1 / n, n, seeds), wrong(0, n, seeds), FINE) == ""
 
 
@@ -42,10 +42,10 @@ def test_few_examples_of_the_source_that_are_all_lost_are_a_collapse():
     [
         (9, [0, 50, 99], ""),
         (15, [0, 50, 99], "R² on the source fell from 1.000 to 0.730"),
-        (0, [50.0, 50.1, 50.2], "it predicts about the same for all of the target (50 to 50.2)"),
+        (0, [50.0, 50.1, 50.2], "it predicts nearly the same number for the whole target (50 to 50.2)"),
     ],
 )
-def test_a_model_of_numbers_is_not_kept_if_it_lost_the_source_or_says_one_number(off, target, says):
+def test_a_regression_is_rejected_if_it_loses_the_source_or_predicts_one_number(off, target, says):
     before, after = (np.full((1, 100), d**2 / NUMBERS.var()) for d in (0, off))
     assert 1 - after.mean() == pytest.approx(errors(NUMBERS + off, NUMBERS)["r2"])
     assert flattened(before, after, NUMBERS, np.array(target, dtype=float)) == says

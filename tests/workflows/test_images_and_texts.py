@@ -114,7 +114,7 @@ def test_it_adapts_while_it_predicts(run, how):
 
 @pytest.mark.parametrize("asked", [{"tta": ["hflip"]}, {"test_time": "tent", "tta": ["shift"]}])
 def test_views_of_it_there_are_none(run, asked):
-    with pytest.raises(BadInput, match="is for images, and these are not"):
+    with pytest.raises(BadInput, match="applies to images only"):
         run.predict(target_of(run), **asked)
 
 

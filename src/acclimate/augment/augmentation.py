@@ -1,4 +1,4 @@
-"""Augmentation: what is done to the batches of training before a method sees them, whatever the method is."""
+"""Augmentation of training batches, before any method sees them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,62 +6,62 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from acclimate.augment import views
-from acclimate.augment.views import WHOLE, Share
 from acclimate.errors import BadInput
+from acclimate.nn.replicas import WHOLE, Replica
 from acclimate.recipe import Augmentation
 
-AUGMENTATIONS: dict[str, Callable[[Tensor, Share], Tensor]] = {
-    "none": lambda x, share: x,
+AUGMENTATIONS: dict[str, Callable[[Tensor, Replica], Tensor]] = {
+    "none": lambda x, replica: x,
     "flip_crop": views.flip_crop,
     "trivial": views.trivial,
     "noise": views.noise,
 }
-"""By their names in a recipe."""
+"""Augmentations by their names in a recipe."""
 
 Batches = Iterator[tuple[Tensor, ...]]
-"""Inputs and labels of the source with inputs of the target, step by step."""
+"""Source inputs, source labels and target inputs, step by step."""
 
 
 @dataclass(frozen=True)
 class Augment:
-    """Augments the source's and the target's inputs of every batch; labels go by.
+    """Augments the source and target inputs of every batch; labels pass through.
 
     Attributes:
-        source: One of `AUGMENTATIONS`.
-        target: One too.
-        share: Which rows of the whole batch this process has.
+        source: Augmentation of the source, a name in `AUGMENTATIONS`.
+        target: Augmentation of the target, a name in `AUGMENTATIONS`.
+        replica: Which rows of the whole batch this process has.
     """
 
     source: str = "none"
     target: str = "none"
-    share: Share = WHOLE
+    replica: Replica = WHOLE
 
     def __call__(self, batches: Batches) -> Batches:
-        """The same batches, augmented as they are asked for, so that numbers are drawn in the order of the steps."""
-        for inputs, labels, others in batches:
-            here = AUGMENTATIONS[self.source](inputs, self.share)
-            yield here, labels, AUGMENTATIONS[self.target](others, self.share)
+        """Yield the batches augmented, lazily, so that random numbers are drawn in the order of the steps."""
+        for source, labels, target in batches:
+            augmented = AUGMENTATIONS[self.source](source, self.replica)
+            yield augmented, labels, AUGMENTATIONS[self.target](target, self.replica)
 
 
 PLAIN = Augment()
-"""Nothing is done."""
+"""No augmentation."""
 
 
-def check(asked: Augmentation, *, images: bool, sparse: bool) -> None:
-    """Refuse what makes no sense for the examples.
+def check(requested: Augmentation, *, images: bool, sparse: bool) -> None:
+    """Refuse an augmentation that does not apply to the examples.
 
     Args:
-        asked: For each domain.
+        requested: The augmentation of each domain.
         images: Whether the examples are images.
-        sparse: Whether they are text, alone or beside images, or rows that are mostly zero.
+        sparse: Whether the examples are sparse rows, or text with or without images.
 
     Raises:
-        BadInput: Images alone can be flipped, and to sparse rows nothing is done.
+        BadInput: An augmentation is for images only, or the examples cannot be augmented.
     """
-    for domain, name in asked.model_dump().items():
+    for domain, name in requested.model_dump().items():
         if name == "none" or images:
             continue
         if sparse:
-            raise BadInput(f"augment.{domain}={name}: text and sparse rows are not augmented; leave it out")
+            raise BadInput(f"augment.{domain}={name}: does not apply to text or sparse rows; remove it")
         if name != "noise":
-            raise BadInput(f"augment.{domain}={name}: is for images, and these are not; use noise, or leave it out")
+            raise BadInput(f"augment.{domain}={name}: applies to images only; use noise or remove it")

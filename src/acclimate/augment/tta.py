@@ -1,7 +1,7 @@
-"""Test-time augmentation: a model is asked about several views of each example, and its answers are averaged.
+"""Test-time augmentation: the mean of a model's predictions over several views of each example.
 
-Views are deterministic, so that the same example is given the same answer. A view has the shape, type and memory layout
-of what it is a view of.
+Views are deterministic, so an example always gets the same prediction. A view keeps the shape, type and memory layout
+of its example.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,9 +15,9 @@ from acclimate.data.inputs import Index, Inputs
 from acclimate.errors import BadInput, did_you_mean
 
 SHIFT = 1 / 16
-"""How far ``shift`` moves an image, as a share of its side."""
+"""How far ``shift`` moves an image, as a fraction of its side."""
 CROP = 7 / 8
-"""The side of a crop, as a share of the image's: 224 of 256 pixels."""
+"""The side of a crop as a fraction of the image's: 224 of 256 pixels."""
 
 
 def _flipped(x: Tensor) -> Iterator[Tensor]:
@@ -45,36 +45,36 @@ VIEWS: dict[str, Callable[[Tensor], Iterator[Tensor]]] = {
     "shift": _shifted,
     "five_crop": _cropped,
 }
-"""Views of images by name: mirrored left to right; moved a little in four directions, the border mirrored; the four
-corners and the middle, each brought back to the image's size."""
+"""Views of images by name: mirrored left to right; moved a little in four directions, with a mirrored border; the four
+corners and the centre, each resized to the image's size."""
 
 
 def check(names: Sequence[str], *, images: bool) -> None:
-    """Refuse views that there are not, or that make no sense.
+    """Refuse unknown views, and any views of examples that are not images.
 
     Args:
-        names: Of `VIEWS`.
+        names: Names of `VIEWS`.
         images: Whether the examples are images.
 
     Raises:
-        BadInput: There is no such view, or the examples are no images.
+        BadInput: A view is unknown, or the examples are not images.
     """
     for name in names:
         if name not in VIEWS:
             raise BadInput(f"--tta: no view {name!r}; {did_you_mean(name, VIEWS)}")
     if names and not images:
-        raise BadInput(f"--tta {','.join(names)}: is for images, and these are not; leave it out")
+        raise BadInput(f"--tta {','.join(names)}: applies to images only; remove it")
 
 
 def views_of(x: Tensor, names: Sequence[str]) -> Iterator[Tensor]:
-    """The batch itself, and then each of the named views of it.
+    """Yield the batch itself, then each of its named views.
 
     Args:
-        x: Images ``(n, c, h, w)`` with values from 0 to 255; without names anything.
-        names: Of `VIEWS`.
+        x: Images ``(n, c, h, w)`` with values from 0 to 255; any tensor if ``names`` is empty.
+        names: Names of `VIEWS`.
 
     Reference:
-        Crops and mirror images, of which the predictions are averaged: Krizhevsky et al., ImageNet Classification with
+        The mean prediction over crops and mirror images: Krizhevsky et al., ImageNet Classification with
         Deep Convolutional Neural Networks, NeurIPS 2012.
     """
     yield x
@@ -88,12 +88,12 @@ def _as(x: Tensor, view: Tensor) -> Tensor:
 
 
 class ViewedInputs:
-    """Images seen through one view, for who asks about one view of all before the next.
+    """Images seen through one view, to predict for one view of all images before the next.
 
     Args:
         inputs: The images.
-        name: One of `VIEWS`.
-        which: Of its views, from 0 on.
+        name: A name of `VIEWS`.
+        which: Index among its views.
     """
 
     in_memory = False
@@ -110,12 +110,12 @@ class ViewedInputs:
         return _as(x, next(islice(VIEWS[self.name](x), self.which, None)))
 
     def digest(self) -> str:
-        """Of all images, and of the view."""
+        """Digest of all images and of the view."""
         return f"{self.inputs.digest()} {self.name} {self.which} {SHIFT} {CROP}"
 
 
 def viewed(inputs: Inputs, names: Sequence[str]) -> list[Inputs]:
-    """The images themselves, and then each of the named views of them; as `views_of`, but one view at a time."""
-    any_image = torch.zeros(1, 1, 32, 32)
-    numbers = {name: len(list(VIEWS[name](any_image))) for name in names}
-    return [inputs, *(ViewedInputs(inputs, name, which) for name in names for which in range(numbers[name]))]
+    """Return the images themselves, then each of their named views: like `views_of`, but one view of all at a time."""
+    image = torch.zeros(1, 1, 32, 32)
+    n_views = {name: len(list(VIEWS[name](image))) for name in names}
+    return [inputs, *(ViewedInputs(inputs, name, which) for name in names for which in range(n_views[name]))]

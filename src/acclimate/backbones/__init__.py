@@ -1,4 +1,4 @@
-"""Backbones by name. As with methods the folder is the registry: one file, one ``build``."""
+"""Backbones by name. The folder is the registry, as for methods: one file, one function ``build``."""
 
 import importlib
 import inspect
@@ -9,35 +9,35 @@ from typing import Any
 
 from pydantic import NonNegativeInt
 
-from acclimate.backbones.base import Built, Shape, Takes, Wants
+from acclimate.backbones.base import Built, InputKind, InputSpec, Shape
 from acclimate.errors import BadInput, did_you_mean
 
-NO_BACKBONES = {"base", "layers"}
-"""Files of the folder that are none."""
+NOT_BACKBONES = {"base", "layers"}
+"""Files in this folder that are not backbones."""
 
-FOR: Mapping[Takes, str] = {
+INPUT_NAMES: Mapping[InputKind, str] = {
     "images": "images",
     "vectors": "vectors, tables and text",
     "tokens": "text (--text COLUMN)",
     "image and text": "images with texts (--image COLUMN --text COLUMN)",
 }
-"""What a backbone is for, as a person says it."""
+"""Kinds of input in the words of messages."""
 BOTTLENECK = inspect.Parameter("bottleneck", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=NonNegativeInt)
-"""Features of a narrow layer behind the backbone, which moves where the backbone does not; 0 is none."""
+"""Features of a narrow layer after the backbone, which trains even if the backbone is frozen; 0 adds none."""
 
-__all__ = ["Built", "Shape", "Wants", "auto", "build", "defaults", "names", "options", "pretrained", "wants"]
+__all__ = ["Built", "InputSpec", "Shape", "auto", "build", "defaults", "input_spec", "names", "options", "pretrained"]
 
 
 def names() -> list[str]:
-    """Every backbone there is; ``timm`` stands for ``timm:MODEL``."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in NO_BACKBONES)
+    """Return the names of all backbones; ``timm`` stands for ``timm:MODEL``."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in NOT_BACKBONES)
 
 
 def auto(kind: str, size: int = 0) -> str:
-    """What suits a domain of this kind, its images ``size`` pixels a side.
+    """Choose a backbone for a kind of domain, with images of ``size`` pixels a side.
 
-    Dense layers for vectors, tables and text; a small net for images up to 64 pixels, a pretrained one for larger ones;
-    for images with texts a backbone of each.
+    Dense layers for vectors, tables and text; a small network for images up to 64 pixels, a pretrained one for larger
+    images; one backbone of each for images with texts.
     """
     if kind == "image and text":
         return "fusion"
@@ -47,94 +47,94 @@ def auto(kind: str, size: int = 0) -> str:
 
 
 def options(name: str) -> dict[str, inspect.Parameter]:
-    """The options of a backbone: the keyword-only arguments of its ``build``, and ``bottleneck``, which all have.
+    """Return the options of a backbone: the keyword-only arguments of its ``build``, and ``bottleneck``.
 
     Raises:
-        BadInput: There is no such backbone.
+        BadInput: The backbone is unknown.
     """
     parameters = inspect.signature(_module(name).build, eval_str=True).parameters
     return {k: p for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY} | {"bottleneck": BOTTLENECK}
 
 
 def pretrained(name: str, options: Mapping[str, Any]) -> bool:
-    """Whether the backbone called ``name`` starts from trained weights with these options.
+    """Whether the backbone called ``name`` starts from pretrained weights with these options.
 
     Raises:
-        BadInput: There is no such backbone.
+        BadInput: The backbone is unknown.
     """
     module = _module(name)
-    if hasattr(module, "starts_trained"):
-        return bool(module.starts_trained(**_own(options)))
-    usual = inspect.signature(module.build).parameters.get("pretrained")
-    return bool(options.get("weights") or options.get("pretrained", usual and usual.default))
+    if hasattr(module, "is_pretrained"):
+        return bool(module.is_pretrained(**_own(options)))
+    default = inspect.signature(module.build).parameters.get("pretrained")
+    return bool(options.get("weights") or options.get("pretrained", default and default.default))
 
 
 def defaults(name: str) -> dict[str, Any]:
-    """Options that a recipe names even where nothing is said of them, since what is installed decides them.
+    """Return the default options that depend on the installed packages, so that a recipe records them.
 
     Raises:
-        BadInput: There is no such backbone.
+        BadInput: The backbone is unknown.
     """
     module = _module(name)
     found: dict[str, Any] = module.defaults() if hasattr(module, "defaults") else {}
     return found
 
 
-def wants(name: str, kind: str, options: Mapping[str, Any]) -> Wants:
-    """What the inputs of the backbone called ``name`` must be like, for domains of this kind.
+def input_spec(name: str, kind: str, options: Mapping[str, Any]) -> InputSpec:
+    """Return the inputs that the backbone called ``name`` requires, for domains of this kind.
 
     Raises:
-        BadInput: There is no such backbone, or it is for another kind.
+        BadInput: The backbone is unknown, or does not take this kind.
     """
     module = _module(name)
-    fit: Mapping[Takes, set[str]] = {
+    domain_kinds: Mapping[InputKind, set[str]] = {
         "images": {"images"},
         "vectors": {"vectors", "table", "text"},
         "tokens": {"text"},
         "image and text": {"image and text"},
     }
-    if kind not in fit[module.TAKES]:
-        raise _unfit(name, module.TAKES)
-    if not hasattr(module, "wants"):
-        return Wants()
-    known = inspect.signature(module.wants).parameters
-    wanted: Wants = module.wants(**_named(name), **{k: v for k, v in options.items() if k in known})
-    return wanted
+    if kind not in domain_kinds[module.INPUT_KIND]:
+        raise _wrong_kind(name, module.INPUT_KIND)
+    if not hasattr(module, "input_spec"):
+        return InputSpec()
+    known = inspect.signature(module.input_spec).parameters
+    spec: InputSpec = module.input_spec(**_model_option(name), **{k: v for k, v in options.items() if k in known})
+    return spec
 
 
 def build(name: str, shape: Shape, n_classes: int, options: Mapping[str, Any]) -> Built:
-    """A fresh classifier on the backbone called ``name``.
+    """Build an untrained classifier on the backbone called ``name``.
 
     Raises:
-        BadInput: There is no such backbone, or it cannot take this input.
+        BadInput: The backbone is unknown, or cannot take this input.
     """
     module = _module(name)
-    if shape.kind != module.TAKES:
-        raise _unfit(name, module.TAKES)
-    built: Built = module.build(shape, n_classes, **_named(name), **_own(options))
+    if shape.kind != module.INPUT_KIND:
+        raise _wrong_kind(name, module.INPUT_KIND)
+    built: Built = module.build(shape, n_classes, **_model_option(name), **_own(options))
     width = options.get("bottleneck", 0)
     return replace(built, classifier=built.classifier.narrowed(width)) if width else built
 
 
 def _own(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that the backbone's own file knows."""
+    """Return the options that the backbone's own file defines."""
     return {name: value for name, value in options.items() if name != BOTTLENECK.name}
 
 
-def _unfit(name: str, takes: Takes) -> BadInput:
-    return BadInput(f"backbone {name}: is for {FOR[takes]}, and these are not; leave --backbone out to have one chosen")
+def _wrong_kind(name: str, kind: InputKind) -> BadInput:
+    return BadInput(f"backbone {name}: takes {INPUT_NAMES[kind]} only; omit --backbone to choose one automatically")
 
 
-def _named(name: str) -> dict[str, str]:
-    """The option that stands behind the colon: ``timm:MODEL``, ``encoder:FOLDER``.
+def _model_option(name: str) -> dict[str, str]:
+    """Return the option after the colon: ``timm:MODEL``, ``encoder:FOLDER``.
 
     Raises:
-        BadInput: The backbone has none.
+        BadInput: The backbone has no such option.
     """
-    file, colon, after = name.partition(":")
+    file, colon, model = name.partition(":")
     if colon and "model" not in options(name):
-        raise BadInput(f"backbone {name}: nothing stands behind a colon here; use --backbone {file}")
-    return {"model": after} if after else {}
+        raise BadInput(f"backbone {name}: takes no model after a colon; use --backbone {file}")
+    return {"model": model} if model else {}
 
 
 def _module(name: str) -> Any:

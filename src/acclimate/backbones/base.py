@@ -1,4 +1,4 @@
-"""What a backbone is given and what it gives back."""
+"""What a backbone takes and returns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,10 +12,10 @@ from acclimate.nn import Classifier, Normalize, StandardizeImages
 
 @dataclass(frozen=True)
 class Shape:
-    """What comes in: images ``(n, 3, size, size)`` of uint8, vectors ``(n, n_features)``, maybe sparse, or tokens.
+    """Shape of the inputs: uint8 images ``(n, 3, size, size)``, dense or sparse vectors ``(n, n_features)``, or tokens.
 
-    Tokens ``(n, n_features)`` are whole numbers, -1 where there is none; the folder ``encoder`` says what they mean.
-    Images and texts together are rows of ``n_features`` bytes, and ``parts`` says what each of the two is like.
+    Tokens ``(n, n_features)`` are integers, with -1 as padding; their vocabulary is that of the folder ``encoder``.
+    Images with texts are packed into rows of ``n_features`` bytes; ``parts`` has the shapes of image and text.
     """
 
     images: bool
@@ -28,26 +28,26 @@ class Shape:
     parts: "tuple[Shape, ...]" = ()
 
     @property
-    def kind(self) -> "Takes":
+    def kind(self) -> "InputKind":
         """``images``, ``tokens``, ``vectors`` or ``image and text``."""
         if self.parts:
             return "image and text"
         return "images" if self.images else "tokens" if self.encoder else "vectors"
 
 
-Takes = Literal["images", "vectors", "tokens", "image and text"]
-"""What a backbone is for; each file says it as ``TAKES``."""
+InputKind = Literal["images", "vectors", "tokens", "image and text"]
+"""Kinds of input; each backbone's file names its own as ``INPUT_KIND``."""
 
 
 @dataclass(frozen=True)
-class Wants:
-    """What a backbone's inputs must be like; of what is none the data decide.
+class InputSpec:
+    """The inputs that a backbone requires; the data decide what is None.
 
     Attributes:
         size: Pixels a side.
-        interpolation: How images are brought to that.
-        encoder: Folder with the tokenizer that texts go through.
-        length: Tokens of a text at the most.
+        interpolation: How images are resized.
+        encoder: Folder with the tokenizer of the texts.
+        length: Maximum number of tokens of a text.
     """
 
     size: int | None = None
@@ -58,23 +58,23 @@ class Wants:
 
 @dataclass(frozen=True)
 class Built:
-    """A fresh classifier and the training that suits it, used where the person says nothing."""
+    """An untrained classifier, and default training settings that suit it."""
 
     classifier: Classifier
     training: Mapping[str, Any]
 
 
 Normalisation = Literal["mean", "standard", "image"]
-"""What is done to pixels first: the domains' mean taken away and divided by 255, as in the DANN paper; also divided by
-their standard deviation; or each image brought to mean 0 and variance 1 by itself."""
+"""Normalisation of pixels: subtract the domains' mean and divide by 255, as in the DANN paper; or divide by their
+standard deviation; or scale each image to mean 0 and variance 1."""
 
 
 def normalisation(how: Normalisation, shape: Shape) -> nn.Module:
-    """What stands before a net that is trained from nothing."""
+    """Return the normalisation before a network that is not pretrained."""
     if how == "image":
         return StandardizeImages()
     return Normalize(shape.mean, shape.std if how == "standard" else [255.0] * len(shape.mean))
 
 
 PAPER_TRAINING: Mapping[str, Any] = {"optimizer": "sgd", "lr": 0.01, "schedule": "dann"}
-"""SGD with momentum 0.9 and the annealed rate of Ganin et al., JMLR 2016, section 5.2.2."""
+"""SGD with momentum 0.9 and the annealed learning rate of Ganin et al., JMLR 2016, section 5.2.2."""

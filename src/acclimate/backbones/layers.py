@@ -1,4 +1,4 @@
-"""A backbone's parameters by layer: what fine-tuning freezes, thaws and slows down, layer by layer."""
+"""A backbone's parameters by layer, for fine-tuning strategies that treat each layer differently."""
 
 import math
 import re
@@ -9,25 +9,25 @@ from itertools import chain, zip_longest
 from torch import nn
 
 LOWEST = ("embed", "relative_attention_bias")
-"""In the names of what every layer of a transformer stands on."""
+"""Parts of the names of parameters below a transformer's first layer."""
 LAYER = re.compile(r"(?:^|\.)(?:layers?|blocks?|h)\.(\d+)\.")
-"""What a layer of a transformer is called, and which one it is."""
+"""The name of a transformer's layer, with its number."""
 
 
 def layer_groups(backbone: nn.Module) -> list[list[str]]:
-    """Names of the parameters by layer, the layer nearest the input first, every parameter once.
+    """Return the names of the parameters by layer, the layer nearest the input first; each parameter occurs once.
 
-    Models of timm, and all that have a ``group_matcher`` like theirs, are parted by it: stem, then each block.
-    Encoders of transformers are embeddings, each layer, and what comes behind them; a `torch.nn.Sequential` is its
-    children, where a normalisation belongs to the layer before it; anything else is one layer. Where two nets stand
-    side by side, layers as far below the head as each other are one layer, so that the top of both moves together.
+    Models of timm, and others with a ``group_matcher``, are split by it: stem, then each block. Encoders of
+    transformers are split into embeddings, each layer, and the parameters after the layers; a `torch.nn.Sequential`
+    into its children, with a normalisation as part of the layer before it; any other module is one layer. Two parallel
+    networks are aligned at their tops: layers at the same distance from the head form one layer, and so train together.
 
     Example:
         >>> layer_groups(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Linear(3, 1)))
         [['0.weight', '0.bias', '1.weight', '1.bias'], ['3.weight', '3.bias']]
     """
-    if beside := getattr(backbone, "beside", ()):
-        return _abreast([_below(name, layer_groups(backbone.get_submodule(name))) for name in beside])
+    if parallel := getattr(backbone, "parallel", ()):
+        return _aligned([_prefixed(name, layer_groups(backbone.get_submodule(name))) for name in parallel])
     if callable(matcher := getattr(backbone, "group_matcher", None)):
         from timm.models import group_parameters
 
@@ -39,7 +39,7 @@ def layer_groups(backbone: nn.Module) -> list[list[str]]:
 
 
 def transformer_depth(name: str) -> float:
-    """Where in a transformer a parameter stands: 0 for embeddings, from 1 on its layers, last what is behind them.
+    """Return a parameter's depth in a transformer: 0 for embeddings, 1 and up for layers, infinity after them.
 
     Example:
         >>> [transformer_depth(f"{name}.weight") for name in ("embeddings.word", "encoder.layer.4.output", "pooler")]
@@ -50,12 +50,12 @@ def transformer_depth(name: str) -> float:
     return 0.0 if any(part in name for part in LOWEST) else math.inf
 
 
-def _below(part: str, groups: list[list[str]]) -> list[list[str]]:
+def _prefixed(part: str, groups: list[list[str]]) -> list[list[str]]:
     return [[f"{part}.{name}" for name in group] for group in groups]
 
 
-def _abreast(stacks: list[list[list[str]]]) -> list[list[str]]:
-    """The layers of several stacks, counted from their tops."""
+def _aligned(stacks: list[list[list[str]]]) -> list[list[str]]:
+    """Align the layers of several stacks at their tops."""
     tops = zip_longest(*(reversed(stack) for stack in stacks), fillvalue=[])
     return [list(chain.from_iterable(layers)) for layers in tops][::-1]
 

@@ -6,20 +6,20 @@ from acclimate.backbones.base import Built, Shape
 from acclimate.nn import Classifier, SparseLinear
 from acclimate.types import Count, Share
 
-TAKES = "vectors"
+INPUT_KIND = "vectors"
 
 
 def build(shape: Shape, n_classes: int, *, hidden: Count = 50, depth: Count = 1, dropout: Share = 0.0) -> Built:
     """``depth`` dense layers with ReLU to ``hidden`` features; a linear head.
 
-    Sparse rows are multiplied as they are: the first layer never makes them dense.
+    The first layer multiplies sparse rows without making them dense.
 
     Args:
         shape: Vectors.
-        n_classes: Classes to tell apart.
+        n_classes: Number of classes.
         hidden: Features, and width of each layer; 50 or 100 in the DANN paper's Amazon experiments.
-        depth: Layers.
-        dropout: Share of features left out in training.
+        depth: Number of layers.
+        dropout: Fraction of features dropped in training.
     """
     first = SparseLinear if shape.sparse else nn.Linear
     layers: list[nn.Module] = [first(shape.n_features, hidden), nn.ReLU()]

@@ -1,4 +1,4 @@
-"""The DANN paper's net for street view house numbers."""
+"""The DANN paper's network for street view house numbers."""
 
 import torch
 from torch import nn
@@ -7,19 +7,19 @@ from acclimate.backbones.base import PAPER_TRAINING, Built, Normalisation, Shape
 from acclimate.nn import Classifier
 from acclimate.types import Share
 
-TAKES = "images"
+INPUT_KIND = "images"
 
 
 def build(shape: Shape, n_classes: int, *, dropout: Share = 0.5, pixels: Normalisation = "mean") -> Built:
-    """Three convolutions to the features, three dense layers behind them (Ganin et al., JMLR 2016, figure 4).
+    """Three convolutions to the features, then three dense layers (Ganin et al., JMLR 2016, figure 4).
 
     Args:
-        shape: Images of any size from 16 on; 32 in the paper.
-        n_classes: Classes to tell apart.
-        dropout: Share of units left out behind each dense layer.
-        pixels: How they are normalised.
+        shape: Images of at least 16 pixels a side; 32 in the paper.
+        n_classes: Number of classes.
+        dropout: Fraction of units dropped after each dense layer.
+        pixels: How pixels are normalised.
     """
-    # ReLU behind the pooling gives the same and has a quarter of the work
+    # ReLU after the pooling gives the same result for a quarter of the work
     backbone = nn.Sequential(
         nn.Conv2d(3, 64, 5, padding=2), nn.MaxPool2d(3, 2), nn.ReLU(),
         nn.Conv2d(64, 64, 5, padding=2), nn.MaxPool2d(3, 2), nn.ReLU(),

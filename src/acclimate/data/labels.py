@@ -10,7 +10,7 @@ from acclimate.data.domain import Domain, has_too_many_classes, parse_numbers
 from acclimate.data.images import FolderImages, ZipImages
 from acclimate.data.listed import ListedImages
 from acclimate.errors import BadInput
-from acclimate.recipe import Recipe, Scale, Task
+from acclimate.recipe import LabelScale, Recipe, Task
 
 log = logging.getLogger("acclimate")
 
@@ -45,10 +45,10 @@ def choose_task(source: Domain, requested: str) -> Task:
     return "regression" if requested == "regression" or _look_like_numbers(source) else "classification"
 
 
-def scale_of(source: Domain) -> Scale:
+def scale_of(source: Domain) -> LabelScale:
     """Return the mean and standard deviation of the source's labels."""
     numbers = source.numbers()
-    return Scale(mean=float(numbers.mean()), std=float(numbers.std()))
+    return LabelScale(mean=float(numbers.mean()), std=float(numbers.std()))
 
 
 def truth(domain: Domain, recipe: Recipe) -> Truth:
@@ -62,7 +62,7 @@ def truth(domain: Domain, recipe: Recipe) -> Truth:
     return ((domain.numbers() - recipe.scale.mean) / recipe.scale.std).astype(np.float32)
 
 
-def in_units(standardised: NDArray[np.float64], scale: Scale) -> NDArray[np.float64]:
+def in_units(standardised: NDArray[np.float64], scale: LabelScale) -> NDArray[np.float64]:
     """Return standardised numbers in the unit of the labels."""
     return standardised * scale.std + scale.mean
 

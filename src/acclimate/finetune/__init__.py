@@ -1,6 +1,7 @@
-"""The fine-tuning ladder: which weights move, when and how fast; any rung goes with any method.
+"""Fine-tuning strategies: which layers train, when and how fast. Every strategy works with every method.
 
-As with methods the folder is the registry: one file, one ``paces``, whose keyword-only arguments are the options.
+The folder is the registry, as for methods: one file, one function ``paces``, whose keyword-only arguments are the
+strategy's options.
 """
 
 import importlib
@@ -22,7 +23,7 @@ __all__ = [
     "FROZEN",
     "Layer",
     "Pace",
-    "Thaw",
+    "Unfreezer",
     "classifier",
     "freezes_all",
     "layers",
@@ -34,41 +35,41 @@ __all__ = [
 
 
 class Layer(NamedTuple):
-    """One layer of the backbone: the names of its parameters, and how they move."""
+    """One layer of the backbone: the names of its parameters, and how they train."""
 
     names: tuple[str, ...]
     pace: Pace
 
 
 def names() -> list[str]:
-    """Every rung there is."""
+    """Return the names of all strategies."""
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name != "base")
 
 
 def options(name: str) -> dict[str, inspect.Parameter]:
-    """The options of a rung.
+    """Return the options of a strategy.
 
     Raises:
-        BadInput: There is no such rung.
+        BadInput: The strategy is unknown.
     """
     parameters = inspect.signature(paces_of(name), eval_str=True).parameters
     return {k: p for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
 
 
 def paces_of(name: str) -> Callable[..., list[Pace]]:
-    """The function that gives each layer its pace, with the rung's docstring.
+    """Return the function that gives each layer its `Pace`; its docstring is the strategy's.
 
     Raises:
-        BadInput: There is no such rung.
+        BadInput: The strategy is unknown.
     """
     paces: Callable[..., list[Pace]] = _module(name).paces
     return paces
 
 
 def freezes_all(name: str) -> bool:
-    """Whether nothing of the backbone moves, so that its features can be computed once."""
-    rung = _module(name)
-    return not hasattr(rung, "prepare") and all(pace == FROZEN for pace in rung.paces(9)[:-1])
+    """Whether the strategy freezes the whole backbone, so that its features can be computed once."""
+    strategy = _module(name)
+    return not hasattr(strategy, "prepare") and all(pace == FROZEN for pace in strategy.paces(9)[:-1])
 
 
 def classifier(
@@ -79,20 +80,20 @@ def classifier(
     pretrained: bool = True,
     learnt: Mapping[str, Tensor] | None = None,
 ) -> Classifier:
-    """The classifier a recipe asks for in one of its phases, its weights fresh.
+    """Build the untrained classifier of one phase of a recipe.
 
     Args:
-        recipe: Names the backbone, its options, what is learnt, the rung, and how batch norm treats the domains.
+        recipe: Names the backbone, its options, the task, the strategy, and how batch norm treats the domains.
         phase: ``source_only``, ``pretrained`` or ``adapted``.
-        shape: What comes in.
-        pretrained: Fetch pretrained weights; not needed where a Run's are loaded next.
-        learnt: Weights of a classifier, of which the backbone takes its own; the head stays fresh.
+        shape: Shape of the inputs.
+        pretrained: Load pretrained weights; not needed if the weights of a Run are loaded next.
+        learnt: Weights of a classifier from which the backbone takes its own; the head stays untrained.
     """
-    fresh = {"pretrained": False, "weights": None}
-    without = {} if pretrained else {k: v for k, v in fresh.items() if k in backbones.options(recipe.backbone)}
+    untrained = {"pretrained": False, "weights": None}
+    without = {} if pretrained else {k: v for k, v in untrained.items() if k in backbones.options(recipe.backbone)}
     options = {**recipe.backbone_options, **without}
     model = backbones.build(recipe.backbone, shape, recipe.n_outputs, options).classifier
-    if learnt is not None:  # before batch norm is parted, as both parts start from what was learnt
+    if learnt is not None:  # before batch norm is separated, as both domains start from these statistics
         own = {k.removeprefix("backbone."): v for k, v in learnt.items() if k.startswith("backbone.")}
         model.backbone.load_state_dict(own)
     if recipe.train.freeze_batch_norm and phase != "pretrained":
@@ -100,53 +101,53 @@ def classifier(
     if recipe.separates_batch_norm(phase):
         parts = _layers(model, recipe.finetune, recipe.finetune_options)
         frozen = {name for layer in parts for name in layer.names if layer.pace == FROZEN}
-        model.separate_batch_norm(shared=recipe.train.batch_norm == "separate", but=frozen)
+        model.separate_batch_norm(shared=recipe.train.batch_norm == "separate", exclude=frozen)
     return model
 
 
 def layers(model: Classifier, name: str, options: Mapping[str, Any]) -> list[Layer]:
-    """The layers of a model's backbone and how each moves, the lowest first; the model is made ready for the rung.
+    """Return the layers of a model's backbone, lowest first, each with its pace; prepares the model for the strategy.
 
-    What is not in any of them, as the head and all that a method brings, moves from the start.
+    Parameters outside these layers, such as those of the head and the method, train from the start.
 
     Raises:
-        BadInput: The rung cannot be had with this backbone.
+        BadInput: The strategy does not work with this backbone.
     """
-    rung = _module(name)
-    if not hasattr(rung, "prepare"):
+    strategy = _module(name)
+    if not hasattr(strategy, "prepare"):
         return _layers(model, name, options)
     prefix, net = model.net
     own = {id(p) for p in net.parameters()}
-    rung.prepare(net, **options)
+    strategy.prepare(net, **options)
     return [Layer(tuple(prefix + n for n, p in net.named_parameters() if id(p) in own), FROZEN)]
 
 
 def merge(model: Classifier, name: str) -> None:
-    """Bring a trained model back into the backbone's own shape."""
+    """Merge what a strategy added to a trained model, such as adapters, into the backbone's own weights."""
     if hasattr(_module(name), "merge"):
         _module(name).merge(model.backbone)
 
 
-class Thaw:
-    """Has the layers of a model stand still until their time has come.
+class Unfreezer:
+    """Keeps each layer of a model frozen until its pace starts.
 
     Args:
-        model: Whose backbone it is.
-        layers: Its layers, each with its pace.
+        model: The model with the backbone.
+        layers: The backbone's layers, each with its pace.
     """
 
     def __init__(self, model: Classifier, layers: Sequence[Layer]):
         self.model, self.layers = model, layers
-        self.fixed = {name for name, p in model.backbone.named_parameters() if not p.requires_grad}
-        self.still: frozenset[str] | None = None
+        self.never = {name for name, p in model.backbone.named_parameters() if not p.requires_grad}
+        self.frozen: frozenset[str] | None = None
 
     def __call__(self, progress: float) -> None:
-        """Set what stands still at a progress in [0, 1]."""
+        """Freeze what does not train at a progress in [0, 1], and unfreeze the rest."""
         waiting = {name for layer in self.layers if layer.pace.start > progress for name in layer.names}
-        still = frozenset(waiting | self.fixed)  # some nets have parameters that are never learnt
-        if still != self.still:
-            self.still = still
-            self.model.rest(still)
+        frozen = frozenset(waiting | self.never)  # some networks have parameters that never train
+        if frozen != self.frozen:
+            self.frozen = frozen
+            self.model.freeze(frozen)
 
 
 def _layers(model: Classifier, name: str, options: Mapping[str, Any]) -> list[Layer]:
@@ -158,5 +159,5 @@ def _layers(model: Classifier, name: str, options: Mapping[str, Any]) -> list[La
 
 def _module(name: str) -> Any:
     if name not in names():
-        raise BadInput(f"no rung {name!r} to fine-tune by; {did_you_mean(name, names())}")
+        raise BadInput(f"no fine-tuning strategy {name!r}; {did_you_mean(name, names())}")
     return importlib.import_module(f"{__name__}.{name}")

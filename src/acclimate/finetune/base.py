@@ -1,15 +1,15 @@
-"""What a rung of the ladder says of each layer."""
+"""What a fine-tuning strategy decides for each layer."""
 
 import math
 from typing import NamedTuple
 
 
 class Pace(NamedTuple):
-    """How one layer moves.
+    """How fast one layer trains, and from when.
 
     Attributes:
-        rate: Its learning rate as a share of the backbone's.
-        start: The progress in [0, 1] from which it moves; until then it stands still, batch norm and all.
+        rate: Its learning rate as a multiple of the backbone's.
+        start: The progress in [0, 1] from which it trains; until then it is frozen, including its batch norm.
     """
 
     rate: float = 1.0
@@ -17,4 +17,4 @@ class Pace(NamedTuple):
 
 
 FROZEN = Pace(start=math.inf)
-"""A layer that never moves."""
+"""A layer that never trains."""

@@ -4,13 +4,13 @@ from acclimate.finetune.base import FROZEN, Pace
 
 
 def paces(n_layers: int) -> list[Pace]:
-    """The backbone stands still and the head learns: a linear model of pretrained features.
+    """The backbone is frozen and the head trains: a linear model on pretrained features.
 
-    The simplest rung, for few labels; nothing is forgotten. The backbone is run once for each example, and its
-    features are kept, so that steps cost next to nothing. Methods that align features get a narrow layer before the
-    head that they can move, as in ``backbone.bottleneck``.
+    The simplest strategy, for few labels; the backbone forgets nothing. It runs once per example and its features are
+    cached, so steps are very cheap. Methods that align features get a narrow trainable layer before the head, as with
+    ``backbone.bottleneck``.
 
     Args:
-        n_layers: Layers of the model, the head's being the last.
+        n_layers: Layers of the model; the last is the head.
     """
     return [FROZEN] * (n_layers - 1) + [Pace()]

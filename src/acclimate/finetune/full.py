@@ -1,15 +1,15 @@
-"""All layers move."""
+"""All layers train."""
 
 from acclimate.finetune.base import Pace
 
 
 def paces(n_layers: int) -> list[Pace]:
-    """All layers move from the start at the same rate: the most labels needed, the most to be gained.
+    """All layers train from the start at the same rate: needs the most labels and has the most to gain.
 
-    The right rung for a backbone whose weights are fresh; and for a pretrained one where thousands of labels are at
-    hand, or where the domains look like nothing it was pretrained on.
+    Use it for a backbone without pretrained weights, and for a pretrained one if there are thousands of labels or the
+    domains differ strongly from the data it was pretrained on.
 
     Args:
-        n_layers: Layers of the model, the head's being the last.
+        n_layers: Layers of the model; the last is the head.
     """
     return [Pace()] * n_layers

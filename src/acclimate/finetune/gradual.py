@@ -5,16 +5,16 @@ from acclimate.finetune.base import Pace
 
 
 def paces(n_layers: int, *, span: float = 0.5) -> list[Pace]:
-    r"""The head moves first, then one layer after the other from the top, until all do.
+    r"""The head trains first; then the layers unfreeze one by one from the top.
 
-    .. math:: l \text{ moves from progress } \text{span} \cdot \frac{L - l}{L - 1} \text{ on}, \qquad l = 1, \dots, L
+    .. math:: l \text{ trains from progress } \text{span} \cdot \frac{L - l}{L - 1} \text{ on}, \qquad l = 1, \dots, L
 
     Args:
-        n_layers: :math:`L`, layers of the model, the head's being the last.
-        span: The progress at which the lowest layer moves too.
+        n_layers: :math:`L`, layers of the model; the last is the head.
+        span: The progress at which the lowest layer unfreezes.
 
     Raises:
-        BadInput: The progress is not in [0, 1].
+        BadInput: ``span`` is not in [0, 1].
 
     Reference:
         Howard and Ruder, Universal Language Model Fine-tuning, ACL 2018. arXiv:1801.06146
@@ -24,5 +24,5 @@ def paces(n_layers: int, *, span: float = 0.5) -> list[Pace]:
         [0.5, 0.25, 0.0]
     """
     if not 0 <= span <= 1:
-        raise BadInput(f"finetune.span={span}: is a progress; give a number from 0 to 1")
+        raise BadInput(f"finetune.span={span}: not a progress; use a number from 0 to 1")
     return [Pace(start=span * (n_layers - 1 - i) / max(n_layers - 1, 1)) for i in range(n_layers)]

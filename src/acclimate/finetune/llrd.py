@@ -5,18 +5,18 @@ from acclimate.finetune.base import Pace
 
 
 def paces(n_layers: int, *, decay: float = 0.75) -> list[Pace]:
-    r"""All layers move, each slower than the one above it.
+    r"""All layers train, each more slowly than the one above it.
 
     .. math:: \eta_l = \eta \, \gamma^{L - l}, \qquad l = 1, \dots, L
 
-    What lies low is general and hardly to be changed; what lies high is of the task it was pretrained for.
+    Low layers hold general features that should change little; high layers are specific to the pretraining task.
 
     Args:
-        n_layers: :math:`L`, layers of the model, the head's being the last.
+        n_layers: :math:`L`, layers of the model; the last is the head.
         decay: :math:`\gamma`; .65 to .9 for transformers in the papers.
 
     Raises:
-        BadInput: The decay is no share.
+        BadInput: ``decay`` is not in (0, 1].
 
     Reference:
         Howard and Ruder, Universal Language Model Fine-tuning, ACL 2018 (discriminative fine-tuning).
@@ -27,5 +27,5 @@ def paces(n_layers: int, *, decay: float = 0.75) -> list[Pace]:
         [8.1e-06, 2.7e-05, 9e-05, 0.0003, 0.001]
     """
     if not 0 < decay <= 1:
-        raise BadInput(f"finetune.decay={decay}: a layer's share of the rate above it; give above 0, at most 1")
+        raise BadInput(f"finetune.decay={decay}: out of range; use a number above 0 and at most 1")
     return [Pace(decay ** (n_layers - 1 - i)) for i in range(n_layers)]

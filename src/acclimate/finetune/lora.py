@@ -10,47 +10,49 @@ from acclimate.types import Count
 
 
 def paces(n_layers: int, *, rank: Count = 8, alpha: int = 16) -> list[Pace]:
-    r"""The backbone stands still and learns beside itself: each weight gets a low-rank sum, merged when all is done.
+    r"""The backbone is frozen and each of its weights gets a trainable low-rank update, merged after training.
 
     .. math:: W' = W + \frac{\alpha}{r} B A, \qquad B \in \mathbb{R}^{m \times r}, \; A \in \mathbb{R}^{r \times n}
 
-    Few parameters move, at the head's rate. Dense layers get adapters, and convolutions that are not
-    done channel by channel; what comes out is a model like any other.
+    Few parameters train, at the head's rate. Dense layers and ungrouped convolutions get adapters; the result is an
+    ordinary model.
 
     Args:
-        n_layers: Layers of the model, the head's being the last.
+        n_layers: Layers of the model; the last is the head.
         rank: :math:`r`.
         alpha: :math:`\alpha`.
 
     Raises:
-        BadInput: The rank is less than one.
+        BadInput: ``rank`` is less than 1.
 
     Reference:
         Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, ICLR 2022. arXiv:2106.09685
     """
     if rank < 1:
-        raise BadInput(f"finetune.rank={rank}: of the sums that are learnt; give 1 or more")
+        raise BadInput(f"finetune.rank={rank}: too small for a low-rank update; use 1 or more")
     return [FROZEN] * (n_layers - 1) + [Pace()]
 
 
 def prepare(backbone: nn.Module, *, rank: Count = 8, alpha: int = 16) -> None:
-    """Put adapters into ``backbone``, whose own weights stand still from now on.
+    """Insert adapters into ``backbone`` and freeze its own weights.
 
     Raises:
-        BadInput: peft is not installed, or the backbone has no layer that takes an adapter.
+        BadInput: peft is not installed, or no layer of the backbone supports an adapter.
     """
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError:
-        raise BadInput("--finetune lora: needs peft; install it with `pip install acclimate[lora]`") from None
-    names = [name for name, part in backbone.named_modules() if name and _takes_adapter(part)]
+        raise BadInput("--finetune lora: peft is not installed; run `pip install acclimate[lora]`") from None
+    names = [name for name, part in backbone.named_modules() if name and _supports_adapter(part)]
     if not names:
-        raise BadInput("--finetune lora: this backbone has no layer that takes an adapter; choose another rung")
+        raise BadInput(
+            "--finetune lora: no layer of this backbone supports an adapter; choose another --finetune strategy"
+        )
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=names), backbone)
 
 
 def merge(backbone: nn.Module) -> None:
-    """Add what was learnt to the backbone's own weights, and take the adapters out."""
+    """Add the adapters' updates to the backbone's own weights and remove the adapters."""
     for name, part in list(backbone.named_modules()):
         if hasattr(part, "base_layer"):
             adapted: Any = part
@@ -59,5 +61,5 @@ def merge(backbone: nn.Module) -> None:
             setattr(backbone.get_submodule(parent), leaf, adapted.get_base_layer())
 
 
-def _takes_adapter(part: nn.Module) -> bool:
+def _supports_adapter(part: nn.Module) -> bool:
     return isinstance(part, nn.Linear) or (isinstance(part, nn.Conv2d) and part.groups == 1)

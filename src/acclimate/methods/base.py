@@ -6,6 +6,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from acclimate.nn import Classifier
+from acclimate.nn.replicas import gather, gather_outputs
 from acclimate.types import Labeled, Losses, Outputs, Turn, Unlabeled
 
 
@@ -28,11 +29,21 @@ class Method(nn.Module):
     batched: ClassVar[bool] = True
     """Whether seeds can be stacked by ``torch.func`` and trained as one; not where a loss leaves torch."""
 
+    whole_batch: ClassVar[bool] = False
+    """Whether `losses` needs all rows of a batch, because it is not a mean over examples: several processes then gather
+    their outputs first."""
+
     looks_at_inputs: ClassVar[bool] = False
     """Whether it makes views of the inputs or changes them, so that features cannot stand in their place."""
 
     moves_inputs: ClassVar[bool] = False
     """Whether it changes inputs by small amounts, so that they cannot be tokens."""
+
+    frozen: ClassVar[tuple[str, ...]] = ()
+    """Sub-modules that never move (``"model.head"``): no gradient reaches them, and `trainable` leaves them out."""
+
+    layers: tuple[str, ...] = ()
+    """Parts of the backbone whose outputs `losses` needs, by name; they come as ``Outputs.layers``."""
 
     turns: tuple[Turn, ...] = ()
     """The alternating steps of one training step, in order; none means that all parts move at once."""
@@ -50,6 +61,11 @@ class Method(nn.Module):
         super().__init__()
         self.model = model
 
+    def trainable(self) -> list[nn.Parameter]:
+        """The parameters that an optimizer moves: those that require a gradient, without the `frozen` parts'."""
+        frozen = {id(p) for part in self.frozen for p in self.get_submodule(part).parameters()}
+        return [p for p in self.parameters() if p.requires_grad and id(p) not in frozen]
+
     def before_pass(self, target: Iterable[Outputs]) -> None:
         """Called before each pass over the target with what the model, in evaluation mode, says of all of it.
 
@@ -66,8 +82,11 @@ class Method(nn.Module):
 
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
         """Losses of one step, or of one ``turn`` of it. ``progress`` in [0, 1] is how much of the training is done."""
-        out_source, out_target = self.model.both(source.inputs, target.inputs)
-        return self.losses(out_source, source.labels, out_target, progress)
+        out_source, out_target = self.model.both(source.inputs, target.inputs, layers=self.layers)
+        labels = source.labels
+        if self.whole_batch:
+            out_source, out_target, labels = gather_outputs(out_source), gather_outputs(out_target), gather(labels)
+        return self.losses(out_source, labels, out_target, progress)
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Named scalars whose sum is minimised; ``labels`` are the source's."""

@@ -6,9 +6,11 @@ import ast
 import importlib
 import inspect
 import pkgutil
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
+from acclimate import plugins
 from acclimate.errors import BadInput, did_you_mean
 
 T = TypeVar("T")
@@ -16,27 +18,42 @@ HERE = Path(__file__).parent
 
 
 class Registry(Generic[T]):
-    """The methods that some families, folders beside this file, hold; listing them imports none of them.
+    """The methods in some families, folders beside this file, and those of plug-ins; listing them imports none.
 
     Args:
         families: Names of folders; each file in them defines one class, the method of the file's name.
+        group: Entry points of other packages that provide such methods.
     """
 
-    def __init__(self, *families: str):
-        self.families = families
+    def __init__(self, *families: str, group: str = ""):
+        self.families, self.group = families, group
 
     def names(self) -> list[str]:
         """Every method there is, e.g. ``["dann", "deep_coral", ...]``; imports none of them."""
-        return sorted(self._family_of())
+        return sorted({*self._family_of(), *self._plugins()})
 
     def get(self, name: str) -> type[T]:
-        """The method called ``name``: the one class defined in the file of that name.
+        """The method called ``name``: the one class defined in the file of that name, or a plug-in's.
+
+        Args:
+            name: A built-in method's, an entry point's, or ``MODULE:CLASS`` of a module that is imported already.
 
         Raises:
             BadInput: There is no such method.
         """
-        if name not in self._family_of():
-            raise BadInput(f"no method {name!r}; {did_you_mean(name, self.names())}")
+        if self.group and plugins.is_spec(name):
+            return self._checked(name, plugins.find(name))
+        if name in self._family_of():
+            return self._own(name)
+        if name in (found := self._plugins()):
+            return self._checked(name, found[name].load())
+        raise BadInput(f"no method {name!r}; {did_you_mean(name, self.names())}")
+
+    def classes(self) -> dict[str, str]:
+        """The method's name of each class name, e.g. ``{"DANN": "dann"}``, without plug-ins; imports none of them."""
+        return {self._parsed(name).name: name for name in self._family_of()}
+
+    def _own(self, name: str) -> type[T]:
         module = importlib.import_module(f"{__package__}.{self._family_of()[name]}.{name}")
         classes = (c for _, c in inspect.getmembers(module, inspect.isclass))
         [method] = (c for c in classes if c.__module__ == module.__name__)
@@ -49,20 +66,45 @@ class Registry(Generic[T]):
 
     def summary(self, name: str) -> dict[str, Any]:
         """What the folder tells of a method without importing it: family, first sentence, options, and so on."""
-        path = HERE / self._family_of()[name] / f"{name}.py"
-        [method] = (n for n in ast.parse(path.read_text("utf-8")).body if isinstance(n, ast.ClassDef))
-        doc = ast.get_docstring(method) or ""
+        if name not in self._family_of():
+            return self._plugin_summary(name)
+        method, doc = self._parsed(name), ast.get_docstring(self._parsed(name)) or ""
         init = next((n for n in method.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
         assigned = {ast.unparse(n.target): n.value for n in method.body if isinstance(n, ast.AnnAssign) and n.value}
         arguments = zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True) if init else ()
         return {
             "name": name,
-            "family": path.parent.name,
-            "numbers": path.parent.name == "shallow" or "regression" in ast.dump(assigned.get("tasks", ast.Pass())),
+            "family": (family := self._family_of()[name]),
+            "numbers": family == "shallow" or "regression" in ast.dump(assigned.get("tasks", ast.Pass())),
             "does": doc.split("\n", 1)[0],
             "options": {a.arg: ast.unparse(default) for a, default in arguments if default is not None},
             "reference": " ".join(doc.partition("Reference:")[2].split()),
         }
+
+    def _plugin_summary(self, name: str) -> dict[str, Any]:
+        method = self.get(name)
+        doc = inspect.getdoc(method) or ""
+        return {
+            "name": name,
+            "family": "plug-in",
+            "numbers": "regression" in getattr(method, "tasks", ()),
+            "does": doc.split("\n", 1)[0],
+            "options": {k: repr(p.default) for k, p in self.options(name).items()},
+            "reference": " ".join(doc.partition("Reference:")[2].split()),
+        }
+
+    def _parsed(self, name: str) -> ast.ClassDef:
+        path = HERE / self._family_of()[name] / f"{name}.py"
+        [method] = (n for n in ast.parse(path.read_text("utf-8")).body if isinstance(n, ast.ClassDef))
+        return method
+
+    def _checked(self, name: str, found: object) -> type[T]:
+        if not inspect.isclass(found) or not hasattr(found, "losses"):
+            raise BadInput(f"method {name}: not a subclass of acclimate.methods.Method")
+        return cast("type[T]", found)
+
+    def _plugins(self) -> dict[str, EntryPoint]:
+        return plugins.installed(self.group) if self.group else {}
 
     def _family_of(self) -> dict[str, str]:
         return {m.name: family for family in self.families for m in pkgutil.iter_modules([str(HERE / family)])}

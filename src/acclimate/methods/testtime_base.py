@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from acclimate.errors import BadInput
-from acclimate.nn import Classifier, Domain, DomainNorm
+from acclimate.nn import Classifier, DomainName, DomainNorm
 from acclimate.types import Outputs
 
 
@@ -35,14 +35,16 @@ class TestTime(nn.Module):
         super().__init__()
         if not 0 <= most_changed <= 1:
             raise BadInput(f"most_changed={most_changed} is no share of a batch; give one from 0 to 1")
-        self.before, self.model = model.eval(), copy.deepcopy(model).eval()
+        shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+        self.before: Classifier = copy.deepcopy(model, shared).eval()  # the same weights in modules of its own
+        self.model = copy.deepcopy(model).eval()
         self.most_changed = most_changed
 
     @abstractmethod
-    def adapt(self, inputs: Tensor, before: Outputs, domain: Domain) -> Outputs:
+    def adapt(self, inputs: Tensor, before: Outputs, domain: DomainName) -> Outputs:
         """Learn from a batch and answer it; ``before`` is what the unadapted model says."""
 
-    def forward(self, inputs: Tensor, domain: Domain = "target") -> Outputs:
+    def forward(self, inputs: Tensor, domain: DomainName = "target") -> Outputs:
         """Outputs of the next batch of the stream: the adapted model's where the guard lets them through."""
         with torch.no_grad():
             before: Outputs = self.before(inputs, domain)

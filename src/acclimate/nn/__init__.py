@@ -1,14 +1,14 @@
-"""Small parts that methods and backbones share."""
+"""Building blocks that methods and backbones share."""
 
 from acclimate.nn.classifier import Bottlenecked, Classifier, fresh_copy, mlp, projector, size_buffers_as_loaded
-from acclimate.nn.losses import certainty, domain_loss, label_loss, opening, reverse_grad
-from acclimate.nn.norm import Domain, DomainNorm, Normalize, StandardizeImages, keeping_statistics
+from acclimate.nn.losses import certainty, domain_loss, label_loss, ramp_up, reverse_grad
+from acclimate.nn.norm import DomainName, DomainNorm, Normalize, StandardizeImages, keeping_statistics
 from acclimate.nn.sparse import SparseLinear, csr_rows, join
 
 __all__ = [
     "Bottlenecked",
     "Classifier",
-    "Domain",
+    "DomainName",
     "DomainNorm",
     "Normalize",
     "SparseLinear",
@@ -21,8 +21,8 @@ __all__ = [
     "keeping_statistics",
     "label_loss",
     "mlp",
-    "opening",
     "projector",
+    "ramp_up",
     "reverse_grad",
     "size_buffers_as_loaded",
 ]

@@ -1,7 +1,7 @@
 """The model that methods train: a backbone and a head."""
 
 import copy
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, Literal
@@ -9,13 +9,13 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from acclimate.nn.norm import Domain, DomainNorm
+from acclimate.nn.norm import DomainName, DomainNorm
 from acclimate.nn.sparse import join
 from acclimate.types import Outputs
 
 
 def mlp(*widths: int) -> nn.Sequential:
-    """Linear layers of the given widths with ReLU between: ``mlp(256, 1024, 1)``."""
+    """Linear layers of the given widths with ReLU in between: ``mlp(256, 1024, 1)``."""
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(widths):
         layers += [nn.Linear(n_in, n_out), nn.ReLU()]
@@ -23,11 +23,11 @@ def mlp(*widths: int) -> nn.Sequential:
 
 
 def projector(*widths: int, norm: Literal["batch", "layer"] = "batch") -> nn.Sequential:
-    """Linear layers of the given widths with a norm and ReLU between: what a self-supervised loss looks at.
+    """Linear layers of the given widths with a norm and ReLU in between: the projection head of a self-supervised loss.
 
     Args:
-        widths: Of the input, the hidden layers and the output: ``projector(512, 4096, 256)``.
-        norm: Over the batch, or over each example's own units, which a small batch does not disturb.
+        widths: Widths of the input, the hidden layers and the output: ``projector(512, 4096, 256)``.
+        norm: Batch norm, or layer norm, which does not depend on the batch size.
     """
     kind = nn.BatchNorm1d if norm == "batch" else nn.LayerNorm
     layers: list[nn.Module] = []
@@ -37,7 +37,7 @@ def projector(*widths: int, norm: Literal["batch", "layer"] = "batch") -> nn.Seq
 
 
 def fresh_copy(module: nn.Module) -> nn.Module:
-    """The same architecture with weights drawn anew, e.g. a second head."""
+    """Return the same architecture with newly initialised weights, e.g. for a second head."""
     twin = copy.deepcopy(module)
     for part in twin.modules():
         reset = getattr(part, "reset_parameters", None)
@@ -47,24 +47,24 @@ def fresh_copy(module: nn.Module) -> nn.Module:
 
 
 def size_buffers_as_loaded(module: nn.Module) -> None:
-    """Have a module's own buffers take the sizes of those that are loaded, where the data decide them."""
+    """Resize a module's own buffers to those of a loaded state dict, for buffers whose size depends on the data."""
     register: Any = module.register_load_state_dict_pre_hook  # torch gives it no types
-    register(_make_room)
+    register(_resize_buffers)
 
 
-def _make_room(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+def _resize_buffers(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
     for name, buffer in module.named_buffers(recurse=False):
         if prefix + name in state:
             setattr(module, name, buffer.new_empty(state[prefix + name].shape))
 
 
 class Bottlenecked(nn.Module):
-    """A backbone with a narrow layer behind it: what can still be moved where the backbone itself is frozen.
+    """A backbone followed by a narrow layer, which still learns if the backbone itself is frozen.
 
     Args:
-        net: Inputs to ``(n, d)``.
-        d: What it gives.
-        width: Features that come out.
+        net: The backbone: inputs to features ``(n, d)``.
+        d: Its features.
+        width: Features of the narrow layer.
 
     Reference:
         Dense layer, batch norm and ReLU as in Liang et al., Do We Really Need to Access the Source Data?, ICML 2020.
@@ -78,8 +78,8 @@ class Bottlenecked(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features ``(n, width)``."""
-        narrow: Tensor = self.bottleneck(self.net(x))
-        return narrow
+        features: Tensor = self.bottleneck(self.net(x))
+        return features
 
 
 class Classifier(nn.Module):
@@ -90,7 +90,7 @@ class Classifier(nn.Module):
         head: Features to logits ``(n, n_classes)``.
         n_features: ``d``.
         n_classes: ``k``.
-        normalize: What stands before the backbone.
+        normalize: Normalisation of the inputs, before the backbone.
     """
 
     def __init__(
@@ -106,24 +106,23 @@ class Classifier(nn.Module):
         self.normalize = normalize or nn.Identity()
         self.backbone, self.head = backbone, head
         self.n_features, self.n_classes = n_features, n_classes
-        self.layers: tuple[str, ...] = ()
         self.one_pass = True
-        self.resting: frozenset[str] = frozenset()
-        self.norms_rest = False
+        self.frozen: frozenset[str] = frozenset()
+        self.batch_norm_frozen = False
 
     @property
     def net(self) -> tuple[str, nn.Module]:
-        """The backbone without a bottleneck that stands behind it, and what its parameters' names begin with."""
+        """The backbone without its bottleneck, and the prefix of its parameters' names."""
         return ("net.", self.backbone.net) if isinstance(self.backbone, Bottlenecked) else ("", self.backbone)
 
     def narrowed(self, width: int) -> "Classifier":
-        """The same backbone with a bottleneck of ``width`` features behind it, and a fresh linear head."""
+        """Return the same backbone with a bottleneck of ``width`` features and a fresh linear head."""
         backbone = Bottlenecked(self.backbone, self.n_features, width)
         head = nn.Linear(width, self.n_classes)
         return Classifier(backbone, head, n_features=width, n_classes=self.n_classes, normalize=self.normalize)
 
     def on_features(self) -> "Classifier":
-        """What stands above the backbone, as a classifier of what the backbone gives; it shares its parameters."""
+        """Return the layers above the backbone as a classifier of the backbone's features; they share parameters."""
         above: nn.Module = nn.Identity()
         if isinstance(self.backbone, Bottlenecked):
             above = copy.copy(self.backbone)
@@ -132,75 +131,75 @@ class Classifier(nn.Module):
         model.one_pass = not any(isinstance(m, DomainNorm) for m in model.modules())
         return model.train(self.training)
 
-    def rest(self, names: Iterable[str]) -> None:
-        """Have parameters of the backbone stand still, by their names; all others of the backbone move.
+    def freeze(self, names: Iterable[str]) -> None:
+        """Freeze the named parameters of the backbone and unfreeze all its others.
 
-        Of a part none of whose parameters moves, batch norm and dropout stand still too.
+        A part whose parameters are all frozen also stays in evaluation mode: batch norm and dropout do not change.
         """
-        self.resting = frozenset(names)
+        self.frozen = frozenset(names)
         for name, parameter in self.backbone.named_parameters():
-            parameter.requires_grad_(name not in self.resting)
+            parameter.requires_grad_(name not in self.frozen)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "Classifier":
-        """Train, but for what rests."""
+        """Set training mode; frozen parts stay in evaluation mode."""
         super().train(mode)
-        for norm in self._own_norms() if self.norms_rest else []:
+        for norm in self._own_norms() if self.batch_norm_frozen else []:
             norm.eval()
-        if mode and self.resting:
-            _settle(self.backbone, self.resting, "")
+        if mode and self.frozen:
+            _eval_frozen(self.backbone, self.frozen, "")
         return self
 
     def freeze_batch_norm(self) -> None:
-        """Have every batch norm of the backbone keep its statistics and go by them; its scales and shifts still move.
+        """Make every batch norm of the backbone use its running statistics and keep them; its affine parameters learn.
 
-        A batch's own statistics are those of few examples, and all layers above have to learn to live with them.
+        A batch's own statistics come from few examples, and all layers above would have to adapt to them.
         """
-        self.norms_rest = True
+        self.batch_norm_frozen = True
         self.train(self.training)
 
     def _own_norms(self) -> list[_BatchNorm]:
-        """Those of the backbone, without the ones of a bottleneck behind it."""
+        """The batch norms of the backbone, without those of its bottleneck."""
         return [m for m in self.net[1].modules() if isinstance(m, _BatchNorm)]
 
-    def forward(self, inputs: Tensor, domain: Domain = "target") -> Outputs:
-        """Outputs of a batch of one domain."""
-        return self.of_normalized(self.normalize(inputs), domain)
+    def forward(self, inputs: Tensor, domain: DomainName = "target", *, layers: Sequence[str] = ()) -> Outputs:
+        """Outputs for a batch of one domain, with those of the named ``layers`` of the backbone."""
+        return self.of_normalized(self.normalize(inputs), domain, layers=layers)
 
-    def of_normalized(self, x: Tensor, domain: Domain = "target") -> Outputs:
-        """Outputs of inputs that `normalize` has been through, for who changes them where their scale is known."""
+    def of_normalized(self, x: Tensor, domain: DomainName = "target", *, layers: Sequence[str] = ()) -> Outputs:
+        """Outputs for inputs that are already normalised, for methods that perturb them on that scale."""
         for module in () if self.one_pass else self.modules():
             if isinstance(module, DomainNorm):
                 module.domain = domain
-        with _tap(self.backbone, self.layers) as layers:
+        with _tap(self.backbone, layers) as tapped:
             features = self.backbone(x)
-        return Outputs(features, self.head(features), layers)
+        return Outputs(features, self.head(features), tapped)
 
-    def both(self, source: Tensor, target: Tensor) -> tuple[Outputs, Outputs]:
-        """Outputs of both domains, in one pass where that gives the same or is asked for."""
+    def both(self, source: Tensor, target: Tensor, *, layers: Sequence[str] = ()) -> tuple[Outputs, Outputs]:
+        """Outputs for both domains: in one pass, unless batch norm keeps statistics for each domain."""
         if not self.one_pass:
-            return self(source, "source"), self(target, "target")
-        out, sizes = self(join(source, target)), [len(source), len(target)]
+            return self(source, "source", layers=layers), self(target, "target", layers=layers)
+        out, sizes = self(join(source, target), layers=layers), [len(source), len(target)]
         features, logits = out.features.split(sizes), out.logits.split(sizes)
-        layers = {name: layer.split(sizes) for name, layer in out.layers.items()}
-        here, there = (
-            Outputs(features[i], logits[i], {name: layer[i] for name, layer in layers.items()}) for i in (0, 1)
+        tapped = {name: layer.split(sizes) for name, layer in out.layers.items()}
+        of_source, of_target = (
+            Outputs(features[i], logits[i], {name: layer[i] for name, layer in tapped.items()}) for i in (0, 1)
         )
-        return here, there
+        return of_source, of_target
 
-    def separate_batch_norm(self, *, shared: bool, but: Collection[str] = ()) -> None:
-        """Give every batch norm that does not rest statistics for each domain; in place, before the optimizer is made.
+    def separate_batch_norm(self, *, shared: bool, exclude: Collection[str] = ()) -> None:
+        """Give every batch norm that is not frozen statistics for each domain; in place, before making the optimizer.
 
         Args:
             shared: Whether both domains share the affine parameters.
-            but: Parameters of the backbone, by name; a batch norm that has one of them stays as it is.
+            exclude: Names of backbone parameters; a batch norm that has one of them stays as it is.
         """
-        kept = {f"backbone.{name.rpartition('.')[0]}" for name in but}
-        resting = self._own_norms() if self.norms_rest else []
+        kept = {f"backbone.{name.rpartition('.')[0]}" for name in exclude}
+        frozen = self._own_norms() if self.batch_norm_frozen else []
         norms = [
             (n, m)
             for n, m in self.named_modules()
-            if isinstance(m, _BatchNorm) and n not in kept and not any(m is norm for norm in resting)
+            if isinstance(m, _BatchNorm) and n not in kept and not any(m is norm for norm in frozen)
         ]
         for name, norm in norms:
             parent, _, leaf = name.rpartition(".")
@@ -208,27 +207,27 @@ class Classifier(nn.Module):
         self.one_pass = not norms
 
 
-def _settle(module: nn.Module, resting: Collection[str], prefix: str) -> None:
-    """Bring the parts all of whose parameters rest into evaluation mode."""
+def _eval_frozen(module: nn.Module, frozen: Collection[str], prefix: str) -> None:
+    """Set the parts whose parameters are all frozen to evaluation mode."""
     own = [prefix + name for name, _ in module.named_parameters()]
-    if own and all(name in resting for name in own):
+    if own and all(name in frozen for name in own):
         module.eval()
         return
     for name, part in module.named_children():
-        _settle(part, resting, f"{prefix}{name}.")
+        _eval_frozen(part, frozen, f"{prefix}{name}.")
 
 
 @contextmanager
-def _tap(module: nn.Module, names: tuple[str, ...]) -> Iterator[dict[str, Tensor]]:
-    """Collect the outputs of the named sub-modules while it is open, maps and tokens pooled to ``(n, d)``."""
-    seen: dict[str, Tensor] = {}
+def _tap(module: nn.Module, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """Collect the outputs of the named sub-modules while open; maps and tokens are pooled to ``(n, d)``."""
+    collected: dict[str, Tensor] = {}
 
     def keep(name: str) -> Any:
-        return lambda _module, _inputs, output: seen.__setitem__(name, _pool(output))
+        return lambda _module, _inputs, output: collected.__setitem__(name, _pool(output))
 
     hooks = [module.get_submodule(name).register_forward_hook(keep(name)) for name in names]
     try:
-        yield seen
+        yield collected
     finally:
         for hook in hooks:
             hook.remove()

@@ -1,4 +1,4 @@
-"""Losses and weights that several methods share."""
+"""Losses and loss weights that several methods share."""
 
 import math
 from typing import Any
@@ -15,7 +15,7 @@ def reverse_grad(x: Tensor, scale: float = 1.0) -> Tensor:
 
     Args:
         x: Any tensor.
-        scale: :math:`\lambda`, what the reversed gradient is multiplied with.
+        scale: :math:`\lambda`, the factor of the reversed gradient.
 
     Reference:
         Ganin et al., Domain-Adversarial Training of Neural Networks, JMLR 2016. arXiv:1505.07818
@@ -27,37 +27,37 @@ def reverse_grad(x: Tensor, scale: float = 1.0) -> Tensor:
         tensor([-0.5000, -0.5000])
     """
     y = x.view_as(x)
-    if y.requires_grad:  # a hook costs a fifth of what an autograd.Function does that torch.func can look through
-        listen: Any = y.register_hook  # torch gives it no types
-        listen(lambda grad: -scale * grad)
+    if y.requires_grad:  # a hook costs a fifth of an autograd.Function that torch.func supports
+        register: Any = y.register_hook  # torch gives it no types
+        register(lambda grad: -scale * grad)
     return y
 
 
-def opening(progress: float, gamma: float = 10.0) -> float:
-    r"""How far an adversarial or pairing loss has opened, :math:`2 / (1 + e^{-\gamma p}) - 1`: from 0 to nearly 1.
+def ramp_up(progress: float, gamma: float = 10.0) -> float:
+    r"""The weight of an adversarial or pairing loss over training, :math:`2 / (1 + e^{-\gamma p}) - 1`: 0 to nearly 1.
 
-    Early on what it builds upon knows nothing yet.
+    It starts at 0, since features and predictions carry no information yet.
 
     Args:
         progress: :math:`p` in [0, 1].
-        gamma: How fast it opens; 10 in the paper.
+        gamma: How fast the weight rises; 10 in the paper.
 
     Reference:
         Ganin et al., Domain-Adversarial Training of Neural Networks, JMLR 2016. arXiv:1505.07818
 
     Example:
-        >>> round(opening(0.1), 4)
+        >>> round(ramp_up(0.1), 4)
         0.4621
     """
     return 2 / (1 + math.exp(-gamma * progress)) - 1
 
 
 def certainty(logits: Tensor) -> Tensor:
-    r"""How much each example should count if the sure ones count most, ``(n,)``, of logits ``(n, k)``.
+    r"""Weights ``(n,)`` that favour confident examples, from their logits ``(n, k)``.
 
     .. math:: w_i = \frac{n \, (1 + e^{-H(p_i)})}{\sum_{i'} (1 + e^{-H(p_{i'})})}, \qquad p = \mathrm{softmax}(z)
 
-    Their mean is 1, and they are constants to the gradient.
+    Their mean is 1, and they are detached from the gradient.
 
     Reference:
         Long et al., Conditional Adversarial Domain Adaptation, NeurIPS 2018. arXiv:1705.10667
@@ -68,7 +68,7 @@ def certainty(logits: Tensor) -> Tensor:
 
 
 def label_loss(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.0) -> Losses:
-    r"""The loss of the examples whose labels are known, under its name: of classes, or of numbers.
+    r"""The supervised loss by name: cross-entropy for classes, squared error for numbers.
 
     .. math::
         \texttt{class} = -\frac{1}{n} \sum_i \log \mathrm{softmax}(z_i)_{y_i} \qquad
@@ -76,11 +76,11 @@ def label_loss(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.0) 
 
     Args:
         logits: :math:`z`, ``(n, k)`` for classes, ``(n, 1)`` for numbers.
-        labels: :math:`y`, ``(n,)``: classes if they are whole, numbers if they are floating.
-        label_smoothing: Share of a class's weight spread over all classes.
+        labels: :math:`y`, ``(n,)``: classes if integers, numbers if floating-point.
+        label_smoothing: Fraction of a class's weight spread over all classes.
 
     Raises:
-        BadInput: Numbers are to be smoothed.
+        BadInput: The labels are numbers and ``label_smoothing`` is set.
 
     Example:
         >>> label_loss(torch.tensor([[1.0], [4.0]]), torch.tensor([1.0, 2.0]))
@@ -89,28 +89,28 @@ def label_loss(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.0) 
     if not labels.is_floating_point():
         return {"class": nn.functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)}
     if label_smoothing:
-        raise BadInput("label_smoothing is for classes, and these labels are numbers; leave it out")
+        raise BadInput("label_smoothing: applies to classes only, and these labels are numbers; remove it")
     return {"squared error": nn.functional.mse_loss(logits.squeeze(1), labels)}
 
 
 def domain_loss(logits: Tensor, n_source: int, weights: Tensor | None = None) -> Tensor:
-    r"""How badly a discriminator tells the domains apart, each domain counting the same: a scalar.
+    r"""Cross-entropy of a domain discriminator, both domains weighted equally: a scalar.
 
     .. math::
         \frac{1}{n_s} \sum_i w_i \, \mathrm{BCE}(z_i, 1) + \frac{1}{n_t} \sum_j w_j \, \mathrm{BCE}(z_j, 0)
 
     Args:
-        logits: :math:`z`, ``(n_s + n_t, 1)``, those of the source first.
+        logits: :math:`z`, ``(n_s + n_t, 1)``, source first.
         n_source: :math:`n_s`.
-        weights: :math:`w`, ``(n_s + n_t, 1)``; 1 if there are none.
+        weights: :math:`w`, ``(n_s + n_t, 1)``; 1 by default.
 
     Example:
         >>> domain_loss(torch.zeros(3, 1), 1)  # 2 log 2
         tensor(1.3863)
     """
-    truth = torch.zeros_like(logits)
-    truth[:n_source] = 1
+    is_source = torch.zeros_like(logits)
+    is_source[:n_source] = 1
     share = torch.full_like(logits, 1 / (len(logits) - n_source))
     share[:n_source] = 1 / n_source
     weighted = share if weights is None else share * weights
-    return nn.functional.binary_cross_entropy_with_logits(logits, truth, weighted, reduction="sum")
+    return nn.functional.binary_cross_entropy_with_logits(logits, is_source, weighted, reduction="sum")

@@ -1,4 +1,4 @@
-"""Normalisation: of pixels, and batch norm that keeps the domains apart."""
+"""Normalisation of pixels, and batch norm with statistics for each domain."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-Domain = str
-"""``"source"`` or ``"target"``: whose statistics batch norm uses."""
+DomainName = str
+"""``"source"`` or ``"target"``: the domain whose statistics batch norm uses."""
 
 
 class Normalize(nn.Module):
-    """``(x − mean) / std`` per channel, of uint8 or float images ``(n, c, h, w)``; grey becomes ``c = len(mean)``.
+    """``(x − mean) / std`` per channel of uint8 or float images ``(n, c, h, w)``; grey becomes ``c = len(mean)``.
 
-    It is part of the model, so that whoever has the weights has the normalisation, and uint8 is what travels.
+    It is part of the model: the weights include the normalisation, and loaders deliver uint8.
     """
 
     mean: Tensor
@@ -26,12 +26,12 @@ class Normalize(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalised float images, in the memory layout they came in."""
+        """Normalised float images in the memory layout of ``x``."""
         return (x.to(self.mean.dtype) - self.mean).div_(self.std)
 
 
 class StandardizeImages(nn.Module):
-    """Each channel of each image ``(n, c, h, w)`` to mean 0 and variance 1: brightness and contrast are no shift.
+    """Each channel of each image ``(n, c, h, w)`` to mean 0 and variance 1: removes shifts in brightness and contrast.
 
     Reference:
         Instance-normalised inputs after Shu et al., A DIRT-T Approach to Unsupervised Domain Adaptation, ICLR 2018.
@@ -39,18 +39,18 @@ class StandardizeImages(nn.Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Float images; one of a single colour becomes zeros."""
+        """Float images; an image of a single colour becomes zeros."""
         return nn.functional.instance_norm(x.float(), eps=1.0)
 
 
 class DomainNorm(nn.Module):
     """Batch norm that keeps running statistics for each domain.
 
-    In training a batch is normalised by its own statistics, as ever; in evaluation by those of its domain.
+    In training it normalises a batch by the batch's own statistics, as usual; in evaluation by those of its domain.
 
     Args:
-        norm: The batch norm it takes the place of, whose statistics both domains start from.
-        shared: Whether both domains share the affine parameters; if not this is domain-specific batch norm.
+        norm: The batch norm to replace; both domains start from its statistics.
+        shared: Whether both domains share the affine parameters; if not, this is domain-specific batch norm.
 
     Reference:
         Chang et al., Domain-Specific Batch Normalization for Unsupervised Domain Adaptation, CVPR 2019.
@@ -60,7 +60,7 @@ class DomainNorm(nn.Module):
     def __init__(self, norm: _BatchNorm, *, shared: bool):
         super().__init__()
         self.eps, self.momentum, self.shared = norm.eps, norm.momentum, shared
-        self.domain: Domain = "target"
+        self.domain: DomainName = "target"
         domains = ["both"] if shared else ["source", "target"]
         for name in domains if norm.affine else []:
             self.register_parameter(f"weight_{name}", nn.Parameter(norm.weight.detach().clone()))
@@ -70,7 +70,7 @@ class DomainNorm(nn.Module):
             var = torch.ones(norm.num_features) if norm.running_var is None else norm.running_var
             self.register_buffer(f"mean_{name}", mean.detach().clone())
             self.register_buffer(f"var_{name}", var.detach().clone())
-        # timm's batch norms carry the activation behind them
+        # timm's batch norms include the activation that follows them
         self.behind = nn.Sequential(*[m for n in ("drop", "act") if isinstance(m := getattr(norm, n, None), nn.Module)])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -86,16 +86,16 @@ class DomainNorm(nn.Module):
 
 @contextmanager
 def keeping_statistics(model: nn.Module) -> Iterator[None]:
-    """Leave batch norm's running statistics alone while it is open, though batches go by their own.
+    """Stop updates of batch norm's running statistics while open; batches still use their own statistics.
 
-    They are of what a model is asked about later, so views that it learns from must not be among them.
+    Running statistics must describe the inputs that the model predicts for later, so augmented views must not enter.
     """
     norms = [m for m in model.modules() if isinstance(m, (_BatchNorm, DomainNorm))]
-    usual = [norm.momentum for norm in norms]
+    before = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 0.0
     try:
         yield
     finally:
-        for norm, momentum in zip(norms, usual, strict=True):
+        for norm, momentum in zip(norms, before, strict=True):
             norm.momentum = momentum

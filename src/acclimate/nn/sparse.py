@@ -1,4 +1,4 @@
-"""Rows that are mostly zero, in torch's CSR layout."""
+"""Sparse rows in torch's CSR layout."""
 
 import warnings
 from functools import cache
@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 
 class _SparseAffine(torch.autograd.Function):
-    """Compressed rows times a dense matrix, plus a bias, on the CPU: a sum of the rows that the non-zeros pick.
+    """Sparse rows times a dense matrix, plus a bias, on the CPU: the weighted sum of the matrix rows at the non-zeros.
 
-    Backward it is the same sum over SciPy's transpose, so that no gradient is scattered.
+    The backward pass is the same sum over SciPy's transpose, which avoids scattering gradients.
     """
 
     @staticmethod
@@ -36,9 +36,9 @@ def _weighted_bags(crow: Tensor, col: Tensor, values: Tensor, matrix: Tensor) ->
 
 
 class SparseLinear(nn.Module):
-    """A linear layer for rows that are mostly zero: ``x W + b`` with ``x (n, d_in)`` in torch's CSR layout or dense.
+    """A linear layer for sparse rows: ``x W + b`` with ``x (n, d_in)`` in torch's CSR layout or dense.
 
-    ``weight`` is ``(d_in, d_out)``, the transpose of `torch.nn.Linear`'s, so that a row's non-zeros pick whole rows.
+    ``weight`` is ``(d_in, d_out)``, the transpose of `torch.nn.Linear`'s, so that each non-zero selects a whole row.
     """
 
     def __init__(self, n_in: int, n_out: int):
@@ -48,7 +48,7 @@ class SparseLinear(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the weights as `torch.nn.Linear` does."""
+        """Initialise the weights as `torch.nn.Linear` does."""
         bound = self.weight.shape[0] ** -0.5
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.uniform_(self.bias, -bound, bound)
@@ -63,31 +63,31 @@ class SparseLinear(nn.Module):
 
 
 def csr_rows(crow: Tensor, col: Tensor, values: Tensor, n_columns: int) -> Tensor:
-    """Compressed rows as a tensor; trusts that the parts fit together."""
-    _hear_the_beta_warning_out()
+    """Make a CSR tensor from its parts; does not check that they fit together."""
+    _silence_beta_warning()
     shape = (len(crow) - 1, n_columns)
     return torch.sparse_csr_tensor(crow, col, values, shape, check_invariants=False)
 
 
 @cache
-def _hear_the_beta_warning_out() -> None:
-    """Torch warns once in a process that its CSR layout may change; nothing a person who adapts can act on."""
+def _silence_beta_warning() -> None:
+    """Trigger torch's warning that its CSR layout may change, which comes once a process: users cannot act on it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.sparse_csr_tensor([0, 1], [0], [1.0], (1, 1))
 
 
 def join(a: Tensor, b: Tensor) -> Tensor:
-    """The rows of both, one under the other; dense or CSR. Halves of one tensor are not copied."""
+    """Concatenate the rows of both, dense or CSR. Adjacent halves of one tensor are not copied."""
     if a.layout != torch.sparse_csr:
-        return whole if (whole := _whole_of(a, b)) is not None else torch.cat([a, b])
+        return whole if (whole := _shared_base(a, b)) is not None else torch.cat([a, b])
     crow = torch.cat([a.crow_indices(), b.crow_indices()[1:] + a.crow_indices()[-1]])
     col, values = torch.cat([a.col_indices(), b.col_indices()]), torch.cat([a.values(), b.values()])
     return csr_rows(crow, col, values, a.shape[1])
 
 
-def _whole_of(a: Tensor, b: Tensor) -> Tensor | None:
-    """What ``a`` is the first and ``b`` the second half of, if there is such a thing."""
+def _shared_base(a: Tensor, b: Tensor) -> Tensor | None:
+    """Return the tensor of which ``a`` is the first and ``b`` the second part, if any."""
     whole = None if torch.compiler.is_compiling() else a._base
     if whole is None or whole is not b._base or whole.shape != (len(a) + len(b), *a.shape[1:]):
         return None

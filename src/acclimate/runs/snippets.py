@@ -1,7 +1,7 @@
-"""What an example looked like: a thumbnail or the start of its text, kept in the Run.
+"""Snippets of examples, saved in the Run: a thumbnail of an image or the start of a text.
 
-They are kept when the domains are at hand, so that a report can be drawn again after the data moved away, on another
-machine, or of arrays that were only ever in memory.
+They are saved while the domains are available, so that a report can be made again after the data moved, on another
+machine, or for arrays that existed only in memory.
 """
 
 import base64
@@ -20,26 +20,26 @@ from acclimate.errors import BadInput
 from acclimate.run_folder import RunFolder
 
 SHOWN = 800
-"""Examples of a domain that the report shows at most."""
+"""Most examples of a domain that the report shows."""
 SIDE = 64
-"""Pixels of a thumbnail's longer side, at most."""
+"""Most pixels of a thumbnail's longer side."""
 LETTERS = 280
-"""Characters of a text that are kept."""
+"""Most characters of a text."""
 COLUMNS = 6
-"""Columns of a table's row that are kept."""
+"""Most columns of a table's row."""
 STRIP = 8
-"""Images of a domain that are shown as training sees them."""
+"""Images of a domain that the report shows as training sees them."""
 
 
 class Snippet(NamedTuple):
-    """A text, an image as a ``data:`` address, both or neither."""
+    """A text, an image as a ``data:`` URL, both or neither."""
 
     text: str = ""
     image: str = ""
 
 
 def shown(n: int) -> NDArray[np.int64]:
-    """Which of ``n`` rows the report shows; the same draw as that of the rows whose features are written.
+    """Return the rows, of ``n``, that the report shows: the same draw as for the rows with saved features.
 
     Example:
         >>> shown(3).tolist()
@@ -48,68 +48,69 @@ def shown(n: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(0).permutation(n)[:SHOWN])
 
 
-def keep_snippets(run: RunFolder, place: str, domain: Domain) -> None:
-    """Write what the shown examples of ``domain`` look like.
+def keep_snippets(run: RunFolder, part: str, domain: Domain) -> None:
+    """Save snippets of the examples of ``domain`` that the report shows.
 
     Args:
-        run: Where to.
-        place: ``source_val`` or ``target``, as its outputs are called.
+        run: The Run to save them in.
+        part: ``source_val`` or ``target``, as in the names of its outputs.
         domain: The examples, in the order of those outputs.
     """
     rows = shown(len(domain))
-    seen, read = parted(domain) if domain.kind == "image and text" else (domain, domain)
-    texts = [_text(read, int(i)) for i in rows]
-    images = [_thumbnail(seen.images, int(i)) if seen.kind == "images" else None for i in rows]
+    with_images, with_texts = parted(domain) if domain.kind == "image and text" else (domain, domain)
+    texts = [_text(with_texts, int(i)) for i in rows]
+    is_images = with_images.kind == "images"
+    images = [_thumbnail(with_images.images, int(i)) if is_images else None for i in rows]
     frame = pl.DataFrame(
         {"index": rows, "text": texts, "image": images},
         schema={"index": pl.Int64, "text": pl.String, "image": pl.Binary},
     )
-    run.write(_name(place), frame.write_parquet)
+    run.write(_file_name(part), frame.write_parquet)
 
 
-def read_snippets(run: RunFolder, place: str) -> dict[int, Snippet]:
-    """Snippets by row; none if the Run has none."""
-    path = run.file(_name(place))
+def read_snippets(run: RunFolder, part: str) -> dict[int, Snippet]:
+    """Return snippets by row; empty if the Run has none."""
+    path = run.file(_file_name(part))
     if not path.is_file():
         return {}
     return {
-        index: Snippet(text or "", _address(image) if image else "")
+        index: Snippet(text or "", _data_url(image) if image else "")
         for index, text, image in pl.read_parquet(path).iter_rows()
     }
 
 
 class Pair(NamedTuple):
-    """An image as it is and as training sees it, as ``data:`` addresses."""
+    """An image as it is and as training sees it, as ``data:`` URLs."""
 
     plain: str
     augmented: str
 
 
 def keep_strip(run: RunFolder, domain: str, plain: Tensor, augmented: Tensor) -> None:
-    """Write some images of ``domain``, uint8 ``(n, 3, h, w)``, as they are and augmented."""
+    """Save some images of ``domain``, uint8 ``(n, 3, h, w)``, as they are and augmented."""
     columns = {"plain": plain, "augmented": augmented}
-    frame = pl.DataFrame({name: [_pictured(image) for image in of] for name, of in columns.items()})
-    run.write(_strip(domain), frame.write_parquet)
+    frame = pl.DataFrame({name: [_encoded_tensor(image) for image in images] for name, images in columns.items()})
+    run.write(_strip_name(domain), frame.write_parquet)
 
 
 def read_strip(run: RunFolder, domain: str) -> list[Pair]:
-    """The images of ``domain`` that `keep_strip` wrote, if any."""
-    path = run.file(_strip(domain))
+    """Return the images of ``domain`` that `keep_strip` saved, if any."""
+    path = run.file(_strip_name(domain))
     if not path.is_file():
         return []
-    return [Pair(_address(plain), _address(augmented)) for plain, augmented in pl.read_parquet(path).iter_rows()]
+    return [Pair(_data_url(plain), _data_url(augmented)) for plain, augmented in pl.read_parquet(path).iter_rows()]
 
 
-def _strip(domain: str) -> str:
+def _strip_name(domain: str) -> str:
     return f"outputs/strip-{domain}.parquet"
 
 
-def _pictured(image: Tensor) -> bytes:
-    return _shrunk(Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()))
+def _encoded_tensor(image: Tensor) -> bytes:
+    return _encoded_thumbnail(Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()))
 
 
-def _name(place: str) -> str:
-    return f"outputs/snippets-{place}.parquet"
+def _file_name(part: str) -> str:
+    return f"outputs/snippets-{part}.parquet"
 
 
 def _text(domain: Domain, i: int) -> str | None:
@@ -130,22 +131,22 @@ def _thumbnail(images: Any, i: int) -> bytes | None:
     try:
         pixels = images.read(i, SIDE)
     except BadInput:
-        return None  # a picture that went bad since training is not worth the report
+        return None  # an image damaged since training must not prevent the report
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    return _shrunk(image)
+    return _encoded_thumbnail(image)
 
 
-def _shrunk(image: Image.Image) -> bytes:
+def _encoded_thumbnail(image: Image.Image) -> bytes:
     image.thumbnail((SIDE, SIDE))
     return min(_encoded(image, "PNG"), _encoded(image, "JPEG"), key=len)
 
 
-def _encoded(image: Image.Image, form: str) -> bytes:
+def _encoded(image: Image.Image, file_format: str) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, form, optimize=True)
+    image.save(buffer, file_format, optimize=True)
     return buffer.getvalue()
 
 
-def _address(image: bytes) -> str:
-    form = "png" if image.startswith(b"\x89PNG") else "jpeg"
-    return f"data:image/{form};base64,{base64.b64encode(image).decode()}"
+def _data_url(image: bytes) -> str:
+    kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"

@@ -122,7 +122,7 @@ def make_optimizer(method: Method, training: Training, layers: Sequence[Layer] =
     moving = [([named[n] for n in names], pace) for names, pace in layers if pace != FROZEN]
     groups = [([p for p in some if p.requires_grad], lr * pace.rate, pace.start) for some, pace in moving]
     taken = {id(named[n]) for names, _ in layers for n in names}
-    others = [p for p in method.parameters() if p.requires_grad and id(p) not in taken]
+    others = [p for p in method.trainable() if id(p) not in taken]
     of_backbone = {id(p) for p in named.values()} if not layers else set()
     groups += [([p for p in others if id(p) in of_backbone], lr, 0.0)]
     groups += [([p for p in others if id(p) not in of_backbone], lr * faster, 0.0)]

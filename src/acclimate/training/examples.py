@@ -19,7 +19,7 @@ from acclimate.data.labels import Truth
 from acclimate.errors import BadInput
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier
-from acclimate.recipe import Scale, Training
+from acclimate.recipe import LabelScale, Training
 
 Array: TypeAlias = NDArray[np.generic]
 Rows: TypeAlias = "Tensor | Array | scipy.sparse.csr_array | Inputs"
@@ -128,7 +128,7 @@ class LabelCoder:
 
     task: Literal["classification", "regression"]
     classes: Array
-    scale: Scale = field(default_factory=Scale)
+    scale: LabelScale = field(default_factory=LabelScale)
 
     @classmethod
     def of(cls, labels: Array, n_classes: int | None = None) -> "LabelCoder":
@@ -139,7 +139,9 @@ class LabelCoder:
         """
         if np.issubdtype(labels.dtype, np.floating):
             numbers = labels.astype(np.float64)
-            return cls("regression", labels[:0], Scale(mean=float(numbers.mean()), std=float(numbers.std()) or 1.0))
+            return cls(
+                "regression", labels[:0], LabelScale(mean=float(numbers.mean()), std=float(numbers.std()) or 1.0)
+            )
         classes = np.unique(labels)
         if n_classes is not None and (not len(classes) or _are_positions(classes, n_classes)):
             return cls("classification", np.arange(n_classes))

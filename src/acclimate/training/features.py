@@ -33,7 +33,7 @@ class Read(Protocol):
 
 def stand_for(recipe: Recipe, method: Method) -> bool:
     """Whether features can stand for the inputs: the backbone never moves, and the method looks at nothing below."""
-    return frozen(recipe) and not recipe.augment.any and not method.looks_at_inputs and not method.model.layers
+    return frozen(recipe) and not recipe.augment.any and not method.looks_at_inputs and not method.layers
 
 
 def frozen(recipe: Recipe) -> bool:

@@ -14,7 +14,7 @@ from acclimate.augment.tta import views_of
 from acclimate.data.inputs import Inputs, rows_of
 from acclimate.data.labels import Truth, in_units
 from acclimate.nn import Classifier, DomainNorm, label_loss
-from acclimate.recipe import Scale
+from acclimate.recipe import LabelScale
 from acclimate.types import Outputs
 
 BATCH = 256
@@ -36,7 +36,7 @@ class Predictions(NamedTuple):
         """Of each class, ``(n, k)``."""
         return softmax(self.logits)
 
-    def numbers(self, scale: Scale) -> NDArray[np.float64]:
+    def numbers(self, scale: LabelScale) -> NDArray[np.float64]:
         """What is predicted ``(n,)``, in the units of the labels."""
         return in_units(self.logits[:, 0], scale)
 

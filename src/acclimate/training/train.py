@@ -14,13 +14,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from acclimate.augment.augmentation import Augment
-from acclimate.augment.views import Share
 from acclimate.data.inputs import DenseInputs, Inputs, joined
 from acclimate.data.labels import Truth
 from acclimate.data.loaders import BalancedSampler, JoinedSampler, Loader, Order, Sampler, pairs
-from acclimate.finetune import Layer, Thaw, merge
+from acclimate.finetune import Layer, Unfreezer, merge
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, DomainNorm
+from acclimate.nn.replicas import Replica
 from acclimate.recipe import Augmentation, Training
 from acclimate.training.checkpoint import Checkpoint, NoCheckpoint, Progress
 from acclimate.training.engine import RATES, Batches, Diverged, Schedule, Step, make_optimizer, on_device, run, set_up
@@ -119,6 +119,8 @@ def train(
     torch.manual_seed(spec.seed)
     # a copy, since the memory of what is sent to other processes is shared with them
     method = copy.deepcopy(spec.method).to(fabric.device)
+    for part in method.frozen:
+        method.get_submodule(part).requires_grad_(False)  # or DDP waits for their gradients
     if any(p.ndim == 4 for p in method.parameters()):
         method = method.to(memory_format=torch.channels_last)
     optimizer = make_optimizer(method, training, spec.layers)
@@ -161,7 +163,7 @@ def _steps(fabric: Fabric, spec: Spec, method: Method, optimizer: Optimizer, sta
     training, data = spec.training, spec.data
     if training.compile:
         method.compile()
-    thaw = Thaw(method.model, spec.layers)
+    thaw = Unfreezer(method.model, spec.layers)
     thaw(1.0)  # of what never moves no process tells another
     schedule = Schedule(
         steps=training.steps,
@@ -248,5 +250,5 @@ def _augment(fabric: Fabric, spec: Spec) -> Augment:
     return Augment(
         of_labelled if needs & {"source", "target_labels"} else "none",
         asked.target if "target" in needs else "none",
-        Share(fabric.global_rank, fabric.world_size),
+        Replica(fabric.global_rank, fabric.world_size),
     )

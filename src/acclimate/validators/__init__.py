@@ -1,1 +1,1 @@
-"""Judgements that need no labels of the target: which model to keep, and how good it may be."""
+"""Judgements without labels of the target: which model to keep, and an estimate of its accuracy."""

@@ -1,4 +1,4 @@
-"""An estimate of the target's accuracy without its labels."""
+"""An estimate of the accuracy on the target without its labels."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ Probabilities = NDArray[np.float64]
 
 
 class Estimate(NamedTuple):
-    """An accuracy with the bounds of its sampling error, not of what its assumption may be wrong by."""
+    """An accuracy with bounds of its sampling error; they do not cover a violated assumption."""
 
     accuracy: float
     low: float
@@ -17,9 +17,9 @@ class Estimate(NamedTuple):
 
 
 def threshold(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """The confidence that as many source examples stay below as are wrong."""
-    wrong = int((~right).sum())
-    return float(np.sort(confidence)[wrong]) if wrong < len(confidence) else np.inf
+    """Return the confidence below which as many source examples lie as are wrong."""
+    n_wrong = int((~right).sum())
+    return float(np.sort(confidence)[n_wrong]) if n_wrong < len(confidence) else np.inf
 
 
 def atc(
@@ -30,35 +30,35 @@ def atc(
     draws: int = 200,
     seed: int = 0,
 ) -> Estimate:
-    r"""Average thresholded confidence: the share of the target that the model is sure enough of.
+    r"""Average thresholded confidence: the fraction of the target on which the model is confident enough.
 
     .. math::
         \widehat{\mathrm{acc}} = \frac{1}{n_t} \sum_i [\, s(x_i) \ge \tau \,], \qquad
         \frac{1}{n_s} \sum_j [\, s(x_j) < \tau \,] = \mathrm{err}_{s}, \qquad
         s(x) = \sum_c p_c \log p_c
 
-    It assumes that confidence means on the target what it means on the source; a model made confident on the
-    target by its own training (MCC, entropy terms) breaks that, and the estimate is then too high.
+    It assumes that confidence has the same meaning on the target as on the source. Training that makes a model
+    confident on the target (MCC, entropy terms) violates this, and the estimate is then too high.
 
     Args:
         source: Probabilities on held-out source examples ``(n_s, k)``.
         labels: Their classes ``(n_s,)``.
         target: Probabilities on the target ``(n_t, k)``.
-        draws: Bootstrap draws of both samples, for the 95 % bounds.
-        seed: Of the draws.
+        draws: Number of bootstrap draws of both samples, for the 95 % bounds.
+        seed: Seed of the draws.
 
     Reference:
         Garg et al., Leveraging Unlabeled Data to Predict Out-of-Distribution Performance, ICLR 2022.
         arXiv:2201.04234
     """
-    here, there, right = _negative_entropy(source), _negative_entropy(target), source.argmax(1) == labels
+    s, t, right = _negative_entropy(source), _negative_entropy(target), source.argmax(1) == labels
     rng = np.random.default_rng(seed)
     drawn = []
     for _ in range(draws):
-        i, j = rng.integers(len(here), size=len(here)), rng.integers(len(there), size=len(there))
-        drawn.append(float((there[j] >= threshold(here[i], right[i])).mean()))
+        i, j = rng.integers(len(s), size=len(s)), rng.integers(len(t), size=len(t))
+        drawn.append(float((t[j] >= threshold(s[i], right[i])).mean()))
     low, high = np.quantile(drawn, [0.025, 0.975])
-    return Estimate(float((there >= threshold(here, right)).mean()), float(low), float(high))
+    return Estimate(float((t >= threshold(s, right)).mean()), float(low), float(high))
 
 
 def _negative_entropy(p: Probabilities) -> NDArray[np.float64]:

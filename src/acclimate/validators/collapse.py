@@ -1,31 +1,30 @@
-"""Whether an adaptation has broken the model: the guard that falls back to source-only."""
+"""Checks whether an adaptation has broken the model, so that a Run falls back to source-only."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 LOST = 0.1
-"""Accuracy, or R², on the source's validation split that an adaptation may cost."""
+"""Accuracy or R² on the source's validation split that an adaptation may lose."""
 ERRORS = 2
-"""Standard errors by which it must have cost more than nothing, so that few examples prove no collapse."""
+"""Standard errors that a loss must exceed, so that few examples do not prove a collapse."""
 FLAT = 0.05
-"""How much predictions on the target must vary at least, as a share of how much they do on the source."""
+"""Smallest standard deviation of the predictions on the target, as a fraction of that on the source."""
 
 
 def collapsed(
     before: NDArray[np.float64], after: NDArray[np.float64], target: NDArray[np.float64], *, lost: float = LOST
 ) -> str:
-    """Why the adapted model is not to be kept; empty if nothing speaks against it.
+    """Return the reason to reject the adapted model; empty if there is none.
 
-    Two signs are read without labels of the target: the accuracy on the source's own validation split fell
-    far, by more than ``lost`` and by more than chance among so few examples, or most of the classes are never
-    predicted any more. Neither shows that an adaptation helped.
+    Two signs need no labels of the target: accuracy on the source's validation split falls by more than ``lost`` and
+    by more than chance, or the model no longer predicts most of the classes. Neither shows that an adaptation helps.
 
     Args:
-        before: Of each seed and example of the source's validation split, 1 if the source-only model is wrong, else 0
+        before: For each seed and example of the source's validation split, 1 if the source-only model is wrong, else 0
             ``(seeds, n_s)``.
-        after: The same of the adapted model.
+        after: The same for the adapted model.
         target: The adapted model's probabilities on the target ``(n_t, k)``.
-        lost: How much of that accuracy may be lost.
+        lost: Accuracy that may be lost.
     """
     if _fell(before, after, lost):
         return f"accuracy on the source fell from {1 - before.mean():.3f} to {1 - after.mean():.3f}"
@@ -44,31 +43,31 @@ def flattened(
     *,
     lost: float = LOST,
 ) -> str:
-    """Why the adapted model of numbers is not to be kept; empty if nothing speaks against it.
+    """Return the reason to reject the adapted model of a regression; empty if there is none.
 
-    As with `collapsed`: R² on the source's own validation split fell far, or about the same number is predicted for all
-    of the target.
+    Like `collapsed`: R² on the source's validation split falls by more than ``lost`` and by more than chance, or the
+    model predicts about the same number for all of the target.
 
     Args:
-        before: Of each seed and example of the source's validation split, the source-only model's squared error over
-            the variance of the true numbers ``(seeds, n_s)``, of which 1 minus the mean is R².
-        after: The same of the adapted model.
+        before: For each seed and example of the source's validation split, the source-only model's squared error over
+            the variance of the true numbers ``(seeds, n_s)``; R² is 1 minus its mean.
+        after: The same for the adapted model.
         source: The adapted model's predictions on that split ``(n_s,)``.
         target: Its predictions on the target ``(n_t,)``.
-        lost: How much of that R² may be lost.
+        lost: R² that may be lost.
     """
     if _fell(before, after, lost):
         return f"R² on the source fell from {1 - before.mean():.3f} to {1 - after.mean():.3f}"
     if len(target) > 1 and target.std() < FLAT * source.std():
-        return f"it predicts about the same for all of the target ({target.min():.4g} to {target.max():.4g})"
+        return f"it predicts nearly the same number for the whole target ({target.min():.4g} to {target.max():.4g})"
     return ""
 
 
 def _fell(before: NDArray[np.float64], after: NDArray[np.float64], lost: float) -> bool:
-    """Whether the mean loss rose by more than ``lost``, and by more than chance.
+    """Whether the mean loss rises by more than ``lost`` and by more than chance.
 
-    Seeds may share their examples, so that all of them together count as one where chance is measured. A loss is taken
-    to vary by no more than 1, the most it can where it is right or wrong: a number that explodes is not chance.
+    Seeds may share examples, so the standard error counts all seeds as one. It limits the standard deviation to 1, the
+    most that a loss of 0 or 1 can have: a prediction that explodes is not chance.
     """
     more = after - before
     n = more.shape[1]

@@ -23,7 +23,7 @@ from acclimate.data.labels import choose_task
 from acclimate.data.loaders import split
 from acclimate.errors import BadInput, did_you_mean
 from acclimate.metrics import all_scores, mean_over_seeds
-from acclimate.recipe import Place
+from acclimate.recipe import DomainSpec
 from acclimate.report.label_curves import finding, render_labels
 from acclimate.run_folder import PARTIAL, RunFolder
 from acclimate.runs.models import load_model
@@ -161,7 +161,7 @@ def labels(
     """
     check_request(output, seeds, image_size, devices, resume)
     _check_apart(source, target, score)
-    place = Place(path="", label=label, text=text, image=image, drop=tuple(drop))
+    place = DomainSpec(path="", label=label, text=text, image=image, drop=tuple(drop))
     chosen, wanted = _strategies(strategies, method, finetune), budgets(fractions, per_class)
     here = _source(source, place)
     if choose_task(here, "auto") == "regression":
@@ -220,7 +220,7 @@ def _strategy(name: str, rung: str) -> Strategy:
     return Strategy(f"{method}{plus}{own}", method, rung)
 
 
-def _source(given: Any, place: Place) -> Domain:
+def _source(given: Any, place: DomainSpec) -> Domain:
     if isinstance(given, str | Path) and Path(given, "recipe.yaml").is_file():
         raise BadInput(f"{given}: is a Run, and labels are learnt here beside the source's; give the source itself")
     return domain(given, "source", place)
@@ -234,7 +234,7 @@ def _check_apart(source: Any, target: Any, score: Any) -> None:
     check_unseen(score, target, "the target itself")
 
 
-def _sides(here: Domain, target: Any, score: Any, held_out: float, seed: int, place: Place) -> Sides:
+def _sides(here: Domain, target: Any, score: Any, held_out: float, seed: int, place: DomainSpec) -> Sides:
     here.require_source()
     there = domain(target, "target", place)
     if not 0 < held_out < 1:

@@ -13,11 +13,11 @@ from torch import nn
 from acclimate import metrics
 from acclimate.augment import tta
 from acclimate.augment.augmentation import AUGMENTATIONS
-from acclimate.augment.views import WHOLE
 from acclimate.data import Domain
 from acclimate.data.domain import Part
 from acclimate.data.inputs import DenseInputs, Inputs
 from acclimate.nn import Classifier
+from acclimate.nn.replicas import WHOLE
 from acclimate.run_folder import RunFolder
 from acclimate.runs.models import load_model
 from acclimate.runs.outputs import (

@@ -15,9 +15,9 @@ def parts(method):
 
 def test_the_discriminator_learns_which_domain_is_which():
     method = build(ADDA)
-    here, there = parts(method)
+    p_source, p_target = parts(method)
     found = method(*batches(), 0.5, "discriminate")
-    torch.testing.assert_close(found, {"domain": -here.log().mean() - (1 - there).log().mean()})
+    torch.testing.assert_close(found, {"domain": -p_source.log().mean() - (1 - p_target).log().mean()})
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.1, 1.0])

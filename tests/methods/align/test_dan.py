@@ -20,13 +20,17 @@ def test_each_chosen_layer_has_its_weight():
     method = build(lambda model: DAN(model, layers=layers, weight=0.1, powers=powers))
     source, target = batches()
     found = method(source, target, 0.5)
-    here, there = method.model(source.inputs), method.model(target.inputs)
+    out_source, out_target = method.model(source.inputs), method.model(target.inputs)
     first = [method.model.backbone[0](b.inputs) for b in (source, target)]
-    pairs = {"features": (here.features, there.features), "logits": (here.logits, there.logits), "0": first}
+    pairs = {
+        "features": (out_source.features, out_target.features),
+        "logits": (out_source.logits, out_target.logits),
+        "0": first,
+    }
     for name, pair in pairs.items():
         expected = 0.1 * layers[name] * numpy_mmd(*pair, powers)
         np.testing.assert_allclose(found[f"mmd {name}"].item(), expected, rtol=1e-4)
-    torch.testing.assert_close(found["class"], cross_entropy(here.logits, source.labels))
+    torch.testing.assert_close(found["class"], cross_entropy(out_source.logits, source.labels))
 
 
 def test_descent_brings_the_domains_together():

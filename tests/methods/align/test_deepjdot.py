@@ -22,9 +22,9 @@ def cheapest(cost):
 
 def numpy_cost(method):
     source, target = batches()
-    here, there = method.model(source.inputs), method.model(target.inputs)
-    far = cdist(here.features.detach(), there.features.detach(), "sqeuclidean")
-    log_p = there.logits.detach().log_softmax(1).numpy()
+    out_source, out_target = method.model(source.inputs), method.model(target.inputs)
+    far = cdist(out_source.features.detach(), out_target.features.detach(), "sqeuclidean")
+    log_p = out_target.logits.detach().log_softmax(1).numpy()
     return np.array([[0.3 * far[i, j] - 0.7 * log_p[j, y] for j in range(9)] for i, y in enumerate(source.labels)])
 
 
@@ -46,12 +46,12 @@ def test_loss_is_the_cost_of_the_cheapest_coupling():
 
 def test_the_gradient_goes_through_the_cost_with_the_coupling_held():
     method, (source, target) = build(lambda model: DeepJDOT(model, **OPTIONS)), batches()
-    here, there = method.model.both(source.inputs, target.inputs)
-    found = method.losses(here, source.labels, there, 0.5)
-    [features] = torch.autograd.grad(found["transport features"], here.features, retain_graph=True)
-    [logits] = torch.autograd.grad(found["transport class"], there.logits)
+    out_source, out_target = method.model.both(source.inputs, target.inputs)
+    found = method.losses(out_source, source.labels, out_target, 0.5)
+    [features] = torch.autograd.grad(found["transport features"], out_source.features, retain_graph=True)
+    [logits] = torch.autograd.grad(found["transport class"], out_target.logits)
     plan = coupling(torch.from_numpy(numpy_cost(method)).float())
-    difference = here.features[:, None] - there.features[None]
+    difference = out_source.features[:, None] - out_target.features[None]
     torch.testing.assert_close(features, 2 * 0.3 * (plan[..., None] * difference).sum(1))
     taught = plan.T @ torch.nn.functional.one_hot(source.labels, 3).float()
-    torch.testing.assert_close(logits, 0.7 * (there.logits.softmax(1) / 9 - taught))
+    torch.testing.assert_close(logits, 0.7 * (out_target.logits.softmax(1) / 9 - taught))

@@ -34,9 +34,11 @@ def test_loss_is_the_mmd_of_the_product_kernel_at_the_papers_lambda(progress):
 
 def test_the_gradient_goes_through_features_and_predictions():
     method, (source, target) = build(JAN), batches()
-    here, there = method.model.both(source.inputs, target.inputs)
-    loss = method.losses(here, source.labels, there, 0.5)["joint mmd"]
-    for gradient in torch.autograd.grad(loss, [here.features, here.logits, there.features, there.logits]):
+    out_source, out_target = method.model.both(source.inputs, target.inputs)
+    loss = method.losses(out_source, source.labels, out_target, 0.5)["joint mmd"]
+    for gradient in torch.autograd.grad(
+        loss, [out_source.features, out_source.logits, out_target.features, out_target.logits]
+    ):
         assert gradient.abs().sum() > 0
 
 

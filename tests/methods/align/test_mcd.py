@@ -12,8 +12,8 @@ def test_losses_of_the_three_turns():
     source, target = batches()
     features = method.model(source.inputs).features
     class_loss = sum(cross_entropy(head(features), source.labels) for head in (method.model.head, method.second_head))
-    there = method.model(target.inputs).features
-    gap = method.model.head(there).softmax(1) - method.second_head(there).softmax(1)
+    features_target = method.model(target.inputs).features
+    gap = method.model.head(features_target).softmax(1) - method.second_head(features_target).softmax(1)
     discrepancy = gap.abs().sum() / gap.numel()
     torch.testing.assert_close(method(source, target, 0.5, "classify"), {"class": class_loss})
     expected = {"class": class_loss, "discrepancy": -0.5 * discrepancy}

@@ -68,9 +68,9 @@ def test_the_features_get_the_discriminators_gradient_reversed_and_scaled():
 
 def test_predictions_are_a_constant_to_the_smoothness():
     method, x = linear(), torch.randn(5, 4)
-    said = method.model(x)
-    loss = method.smoothness(x, said, "target")
-    assert torch.autograd.grad(loss, said.logits, allow_unused=True) == (None,)
+    outputs = method.model(x)
+    loss = method.smoothness(x, outputs, "target")
+    assert torch.autograd.grad(loss, outputs.logits, allow_unused=True) == (None,)
 
 
 def test_changes_are_not_in_batch_norms_statistics():

@@ -36,8 +36,8 @@ def test_weights_are_the_odds_of_the_target_with_mean_one():
 def test_weights_are_one_over_skadas_which_are_the_odds_of_the_source(skada):
     source, target = domains()
     theirs = skada.DiscriminatorReweightAdapter()
-    _, told = theirs.fit_transform(np.r_[source, target], sample_domain=np.repeat([1, -2], [300, 200]))
-    product = told["sample_weight"][:300] * ImportanceWeighting().fit(source, X_target=target).weights_
+    _, weighted = theirs.fit_transform(np.r_[source, target], sample_domain=np.repeat([1, -2], [300, 200]))
+    product = weighted["sample_weight"][:300] * ImportanceWeighting().fit(source, X_target=target).weights_
     np.testing.assert_allclose(product, product[0], rtol=1e-6)
 
 

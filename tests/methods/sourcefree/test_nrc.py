@@ -12,7 +12,7 @@ from acclimate.methods.sourcefree.nrc import NRC, nearest_others
 from acclimate.types import Outputs
 
 
-def said(method, n=30, seed=1):
+def outputs_of(method, n=30, seed=1):
     _, target = batches(n_target=n, seed=seed)
     with torch.no_grad():
         return target, method.model(target.inputs, "target")
@@ -34,7 +34,7 @@ def by_hand(features, scores, batch, p, k, m, r):
 
 def test_losses_are_the_papers():
     method = build(lambda model: NRC(model, neighbours=3, expanded=4, far=0.2))
-    target, out = said(method)
+    target, out = outputs_of(method)
     method.before_pass([Outputs(out.features[:7], out.logits[:7]), Outputs(out.features[7:], out.logits[7:])])
     losses = method(batches()[0], target._replace(inputs=target.inputs[5:17]))
     features, scores = out.features.double().numpy(), out.logits.double().softmax(1).numpy()
@@ -46,7 +46,7 @@ def test_losses_are_the_papers():
 
 def test_the_row_that_is_the_example_itself_is_none_of_its_neighbours():
     method = build(lambda model: NRC(model, neighbours=1, expanded=1))
-    target, out = said(method)
+    target, out = outputs_of(method)
     method.before_pass([out])
     method.scores = torch.eye(30)[:, :3] * 0
     method.scores[4, 0] = 1.0
@@ -75,17 +75,17 @@ def test_nearest_others_of_more_rows_than_are_compared_at_once(monkeypatch):
 
 def test_a_bank_goes_into_a_method_that_was_built_without_knowing_its_size():
     method, fresh = build(NRC), copy.deepcopy(build(NRC, seed=1))
-    method.before_pass([said(method)[1]])
+    method.before_pass([outputs_of(method)[1]])
     assert fresh.features.shape == (0, 8)
     fresh.load_state_dict(method.state_dict())
     torch.testing.assert_close(fresh.state_dict(), method.state_dict(), rtol=0, atol=0)
-    fresh.before_pass([said(method, n=12)[1]])
+    fresh.before_pass([outputs_of(method, n=12)[1]])
     assert method.features.shape == (30, 8)
 
 
 def test_a_target_of_one_example_has_no_neighbours():
     method = build(NRC)
-    target, out = said(method, n=1)
+    target, out = outputs_of(method, n=1)
     method.before_pass([out])
     losses = method(batches()[0], target)
     assert losses["neighbours"] == losses["expanded"] == 0

@@ -8,7 +8,7 @@ from acclimate.methods.sourcefree.shot import SHOT
 from acclimate.types import Outputs
 
 
-def said(method, n=30, seed=1):
+def outputs_of(method, n=30, seed=1):
     _, target = batches(n_target=n, seed=seed)
     with torch.no_grad():
         return target, method.model(target.inputs, "target")
@@ -16,7 +16,7 @@ def said(method, n=30, seed=1):
 
 def test_centroids_are_those_of_two_rounds():
     method = build(SHOT)
-    _, out = said(method)
+    _, out = outputs_of(method)
     features = np.concatenate([out.features.numpy(), np.ones((30, 1))], 1).astype(np.float64)
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     p = out.logits.double().softmax(1).numpy()
@@ -29,7 +29,7 @@ def test_centroids_are_those_of_two_rounds():
 
 def test_losses_are_information_maximisation_and_the_nearest_centroids_class():
     method = build(lambda model: SHOT(model, weight=0.5))
-    target, out = said(method)
+    target, out = outputs_of(method)
     method.before_pass([out])
     found = {name: loss.item() for name, loss in method(batches()[0], target).items()}
     p = out.logits.double().softmax(1).numpy()

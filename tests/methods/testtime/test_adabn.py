@@ -22,6 +22,6 @@ def test_it_answers_by_the_statistics_that_have_the_batch_in_them():
     norm = nn.BatchNorm1d(2)
     method = AdaBN(Classifier(norm, nn.Identity(), n_features=2, n_classes=2), prior=4, most_changed=1.0)
     x = torch.randn(16, 2) + 3
-    said = method(x).logits
+    outputs = method(x).logits
     after = method.norms[0]
-    torch.testing.assert_close(said, (x - after.running_mean) / (after.running_var + 1e-5).sqrt())
+    torch.testing.assert_close(outputs, (x - after.running_mean) / (after.running_var + 1e-5).sqrt())

@@ -19,10 +19,10 @@ def test_it_settles_where_the_papers_update_stands_still():
     torch.manual_seed(0)
     method = LAME(Classifier(nn.Identity(), nn.Linear(4, 3), n_features=4, n_classes=3), neighbours=3, most_changed=1.0)
     x = torch.randn(20, 4)
-    said = method(x).logits.double().softmax(1).numpy()
+    outputs = method(x).logits.double().softmax(1).numpy()
     log_p = log_softmax(method.before(x).logits.detach().numpy().astype(float), axis=1)
     w = neighbourhood(x, 3).double().numpy()
-    np.testing.assert_allclose(softmax(log_p + w @ said, axis=1), said, atol=1e-4)
+    np.testing.assert_allclose(softmax(log_p + w @ outputs, axis=1), outputs, atol=1e-4)
 
 
 def test_twins_of_sure_examples_follow_them():

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, label_loss, mlp, opening
+from acclimate.nn import Classifier, label_loss, mlp, ramp_up
 from acclimate.types import Count, Labeled, Losses, Turn, Unlabeled
 
 
@@ -65,12 +65,12 @@ class ADDA(Method):
         """Losses of one turn."""
         if turn == "discriminate":
             with torch.no_grad():
-                here, there = self.model.both(source.inputs, target.inputs)
-            return {"domain": self.taken_for(here.features, 1.0) + self.taken_for(there.features, 0.0)}
-        scale = self.weight * opening(progress, self.gamma)
-        here, there = self.model.both(source.inputs, target.inputs)
-        inverted = scale * self.taken_for(there.features, 1.0)
-        return label_loss(here.logits, source.labels) | {"inverted": inverted}
+                out_source, out_target = self.model.both(source.inputs, target.inputs)
+            return {"domain": self.taken_for(out_source.features, 1.0) + self.taken_for(out_target.features, 0.0)}
+        scale = self.weight * ramp_up(progress, self.gamma)
+        out_source, out_target = self.model.both(source.inputs, target.inputs)
+        inverted = scale * self.taken_for(out_target.features, 1.0)
+        return label_loss(out_source.logits, source.labels) | {"inverted": inverted}
 
     def taken_for(self, features: Tensor, domain: float) -> Tensor:
         """How surprised the discriminator is that ``features (n, d)`` are of a domain: source 1, target 0."""

@@ -1,5 +1,7 @@
 """Batch nuclear-norm maximization."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -19,8 +21,7 @@ class BNM(Method):
     The nuclear norm :math:`\lVert P \rVert_*`, the sum of the singular values, is at most
     :math:`\sqrt{n_t \min(n_t, k)}`. It grows with the norm of :math:`P`, which is certainty, and with its rank,
     which is diversity; so a class that is rare in the target is not swallowed. No part of the source's features is
-    aligned, and classes that the target has not got are invited too. With several processes each takes the norm of
-    its own part of the batch.
+    aligned, and classes that the target has not got are invited too.
 
     When to use:
         As MCC, where classes are many or rare ones are swallowed. It too sharpens what the model believes, and it
@@ -35,6 +36,8 @@ class BNM(Method):
         Cui et al., Towards Discriminability and Diversity: Batch Nuclear-norm Maximization under Label Insufficient
         Situations, CVPR 2020. arXiv:2003.12237
     """
+
+    whole_batch: ClassVar[bool] = True
 
     def __init__(self, model: Classifier, *, weight: float = 1.0):
         super().__init__(model)

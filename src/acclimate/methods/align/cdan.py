@@ -1,13 +1,14 @@
 """Conditional domain-adversarial network."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, certainty, domain_loss, join, mlp, opening, reverse_grad
+from acclimate.nn import Classifier, certainty, domain_loss, join, mlp, ramp_up, reverse_grad
 from acclimate.types import Count, Losses, Outputs
 
 
@@ -25,8 +26,7 @@ class CDAN(Method):
     examples that the classifier is sure of (CDAN+E of the paper); they are constants too, where the authors' code
     sends the reversed gradient through them. Where :math:`d k` is large, the outer product gives way to a random
     map of its two sides, :math:`h = (R_f f) \odot (R_p p) / \sqrt{m}`, whose products are the same in the mean; the
-    matrices are drawn once and saved with the weights. :math:`\lambda` opens with the progress as in DANN. With
-    several processes the weights have mean 1 in each one's part of the batch.
+    matrices are drawn once and saved with the weights. :math:`\lambda` opens with the progress as in DANN.
 
     When to use:
         Where DANN would do and there are several classes, which it aligns each by itself; above DANN in the paper's
@@ -48,6 +48,7 @@ class CDAN(Method):
         Long et al., Conditional Adversarial Domain Adaptation, NeurIPS 2018. arXiv:1705.10667
     """
 
+    whole_batch: ClassVar[bool] = True
     map_features: Tensor
     map_classes: Tensor
 
@@ -73,14 +74,14 @@ class CDAN(Method):
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Class loss and conditional domain loss."""
-        scale = self.weight * opening(progress, self.gamma)
+        scale = self.weight * ramp_up(progress, self.gamma)
         features = reverse_grad(join(source.features, target.features), scale)
         p = torch.cat([source.logits, target.logits]).detach().softmax(1)
-        told = self.discriminator(self.condition(features, p))
+        logits = self.discriminator(self.condition(features, p))
         sure = torch.cat([certainty(of.logits) for of in (source, target)])[:, None] if self.entropy else None
         return {
             "class": cross_entropy(source.logits, labels),
-            "domain": domain_loss(told, len(source.features), sure),
+            "domain": domain_loss(logits, len(source.features), sure),
         }
 
     def condition(self, features: Tensor, p: Tensor) -> Tensor:

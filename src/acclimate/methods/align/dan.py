@@ -22,7 +22,7 @@ class DAN(Method):
     The kernels have equal parts and sum to one, as the convex combination of the paper does (code that adds them
     has :math:`u` times this loss); their parts are not learned. :math:`\gamma` is the mean squared distance between
     two examples of the batch. The discrepancy is the biased estimate over all pairs (`acclimate.distances.mmd`),
-    where the paper takes an unbiased one over a few. With several processes each aligns its own part of the batch.
+    where the paper takes an unbiased one over a few.
 
     When to use:
         Where the domains differ in more than their covariance and an adversary is not wanted. Batches must be large
@@ -41,6 +41,7 @@ class DAN(Method):
     """
 
     tasks: ClassVar[frozenset[str]] = frozenset({"classification", "regression"})
+    whole_batch: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -51,15 +52,15 @@ class DAN(Method):
         powers: Sequence[int] = (-2, -1, 0, 1, 2),
     ):
         super().__init__(model)
-        self.layers = dict(layers or {"features": 1.0})
+        self.weight_of = dict(layers or {"features": 1.0})
         self.weight, self.powers = weight, powers
-        model.layers = tuple(name for name in self.layers if name not in {"features", "logits"})
+        self.layers = tuple(name for name in self.weight_of if name not in {"features", "logits"})
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Label loss and one discrepancy for each layer."""
-        here = {**source.layers, "features": source.features, "logits": source.logits}
-        there = {**target.layers, "features": target.features, "logits": target.logits}
+        source_layers = {**source.layers, "features": source.features, "logits": source.logits}
+        target_layers = {**target.layers, "features": target.features, "logits": target.logits}
         return label_loss(source.logits, labels) | {
-            f"mmd {name}": self.weight * w * mmd(here[name], there[name], self.powers)
-            for name, w in self.layers.items()
+            f"mmd {name}": self.weight * w * mmd(source_layers[name], target_layers[name], self.powers)
+            for name, w in self.weight_of.items()
         }

@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, domain_loss, join, label_loss, mlp, opening, reverse_grad
+from acclimate.nn import Classifier, domain_loss, join, label_loss, mlp, ramp_up, reverse_grad
 from acclimate.types import Losses, Outputs
 
 
@@ -49,7 +49,7 @@ class DANN(Method):
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Label loss and domain loss."""
-        scale = self.weight * opening(progress, self.gamma)
+        scale = self.weight * ramp_up(progress, self.gamma)
         features = reverse_grad(join(source.features, target.features), scale)
         return label_loss(source.logits, labels) | {
             "domain": domain_loss(self.discriminator(features), len(source.features))

@@ -20,7 +20,7 @@ class DeepCORAL(Method):
 
     where :math:`L` is cross entropy for classes, squared error for numbers (`acclimate.nn.label_loss`).
     Means are left free: only second moments are aligned, at the paper's scale. The covariance is of the batch,
-    so small batches (``n < d``) make it noisy, and with several processes each aligns its own part of the batch.
+    so small batches (``n < d``) make it noisy.
 
     When to use:
         As a steady first try without anything else to train, where features differ in scale and correlation: better
@@ -41,17 +41,19 @@ class DeepCORAL(Method):
     """
 
     tasks: ClassVar[frozenset[str]] = frozenset({"classification", "regression"})
+    whole_batch: ClassVar[bool] = True
 
     def __init__(self, model: Classifier, *, layers: Mapping[str, float] | None = None, weight: float = 1.0):
         super().__init__(model)
-        self.layers = dict(layers or {"features": 1.0})
+        self.weight_of = dict(layers or {"features": 1.0})
         self.weight = weight
-        model.layers = tuple(name for name in self.layers if name not in {"features", "logits"})
+        self.layers = tuple(name for name in self.weight_of if name not in {"features", "logits"})
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Label loss and one CORAL loss for each layer."""
-        here = {**source.layers, "features": source.features, "logits": source.logits}
-        there = {**target.layers, "features": target.features, "logits": target.logits}
+        source_layers = {**source.layers, "features": source.features, "logits": source.logits}
+        target_layers = {**target.layers, "features": target.features, "logits": target.logits}
         return label_loss(source.logits, labels) | {
-            f"coral {name}": self.weight * w * coral(here[name], there[name]) for name, w in self.layers.items()
+            f"coral {name}": self.weight * w * coral(source_layers[name], target_layers[name])
+            for name, w in self.weight_of.items()
         }

@@ -24,8 +24,8 @@ class DeepJDOT(Method):
     for the batch (exact optimal transport, by POT in float64 on the CPU) and a constant to the gradient, which goes
     through the cost alone. It is the paper's cost with the same class term in the coupling and in the loss; the
     authors' code couples by the squared distance of probabilities. A coupling of a batch takes its classes to be as
-    frequent in the target as in the source. With several processes each couples its own part of the batch, and
-    seeds cannot be trained as one model.
+    frequent in the target as in the source. Seeds cannot be trained as one
+    model.
 
     When to use:
         Where the domains lie near each other, the classes are as frequent in both and batches hold all of them; else
@@ -46,6 +46,7 @@ class DeepJDOT(Method):
     """
 
     batched: ClassVar[bool] = False
+    whole_batch: ClassVar[bool] = True
 
     def __init__(self, model: Classifier, *, feature_weight: float = 0.001, class_weight: float = 0.0001):
         super().__init__(model)

@@ -1,13 +1,14 @@
 """Joint adaptation network."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from acclimate.distances import joint_mmd
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, opening
+from acclimate.nn import Classifier, ramp_up
 from acclimate.types import Losses, Outputs
 
 
@@ -24,7 +25,7 @@ class JAN(Method):
     goes through both layers. :math:`\lambda` opens with the progress as in DANN, since predictions that know
     nothing yet pair the wrong examples. The discrepancy is the biased estimate over all pairs
     (`acclimate.distances.joint_mmd`), where the paper takes an unbiased one over a few; the paper's adversarial
-    variant is not here. With several processes each aligns its own part of the batch.
+    variant is not here.
 
     When to use:
         As DAN, where the classes move by themselves and the predictions on the target are mostly right from the start.
@@ -42,6 +43,8 @@ class JAN(Method):
         Long et al., Deep Transfer Learning with Joint Adaptation Networks, ICML 2017. arXiv:1605.06636
     """
 
+    whole_batch: ClassVar[bool] = True
+
     def __init__(
         self,
         model: Classifier,
@@ -55,9 +58,9 @@ class JAN(Method):
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Class loss and joint discrepancy."""
-        scale = self.weight * opening(progress, self.gamma)
-        here, there = ((of.features, of.logits.softmax(1)) for of in (source, target))
+        scale = self.weight * ramp_up(progress, self.gamma)
+        joint_source, joint_target = ((of.features, of.logits.softmax(1)) for of in (source, target))
         return {
             "class": cross_entropy(source.logits, labels),
-            "joint mmd": scale * joint_mmd(here, there, self.powers),
+            "joint mmd": scale * joint_mmd(joint_source, joint_target, self.powers),
         }

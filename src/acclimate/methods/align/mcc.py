@@ -1,5 +1,7 @@
 """Minimum class confusion."""
 
+from typing import ClassVar
+
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -19,8 +21,7 @@ class MCC(Method):
 
     :math:`\tilde C` is :math:`C` with rows summing to one: the confusion of each class with the others, counted
     most on the examples that the classifier is sure of. The weights :math:`w` are constants to the gradient.
-    It wants batches of at least as many examples as classes; no part of the source's features is aligned. With
-    several processes each takes the confusion of its own part of the batch.
+    It wants batches of at least as many examples as classes; no part of the source's features is aligned.
 
     When to use:
         First of all, where a batch has at least as many examples as there are classes: cheap, nothing else to train,
@@ -36,6 +37,8 @@ class MCC(Method):
     Reference:
         Jin et al., Minimum Class Confusion for Versatile Domain Adaptation, ECCV 2020. arXiv:1912.03699
     """
+
+    whole_batch: ClassVar[bool] = True
 
     def __init__(self, model: Classifier, *, weight: float = 1.0, temperature: float = 2.5):
         super().__init__(model)

@@ -54,10 +54,10 @@ class MCD(Method):
             return {"discrepancy": self.weight * self.discrepancy(self.model(target.inputs, "target").features)}
         if turn == "classify":
             return {"class": self.class_loss(self.model(source.inputs, "source").features, source.labels)}
-        here, there = self.model.both(source.inputs, target.inputs)
+        out_source, out_target = self.model.both(source.inputs, target.inputs)
         return {
-            "class": self.class_loss(here.features, source.labels),
-            "discrepancy": -self.weight * self.discrepancy(there.features),
+            "class": self.class_loss(out_source.features, source.labels),
+            "discrepancy": -self.weight * self.discrepancy(out_target.features),
         }
 
     def class_loss(self, features: Tensor, labels: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, fresh_copy, join, opening, reverse_grad
+from acclimate.nn import Classifier, fresh_copy, join, ramp_up, reverse_grad
 from acclimate.types import Losses, Outputs
 
 
@@ -47,13 +47,13 @@ class MDD(Method):
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Class loss and both sides of the disparity."""
-        scale = self.weight * opening(progress, self.gamma)
+        scale = self.weight * ramp_up(progress, self.gamma)
         features = reverse_grad(join(source.features, target.features), scale)
-        here, there = self.second_head(features).split([len(source.features), len(target.features)])
+        second_source, second_target = self.second_head(features).split([len(source.features), len(target.features)])
         return {
             "class": cross_entropy(source.logits, labels),
-            "agree": self.margin * cross_entropy(here, source.logits.argmax(1)),
-            "disagree": not_cross_entropy(there, target.logits.argmax(1)),
+            "agree": self.margin * cross_entropy(second_source, source.logits.argmax(1)),
+            "disagree": not_cross_entropy(second_target, target.logits.argmax(1)),
         }
 
 

@@ -1,6 +1,7 @@
 """Mean teacher."""
 
 import copy
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -10,6 +11,7 @@ from torch.nn.functional import binary_cross_entropy, cross_entropy
 from acclimate.augment import views
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier
+from acclimate.nn.replicas import current_replica, gather
 from acclimate.types import Labeled, Losses, Unlabeled
 
 
@@ -27,8 +29,7 @@ class MeanTeacher(Method):
     no gradient reaches it. The student predicts afterwards: with a rate that goes to nothing the two meet. The loss
     of balance asks for a mean prediction :math:`\bar p` that is uniform, and does harm where the classes are not.
     Loss, confidence and balance are those of self-ensembling for domain adaptation; there student and teacher
-    look at views of the same strength, here the student at strong ones. With several processes the means
-    :math:`\bar p` and :math:`\bar m` are each one's part of the batch.
+    look at views of the same strength, here the student at strong ones.
 
     When to use:
         As self-training, where its threshold lets through too much: the teacher's mean over steps errs less than one
@@ -72,15 +73,14 @@ class MeanTeacher(Method):
 
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
         """Class loss, distance to the sure ones of the teacher's predictions, and class balance."""
-        here, there = self.model.both(
-            views.weak(source.inputs, strength=self.weak, flip=self.flip),
-            views.strong(target.inputs, strength=self.strong, flip=self.flip),
-        )
+        weak = partial(views.weak, strength=self.weak, flip=self.flip, replica=current_replica())
+        strong = partial(views.strong, strength=self.strong, flip=self.flip, replica=current_replica())
+        out_source, out_target = self.model.both(weak(source.inputs), strong(target.inputs))
         with torch.no_grad():
-            q: Tensor = self.teacher(views.weak(target.inputs, strength=self.weak, flip=self.flip)).logits.softmax(1)
-        p, sure = there.logits.softmax(1), (q.amax(1) > self.confidence).to(q)
+            q = gather(self.teacher(weak(target.inputs)).logits.softmax(1))
+        p, sure = gather(out_target.logits.softmax(1)), (q.amax(1) > self.confidence).to(q)
         return {
-            "class": cross_entropy(here.logits, source.labels),
+            "class": cross_entropy(out_source.logits, source.labels),
             "consistency": self.weight * ((p - q).square().mean(1) * sure).mean(),
             "balance": self.weight * self.balance * sure.mean() * imbalance(p),
         }

@@ -1,6 +1,7 @@
 """Self-training: what is sure of a weak view teaches a strong one."""
 
 import math
+from functools import partial
 from typing import ClassVar
 
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch.nn.functional import cross_entropy
 from acclimate.augment import views
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, keeping_statistics
+from acclimate.nn.replicas import current_replica, gather
 from acclimate.types import Labeled, Losses, Unlabeled
 
 
@@ -28,7 +30,6 @@ class SelfTraining(Method):
     :math:`\mu`, which opens to ``weight`` in the first half of the training as half a cosine. AdaMatch's random
     interpolation of logits is not in, since batch norm keeps the domains apart here, nor is its soft pseudo-label.
     The alignment asks for classes as frequent in the target as in the source, and does harm where they are not.
-    Batches that ``alignment`` and the threshold are taken from are, with several processes, each one's part.
 
     When to use:
         On images and text whose classes come in about the same shares in both domains, where the model is already
@@ -72,19 +73,19 @@ class SelfTraining(Method):
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
         """Class losses of both views of the source, and the pseudo-labels' of the target."""
         inputs = source.inputs, target.inputs
-        here, there = self.model.both(*(views.weak(x, strength=self.weak, flip=self.flip) for x in inputs))
+        weak = partial(views.weak, strength=self.weak, flip=self.flip, replica=current_replica())
+        strong = partial(views.strong, strength=self.strong, flip=self.flip, replica=current_replica())
+        out_source, out_target = self.model.both(*map(weak, inputs))
         with keeping_statistics(self.model):
-            hard_here, hard_there = self.model.both(
-                *(views.strong(x, strength=self.strong, flip=self.flip) for x in inputs)
-            )
-        p_source, p_target = here.logits.detach().softmax(1), there.logits.detach().softmax(1)
+            hard_source, hard_target = self.model.both(*map(strong, inputs))
+        p_source, p_target = (gather(of.logits.detach().softmax(1)) for of in (out_source, out_target))
         p = aligned(p_target, p_source) if self.alignment else p_target
         sure, pseudo = p.max(1)
         taught = sure >= self.threshold * p_source.amax(1).mean()
-        each = cross_entropy(hard_there.logits, pseudo, reduction="none")
+        each = cross_entropy(gather(hard_target.logits), pseudo, reduction="none")
         return {
-            "class": cross_entropy(here.logits, source.labels),
-            "strong views": cross_entropy(hard_here.logits, source.labels),
+            "class": cross_entropy(out_source.logits, source.labels),
+            "strong views": cross_entropy(hard_source.logits, source.labels),
             "pseudo-labels": self.weight * warm_up(progress) * (each * taught).mean(),
         }
 

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div
 
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, Domain, domain_loss, join, keeping_statistics, mlp, reverse_grad
+from acclimate.nn import Classifier, DomainName, domain_loss, join, keeping_statistics, mlp, reverse_grad
+from acclimate.nn.replicas import current_replica
 from acclimate.types import Labeled, Losses, Outputs, Unlabeled
 
 
@@ -26,7 +27,6 @@ class VADA(Method):
     (sparse rows made dense), and :math:`\epsilon` is relative to each one's length, so that one number serves
     images, vectors and text. The discriminator learns through a reversed gradient, where the authors alternate. Their
     second stage, DIRT-T, is not in: it starts from this one's weights.
-    With several processes each draws the same directions for its part of the batch.
 
     When to use:
         Where DANN mixes the domains and yet the target's examples lie on the boundary between classes. Each step
@@ -67,27 +67,27 @@ class VADA(Method):
 
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
         """Class loss, domain loss, smoothness around both domains' examples, and the target's entropy."""
-        here, there = self.model.both(source.inputs, target.inputs)
-        log_p = there.logits.log_softmax(1)
-        smooth = self.target * self.smoothness(target.inputs, there, "target")
+        out_source, out_target = self.model.both(source.inputs, target.inputs)
+        log_p = out_target.logits.log_softmax(1)
+        smooth = self.target * self.smoothness(target.inputs, out_target, "target")
         if self.source:
-            smooth = smooth + self.source * self.smoothness(source.inputs, here, "source")
+            smooth = smooth + self.source * self.smoothness(source.inputs, out_source, "source")
         return {
-            "class": cross_entropy(here.logits, source.labels),
-            "domain": self.domain_loss(here.features, there.features),
+            "class": cross_entropy(out_source.logits, source.labels),
+            "domain": self.domain_loss(out_source.features, out_target.features),
             "smoothness": smooth,
             "entropy": self.target * -(log_p.exp() * log_p).sum(1).mean(),
         }
 
-    def domain_loss(self, here: Tensor, there: Tensor) -> Tensor:
+    def domain_loss(self, source: Tensor, target: Tensor) -> Tensor:
         """What the discriminator loses; the features ``(n_s, d)`` and ``(n_t, d)`` get its gradient reversed."""
-        features = reverse_grad(join(here, there), self.weight)
-        return domain_loss(self.discriminator(features), len(here))
+        features = reverse_grad(join(source, target), self.weight)
+        return domain_loss(self.discriminator(features), len(source))
 
-    def smoothness(self, inputs: Tensor, said: Outputs, domain: Domain) -> Tensor:
-        """How far the worst small change of ``inputs`` takes the predictions from what was ``said``: a scalar."""
+    def smoothness(self, inputs: Tensor, outputs: Outputs, domain: DomainName) -> Tensor:
+        """How far the worst small change of ``inputs`` takes the predictions from ``outputs``: a scalar."""
         dense = inputs.to_dense() if inputs.layout == torch.sparse_csr else inputs
-        x, log_p = self.model.normalize(dense).detach(), said.logits.detach().log_softmax(1)
+        x, log_p = self.model.normalize(dense).detach(), outputs.logits.detach().log_softmax(1)
         size = self.radius * torch.linalg.vector_norm(x.flatten(1), dim=1)
 
         def divergence(r: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class VADA(Method):
 
         with keeping_statistics(self.model):
             with torch.enable_grad():
-                guess = of_length(torch.randn_like(x), 0.1 * size).requires_grad_()
+                guess = of_length(current_replica().normal_like(x), 0.1 * size).requires_grad_()
                 [steepest] = torch.autograd.grad(divergence(guess), guess)
             return divergence(of_length(steepest, size))
 

@@ -12,6 +12,7 @@ from torch.nn.functional import cosine_similarity
 from acclimate.augment import views
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, projector
+from acclimate.nn.replicas import current_replica
 from acclimate.types import Count, Labeled, Losses, Unlabeled
 
 
@@ -29,7 +30,7 @@ class BYOL(Method):
     :math:`\tau = 1 - (1 - \text{decay}) (\cos \pi p + 1) / 2`, so that at the end it stands still. No label is looked
     at, and the model's head stands still. The paper moves the weights by LARS in batches of 4 096; here they move as
     all others do, and ``train.accumulate`` makes the batches of a step more. Batch norm sees one view at a time. With
-    several processes each draws the views of its own part of the batch and takes batch norm of it.
+    several processes batch norm takes the statistics of each one's part of the batch.
 
     When to use:
         Before the adaptation to images that look unlike those the backbone was trained on, where there are thousands
@@ -57,6 +58,7 @@ class BYOL(Method):
     needs: ClassVar[frozenset[str]] = frozenset({"target"})
     tasks: ClassVar[frozenset[str]] = frozenset()
     looks_at_inputs: ClassVar[bool] = True
+    frozen: ClassVar[tuple[str, ...]] = ("model.head",)
 
     def __init__(
         self,
@@ -71,7 +73,6 @@ class BYOL(Method):
         colours: bool = True,
     ):
         super().__init__(model)
-        model.head.requires_grad_(False)
         self.decay, self.crop, self.flip, self.colours = decay, crop, flip, colours
         self.projector = projector(model.n_features, hidden, out, norm=norm)
         self.predictor = projector(out, hidden, out, norm=norm)
@@ -79,7 +80,9 @@ class BYOL(Method):
 
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
         """How far the predictions of both views are from the teacher's projections of the other."""
-        one, other = views.pair(target.inputs, crop=self.crop, flip=self.flip, colours=self.colours)
+        one, other = views.pair(
+            target.inputs, crop=self.crop, flip=self.flip, colours=self.colours, replica=current_replica()
+        )
         model, project = self.teacher
         with torch.no_grad():
             of_one, of_other = (project(model(view).features) for view in (one, other))

@@ -9,6 +9,7 @@ from torch.nn.functional import mse_loss
 from acclimate.augment import views
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, projector
+from acclimate.nn.replicas import current_replica
 from acclimate.types import Count, Labeled, Losses, Unlabeled
 
 
@@ -24,8 +25,8 @@ class VICReg(Method):
     projection is thrown away when the features are learnt. :math:`C` is their unbiased covariance over the batch.
     There is no teacher: what keeps all images from becoming one point is the spread that is asked of each
     coordinate, within a batch. No label is looked at, and the model's head stands still. The weights are the authors',
-    and the half before the variance is their code's. With several processes each takes the statistics of its own part
-    of the batch.
+    and the half before the variance is their code's. With several processes batch norm takes statistics of each one's
+    part of the batch.
 
     When to use:
         Where BYOL's teacher is one thing too many: a step passes the model twice and not four times, but its projection
@@ -53,6 +54,7 @@ class VICReg(Method):
     needs: ClassVar[frozenset[str]] = frozenset({"target"})
     tasks: ClassVar[frozenset[str]] = frozenset()
     looks_at_inputs: ClassVar[bool] = True
+    frozen: ClassVar[tuple[str, ...]] = ("model.head",)
 
     def __init__(
         self,
@@ -69,15 +71,15 @@ class VICReg(Method):
         colours: bool = True,
     ):
         super().__init__(model)
-        model.head.requires_grad_(False)
         self.weight, self.variance, self.covariance = weight, variance, covariance
         self.crop, self.flip, self.colours = crop, flip, colours
         self.projector = projector(model.n_features, hidden, hidden, out, norm=norm)
 
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
         """Distance of the two views' projections, and what spread and covariance of each lack."""
-        pair = views.pair(target.inputs, crop=self.crop, flip=self.flip, colours=self.colours)
-        z, other = (self.projector(self.model(view).features).float() for view in pair)
+        replica = current_replica()
+        pair = views.pair(target.inputs, crop=self.crop, flip=self.flip, colours=self.colours, replica=replica)
+        z, other = (replica.gather(self.projector(self.model(view).features).float()) for view in pair)
         return {
             "invariance": self.weight * mse_loss(z, other),
             "variance": self.variance * (spread_lacked(z) + spread_lacked(other)) / 2,

@@ -59,9 +59,9 @@ class KernelMeanMatching(Shallow):
     def fit(self, X: ArrayLike, y: ArrayLike | None = None, *, X_target: ArrayLike | None = None) -> Self:
         """Find the weights of the source."""
         source, target = self._domains(X, X_target, least=1)
-        told = {"metric": self.kernel, "filter_params": True, "gamma": self.gamma}
-        within = pairwise_kernels(source, **told)
-        across = pairwise_kernels(source, target, **told).mean(1) * len(within)
+        options = {"metric": self.kernel, "filter_params": True, "gamma": self.gamma}
+        within = pairwise_kernels(source, **options)
+        across = pairwise_kernels(source, target, **options).mean(1) * len(within)
         eps = 1 - len(within) ** -0.5 if self.eps is None else self.eps
         self.weights_ = match(within, across, self.bound, eps)
         return self

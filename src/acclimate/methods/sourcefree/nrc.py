@@ -9,6 +9,7 @@ from torch.nn.functional import normalize
 
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, size_buffers_as_loaded
+from acclimate.nn.replicas import gather
 from acclimate.types import Count, Labeled, Losses, Outputs, Unlabeled
 
 ROWS_AT_ONCE = 256
@@ -31,7 +32,7 @@ class NRC(Method):
     itself, so it is :math:`S_i` and not among :math:`N_i`. The entropy of the mean prediction :math:`\bar p` asks
     for classes that are about as frequent as each other, and does harm where they are not. The bank, ``n (d + k)``
     numbers for a target of ``n``, is part of the state, so checkpoints grow by it; to find :math:`E` takes ``n² d``
-    products before a pass. With several processes each takes :math:`\bar p` of its own part of the batch.
+    products before a pass.
 
     When to use:
         In the place of SHOT, where the source cannot be had and neighbours in the features share their class though
@@ -72,15 +73,15 @@ class NRC(Method):
     @torch.no_grad()
     def before_pass(self, target: Iterable[Outputs]) -> None:
         """Fill the bank anew, with what the model says of the whole target."""
-        said = list(target)
-        self.features = normalize(torch.cat([out.features for out in said])).detach()
-        self.scores = torch.cat([out.logits for out in said]).softmax(1).detach()
+        outputs = list(target)
+        self.features = normalize(torch.cat([out.features for out in outputs])).detach()
+        self.scores = torch.cat([out.logits for out in outputs]).softmax(1).detach()
         self.nearest = nearest_others(self.features, self.expanded)
 
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
         """Agreement with oneself, the neighbours and theirs, and negative entropy of the mean prediction."""
         out: Outputs = self.model(target.inputs, "target")
-        p, mean = out.logits.softmax(1), out.logits.softmax(1).mean(0)
+        p = out.logits.softmax(1)
         cosines = normalize(out.features.detach()) @ self.features.T
         found = cosines.topk(min(self.neighbours + 1, len(self.features))).indices
         itself, near = found[:, 0], found[:, 1:]
@@ -91,7 +92,7 @@ class NRC(Method):
             "itself": -(self.scores[itself] * p).sum(1).mean(),
             "neighbours": -(counts[:, :, None] * self.scores[near] * p[:, None]).sum((1, 2)).mean(),
             "expanded": -self.far * (self.scores[theirs] * p[:, None, None]).sum((1, 2, 3)).mean(),
-            "diversity": -self.diversity * torch.special.entr(mean).sum(),
+            "diversity": -self.diversity * torch.special.entr(gather(p).mean(0)).sum(),
         }
 
 

@@ -5,10 +5,12 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.func import functional_call
 from torch.nn.functional import cross_entropy, normalize, pad
 
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier
+from acclimate.nn.replicas import gather
 from acclimate.types import Labeled, Losses, Outputs, Unlabeled
 
 
@@ -26,8 +28,7 @@ class SHOT(Method):
     over the target, from all of it, in two rounds: weighted by the probabilities, then by the pseudo-labels that
     gives. The paper keeps the pseudo-labels of a whole pass; here an example takes the one that its features of the
     moment are nearest to, so that the state is ``k`` centroids. The entropy of the mean prediction :math:`\bar p`
-    asks for classes that are about as frequent as each other, and does harm where they are not. With several
-    processes each takes :math:`\bar p` of its own part of the batch.
+    asks for classes that are about as frequent as each other, and does harm where they are not.
 
     When to use:
         Where the source cannot be had any more, source-only is mostly right on the target and the classes are about as
@@ -50,28 +51,29 @@ class SHOT(Method):
     starts_from: ClassVar[str] = "source_only"
     start_options: ClassVar[Mapping[str, float]] = {"label_smoothing": 0.1}
     rate: ClassVar[float] = 0.1
+    frozen: ClassVar[tuple[str, ...]] = ("model.head",)
     centroids: Tensor
 
     def __init__(self, model: Classifier, *, weight: float = 0.3, diversity: float = 1.0):
         super().__init__(model)
         self.weight, self.diversity = weight, diversity
-        model.head.requires_grad_(False)
         self.register_buffer("centroids", torch.zeros(model.n_classes, model.n_features + 1))
 
     def before_pass(self, target: Iterable[Outputs]) -> None:
         """Take the centroids anew, from what the model says of the whole target."""
-        said = list(target)
-        features = with_one(torch.cat([out.features for out in said]))
-        p = torch.cat([out.logits for out in said]).softmax(1)
+        outputs = list(target)
+        features = with_one(torch.cat([out.features for out in outputs]))
+        p = torch.cat([out.logits for out in outputs]).softmax(1)
         first = means(features, p, torch.zeros_like(self.centroids))
         labels = torch.nn.functional.one_hot(nearest(features, first), p.shape[1]).to(p)
         self.centroids.copy_(means(features, labels, first))
 
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
         """Entropy of each prediction, negative entropy of their mean, and the loss of the pseudo-labels."""
-        out: Outputs = self.model(target.inputs, "target")
+        head = {f"head.{name}": weight.detach() for name, weight in self.model.head.named_parameters()}
+        out: Outputs = functional_call(self.model, head, (target.inputs, "target"))
         log_p = out.logits.log_softmax(1)
-        mean = log_p.exp().mean(0)
+        mean = gather(log_p.exp()).mean(0)
         pseudo = nearest(with_one(out.features.detach()), self.centroids)
         return {
             "entropy": -(log_p.exp() * log_p).sum(1).mean(),

@@ -5,7 +5,7 @@ from pydantic import NonNegativeInt
 from torch import Tensor
 
 from acclimate.methods.testtime_base import TestTime, batch_norms
-from acclimate.nn import Classifier, Domain
+from acclimate.nn import Classifier, DomainName
 from acclimate.types import Outputs
 
 
@@ -40,7 +40,7 @@ class AdaBN(TestTime):
         self.norms = batch_norms(self.model, "adabn")
 
     @torch.no_grad()
-    def adapt(self, inputs: Tensor, before: Outputs, domain: Domain) -> Outputs:
+    def adapt(self, inputs: Tensor, before: Outputs, domain: DomainName) -> Outputs:
         """Fold the batch into the statistics, then answer by them."""
         self.learnt += len(inputs)
         for norm in self.norms:

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from acclimate.methods.testtime_base import TestTime
-from acclimate.nn import Classifier, Domain
+from acclimate.nn import Classifier, DomainName
 from acclimate.types import Count, Outputs
 
 
@@ -39,7 +39,7 @@ class LAME(TestTime):
         self.neighbours, self.rounds = neighbours, rounds
 
     @torch.no_grad()
-    def adapt(self, inputs: Tensor, before: Outputs, domain: Domain) -> Outputs:
+    def adapt(self, inputs: Tensor, before: Outputs, domain: DomainName) -> Outputs:
         """Answer with the assignments that the batch settles on, as logits."""
         affinity = neighbourhood(before.features, self.neighbours)
         log_p = before.logits.log_softmax(1)

@@ -5,7 +5,7 @@ from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from acclimate.methods.testtime_base import TestTime, batch_norms
-from acclimate.nn import Classifier, Domain
+from acclimate.nn import Classifier, DomainName
 from acclimate.types import Outputs
 
 
@@ -40,7 +40,7 @@ class Tent(TestTime):
         moved = [p.requires_grad_() for norm in self.norms for p in norm.parameters(recurse=False)]
         self.optimizer = torch.optim.Adam(moved, lr=lr)
 
-    def adapt(self, inputs: Tensor, before: Outputs, domain: Domain) -> Outputs:
+    def adapt(self, inputs: Tensor, before: Outputs, domain: DomainName) -> Outputs:
         """Answer by the batch's own statistics, then lower the entropy of the answer."""
         for norm in self.norms:
             norm.train()

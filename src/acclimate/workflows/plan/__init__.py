@@ -11,7 +11,7 @@ from acclimate.data.domain import Part
 from acclimate.data.labels import choose_task, scale_of
 from acclimate.data.preprocess import Preprocess
 from acclimate.errors import BadInput
-from acclimate.recipe import LINEAR, Augmentation, Options, Place, Recipe, Scale, TargetLabels, check_options
+from acclimate.recipe import LINEAR, Augmentation, DomainSpec, LabelScale, Options, Recipe, TargetLabels, check_options
 from acclimate.runs.models import shape_of
 from acclimate.runs.run import Run
 from acclimate.training import linear as fitting
@@ -78,7 +78,7 @@ def with_strategy(plan: Plan, name: str, tried: Mapping[str, float] | None = Non
 def _from_source(source: Any, target: Any, asked: Request) -> Plan:
     check_unseen(asked.score, source, "the source itself")
     check_unseen(asked.score, asked.target_labels, "the labelled target itself")
-    place = Place(path="", label=asked.label, text=asked.text, image=asked.image, drop=tuple(asked.drop))
+    place = DomainSpec(path="", label=asked.label, text=asked.text, image=asked.image, drop=tuple(asked.drop))
     here = given.domain(source, "source", place)
     task = choose_task(here, asked.task)
     said = resolve(asked, here, task)
@@ -108,7 +108,7 @@ def _from_source(source: Any, target: Any, asked: Request) -> Plan:
         seeds=tuple(range(asked.seeds)) if isinstance(asked.seeds, int) else tuple(asked.seeds),
         task=task,
         classes=here.classes if task == "classification" else (),
-        scale=scale_of(here) if task == "regression" else Scale(),
+        scale=scale_of(here) if task == "regression" else LabelScale(),
     )
     given.check_labelled(labelled, recipe, fitted)
     later = given.later(asked.score, place, recipe, fitted)
@@ -118,7 +118,7 @@ def _from_source(source: Any, target: Any, asked: Request) -> Plan:
 
 def _fitted(name: str, options: Options, asked: Request, said: Resolved, here: Domain, there: Domain) -> Preprocess:
     """The preprocessing, as the backbone wants it."""
-    wants = backbones.Wants() if said.linear else backbones.wants(name, here.kind, options)
+    wants = backbones.InputSpec() if said.linear else backbones.input_spec(name, here.kind, options)
     if wants.encoder and methods.get(said.method).moves_inputs:
         raise BadInput(
             f"method {said.method} moves its inputs a little, and tokens cannot be moved; leave --backbone out"

@@ -11,7 +11,7 @@ from acclimate.data.arrays import from_arrays
 from acclimate.data.labels import truth
 from acclimate.data.preprocess import Preprocess
 from acclimate.errors import BadInput
-from acclimate.recipe import Place, Recipe
+from acclimate.recipe import DomainSpec, Recipe
 from acclimate.run_folder import RunFolder
 from acclimate.runs.run import Run
 
@@ -26,7 +26,7 @@ def origin(source: Any) -> Run | None:
     return None
 
 
-def domain(given: Any, name: str, place: Place, *, labelled: bool = True) -> Domain:
+def domain(given: Any, name: str, place: DomainSpec, *, labelled: bool = True) -> Domain:
     """A domain, read if it is a path; ``name`` is what it is called where it has none.
 
     Raises:
@@ -43,7 +43,7 @@ def domain(given: Any, name: str, place: Place, *, labelled: bool = True) -> Dom
     return from_arrays(x, y, name=name)
 
 
-def target(given: Any, place: Place) -> Domain:
+def target(given: Any, place: DomainSpec) -> Domain:
     """The domain to work on; what labels it has are set aside."""
     there = domain(given, "target", place, labelled=False)
     if there.labels is not None:
@@ -51,7 +51,7 @@ def target(given: Any, place: Place) -> Domain:
     return there.without_labels()
 
 
-def target_labels(given: Any, method: str, place: Place, *, linear: bool) -> Domain | None:
+def target_labels(given: Any, method: str, place: DomainSpec, *, linear: bool) -> Domain | None:
     """Labelled examples of the target to learn from, where the method takes any.
 
     Raises:
@@ -71,7 +71,7 @@ def target_labels(given: Any, method: str, place: Place, *, linear: bool) -> Dom
     return domain(given, "target labels", place)
 
 
-def later(given: Any, place: Place, recipe: Recipe, fitted: Preprocess) -> Callable[[], Domain] | None:
+def later(given: Any, place: DomainSpec, recipe: Recipe, fitted: Preprocess) -> Callable[[], Domain] | None:
     """Where labels for scores are read from when training is over; looked at for mistakes now, and forgotten."""
     if given is None:
         return None

@@ -62,7 +62,7 @@ def _check_layers(recipe: Recipe, model: Any) -> None:
     built = _built(f"method {recipe.method}", methods.get(recipe.method), model, recipe.options)
     _check_moves(recipe, built)
     known = dict(built.model.backbone.named_modules())
-    for layer in built.model.layers:
+    for layer in built.layers:
         if layer not in known:
             names = ["features", "logits", *(n for n in known if n)]
             raise BadInput(f"backbone {recipe.backbone} has no layer {layer!r}; {did_you_mean(layer, names)}")
@@ -83,7 +83,7 @@ def _check_moves(recipe: Recipe, method: Method) -> None:
     parts = finetune.layers(method.model, recipe.finetune, recipe.finetune_options)
     still = {name for layer in parts if layer.pace == finetune.FROZEN for name in layer.names}
     named = {id(p): name for name, p in method.model.backbone.named_parameters()}
-    if not any(p.requires_grad and named.get(id(p)) not in still for p in method.parameters()):
+    if not any(named.get(id(p)) not in still for p in method.trainable()):
         raise BadInput(
             f"--finetune {recipe.finetune}: nothing is left that method {recipe.method} could move; train the source "
             "with --set backbone.bottleneck=256, or choose another rung"

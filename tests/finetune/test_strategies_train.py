@@ -6,7 +6,7 @@ from torch import nn
 from acclimate import finetune, methods
 from acclimate.data.inputs import DenseInputs
 from acclimate.data.loaders import Loader, Sampler, pairs
-from acclimate.finetune import Thaw
+from acclimate.finetune import Unfreezer
 from acclimate.nn import Classifier
 from acclimate.recipe import Training
 from acclimate.training.driver import Driver
@@ -23,17 +23,17 @@ def model(bottleneck=0):
     return built.narrowed(bottleneck) if bottleneck else built
 
 
-def run(name, method="dann", built=None, rung_options=None, **options):
+def run(name, method="dann", built=None, strategy_options=None, **options):
     """The model before and after each of a few steps, as state dicts."""
     built = built or model()
-    layers = finetune.layers(built, name, rung_options or {})
+    layers = finetune.layers(built, name, strategy_options or {})
     trained = methods.get(method)(built, **options)
     optimizer = make_optimizer(trained, Training(optimizer="adamw", lr=0.01, weight_decay=0.1), layers)
     source, target = batches()
     x, labels, others = source.inputs.numpy(), source.labels.numpy(), target.inputs.numpy()
     source = Loader(DenseInputs(x), Sampler(len(x), 6, seed=0), labels)
     target = Loader(DenseInputs(others), Sampler(9, 6, seed=0))
-    thaw = Thaw(built, layers)
+    thaw = Unfreezer(built, layers)
     thaw(1.0)
     driver, schedule = Driver(trained, optimizer), Schedule(STEPS, thaw=thaw, pass_steps=STEPS)
     steps = run_engine(driver, pairs(source, target, 0), schedule, survey=lambda: [target.inputs.x])
@@ -55,27 +55,27 @@ def test_feature_extraction_leaves_the_backbone_as_it_is_to_the_bit(method):
 
 
 @pytest.mark.parametrize("method", methods.names())
-@pytest.mark.parametrize("rung", finetune.names())
-def test_every_method_goes_with_every_rung(method, rung):
-    states = run(rung, method, built=model(bottleneck=4))
+@pytest.mark.parametrize("strategy", finetune.names())
+def test_every_method_works_with_every_strategy(method, strategy):
+    states = run(strategy, method, built=model(bottleneck=4))
     assert all(value.isfinite().all() for value in states[-1].values())
     assert {name.split(".")[1] for name in moved(states[0], states[-1]) if "." in name}
 
 
-def test_what_is_frozen_keeps_its_batch_norm_and_its_dropout_still():
+def test_frozen_layers_stay_in_evaluation_mode():
     built = model()
-    Thaw(built, finetune.layers(built, "partial", {"layers": 1}))(0.0)
+    Unfreezer(built, finetune.layers(built, "partial", {"layers": 1}))(0.0)
     built.train()
     assert [part.training for part in built.backbone] == [False, False, True, True, True, True]
 
 
-def test_partial_moves_the_upper_layers():
-    states = run("partial", rung_options={"layers": 1})
+def test_partial_trains_the_upper_layers():
+    states = run("partial", strategy_options={"layers": 1})
     assert moved(states[0], states[-1]) == {"backbone.4", "head"}
 
 
-def test_gradual_moves_one_layer_after_the_other():
-    states = run("gradual", rung_options={"span": 0.5})
+def test_gradual_trains_one_layer_after_the_other():
+    states = run("gradual", strategy_options={"span": 0.5})
     firsts = {
         name: min(i for i in range(STEPS) if name in moved(states[i], states[i + 1]))
         for name in moved(states[0], states[-1])
@@ -83,25 +83,25 @@ def test_gradual_moves_one_layer_after_the_other():
     assert firsts == {"head": 0, "backbone.4": 2, "backbone.0": 4, "backbone.1": 4}
 
 
-def test_lp_ft_moves_the_head_alone_first():
-    states = run("lp_ft", rung_options={"probe": 0.5})
+def test_lp_ft_trains_the_head_alone_first():
+    states = run("lp_ft", strategy_options={"probe": 0.5})
     assert moved(states[0], states[4]) == {"head"}
     assert "backbone.0" in moved(states[4], states[5])
 
 
-def test_full_is_what_it_is_without_a_ladder():
-    with_ladder, built = run("full"), model()
+def test_full_is_training_without_a_strategy():
+    with_strategy, built = run("full"), model()
     trained = methods.get("dann")(built)
     alone = make_optimizer(trained, Training(optimizer="adamw", lr=0.01))
     assert len(alone.param_groups) == 1
-    assert moved(with_ladder[0], with_ladder[1]) >= {"backbone.0", "backbone.4", "head"}
+    assert moved(with_strategy[0], with_strategy[1]) >= {"backbone.0", "backbone.4", "head"}
 
 
-@pytest.mark.parametrize("rung", ["full", "gradual"])
-def test_what_a_net_never_learns_stays_as_it_is(rung):
+@pytest.mark.parametrize("strategy", ["full", "gradual"])
+def test_parameters_that_never_train_stay_as_they_are(strategy):
     built = model()
     built.backbone[0].bias.requires_grad_(False)
-    states = run(rung, built=built)
+    states = run(strategy, built=built)
     assert torch.equal(states[0]["backbone.0.bias"], states[-1]["backbone.0.bias"])
 
 
@@ -112,20 +112,20 @@ def test_llrd_gives_each_layer_its_rate():
     assert [group["lr"] for group in groups] == pytest.approx([0.001, 0.01, 1.0])
 
 
-def test_a_bottleneck_moves_with_the_head_where_the_backbone_is_frozen():
+def test_a_bottleneck_trains_with_the_head_where_the_backbone_is_frozen():
     states = run("feature_extraction", built=model(bottleneck=4))
     assert {name.split(".")[1] for name in moved(states[0], states[-1]) if name.startswith("backbone")} == {
         "bottleneck"
     }
 
 
-def test_lora_moves_adapters_alone_and_merges_them():
+def test_lora_trains_adapters_alone_and_merges_them():
     built = model()
     before = state_of(built)
     x = torch.randn(7, 5)
     run("lora", built=built)
-    said = built.eval()(x).logits
+    logits = built.eval()(x).logits
     finetune.merge(built, "lora")
     assert built.state_dict().keys() == before.keys()
-    torch.testing.assert_close(built.eval()(x).logits, said)
+    torch.testing.assert_close(built.eval()(x).logits, logits)
     assert moved(before, built.state_dict()) == {"backbone.0", "backbone.4", "head"}

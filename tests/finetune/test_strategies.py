@@ -25,17 +25,17 @@ def test_llrd_bottom_at_a_half():
     assert 0.001 * llrd(5, decay=0.5)[0].rate == pytest.approx(6.25e-5)
 
 
-def test_gradual_thaws_one_layer_after_the_other_from_the_top():
+def test_gradual_unfreezes_one_layer_after_the_other_from_the_top():
     assert [pace.start for pace in gradual(5, span=0.8)] == pytest.approx([0.8, 0.6, 0.4, 0.2, 0.0])
 
 
-def test_feature_extraction_moves_the_head_alone():
+def test_feature_extraction_trains_the_head_alone():
     assert feature_extraction(3) == [FROZEN, FROZEN, Pace()]
 
 
-@pytest.mark.parametrize(("layers", "still"), [(0, 4), (1, 3), (9, 0)])
-def test_partial_moves_the_uppermost(layers, still):
-    assert [pace == FROZEN for pace in partial(5, layers=layers)] == [True] * still + [False] * (5 - still)
+@pytest.mark.parametrize(("layers", "frozen"), [(0, 4), (1, 3), (9, 0)])
+def test_partial_trains_the_uppermost(layers, frozen):
+    assert [pace == FROZEN for pace in partial(5, layers=layers)] == [True] * frozen + [False] * (5 - frozen)
 
 
 def test_lp_ft_probes_first():
@@ -44,7 +44,7 @@ def test_lp_ft_probes_first():
 
 @pytest.mark.parametrize("name", finetune.names())
 @pytest.mark.parametrize("n", [1, 2, 12])
-def test_every_rung_gives_each_layer_a_pace_and_moves_the_head(name, n):
+def test_every_strategy_gives_each_layer_a_pace_and_trains_the_head(name, n):
     found = finetune.paces_of(name)(n)
     assert len(found) == n
     assert found[-1] == Pace()
@@ -52,7 +52,7 @@ def test_every_rung_gives_each_layer_a_pace_and_moves_the_head(name, n):
 
 
 @pytest.mark.parametrize("name", finetune.names())
-def test_every_rung_says_what_each_option_is(name):
+def test_every_strategy_documents_each_option(name):
     doc = inspect.getdoc(finetune.paces_of(name))
     assert all(f"{option}:" in doc for option in ["n_layers", *finetune.options(name)])
 
@@ -68,6 +68,6 @@ def test_every_rung_says_what_each_option_is(name):
         ("lora", {"rank": 0}),
     ],
 )
-def test_an_option_out_of_range_is_told(name, wrong):
+def test_an_option_out_of_range_is_refused(name, wrong):
     with pytest.raises(BadInput, match=rf"finetune.{next(iter(wrong))}="):
         finetune.paces_of(name)(5, **wrong)
