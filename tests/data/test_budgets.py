@@ -41,7 +41,7 @@ def test_none_comes_first_and_what_is_the_same_draw_once():
 
 
 def test_more_labels_than_there_are_cannot_be_had():
-    with pytest.raises(BadInput, match="class 'b' has 4 labelled examples to draw from"):
+    with pytest.raises(BadInput, match="class 'b' has only 4 labelled examples to draw from"):
         with_none([Budget("", each=5)], np.repeat([0, 1], [9, 4]), "ab")
 
 

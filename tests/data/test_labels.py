@@ -88,9 +88,9 @@ def test_units_are_those_of_the_labels():
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (["1.5", "two", "3"], "label 'two' in row 1 is no number"),
-        (["1.5", "inf", "3"], "label 'inf' in row 1 is no number"),
-        ([2.5, 2.5, 2.5], "every label is 2.5; there is nothing to learn"),
+        (["1.5", "two", "3"], "label 'two' in row 1 is not a number"),
+        (["1.5", "inf", "3"], "label 'inf' in row 1 is not a number"),
+        ([2.5, 2.5, 2.5], "every label is 2.5, so there is nothing to learn"),
         (None, "the source has no labels"),
     ],
 )

@@ -9,7 +9,7 @@ import samples
 from acclimate import adapt
 from acclimate.data import load
 from acclimate.data.labels import choose_task
-from acclimate.data.listed import ListedImages, require_files
+from acclimate.data.listed import ListedImages, Listing, require_files
 from acclimate.errors import BadInput
 
 
@@ -40,8 +40,8 @@ def test_rows_that_are_taken_keep_their_numbers(items):
 
 
 def test_a_path_may_be_absolute_below_the_tables_folder(items):
-    there = items.parent / "photos" / "0.png"
-    assert ListedImages(items, [str(there)], [0]).file(0) == there
+    photo = items.parent / "photos" / "0.png"
+    assert ListedImages(Listing.of_file(items), [str(photo)], [0]).file(0) == photo
 
 
 @pytest.mark.parametrize("path", ["../1.png", "photos/../../1.png", "/1.png"])
@@ -49,14 +49,14 @@ def test_a_path_may_be_absolute_below_the_tables_folder(items):
 def test_a_path_out_of_the_tables_folder_is_refused_however_that_is_called(items, monkeypatch, table, path):
     samples.picture().save(items.parent.parent / "1.png")
     monkeypatch.chdir(items.parent)
-    with pytest.raises(BadInput, match="lies outside of the table's folder"):
-        ListedImages(Path(table), [path], [0]).file(0)
-    assert ListedImages(Path(table), ["photos/1.png"], [0]).shape(0) == (16, 16)
+    with pytest.raises(BadInput, match="outside the table's folder"):
+        ListedImages(Listing.of_file(Path(table)), [path], [0]).file(0)
+    assert ListedImages(Listing.of_file(Path(table)), ["photos/1.png"], [0]).shape(0) == (16, 16)
 
 
 def test_links_that_somebody_made_are_followed(items, tmp_path):
     (items.parent / "link").symlink_to(samples.images(tmp_path / "store"))
-    assert ListedImages(items, ["link/cat/0.png"], [0]).shape(0) == (16, 16)
+    assert ListedImages(Listing.of_file(items), ["link/cat/0.png"], [0]).shape(0) == (16, 16)
 
 
 def test_a_changed_file_changes_the_digest(items):

@@ -140,7 +140,7 @@ def test_tf_idf_is_scikit_learns():
 
 
 def test_texts_without_a_common_word_are_refused():
-    with pytest.raises(BadInput, match="no word occurs twice"):
+    with pytest.raises(BadInput, match="no word occurs in two texts"):
         preprocess.fit(_texts("one two"), _texts("three four"))
 
 
@@ -281,7 +281,7 @@ def test_a_file_that_would_unpickle_code_is_refused_before_it_does(kind, tmp_pat
 
 
 def test_another_kind_is_refused():
-    with pytest.raises(BadInput, match="has text, and the source has vectors"):
+    with pytest.raises(BadInput, match="of kind 'text', the source's of kind 'vectors'"):
         preprocess.fit(_vectors(0), _vectors(1)).inputs(_texts("a"))
 
 

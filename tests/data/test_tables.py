@@ -111,7 +111,7 @@ def test_what_a_column_holds_in_both_domains(tmp_path, here, there, holds):
 def test_dates_in_one_domain_alone_are_refused(tmp_path):
     source = _written(tmp_path / "a.parquet", day=[date(2024, 1, 2)])
     target = _written(tmp_path / "b.parquet", day=["2. Jan."])
-    with pytest.raises(BadInput, match="'day' holds dates in one domain and text"):
+    with pytest.raises(BadInput, match="'day' contains dates in one domain and text"):
         common_columns(source, target)
 
 

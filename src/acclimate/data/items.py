@@ -104,11 +104,12 @@ def from_items(items: SizedItems, *, name: str) -> Domain:
     if isinstance(first, tuple) and len(first) > 2:
         raise BadInput(f"{name}: items have {len(first)} parts; give examples, or pairs (example, label)")
     names, example = [str(i) for i in range(len(items))], _example(first)
+    are_pairs = isinstance(first, tuple) and len(first) == 2
     if _looks_like_image(example):
-        labels = _labels((_label(item) for item in _all(items)), items, name)
+        labels = _labels(map(_label, _all(items)), name) if are_pairs else Labels()
         return Domain(name, "images", ItemImages(items, name), names, *labels)
     whole = list(_all(items))
-    labels = _labels(map(_label, whole), items, name)
+    labels = _labels(map(_label, whole), name) if are_pairs else Labels()
     examples = [_example(item) for item in whole]
     if isinstance(example, str | None):
         return Domain(name, "text", _texts(examples, name), names, *labels)
@@ -132,11 +133,9 @@ def _label(item: object) -> object:
     return label
 
 
-def _labels(labels: Iterable[object], items: SizedItems, name: str) -> Labels:
-    """Read the labels of the items, if these are pairs."""
-    if not (isinstance(items[0], tuple) and len(items[0]) == 2):
-        return Labels()
-    return read_labels(as_array(list(labels), name), len(items), name)
+def _labels(labels: Iterable[object], name: str) -> Labels:
+    values = list(labels)
+    return read_labels(as_array(values, name), len(values), name)
 
 
 def _texts(examples: Sequence[object], name: str) -> list[str]:

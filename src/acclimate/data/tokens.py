@@ -54,7 +54,7 @@ class Tokenizer:
             )
         except Exception as error:  # damaged files raise all kinds of exceptions
             raise BadInput(
-                f"{folder}: contains no readable tokenizer ({first_line(error)}); save it there again"
+                f"{folder}: contains no readable tokenizer ({first_line(error)}); save model and tokenizer again"
             ) from error
         of_sentences, of_model = (_settings(folder / name) for name in ("sentence_bert_config.json", "config.json"))
         if len(self.tokenizer) > (of_model.vocab_size or len(self.tokenizer)):
