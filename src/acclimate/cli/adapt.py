@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from acclimate.cli import options
-from acclimate.cli.output import columns, pairs, speak_on_stderr, tell
+from acclimate.cli.output import columns, log_to_stderr, pairs, print_result
 from acclimate.errors import Stopped
 
 
@@ -16,14 +16,15 @@ def register(app: typer.Typer) -> None:
 
 def adapt(
     source: Annotated[str, typer.Argument(help="Labelled domain: PATH or PATH#part.")],
-    target: Annotated[str, typer.Argument(help="Domain the model must work on; labels in it are set aside.")],
+    target: Annotated[str, typer.Argument(help="Domain to adapt to; its labels, if any, are ignored.")],
     output: Annotated[str, typer.Option("--output", "-o", help="Folder for the Run.")],
     method: options.Method = "auto",
     pretrain: options.Pretrain = None,
     finetune: Annotated[
         str,
         typer.Option(
-            help="Which weights move: full, feature_extraction, partial, llrd, gradual, lp_ft or lora; auto tries."
+            help="Fine-tuning strategy: full, feature_extraction, partial, llrd, gradual, lp_ft, lora, or auto: with a "
+            "pretrained backbone, try strategies from simplest to fullest while source validation loss improves."
         ),
     ] = "auto",
     backbone: options.Backbone = "auto",
@@ -41,14 +42,15 @@ def adapt(
     set_: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", help="key=value: the method's own, train.…, finetune.…, pretrain.…, backbone.…, augment.…"
+            "--set",
+            help="key=value: the method's options, train.…, finetune.…, pretrain.…, backbone.…, augment.…",
         ),
     ] = None,
-    score: Annotated[str | None, typer.Option(help="Labelled target, read after training, for scores alone.")] = None,
+    score: Annotated[str | None, typer.Option(help="Labelled target to score on; read only after training.")] = None,
     positive: options.Positive = None,
     tta: options.Tta = None,
     target_labels: Annotated[
-        str | None, typer.Option(help="Labelled target to train on too; `supervised` trains on it alone.")
+        str | None, typer.Option(help="Labelled target to train on as well; `supervised` trains on it alone.")
     ] = None,
     augment: options.Augment = None,
     precision: options.Precision = None,
@@ -56,8 +58,8 @@ def adapt(
     resume: options.Resume = False,
     json: options.Json = False,
 ) -> None:
-    """Train on SOURCE, adapt to TARGET, leave a Run with a model, predictions and a report."""
-    speak_on_stderr()
+    """Train on SOURCE, adapt to TARGET, and write a Run: a model, predictions and a report."""
+    log_to_stderr()
     from acclimate.workflows.adapt import adapt as adapt_
 
     try:
@@ -69,8 +71,8 @@ def adapt(
             resume=resume, show=True,
         )  # fmt: skip
     except KeyboardInterrupt:
-        raise Stopped(f"stopped; the same command with --resume goes on with {output}") from None
-    tell(_summary(run), {"run": str(run.path), **run.scores}, as_json=json)
+        raise Stopped(f"stopped; run the same command with --resume to continue {output}") from None
+    print_result(_summary(run), {"run": str(run.path), **run.scores}, as_json=json)
 
 
 def _summary(run: Any) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from acclimate.cli import options
-from acclimate.cli.output import columns, numbers, pairs, speak_on_stderr, tell
+from acclimate.cli.output import columns, log_to_stderr, numbers, pairs, print_result
 from acclimate.errors import Stopped
 
 
@@ -16,23 +16,28 @@ def register(app: typer.Typer) -> None:
 
 def labels(
     source: Annotated[str, typer.Argument(help="Labelled domain: PATH or PATH#part.")],
-    target: Annotated[str, typer.Argument(help="Labelled domain that labels are drawn from.")],
+    target: Annotated[str, typer.Argument(help="Labelled domain to draw labels from.")],
     output: Annotated[str, typer.Option("--output", "-o", help="Folder for labels.json and labels.html.")],
     fractions: Annotated[
-        str | None, typer.Option(help="Shares of the labels to draw, by commas: 0.01,0.05,0.1,1 by default.")
+        str | None, typer.Option(help="Fractions of the labels to draw, comma-separated; default 0.01,0.05,0.1,1.")
     ] = None,
-    per_class: Annotated[str | None, typer.Option(help="Labels to draw of each class, by commas: 1,5,10.")] = None,
+    per_class: Annotated[
+        str | None, typer.Option(help="Labels to draw of each class, comma-separated, e.g. 1,5,10.")
+    ] = None,
     strategies: Annotated[
         str | None,
-        typer.Option(help="METHOD or METHOD+RUNG, by commas: source_only, supervised and --method by default."),
+        typer.Option(
+            help="METHOD or METHOD+FINETUNE, comma-separated, where FINETUNE is a fine-tuning strategy; default "
+            "source_only, supervised and --method."
+        ),
     ] = None,
-    held_out: Annotated[float, typer.Option(help="Share of each class of TARGET that is scored on.")] = 0.5,
-    score: Annotated[str | None, typer.Option(help="Labelled target to score on instead.")] = None,
+    held_out: Annotated[float, typer.Option(help="Fraction of each class of TARGET held out for scores.")] = 0.5,
+    score: Annotated[str | None, typer.Option(help="Labelled target to score on instead of held-out rows.")] = None,
     positive: options.Positive = None,
     tta: options.Tta = None,
     method: options.Method = "auto",
     pretrain: options.Pretrain = None,
-    finetune: Annotated[str, typer.Option(help="The rung of strategies that name none.")] = "auto",
+    finetune: Annotated[str, typer.Option(help="Fine-tuning strategy of entries without +FINETUNE.")] = "auto",
     backbone: options.Backbone = "auto",
     weights: options.Weights = None,
     image_size: options.ImageSize = None,
@@ -43,7 +48,7 @@ def labels(
     image: options.Image = None,
     drop: options.Drop = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value, for those strategies that have such an option.")
+        list[str] | None, typer.Option("--set", help="key=value, for all entries of --strategies with this option.")
     ] = None,
     augment: options.Augment = None,
     precision: options.Precision = None,
@@ -51,8 +56,8 @@ def labels(
     resume: options.Resume = False,
     json: options.Json = False,
 ) -> None:
-    """How many labels to buy: accuracy on TARGET by labels per class, for each strategy."""
-    speak_on_stderr()
+    """Estimate how many labels to buy: accuracy on TARGET against labels per class, for each strategy."""
+    log_to_stderr()
     from acclimate.report.label_curves import table
     from acclimate.workflows.label_curves import labels as labels_
 
@@ -66,6 +71,6 @@ def labels(
             augment=augment, precision=precision, devices=devices, resume=resume, show=True,
         )  # fmt: skip
     except KeyboardInterrupt:
-        raise Stopped(f"stopped; the same command with --resume goes on with {output}") from None
-    said = f"{table(curves.found)}\n{curves.finding}\nCurves: {curves.path / 'labels.html'}"
-    tell(said, {"folder": str(curves.path), **curves.found}, as_json=json)
+        raise Stopped(f"stopped; run the same command with --resume to continue {output}") from None
+    summary = f"{table(curves.found)}\n{curves.finding}\nCurves: {curves.path / 'labels.html'}"
+    print_result(summary, {"folder": str(curves.path), **curves.found}, as_json=json)

@@ -1,4 +1,4 @@
-"""Options that more than one command has, by what they are called."""
+"""Options that several commands share."""
 
 from typing import Annotated
 
@@ -11,22 +11,30 @@ Backbone = Annotated[
         "linear."
     ),
 ]
-Pretrain = Annotated[str | None, typer.Option(help="byol or vicreg: the backbone learns from unlabelled images first.")]
-Weights = Annotated[str | None, typer.Option(help="Local .safetensors or .pth for the backbone.")]
-ImageSize = Annotated[int | None, typer.Option(help="Pixels a side that images are brought to.")]
-Steps = Annotated[int | None, typer.Option(help="Optimizer steps of a training.")]
-Seeds = Annotated[int, typer.Option(help="How many seeds to train.")]
-Method = Annotated[str, typer.Option(help="auto, or one of `acclimate methods`.")]
-Label = Annotated[str | None, typer.Option(help="Column of a table with classes, or numbers to predict.")]
-Text = Annotated[str | None, typer.Option(help="Column with the text to learn from, or several by commas.")]
-Image = Annotated[str | None, typer.Option(help="Column with paths of the images to learn from, beside the table.")]
-Drop = Annotated[str | None, typer.Option(help="Columns of a table to leave out, by commas.")]
-Augment = Annotated[str | None, typer.Option(help="In training, of both domains: none, flip_crop, trivial or noise.")]
-Precision = Annotated[str | None, typer.Option(help="32-true, bf16-mixed, 16-mixed …")]
-Devices = Annotated[int, typer.Option(help="Processes, or GPUs.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the folder -o, if there is one.")]
-Positive = Annotated[str | None, typer.Option(help="Classes that are positive together, by commas, for the AUC.")]
-Tta = Annotated[
-    str | None, typer.Option(help="Score with the mean over views too: hflip, shift, five_crop, by commas.")
+Pretrain = Annotated[
+    str | None, typer.Option(help="Pretrain the backbone on unlabelled images first, with byol or vicreg.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, all else on stderr.")]
+Weights = Annotated[str | None, typer.Option(help="Local .safetensors or .pth file with weights of the backbone.")]
+ImageSize = Annotated[int | None, typer.Option(help="Resize images to this many pixels a side.")]
+Steps = Annotated[int | None, typer.Option(help="Optimizer steps of each training.")]
+Seeds = Annotated[int, typer.Option(help="Number of seeds to train.")]
+Method = Annotated[str, typer.Option(help="auto, or a method listed by `acclimate methods`.")]
+Label = Annotated[str | None, typer.Option(help="Column of a table with the classes or numbers to predict.")]
+Text = Annotated[str | None, typer.Option(help="Column of a table with text, or several, comma-separated.")]
+Image = Annotated[
+    str | None, typer.Option(help="Column of a table with paths of images, relative to the table's folder.")
+]
+Drop = Annotated[str | None, typer.Option(help="Columns of a table to ignore, comma-separated.")]
+Augment = Annotated[
+    str | None, typer.Option(help="Augmentation of both domains in training: none, flip_crop, trivial or noise.")
+]
+Precision = Annotated[str | None, typer.Option(help="Numeric precision: 32-true, bf16-mixed, 16-mixed …")]
+Devices = Annotated[int, typer.Option(help="Number of processes or GPUs.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue the work in the folder -o, if it exists.")]
+Positive = Annotated[
+    str | None, typer.Option(help="Classes that count as positive together in the AUC, comma-separated.")
+]
+Tta = Annotated[
+    str | None, typer.Option(help="Also score the mean over views: hflip, shift, five_crop, comma-separated.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout and all else to stderr.")]
