@@ -58,7 +58,10 @@ def adapt(
     resume: options.Resume = False,
     json: options.Json = False,
 ) -> None:
-    """Train on SOURCE, adapt to TARGET, and write a Run: a model, predictions and a report."""
+    """Train on SOURCE and adapt to TARGET.
+
+    Writes a Run: a model, predictions and a report.
+    """
     log_to_stderr()
     from acclimate.workflows.adapt import adapt as adapt_
 

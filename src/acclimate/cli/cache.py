@@ -21,7 +21,7 @@ def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove all cached features.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Show the cached features of frozen backbones, which runs share, or remove them."""
+    """Show or remove the cached features of frozen backbones, which Runs share."""
     from acclimate.training import cache as features
 
     folder = features.folder()

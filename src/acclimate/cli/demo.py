@@ -21,7 +21,7 @@ def demo(
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds to train.")] = 1,
     json: options.Json = False,
 ) -> None:
-    """Run `adapt` on an example: from digits drawn with fonts to handwritten digits."""
+    """Adapt from digits drawn with fonts to handwritten digits."""
     log_to_stderr()
     import sys
 

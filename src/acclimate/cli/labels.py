@@ -56,7 +56,10 @@ def labels(
     resume: options.Resume = False,
     json: options.Json = False,
 ) -> None:
-    """Estimate how many labels to buy: accuracy on TARGET against labels per class, for each strategy."""
+    """Estimate how many labels to buy.
+
+    Measures accuracy on TARGET against labels per class, for each strategy.
+    """
     log_to_stderr()
     from acclimate.report.label_curves import table
     from acclimate.workflows.label_curves import labels as labels_

@@ -34,7 +34,10 @@ def predict(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file -o if it exists.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Predict the class and its probabilities, or a number, for every row of INPUT, in its order."""
+    """Predict for every row of INPUT, in its order.
+
+    Writes the class and its probabilities, or a number.
+    """
     log_to_stderr()
     path = _check_output(Path(output))
     _check_overwrites(path, Path(run), examples, overwrite=overwrite)
