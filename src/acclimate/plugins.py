@@ -7,6 +7,7 @@ installed plug-in, or be imported already.
 import importlib
 import importlib.util
 import sys
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -16,9 +17,39 @@ METHODS, BACKBONES = "acclimate.methods", "acclimate.backbones"
 """Groups of entry points."""
 
 
+RESERVED = ("timm", "encoder")
+"""Backbones that take a model after a colon, and so are not modules."""
+
+
 def installed(group: str) -> dict[str, EntryPoint]:
     """Entry points of a group by name; imports none of them."""
     return {entry.name: entry for entry in entry_points(group=group)}
+
+
+def origins(*names: str) -> dict[str, str]:
+    """Where methods and backbones from outside the package come from, for a recipe: a package with its version."""
+    found = {}
+    entries = installed(METHODS) | installed(BACKBONES)
+    for name in names:
+        if is_spec(name):
+            found[name] = name.partition(":")[0].partition(".")[0]
+        elif name in entries and (dist := entries[name].dist) is not None and dist.name != "acclimate":
+            found[name] = f"{dist.name} {dist.version}"
+    return found
+
+
+def require(origins: Mapping[str, str], name: str) -> None:
+    """Refuse to go on without the plug-in that a recipe names.
+
+    Raises:
+        BadInput: It is not there; the message names its package or module.
+    """
+    if name not in origins:
+        return
+    if is_spec(name):
+        find(name)
+    elif name not in installed(METHODS) | installed(BACKBONES):
+        raise BadInput(f"{name}: this Run needs the package {origins[name]}; install it")
 
 
 def is_spec(name: str) -> bool:
@@ -29,7 +60,9 @@ def is_spec(name: str) -> bool:
         (True, True, False)
     """
     module, colon, attribute = name.rpartition(":")
-    return bool(colon and attribute.isidentifier() and (module.endswith(".py") or _is_dotted(module)))
+    if not colon or not attribute.isidentifier() or module in RESERVED:
+        return False
+    return module.endswith(".py") or all(part.isidentifier() for part in module.split("."))
 
 
 def import_spec(name: str) -> str:
@@ -104,7 +137,3 @@ def _import_file(path: Path) -> str:
         del sys.modules[name]
         raise
     return name
-
-
-def _is_dotted(module: str) -> bool:
-    return all(part.isidentifier() for part in module.split("."))

@@ -131,8 +131,10 @@ class Recipe(_Part):
     seeds: tuple[int, ...] = (0,)
     task: Task = "classification"
     classes: tuple[str, ...] = ()
+    label_type: Literal["text", "integer", "number"] = Field("text", description="how the source's labels were given")
     scale: LabelScale = LabelScale()
     origin: str | None = Field(None, description="the Run whose source-only models the training starts from")
+    plugins: dict[str, str] = Field({}, description="packages or modules of methods and backbones from elsewhere")
 
     @property
     def n_outputs(self) -> int:

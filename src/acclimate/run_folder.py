@@ -14,7 +14,7 @@ from acclimate.errors import BadInput
 from acclimate.files import Write, explain_disk_errors, partial_path, write_atomically
 from acclimate.recipe import Recipe
 
-FORMAT = 1
+FORMAT = 2
 """Version of the format; it grows when older software cannot read new Runs."""
 
 

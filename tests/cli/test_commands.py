@@ -173,7 +173,7 @@ def interrupted(monkeypatch) -> None:
 def test_ctrl_c_says_how_to_continue(acclimate, tmp_path):
     result = _adapt(acclimate, tmp_path)
     assert result.code == 130
-    assert result.lines[-1].startswith("acclimate: stopped; run the same command with --resume to continue")
+    assert result.lines[-1].startswith("acclimate: stopped; the same command with --resume continues")
 
 
 def test_a_stopped_run_continues(acclimate, tmp_path, request, monkeypatch):
@@ -202,7 +202,7 @@ def test_a_real_ctrl_c_says_how_to_continue(tmp_path, environment):
     _, shown = going.communicate(timeout=60)
     assert going.returncode == 130
     assert "Traceback" not in shown
-    assert shown.splitlines()[-1].startswith("acclimate: stopped; run the same command with --resume")
+    assert shown.splitlines()[-1].startswith("acclimate: stopped; the same command with --resume")
 
 
 def test_label_curves_are_one_json_object_or_a_table(acclimate, tmp_path):

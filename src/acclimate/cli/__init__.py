@@ -18,7 +18,7 @@ def main() -> None:
     try:
         code = app(args=sys.argv[1:] or ["--help"], prog_name="acclimate", standalone_mode=False)
     except BadInput as error:
-        _exit(str(error), 2)
+        _exit(error.message, 2)
     except _UsageError as error:
         _exit(_usage_message(error), 2)
     except Stopped as stopped:

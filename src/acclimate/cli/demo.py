@@ -33,4 +33,4 @@ def demo(
     source, target, run = map(str, write_demo(Path(folder)))
     more = f" --steps {steps}" + (f" --seeds {seeds}" if seeds > 1 else "")
     sys.stderr.write(f"$ acclimate adapt {source} {target} -o {run} --score {target}{more}\n")
-    adapt(source, target, run, score=target, steps=steps, seeds=seeds, json=json)
+    adapt(source, target, run, options={"score": target, "steps": steps, "seeds": seeds}, json=json)

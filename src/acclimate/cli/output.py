@@ -4,8 +4,10 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
+from acclimate import plugins
 from acclimate.errors import BadInput
 
 
@@ -31,6 +33,17 @@ def log_to_stderr() -> None:
         logging.getLogger("PIL").setLevel(logging.CRITICAL)  # our own message names the damaged image
         # it logs the requested precision at each training
         logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
+
+
+def import_modules(names: Sequence[str] | None) -> None:
+    """Import modules of the user's own, by name or by file.
+
+    Raises:
+        BadInput: One cannot be imported.
+    """
+    sys.path.insert(0, str(Path.cwd()))
+    for name in names or ():
+        plugins.import_module(name)
 
 
 def columns(text: str | None) -> tuple[str, ...]:

@@ -147,7 +147,7 @@ def train(
                     watcher.flush()
                 kept.save(fabric, method, optimizer, Progress(step.done, losses))
     except Diverged as error:
-        raise Diverged(f"{error}; {kept}") from error
+        raise Diverged(f"{error.message}; {kept}") from error
     finally:
         for watcher in watching:
             watcher.flush()
