@@ -443,8 +443,8 @@ OPTIONS = {
     "never repeated": Bad(f"{NPZ} --method adda --set repeat=0", "option repeat=0 is invalid"),
     "no rank": Bad(f"{NPZ} --finetune lora --set finetune.rank=0", "option rank=0 is invalid"),
     "option of another type": Bad(f"{NPZ} --method mcc --set weight=much", "option weight='much' is invalid"),
-    "set without =": Bad(f"{NPZ} --set weight", "--set weight: write it as key=value"),
-    "set without key": Bad(f"{NPZ} --set =3", "--set =3: write it as key=value"),
+    "set without =": Bad(f"{NPZ} --set weight", "--set weight: not of the form key=value"),
+    "set without key": Bad(f"{NPZ} --set =3", "--set =3: not of the form key=value"),
     "set no YAML": Bad(f"{NPZ} --set weight=[1", "--set weight=[1: the value is not valid YAML"),
     "set twice": Bad(f"{NPZ} --set a=1 --set a.b=2", "--set a.b: a is already set to 1"),
     "train.lr": Bad(f"{NPZ} --set train.lr=abc", "train.lr='abc' is invalid; input should be a valid number"),
@@ -460,7 +460,7 @@ OPTIONS = {
         f"{NPZ} --method mcc --target-labels target.npz --set train.batch_size=1",
         "train.batch_size=1: source and labelled target",
     ),
-    "curves of no numbers": Bad(f"{LABELS} --fractions a,b", "--fractions a,b: write numbers with commas between them"),
+    "curves of no numbers": Bad(f"{LABELS} --fractions a,b", "--fractions a,b: not comma-separated numbers"),
     "curves without labels": Bad(
         "labels source.npz bare.npz -o new/labels",
         "bare.npz: has no labels",
@@ -595,9 +595,9 @@ RUNS = {
     "views of a Run on vectors": Bad(f"{PREDICT} --tta shift", "--tta shift: applies to images only", _run()),
     "evaluate with unknown views": Bad("evaluate run target.npz --tta hflop", "did you mean hflip?", _run()),
     "evaluate with unknown classes": Bad("evaluate run target.npz --positive 2", "'2' is not a class", _run()),
-    "views and label shift": Bad(f"{PREDICT} --tta hflip --label-shift em", "--label-shift and --tta", _run()),
-    "predictions elsewhere": Bad("predict run target.npz -o p.txt", "written as .csv or .parquet"),
-    "predictions in no folder": Bad("predict run target.npz -o no/p.csv", "there is no folder no"),
+    "views and label shift": Bad(f"{PREDICT} --tta hflip --label-shift em", "remove --tta", _run()),
+    "predictions elsewhere": Bad("predict run target.npz -o p.txt", "not a .csv or .parquet file"),
+    "predictions in no folder": Bad("predict run target.npz -o no/p.csv", "the folder no does not exist"),
     "predictions over input": Bad("predict run table.csv -o table.csv", "is the input itself"),
     "predictions over a part of the input": Bad("predict run table.csv#town=Graz -o table.csv", "is the input itself"),
     "predictions over input with # in its name": Bad(
@@ -608,22 +608,22 @@ RUNS = {
         lambda: Path("same.csv").hardlink_to("table.csv"),
     ),
     "predictions over a file in the input folder": Bad(
-        f"predict run images -o images/notes.csv {OVER}", "notes.csv: exists already in the input folder images",
+        f"predict run images -o images/notes.csv {OVER}", "notes.csv: already exists in the input folder images",
         lambda: Path("images/notes.csv").write_text("mine"),
     ),
     "predictions over a file of the Run": Bad(
-        f"predict run target.npz -o run/outputs/target-source_only-0.parquet {OVER}", "lies in the Run run", _run()
+        f"predict run target.npz -o run/outputs/target-source_only-0.parquet {OVER}", "is in the Run run", _run()
     ),
     "predictions in the Run by a link": Bad(
-        "predict run target.npz -o link/p.csv", "link/p.csv: lies in the Run run",
+        "predict run target.npz -o link/p.csv", "link/p.csv: is in the Run run",
         _run(lambda: Path("link").symlink_to("run/outputs")),
     ),
     "predictions over another file": Bad(
-        PREDICT, "p.csv: exists already; choose another -o, or add --overwrite",
+        PREDICT, "p.csv: already exists; choose another -o, or add --overwrite",
         _run(lambda: Path("p.csv").write_text("mine")),
     ),
     "predictions over a link to nothing": Bad(
-        PREDICT, "p.csv: exists already", _run(lambda: Path("p.csv").symlink_to("nothing"))
+        PREDICT, "p.csv: already exists", _run(lambda: Path("p.csv").symlink_to("nothing"))
     ),
     "evaluate without labels": Bad(
         "evaluate run odd.npz", "odd.npz: has no labels", _run(lambda: np.savez("odd.npz", x=np.zeros((2, 4))))

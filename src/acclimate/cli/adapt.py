@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from acclimate.cli import options as shared
-from acclimate.cli.output import import_modules, speak_on_stderr, tell
+from acclimate.cli.output import import_modules, log_to_stderr, print_result
 from acclimate.errors import Stopped
 from acclimate.workflows.options import Request
 
@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 def adapt(
     source: Annotated[str, typer.Argument(help="Labelled domain, PATH or PATH#part; or a finished Run.")],
-    target: Annotated[str, typer.Argument(help="Domain to adapt to; labels in it are set aside.")],
+    target: Annotated[str, typer.Argument(help="Domain to adapt to; its labels, if any, are ignored.")],
     output: Annotated[str, typer.Option("--output", "-o", help="Folder for the Run.")],
     *,
     options: dict[str, Any],
@@ -28,8 +28,11 @@ def adapt(
     resume: shared.Resume = False,
     json: shared.Json = False,
 ) -> None:
-    """Train on SOURCE, adapt to TARGET, leave a Run with a model, predictions and a report."""
-    speak_on_stderr()
+    """Train on SOURCE and adapt to TARGET.
+
+    Writes a Run: a model, predictions and a report.
+    """
+    log_to_stderr()
     import_modules(modules)
     from acclimate.workflows.adapt import adapt as adapt_
 
@@ -37,7 +40,7 @@ def adapt(
         run = adapt_(source, target, output, resume=resume, show=True, **options)
     except KeyboardInterrupt:
         raise Stopped(f"stopped; the same command with --resume continues {output}") from None
-    tell(_summary(run), {"run": str(run.path), **run.scores}, as_json=json)
+    print_result(_summary(run), {"run": str(run.path), **run.scores}, as_json=json)
 
 
 def _summary(run: "Run") -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from acclimate.cli import options as shared
-from acclimate.cli.output import import_modules, speak_on_stderr, tell
+from acclimate.cli.output import import_modules, log_to_stderr, print_result
 from acclimate.errors import Stopped
 from acclimate.workflows.options import LabelRequest
 
@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 def labels(
     source: Annotated[str, typer.Argument(help="Labelled domain: PATH or PATH#part.")],
-    target: Annotated[str, typer.Argument(help="Labelled domain, from which labels are drawn.")],
+    target: Annotated[str, typer.Argument(help="Labelled domain to draw labels from.")],
     output: Annotated[str, typer.Option("--output", "-o", help="Folder for labels.json and labels.html.")],
     *,
     options: dict[str, Any],
@@ -25,8 +25,11 @@ def labels(
     resume: shared.Resume = False,
     json: shared.Json = False,
 ) -> None:
-    """Show how many labels to buy: accuracy on TARGET against labels per class, for each strategy."""
-    speak_on_stderr()
+    """Estimate how many labels to buy.
+
+    Measures accuracy on TARGET against labels per class, for each strategy.
+    """
+    log_to_stderr()
     import_modules(modules)
     from acclimate.report.label_curves import table
     from acclimate.workflows.label_curves import labels as labels_
@@ -36,4 +39,4 @@ def labels(
     except KeyboardInterrupt:
         raise Stopped(f"stopped; the same command with --resume continues {output}") from None
     summary = f"{table(curves.found)}\n{curves.finding}\nCurves: {curves.path / 'labels.html'}"
-    tell(summary, {"folder": str(curves.path), **curves.found}, as_json=json)
+    print_result(summary, {"folder": str(curves.path), **curves.found}, as_json=json)

@@ -1,4 +1,4 @@
-"""Options of the commands, made from the descriptions of the workflows' options."""
+"""Options of the commands, generated from the descriptions of the workflows' options."""
 
 import inspect
 import operator
@@ -11,26 +11,28 @@ from pydantic.fields import FieldInfo
 from acclimate.cli.output import columns, numbers, pairs
 from acclimate.workflows.options import SharedOptions
 
-Positive = Annotated[str | None, typer.Option(help="Classes that together count as positive for the AUC, by commas.")]
-Tta = Annotated[
-    str | None, typer.Option(help="Score with the mean over views too: hflip, shift, five_crop, separated by commas.")
+Positive = Annotated[
+    str | None, typer.Option(help="Classes that together count as positive for the AUC, separated by commas.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, everything else on stderr.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue the folder -o, if there is one.")]
+Tta = Annotated[
+    str | None, typer.Option(help="Also score the mean over views: hflip, shift, five_crop, separated by commas.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout and all else to stderr.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue the work in the folder -o, if it exists.")]
 Import = Annotated[
     list[str] | None,
     typer.Option("--import", help="Import a Python module or FILE.py first, for methods and backbones of your own."),
 ]
 
 LISTS: Mapping[str, Callable[[str], Any]] = {"fractions": float, "per_class": int}
-"""Options that are lists of numbers; other lists are of words."""
+"""Types of the options that are lists of numbers; other lists are of words."""
 
 
 def command(function: Callable[..., None], kind: type[SharedOptions]) -> Callable[..., None]:
-    """A command with the parameters of ``function`` and an option for each field of ``kind``.
+    """Make a command with the parameters of ``function`` and an option for each field of ``kind``.
 
     Args:
-        function: Takes its own parameters by name, and ``options`` by name as the library takes them.
+        function: Takes its own parameters by name, and ``options`` by name, with the library's values.
         kind: Describes the options.
     """
 
@@ -50,7 +52,7 @@ def command(function: Callable[..., None], kind: type[SharedOptions]) -> Callabl
 
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
-    """The command line's form of an option: text, a number, or ``--set key=value`` again and again."""
+    """Return an option as the command line takes it: text, a number, or repeated ``--set key=value``."""
     if name == "settings":
         option = typer.Option("--set", help=f"key=value. {field.description}", show_default=False)
         annotation, default = _annotated(list[str] | None, option), None
@@ -64,7 +66,7 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
 
 
 def _plain(annotation: Any) -> type:
-    """What a value of the option is on the command line: a number if it may be one, else text."""
+    """Return the type of an option's value on the command line: a number if possible, else text."""
     kinds = (annotation,) if _is_list(annotation) else (annotation, *get_args(annotation))
     return next((kind for kind in (int, float) if kind in kinds), str)
 
@@ -74,11 +76,11 @@ def _is_list(annotation: Any) -> bool:
 
 
 def _annotated(kind: Any, option: Any) -> Any:
-    return operator.getitem(cast("Any", Annotated), (kind, option))  # its type is known only now
+    return operator.getitem(cast("Any", Annotated), (kind, option))  # its type is known only at run time
 
 
 def _value(name: str, kind: type[SharedOptions], value: Any) -> Any:
-    """The library's form of a value."""
+    """Convert a value of the command line to the library's."""
     if name == "settings":
         return pairs(value)
     if name in LISTS:
