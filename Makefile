@@ -26,7 +26,7 @@ fix: .venv/installed
 docs: .venv/installed
 	$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --group docs
 	$(BIN)/python docs/pages.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "Read it: python3 -m http.server --directory site"
 
 bench-%: .venv/installed

@@ -20,7 +20,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Give every file its path in the repository; URLs omit docs/."""
-    added = [File.generated(config, page, abs_src_path=str(ROOT / page)) for page in outside()]
+    added = [File.generated(config, page, abs_src_path=str(ROOT / page)) for page in [*outside(), "CITATION.cff"]]
     return Files([*(_moved(file, config) for file in files), *added])
 
 
