@@ -4,8 +4,8 @@
 
 64 + 64 examples per step, in memory. All variants run in turn in one process, round after round; a ratio is the median
 over rounds of variant / bare loop. Acclimate's time includes everything: `acclimate.fit` with set-up, sampling,
-schedule, history, final validation and batch-norm statistics, over 150 steps of the CNN, 1 000 on dense and 2 000 on sparse rows. skada's is its
-whole `fit`.
+schedule, history, final validation and batch-norm statistics, over 150 steps of the CNN, 1 000 on dense and 2 000 on
+sparse rows. skada's is its whole `fit`.
 """
 
 import argparse
