@@ -362,7 +362,7 @@ def test_a_run_cut_off_in_its_pretraining_goes_on_to_the_same_weights(tmp_path, 
 
     def dying(self, now, look):
         add(self, now, look)
-        if self.who["phase"] == "pretrained" and now.done == 8:
+        if self.phase == "pretrained" and now.done == 8:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
