@@ -1,7 +1,7 @@
-"""Methods by name. The folder is the registry: one file, one method, no list to keep in step.
+"""Methods by name. The folder is the registry: one file is one method, and there is no list to maintain.
 
-The shallow ones follow scikit-learn's protocol instead of `Method`: `acclimate.methods.shallow` lists them. Those
-that learn no classes, but features for another method to go on from, are in `acclimate.methods.selfsup`.
+The shallow methods follow scikit-learn's protocol instead of `Method`; `acclimate.methods.shallow` lists them.
+`acclimate.methods.selfsup` lists those that learn no classes, but features for another method to start from.
 """
 
 from __future__ import annotations

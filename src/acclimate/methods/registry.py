@@ -1,4 +1,4 @@
-"""A folder as a registry: one file, one method, no list to keep in step."""
+"""A folder as a registry: one file is one method, and there is no list to maintain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 
 
 class Registry(Generic[T]):
-    """The methods that some families, folders beside this file, hold; listing them imports none of them.
+    """The methods in some families, folders beside this file; listing them imports none of them.
 
     Args:
         families: Names of folders; each file in them defines one class, the method of the file's name.
@@ -26,14 +26,14 @@ class Registry(Generic[T]):
         self.families = families
 
     def names(self) -> list[str]:
-        """Every method there is, e.g. ``["dann", "deep_coral", ...]``; imports none of them."""
+        """The names of all methods, e.g. ``["dann", "deep_coral", ...]``; imports none of them."""
         return sorted(self._family_of())
 
     def get(self, name: str) -> type[T]:
         """The method called ``name``: the one class defined in the file of that name.
 
         Raises:
-            BadInput: There is no such method.
+            BadInput: No method has this name.
         """
         if name not in self._family_of():
             raise BadInput(f"no method {name!r}; {did_you_mean(name, self.names())}")
@@ -48,7 +48,7 @@ class Registry(Generic[T]):
         return {k: p for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
 
     def summary(self, name: str) -> dict[str, Any]:
-        """What the folder tells of a method without importing it: family, first sentence, options, and so on."""
+        """What a method's file says, without importing it: family, first sentence, options, and so on."""
         path = HERE / self._family_of()[name] / f"{name}.py"
         [method] = (n for n in ast.parse(path.read_text("utf-8")).body if isinstance(n, ast.ClassDef))
         doc = ast.get_docstring(method) or ""
