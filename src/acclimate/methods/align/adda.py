@@ -66,13 +66,13 @@ class ADDA(Method):
         if turn == "discriminate":
             with torch.no_grad():
                 out_source, out_target = self.model.both(source.inputs, target.inputs)
-            return {"domain": self.taken_for(out_source.features, 1.0) + self.taken_for(out_target.features, 0.0)}
+            return {"domain": self.domain_loss(out_source.features, 1.0) + self.domain_loss(out_target.features, 0.0)}
         scale = self.weight * opening(progress, self.gamma)
         out_source, out_target = self.model.both(source.inputs, target.inputs)
-        inverted = scale * self.taken_for(out_target.features, 1.0)
+        inverted = scale * self.domain_loss(out_target.features, 1.0)
         return label_loss(out_source.logits, source.labels) | {"inverted": inverted}
 
-    def taken_for(self, features: Tensor, domain: float) -> Tensor:
+    def domain_loss(self, features: Tensor, domain: float) -> Tensor:
         """The discriminator's cross entropy if all ``features (n, d)`` belong to ``domain``: source 1, target 0."""
         logits: Tensor = self.discriminator(features)
         return binary_cross_entropy_with_logits(logits, torch.full_like(logits, domain))

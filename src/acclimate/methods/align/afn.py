@@ -46,11 +46,11 @@ class AFN(Method):
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
         """Class loss and the loss of the norms."""
-        lack = norm_lack(source.features, self.step) + norm_lack(target.features, self.step)
-        return {"class": cross_entropy(source.logits, labels), "norm": self.weight * lack}
+        norm = norm_loss(source.features, self.step) + norm_loss(target.features, self.step)
+        return {"class": cross_entropy(source.logits, labels), "norm": self.weight * norm}
 
 
-def norm_lack(features: Tensor, step: float) -> Tensor:
+def norm_loss(features: Tensor, step: float) -> Tensor:
     """Mean squared difference between each norm of ``features (n, d)`` and its constant value plus ``step``."""
     norm: Tensor = torch.linalg.vector_norm(features, dim=1)
     return (norm - (norm.detach() + step)).square().mean()

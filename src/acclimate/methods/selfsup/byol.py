@@ -88,8 +88,8 @@ class BYOL(Method):
         model, project = self.teacher
         with torch.no_grad():
             of_one, of_other = (project(model(view).features) for view in (one, other))
-        foretold, back = (self.predictor(self.projector(self.model(view).features)) for view in (one, other))
-        return {"prediction": distance(foretold, of_other) + distance(back, of_one)}
+        predicted, predicted_back = (self.predictor(self.projector(self.model(view).features)) for view in (one, other))
+        return {"prediction": distance(predicted, of_other) + distance(predicted_back, of_one)}
 
     def after_step(self, progress: float) -> None:
         """Move the teacher towards the student."""

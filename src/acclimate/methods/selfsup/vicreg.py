@@ -81,17 +81,17 @@ class VICReg(Method):
         z, other = (replica.gather(self.projector(self.model(view).features).float()) for view in pair)
         return {
             "invariance": self.weight * mse_loss(z, other),
-            "variance": self.variance * (spread_lacked(z) + spread_lacked(other)) / 2,
-            "covariance": self.covariance * (redundancy(z) + redundancy(other)),
+            "variance": self.variance * (variance_loss(z) + variance_loss(other)) / 2,
+            "covariance": self.covariance * (covariance_loss(z) + covariance_loss(other)),
         }
 
 
-def spread_lacked(z: Tensor) -> Tensor:
+def variance_loss(z: Tensor) -> Tensor:
     """Mean shortfall of the standard deviations of the columns of ``z (n, d)`` from 1."""
     return (1 - (z.var(0) + 1e-4).sqrt()).relu().mean()
 
 
-def redundancy(z: Tensor) -> Tensor:
+def covariance_loss(z: Tensor) -> Tensor:
     """Sum of the squared covariances between different columns of ``z (n, d)``, divided by ``d``."""
     centred = z - z.mean(0)
     with torch.autocast(z.device.type, enabled=False):

@@ -81,16 +81,18 @@ def match(kernel: Matrix, kappa: Matrix, bound: float, eps: float) -> Matrix:
         raise BadInput(
             f"bound={bound}: the weights cannot have a mean of 1 − eps = {1 - eps:.3g}; use a larger bound or eps"
         )
-    weights = priced(kernel, kappa, bound)
+    weights = bounded_weights(kernel, kappa, bound)
     wanted = np.clip(weights.sum(), n * (1 - eps), n * (1 + eps))
     if weights.sum() == wanted:
         return weights
     dearest, cheapest = kappa.max(), (kappa - bound * kernel.clip(0).sum(1)).min()
-    price = brentq(lambda nu: priced(kernel, kappa - nu, bound).sum() - wanted, cheapest, dearest, xtol=1e-12 * n)
-    return priced(kernel, kappa - price, bound)
+    price = brentq(
+        lambda nu: bounded_weights(kernel, kappa - nu, bound).sum() - wanted, cheapest, dearest, xtol=1e-12 * n
+    )
+    return bounded_weights(kernel, kappa - price, bound)
 
 
-def priced(kernel: Matrix, kappa: Matrix, bound: float) -> Matrix:
+def bounded_weights(kernel: Matrix, kappa: Matrix, bound: float) -> Matrix:
     """The weights without the constraint on their sum."""
     n = len(kappa)
 

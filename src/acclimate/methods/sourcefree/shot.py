@@ -61,7 +61,7 @@ class SHOT(Method):
     def before_pass(self, target: Iterable[Outputs]) -> None:
         """Compute the centroids from the model's outputs for the whole target."""
         outputs = list(target)
-        features = with_one(torch.cat([out.features for out in outputs]))
+        features = append_one(torch.cat([out.features for out in outputs]))
         p = torch.cat([out.logits for out in outputs]).softmax(1)
         first = means(features, p, torch.zeros_like(self.centroids))
         labels = torch.nn.functional.one_hot(nearest(features, first), p.shape[1]).to(p)
@@ -73,7 +73,7 @@ class SHOT(Method):
         out: Outputs = functional_call(self.model, head, (target.inputs, "target"))
         log_p = out.logits.log_softmax(1)
         mean = gather(log_p.exp()).mean(0)
-        pseudo = nearest(with_one(out.features.detach()), self.centroids)
+        pseudo = nearest(append_one(out.features.detach()), self.centroids)
         return {
             "entropy": -(log_p.exp() * log_p).sum(1).mean(),
             "diversity": -self.diversity * torch.special.entr(mean).sum(),
@@ -81,7 +81,7 @@ class SHOT(Method):
         }
 
 
-def with_one(features: Tensor) -> Tensor:
+def append_one(features: Tensor) -> Tensor:
     """Rows ``(n, d + 1)`` of unit length: features with a 1 appended, which stands for the bias."""
     return normalize(pad(features, (0, 1), value=1.0))
 
