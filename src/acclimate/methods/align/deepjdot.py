@@ -19,31 +19,30 @@ Matrix: TypeAlias = NDArray[np.float64]
 
 
 class DeepJDOT(Method):
-    r"""Pair each target example with source examples near in features and class, and learn to end what is between.
+    r"""Pair target examples with source examples similar in features and class, and reduce what differs within pairs.
 
     .. math::
         \min_{f, c} \; \mathrm{CE}(c(f(x_s)), y_s) + \min_{\pi} \sum_{i, j} \pi_{ij} \bigl(
             \alpha \, \lVert f(x_i^s) - f(x_j^t) \rVert^2 + \beta \, \mathrm{CE}(c(f(x_j^t)), y_i^s) \bigr)
 
-    The coupling :math:`\pi`, with rows that sum to :math:`1/n_s` and columns that sum to :math:`1/n_t`, is optimal
-    for the batch (exact optimal transport, in float64 on the CPU) and a constant to the gradient, which goes
-    through the cost alone. It is the paper's cost with the same class term in the coupling and in the loss; the
-    authors' code couples by the squared distance of probabilities. A coupling of a batch takes its classes to be as
-    frequent in the target as in the source. Seeds cannot be trained as one
-    model.
+    The coupling :math:`\pi`, whose rows sum to :math:`1/n_s` and whose columns sum to :math:`1/n_t`, is optimal for the
+    batch (exact optimal transport, in float64 on the CPU). It is a constant to the gradient, which flows through the
+    cost alone. Coupling and loss use the paper's cost with the same class term; the authors' code couples by the
+    squared distance of probabilities. The coupling of a batch assumes the same class proportions in both domains. Seeds
+    cannot be trained as one model.
 
     When to use:
-        Where the domains lie near each other, the classes are as frequent in both and batches hold all of them; else
-        it must pair examples of different classes. Choose the weights by the width of the features, of which the
-        distance is a sum.
+        Where the domains are close, their class proportions are equal and batches contain all classes; otherwise it
+        has to pair examples of different classes. Choose the weights by the number of features, over which the distance
+        is a sum.
 
     Shapes: features ``(n_s, d)`` and ``(n_t, d)``, target logits ``(n_t, k)``; ``n_s`` need not equal ``n_t``.
 
     Args:
-        feature_weight: :math:`\alpha`, of the squared distance of features; 0.001 in the authors' digits. It is not
-            divided by ``d``.
-        class_weight: :math:`\beta`, of the class loss between a source label and a target prediction; 0.0001 in
-            the authors' digits.
+        feature_weight: :math:`\alpha`, of the squared distance of features; 0.001 in the authors' digit experiments. It
+            is not divided by ``d``.
+        class_weight: :math:`\beta`, of the class loss between a source label and a target prediction; 0.0001 in the
+            authors' digit experiments.
 
     Reference:
         Damodaran et al., DeepJDOT: Deep Joint Distribution Optimal Transport for Unsupervised Domain Adaptation,
@@ -58,7 +57,7 @@ class DeepJDOT(Method):
         self.feature_weight, self.class_weight = feature_weight, class_weight
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
-        """Class loss, and the two parts of what the coupling costs."""
+        """Class loss and the two parts of the coupling's cost."""
         far = self.feature_weight * squared_distances(source.features, target.features)
         unlike = self.class_weight * -target.logits.log_softmax(1).T[labels]
         plan = coupling(far + unlike)
@@ -79,14 +78,14 @@ def coupling(cost: Tensor) -> Tensor:
 
 
 def assignment(cost: Matrix) -> Matrix:
-    """The cheapest plan for as many rows as columns: a permutation, over ``n``."""
+    """The cheapest plan for a square ``cost (n, n)``: a permutation divided by ``n``."""
     plan = np.zeros_like(cost)
     plan[linear_sum_assignment(cost)] = 1 / len(cost)
     return plan
 
 
 def transport(cost: Matrix) -> Matrix:
-    """The cheapest plan for any ``cost (n, m)``, as a linear programme."""
+    """The cheapest plan for any ``cost (n, m)``, by linear programming."""
     n, m = cost.shape
     marginals = vstack([kron(eye_array(n), np.ones((1, m))), kron(np.ones((1, n)), eye_array(m))])
     shares = np.repeat([1 / n, 1 / m], [n, m])
