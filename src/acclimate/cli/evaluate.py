@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from acclimate.cli import options
-from acclimate.cli.output import columns, log_to_stderr, print_result
+from acclimate.cli.output import columns, import_modules, log_to_stderr, print_result
 
 
 def register(app: typer.Typer) -> None:
@@ -18,10 +18,12 @@ def evaluate(
     labelled: Annotated[str, typer.Argument(help="Labelled examples to score on: PATH or PATH#part.")],
     positive: options.Positive = None,
     tta: options.Tta = None,
+    modules: options.Import = None,
     json: options.Json = False,
 ) -> None:
     """Score a Run on LABELLED, next to the source-only baseline."""
     log_to_stderr()
+    import_modules(modules)
     from acclimate.runs.run import Run
 
     result = Run.open(run).evaluate(labelled, positive=columns(positive), tta=columns(tta))

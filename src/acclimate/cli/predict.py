@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from acclimate.cli import options
-from acclimate.cli.output import columns, log_to_stderr, pairs, print_result
+from acclimate.cli.output import columns, import_modules, log_to_stderr, pairs, print_result
 from acclimate.errors import BadInput
 
 
@@ -32,6 +32,7 @@ def predict(
         str | None, typer.Option(help="Predict the mean over views: hflip, shift, five_crop, comma-separated.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file -o if it exists.")] = False,
+    modules: options.Import = None,
     json: options.Json = False,
 ) -> None:
     """Predict for every row of INPUT, in its order.
@@ -39,6 +40,7 @@ def predict(
     Writes the class and its probabilities, or a number.
     """
     log_to_stderr()
+    import_modules(modules)
     path = _check_output(Path(output))
     _check_overwrites(path, Path(run), examples, overwrite=overwrite)
     from acclimate.run_folder import RunFolder
