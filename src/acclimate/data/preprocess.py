@@ -112,9 +112,7 @@ class Preprocess:
             BadInput: The domain's kind or shape differs from what this was fitted on.
         """
         if domain.kind != self.kind:
-            raise BadInput(
-                f"{domain.name}: the examples are of kind {domain.kind!r}, the source's of kind {self.kind!r}; give the same kind"
-            )
+            raise BadInput(_kinds_differ(domain, self.kind))
         return self._inputs(domain, cache_bytes)
 
     def _inputs(self, domain: Domain, cache_bytes: int) -> Inputs:
@@ -349,9 +347,11 @@ def check_kinds(source: Domain, target: Domain) -> None:
         BadInput: They do not.
     """
     if source.kind != target.kind:
-        raise BadInput(
-            f"{target.name}: the examples are of kind {target.kind!r}, the source's of kind {source.kind!r}; give the same kind"
-        )
+        raise BadInput(_kinds_differ(target, source.kind))
+
+
+def _kinds_differ(domain: Domain, kind: Kind) -> str:
+    return f"{domain.name}: the examples are of kind {domain.kind!r}, the source's of kind {kind!r}; give the same kind"
 
 
 def _fit_images(source: Domain, target: Domain, size: int | None, interpolation: Interpolation) -> Preprocess:
