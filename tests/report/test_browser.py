@@ -97,7 +97,7 @@ def test_predictions_are_drawn_against_the_truth(numbers, look):
     seen = look(numbers)
     assert seen.count("[data-plot='against adapted'] .point") == 40
     assert seen.count("[data-plot='against source_only'] .js-line") == 1
-    assert seen.count("[data-plot='spread'] .js-line") == 4
+    assert seen.count("[data-plot='histogram'] .js-line") == 4
 
 
 def test_pointing_at_a_dot_tells_its_numbers(numbers, look):

@@ -1,6 +1,14 @@
 import pytest
 
-from acclimate.report.label_curves import bests, curves, finding, numbers, places, render_labels, table
+from acclimate.report.label_curves import (
+    axis_positions,
+    best_strategies,
+    curves,
+    finding,
+    measure_tables,
+    render_labels,
+    table,
+)
 
 
 def at(n, accuracy):
@@ -13,8 +21,8 @@ def found(a, b):
     budgets = [{"name": f"{n} per class", "labels": 2 * n, "per_class": float(n)} for n in (0, 1, 10)]
     recipe = {"backbone": "mlp", "train": {"steps": 5}}
     return {
-        "source": "/data/here", "target": "/data/<b>there", "classes": ["0", "1"], "drawn_from": 50,
-        "scored": {"path": "there", "n": 40}, "seeds": [0, 1], "budgets": budgets, "seconds": 90.0, "points": [{}] * 10,
+        "source": "/data/books", "target": "/data/<b>films", "classes": ["0", "1"], "drawn_from": 50,
+        "scored": {"path": "films", "n": 40}, "seeds": [0, 1], "budgets": budgets, "seconds": 90.0, "points": [{}] * 10,
         "strategies": {"first": recipe, "<b>second": recipe},
         "curves": {"first": [at(n, y) for n, y in zip((0, 1, 10), a, strict=True)],
                    "<b>second": [at(n, y) for n, y in zip((1, 10), b, strict=True)]},
@@ -25,20 +33,20 @@ GROWING = found([0.5, 0.6, 0.7], [0.4, 0.9])
 
 
 def test_the_best_of_each_budget_is_found():
-    assert [(best.per_class, best.strategy) for best in bests(GROWING)] == [
+    assert [(best.per_class, best.strategy) for best in best_strategies(GROWING)] == [
         (0, "first"), (1, "first"), (10, "<b>second")]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        (GROWING, "With 10 labels per class <b>second is right on 90.0% (mean of 2 seeds), the highest found. "
-                  "Without any, first is right on 50.0%."),
-        (found([0.5, 0.7, 0.6], [0.6, 0.705]), "With 10 labels per class <b>second is right on 70.5% (mean of 2 "
-         "seeds), the highest found. 1 label per class comes within a point of that (first, 70.0%). Without any, "
-         "first is right on 50.0%."),
-        (found([0.9, 0.7, 0.6], [0.6, 0.7]), "With no labels first is right on 90.0% (mean of 2 seeds), the highest "
-                                             "found."),
+        (GROWING, "With 10 labels per class, <b>second has the highest accuracy: 90.0% (mean of 2 seeds). "
+                  "Without labels, first has an accuracy of 50.0%."),
+        (found([0.5, 0.7, 0.6], [0.6, 0.705]), "With 10 labels per class, <b>second has the highest accuracy: 70.5% "
+         "(mean of 2 seeds). 1 label per class comes within one point of that (first, 70.0%). Without labels, first "
+         "has an accuracy of 50.0%."),
+        (found([0.9, 0.7, 0.6], [0.6, 0.7]), "With no labels, first has the highest accuracy: 90.0% (mean of 2 "
+                                             "seeds)."),
     ],
 )  # fmt: skip
 def test_how_many_labels_are_worth_their_price_is_said(given, says):
@@ -55,17 +63,17 @@ def test_every_measure_has_its_numbers_with_views_and_without():
     seen = found([0.5, 0.6, 0.7], [0.4, 0.9])
     for at_budget in (at for curve in seen["curves"].values() for at in curve):
         at_budget |= {"auc": 0.8, "tta": {"accuracy": 0.75}}
-    told = numbers(seen | {"tta": ["hflip"], "positive": ["1"]})
+    tables = measure_tables(seen | {"tta": ["hflip"], "positive": ["1"]})
     named = ["Accuracy", "Accuracy, with views hflip", "AUC, 1 against the rest"]
-    assert [measure.measure for measure in told] == named
-    assert told[1].rows[1] == ("<b>second", ["–", "75.0", "75.0"])
+    assert [measure.measure for measure in tables] == named
+    assert tables[1].rows[1] == ("<b>second", ["–", "75.0", "75.0"])
     assert table(seen).splitlines()[-1].split() == ["<b>second,", "views", "–", "75.0", "75.0"]
 
 
 def test_no_labels_stand_left_of_the_logarithmic_axis():
-    assert places([0, 1, 10]) == {0.0: -1.0, 1: 0.0, 10: 1.0}
-    assert places([0]) == {0.0: -1.0}
-    assert places([5, 10]).keys() == {5, 10}
+    assert axis_positions([0, 1, 10]) == {0.0: -1.0, 1: 0.0, 10: 1.0}
+    assert axis_positions([0]) == {0.0: -1.0}
+    assert axis_positions([5, 10]).keys() == {5, 10}
 
 
 def test_each_curve_has_its_points_and_their_spread():

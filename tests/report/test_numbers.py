@@ -8,12 +8,12 @@ import pytest
 from pages import words
 
 from acclimate.report import plots, write_report
-from acclimate.report.disagreements import furthest, gap
+from acclimate.report.disagreements import gap, select_gaps
 from acclimate.runs.finding import UNKNOWN
 from acclimate.runs.outputs import NumberOutputs
 
 
-def said(*predicted):
+def outputs(*predicted):
     nothing = np.empty((0, 2))
     names = [str(i) for i in range(len(predicted))]
     return NumberOutputs(names, np.array(predicted, dtype=float), np.empty(0, dtype=np.int64), nothing, None)
@@ -34,19 +34,19 @@ def test_it_says_that_nothing_is_known_without_labels(unscored_numbers):
 
 def test_nothing_is_said_of_classes(numbers):
     told = words(numbers)
-    assert "classes" not in told.split("The recipe")[0]
+    assert "classes" not in told.split("Recipe")[0]
     assert "accuracy" not in told
 
 
 def test_the_two_models_are_compared_example_by_example(numbers):
-    assert re.search(r"On the 40 target examples their predictions are [\d.]+ apart on average", words(numbers))
-    assert re.search(r"nearer to the truth \d+ times, source-only \d+ times", words(numbers))
+    assert re.search(r"On the 40 target examples, the predictions differ by [\d.]+ on average", words(numbers))
+    assert re.search(r"closer to the truth on \d+, the source-only model on \d+", words(numbers))
 
 
 def test_the_baseline_alone_is_shown_alone(unscored_numbers):
     told = words(unscored_numbers)
     assert "Target, adapted" not in told
-    assert "Where the two models differ" not in told
+    assert "Differences between the models" not in told
     assert "Predicted against true" not in told
 
 
@@ -57,27 +57,27 @@ def test_drawn_again_it_is_the_same(numbers, copy):
 
 
 def test_the_gap_is_a_mean_and_a_count_of_who_is_nearer():
-    told = gap(said(1, 2, 3, 4), said(2, 2, 5, 0), np.array([2, 2, 3, 4]))
-    assert (told.examples, told.mean, told.after_nearer, told.before_nearer) == (4, 1.75, 1, 2)
+    found = gap(outputs(1, 2, 3, 4), outputs(2, 2, 5, 0), np.array([2, 2, 3, 4]))
+    assert (found.examples, found.mean, found.after_closer, found.before_closer) == (4, 1.75, 1, 2)
 
 
 def test_the_rows_that_differ_most_come_first():
-    assert furthest(said(1, 2, 3, 4), said(2, 2, 5, 0), np.array([0, 1, 2]), 2) == [2, 0]
+    assert select_gaps(outputs(1, 2, 3, 4), outputs(2, 2, 5, 0), np.array([0, 1, 2]), 2) == [2, 0]
 
 
 def test_a_histogram_has_all_examples_of_a_series():
     series = {"source": np.r_[np.arange(100.0), 1e6], "adapted": np.zeros(7)}
-    drawn = plots.spread(series)["views"]["all"]["data"]
+    drawn = plots.histogram(series)["views"]["all"]["data"]
     assert [sum(trace["y"]) for trace in drawn] == pytest.approx([1, 1], abs=1e-4)
 
 
 def test_numbers_that_are_all_the_same_are_drawn():
-    figure = plots.spread({"source_only": np.full(5, 3.0)})
+    figure = plots.histogram({"source_only": np.full(5, 3.0)})
     assert json.loads(json.dumps(figure, allow_nan=False)) == figure
 
 
 def test_maps_have_each_point_once_in_each_view():
-    views = plots.plane_of_numbers(np.arange(10.0).reshape(5, 2), 2, np.arange(5.0), (0.0, 4.0))["views"]
+    views = plots.feature_map_of_numbers(np.arange(10.0).reshape(5, 2), 2, np.arange(5.0), (0.0, 4.0))["views"]
     for view in views.values():
         assert sorted(row for trace in view["data"] for row in trace["customdata"]) == [0, 1, 2, 3, 4]
     assert [trace["marker"]["color"] for trace in views["value"]["data"]] == [[2, 3, 4], [0, 1]]

@@ -58,14 +58,12 @@ def from_dataset(dataset: HuggingFaceDataset, *, name: str, columns: Columns) ->
     """
     dataset = dataset.with_format(None)
     with_images = [column for column, feature in dataset.features.items() if _is_feature(feature, "Image")]
-    columns = columns._replace(
-        image=columns.image or _only_image(with_images, columns, name),
-        drop=tuple(column for column in columns.drop if column not in with_images),
-    )
-    images = None
-    if columns.image in with_images:
-        images = ItemImages(ImageColumn(dataset, columns.image), name)
-    frame = pl.DataFrame([_column(dataset, column, name) for column in _needed(dataset, columns, with_images)])
+    image, images = columns.image or _only_image(with_images, columns, name), None
+    needed = _needed(dataset, columns._replace(image=image), with_images)
+    columns = columns._replace(drop=tuple(column for column in columns.drop if column not in with_images))
+    if image in with_images:
+        images, columns = ItemImages(ImageColumn(dataset, image), name), columns._replace(image=None)
+    frame = pl.DataFrame([_column(dataset, column, name) for column in needed])
     if columns.label in frame.columns and not columns.must_have_label and frame[columns.label].is_null().all():
         frame = frame.drop(columns.label)  # the labels of a test split that are withheld
     return from_frame(frame, name=name, listing=Listing.of_frame(name), columns=columns, images=images)

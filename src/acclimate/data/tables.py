@@ -50,7 +50,7 @@ def from_frame(
         name: What messages and figures call the domain.
         listing: What messages call the table, and where paths of images start.
         columns: What its columns are for.
-        images: Images of the rows, if ``columns.image`` is not a column of paths.
+        images: The images of the rows, if they are not in a column of paths.
 
     Raises:
         BadInput: A column is missing, or is used twice; labels are missing; or there is nothing to learn from.
@@ -62,7 +62,7 @@ def from_frame(
     _check_columns(frame, text_columns, columns, name, listing)
     labels = _labels(frame, columns.label, name)
     names = [str(i) for i in range(n)]
-    if columns.image and images is None:
+    if columns.image:
         images = ListedImages(listing, as_text(frame[columns.image], name).fill_null("").to_list(), range(frame.height))
         names = list(images.names())
     texts = _texts(frame[text_columns], name) if text_columns else []

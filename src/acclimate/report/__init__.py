@@ -1,4 +1,4 @@
-"""The page that shows a Run."""
+"""The report of a Run: one HTML page."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from acclimate.run_folder import RunFolder
 
 
 def write_report(run: RunFolder) -> Path:
-    """Write ``report.html`` from what the Run's folder holds, and say where it is."""
+    """Write ``report.html`` from the files in the Run's folder, and return its path."""
     text = _regression(run) if run.recipe.task == "regression" else _classification(run)
     return run.write("report.html", lambda path: path.write_text(text, "utf-8"))
 

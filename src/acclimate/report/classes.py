@@ -1,130 +1,137 @@
-"""The page of a Run that predicts classes."""
+"""The report of a Run that predicts classes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from acclimate.metrics import confusion, f1_by_class, recalls
 from acclimate.report import plots
-from acclimate.report.disagreements import tally, telling
+from acclimate.report.disagreements import select_disagreements, tally
 from acclimate.report.page import EXAMPLES, Contents
 from acclimate.runs.outputs import ClassOutputs, Codes, class_shares
 
 CLASSES = 40
-"""Classes that are drawn; with more, the ones most often predicted on the target."""
+"""Most classes that are drawn; of more, those predicted most often on the target."""
+
+
+class _ClassTable(NamedTuple):
+    """The name of each column, and for each class its name and its numbers."""
+
+    columns: list[str]
+    rows: list[tuple[str, list[float | None]]]
 
 
 class ClassContents(Contents[ClassOutputs]):
-    """What the page says of a Run that predicts classes."""
+    """What the report shows of a Run that predicts classes."""
 
     template: ClassVar[str] = "report.html.j2"
 
-    def own_parts(self) -> dict[str, Any]:
-        """The table of classes and where the models disagree."""
+    def own_parts(self) -> dict[str, object]:
+        """Return the table of classes, and where the models disagree."""
         drawn = [len(self._drawn), len(self.recipe.classes)]
         return {"classes_drawn": drawn, "table": self._table(), **self._disagreements()}
 
-    def map_of(
-        self, points: NDArray[np.float64], mapped: list[tuple[ClassOutputs, Codes]], n: int, first: int
+    def feature_map(
+        self, points: NDArray[np.float64], outputs: list[tuple[ClassOutputs, Codes]], n_source: int, first: int
     ) -> plots.Figure:
-        """The source's points by their true class, the target's by the predicted one."""
-        codes = np.concatenate([_drawn_as(said)[rows] for said, rows in mapped])
-        return plots.plane(points, n, codes, self.recipe.classes, first)
+        """Return a map with the source's points in the colour of their true class, the target's of the predicted."""
+        codes = np.concatenate([_class_on_map(of_domain)[rows] for of_domain, rows in outputs])
+        return plots.feature_map(points, n_source, codes, self.recipe.classes, first)
 
-    def truth_says(self, label: Any) -> str:
-        """The true class by name."""
-        return f"true class: {self.recipe.classes[label]}"
+    def describe_label(self, label: float) -> str:
+        """Return the name of the true class."""
+        return f"true class: {self.recipe.classes[int(label)]}"
 
-    def says(self, said: ClassOutputs, row: int) -> str:
-        """The predicted class and how sure the model is."""
-        return f"{self.recipe.classes[said.predicted[row]]} ({said.probabilities[row].max():.2f})"
+    def describe_prediction(self, outputs: ClassOutputs, row: int) -> str:
+        """Return the predicted class and its probability."""
+        return f"{self.recipe.classes[outputs.predicted[row]]} ({outputs.probabilities[row].max():.2f})"
 
     @cached_property
     def _drawn(self) -> list[int]:
-        """The classes that are drawn, in their own order."""
-        often = np.argsort(-self.last(self.outputs.target).shares(), kind="stable")
-        return sorted(often[:CLASSES].tolist())
+        """The classes that are drawn, in their usual order."""
+        by_frequency = np.argsort(-self.final(self.outputs.target).shares(), kind="stable")
+        return sorted(by_frequency[:CLASSES].tolist())
 
     @cached_property
     def _class_shares(self) -> dict[str, NDArray[np.float64]]:
-        """Share of each class: in the source, as predicted on the target, and in the target if it is known."""
+        """The share of each class: in the source, predicted on the target, and in the target if it has labels."""
         k = len(self.recipe.classes)
-        source, scored = self.last(self.outputs.source), self.outputs.scored
+        source, scored = self.final(self.outputs.source), self.outputs.scored
         shares = {"source": source.shares() if source.labels is None else class_shares(source.labels, k)}
         shares |= {phase: self.outputs.target[phase].shares() for phase in self.phases}
-        if scored and (labels := self.last(scored).labels) is not None:
+        if scored and (labels := self.final(scored).labels) is not None:
             shares["truth"] = class_shares(labels, k)
         return shares
 
     @cached_property
     def _recalls(self) -> dict[str, NDArray[np.float64]]:
-        return self._judged(recalls)
+        return self._score(recalls)
 
-    def _judged(
+    def _score(
         self, measure: Callable[[NDArray[np.float64], Codes], NDArray[np.float64]]
     ) -> dict[str, NDArray[np.float64]]:
-        """A measure of each class ``(k,)`` on the labelled target, by model."""
-        said = self.outputs.scored.items()
-        return {phase: measure(of.probabilities, of.labels) for phase, of in said if of.labels is not None}
+        """Return a measure of each class ``(k,)`` on the labelled target, by model."""
+        scored = self.outputs.scored.items()
+        return {phase: measure(of.probabilities, of.labels) for phase, of in scored if of.labels is not None}
 
     def own_figures(self) -> dict[str, plots.Figure]:
-        """Shares and, when scored, recalls and confusions."""
+        """Return the figures of shares and, if the target is scored, of recalls and confusions."""
         drawn = self._drawn
         classes = [self.recipe.classes[c] for c in drawn]
         figures = {"shares": plots.dots_by_class(_numbers(self._class_shares, drawn), classes, "of examples")}
         if self._recalls:
-            figures["recalls"] = plots.dots_by_class(_numbers(self._recalls, drawn), classes, "found")
-        for phase, said in self.outputs.scored.items():
-            if said.labels is not None:
-                counts = confusion(said.probabilities, said.labels)[np.ix_(drawn, drawn)]
+            figures["recalls"] = plots.dots_by_class(_numbers(self._recalls, drawn), classes, "recall")
+        for phase, outputs in self.outputs.scored.items():
+            if outputs.labels is not None:
+                counts = confusion(outputs.probabilities, outputs.labels)[np.ix_(drawn, drawn)]
                 figures[f"confusion {phase}"] = plots.confusion(counts, classes)
         return figures
 
-    def _table(self) -> dict[str, Any]:
-        """The numbers behind the pictures by class."""
+    def _table(self) -> _ClassTable:
+        """Return the numbers in the figures by class."""
         every = range(len(self.recipe.classes))
         columns = {f"share {k}": v for k, v in self._class_shares.items()}
         columns |= {f"recall {k}": v for k, v in self._recalls.items()}
-        columns |= {f"F1 {k}": v for k, v in self._judged(f1_by_class).items()}
+        columns |= {f"F1 {k}": v for k, v in self._score(f1_by_class).items()}
         numbers = _numbers(columns, every)
         rows = [(name, [numbers[column][c] for column in numbers]) for c, name in enumerate(self.recipe.classes)]
-        return {"columns": [_column(name) for name in numbers], "rows": rows}
+        return _ClassTable([_column(name) for name in numbers], rows)
 
-    def _disagreements(self) -> dict[str, Any]:
+    def _disagreements(self) -> dict[str, object]:
         if len(self.phases) < 2:
             return {"tally": None, "examples": []}
         before, after = (self.outputs.target[phase] for phase in self.phases)
-        rows = telling(before, after, self.rows[1], EXAMPLES)
+        rows = select_disagreements(before, after, self.rows[1], EXAMPLES)
         return {"tally": tally(before, after, self.truth), "examples": [self._example(row) for row in rows]}
 
-    def _example(self, row: int) -> dict[str, Any]:
+    def _example(self, row: int) -> dict[str, object]:
         classes, truth = self.recipe.classes, None if self.truth is None else int(self.truth[row])
-        said = {phase: self.outputs.target[phase] for phase in self.phases}
+        target = {phase: self.outputs.target[phase] for phase in self.phases}
         return {
             **self.example(row),
             "truth": None if truth is None else classes[truth],
-            "said": [
+            "predictions": [
                 {
                     "phase": phase,
                     "class": classes[of.predicted[row]],
-                    "sure": f"{of.probabilities[row].max():.2f}",
+                    "probability": f"{of.probabilities[row].max():.2f}",
                     "right": None if truth is None else bool(of.predicted[row] == truth),
                 }
-                for phase, of in said.items()
+                for phase, of in target.items()
             ],
         }
 
 
-def _drawn_as(said: ClassOutputs) -> Codes:
-    """The class of each example: the true one where it is known."""
-    return said.predicted if said.labels is None else said.labels
+def _class_on_map(outputs: ClassOutputs) -> Codes:
+    """Return the class of each example: the true one if it is known, else the predicted one."""
+    return outputs.predicted if outputs.labels is None else outputs.labels
 
 
 def _numbers(columns: Mapping[str, NDArray[np.float64]], rows: Sequence[int]) -> dict[str, list[float | None]]:
-    """Columns that JSON can hold: NaN, of a class that does not occur, becomes none."""
+    """Return the columns with None in place of NaN, the value of a class that does not occur; JSON has no NaN."""
     return {
         name: [None if np.isnan(values[i]) else round(float(values[i]), 5) for i in rows]
         for name, values in columns.items()
@@ -133,5 +140,5 @@ def _numbers(columns: Mapping[str, NDArray[np.float64]], rows: Sequence[int]) ->
 
 def _column(name: str) -> str:
     kind, _, of = name.partition(" ")
-    whose = {**plots.NAMES, "truth": "target, true"}.get(of, of)
-    return {"recall": f"found by {whose}", "F1": f"F1 of {whose}"}.get(kind, f"share, {whose}")
+    model = {**plots.NAMES, "truth": "target, true"}.get(of, of)
+    return {"recall": f"recall, {model}", "F1": f"F1, {model}"}.get(kind, f"share, {model}")

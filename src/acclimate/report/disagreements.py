@@ -1,15 +1,18 @@
-"""Where the two models say different things."""
+"""Where the predictions of two models differ."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from acclimate.runs.outputs import ClassOutputs, Codes, NumberOutputs
 
+Truth: TypeAlias = Codes | NDArray[np.float64]
+"""True classes or numbers ``(n,)``."""
+
 
 class Tally(NamedTuple):
-    """How often the models disagree, and who is right then (none if nobody knows)."""
+    """How often the models disagree, and which one is right then (None without true labels)."""
 
     examples: int
     differ: int
@@ -18,11 +21,11 @@ class Tally(NamedTuple):
 
     @property
     def neither(self) -> int:
-        """Disagreements in which both are wrong."""
+        """The number of disagreements in which both are wrong."""
         return self.differ - (self.after_right or 0) - (self.before_right or 0)
 
 
-def tally(before: ClassOutputs, after: ClassOutputs, truth: Codes | None) -> Tally:
+def tally(before: ClassOutputs, after: ClassOutputs, truth: Truth | None) -> Tally:
     """Count the disagreements."""
     differ = before.predicted != after.predicted
     if truth is None:
@@ -35,37 +38,37 @@ def tally(before: ClassOutputs, after: ClassOutputs, truth: Codes | None) -> Tal
     )
 
 
-def telling(before: ClassOutputs, after: ClassOutputs, among: Codes, most: int) -> list[int]:
-    """Rows to show: both models are sure of different classes; every pair of classes once before any a second time.
+def select_disagreements(before: ClassOutputs, after: ClassOutputs, among: Codes, most: int) -> list[int]:
+    """Return rows to show: the most confident disagreements, with each pair of classes once before any repeats.
 
     Args:
-        before: The source-only model.
-        after: The adapted model.
+        before: Outputs of the source-only model.
+        after: Outputs of the adapted model.
         among: Rows to choose from.
-        most: How many to show at most.
+        most: The most rows to return.
     """
     differ = among[before.predicted[among] != after.predicted[among]]
-    sure = np.minimum(before.probabilities[differ].max(1), after.probabilities[differ].max(1))
-    turns: list[tuple[int, int]] = []
-    seen: dict[tuple[int, int], int] = {}
-    for row in differ[np.argsort(-sure, kind="stable")]:
+    confidence = np.minimum(before.probabilities[differ].max(1), after.probabilities[differ].max(1))
+    ranked: list[tuple[int, int]] = []
+    repeats: dict[tuple[int, int], int] = {}
+    for row in differ[np.argsort(-confidence, kind="stable")]:
         pair = (int(before.predicted[row]), int(after.predicted[row]))
-        turns.append((seen.setdefault(pair, 0), int(row)))
-        seen[pair] += 1
-    return [row for _, row in sorted(turns, key=lambda turn: turn[0])[:most]]
+        ranked.append((repeats.setdefault(pair, 0), int(row)))
+        repeats[pair] += 1
+    return [row for _, row in sorted(ranked, key=lambda rank: rank[0])[:most]]
 
 
 class Gap(NamedTuple):
-    """How far apart two models of numbers are, and how often each is the nearer one (none if nobody knows)."""
+    """How far apart the predictions are, and how often each model is closer to the truth (None without labels)."""
 
     examples: int
     mean: float
-    after_nearer: int | None = None
-    before_nearer: int | None = None
+    after_closer: int | None = None
+    before_closer: int | None = None
 
 
-def gap(before: NumberOutputs, after: NumberOutputs, truth: NDArray[np.float64] | None) -> Gap:
-    """The mean distance of what they predict, and whose is nearer to the truth."""
+def gap(before: NumberOutputs, after: NumberOutputs, truth: Truth | None) -> Gap:
+    """Return the mean distance between the predictions, and how often each is closer to the truth."""
     apart = float(np.abs(before.predicted - after.predicted).mean())
     if truth is None:
         return Gap(len(before), apart)
@@ -73,7 +76,7 @@ def gap(before: NumberOutputs, after: NumberOutputs, truth: NDArray[np.float64] 
     return Gap(len(before), apart, int((gain > 0).sum()), int((gain < 0).sum()))
 
 
-def furthest(before: NumberOutputs, after: NumberOutputs, among: Codes, most: int) -> list[int]:
-    """Rows to show: those ``among`` the given ones of which the two models say the most different numbers."""
+def select_gaps(before: NumberOutputs, after: NumberOutputs, among: Codes, most: int) -> list[int]:
+    """Return the rows ``among`` the given ones where the two predictions differ most, at most ``most`` of them."""
     apart = np.abs(before.predicted[among] - after.predicted[among])
     return [int(row) for row in among[np.argsort(-apart, kind="stable")[:most]]]

@@ -1,4 +1,4 @@
-"""Features brought to the plane."""
+"""Features embedded in two dimensions, for maps."""
 
 from typing import NamedTuple
 
@@ -8,24 +8,25 @@ from openTSNE import TSNE
 from sklearn.decomposition import PCA
 
 FEWEST = 10
-"""Rows below which neighbourhoods mean nothing and the plane of most variance is drawn instead."""
+"""Fewest rows for t-SNE; with fewer, neighbourhoods mean nothing, and PCA is used."""
 DIMENSIONS = 50
+"""Dimensions that PCA keeps for t-SNE."""
 PERPLEXITY = 30
 WIDE = 600
-"""Features from which on an approximate PCA is quicker than the exact one."""
+"""Number of features above which approximate PCA is faster than exact PCA."""
 
 
-class Plane(NamedTuple):
-    """Points ``(n, 2)`` and how they were found."""
+class Embedding(NamedTuple):
+    """Points ``(n, 2)``, and the method that computed them."""
 
     points: NDArray[np.float64]
-    how: str
+    method: str
 
 
-def embed(features: NDArray[np.float64]) -> Plane:
-    """t-SNE of ``features (n, d)`` after PCA to 50 dimensions; the same points for the same features.
+def embed(features: NDArray[np.float64]) -> Embedding:
+    """Embed ``features (n, d)`` by t-SNE after PCA to 50 dimensions, deterministically.
 
-    Fewer than ten rows, or rows that are all the same, are projected by PCA alone.
+    Fewer than ten different rows are projected by PCA alone.
 
     References:
         van der Maaten and Hinton, Visualizing data using t-SNE, JMLR 2008; initialised by PCA after Kobak and
@@ -33,9 +34,9 @@ def embed(features: NDArray[np.float64]) -> Plane:
     """
     spread = np.unique(features, axis=0)
     if len(spread) < FEWEST:
-        return Plane(_principal(features, 2), "PCA")
+        return Embedding(_principal(features, 2), "PCA")
     few = _principal(features, DIMENSIONS)
-    # One job: the order in which two would add up their gradients is not the same twice.
+    # one job, since several add up gradients in a random order
     tsne = TSNE(
         perplexity=min(PERPLEXITY, (len(few) - 1) / 3),
         n_jobs=1,
@@ -44,11 +45,11 @@ def embed(features: NDArray[np.float64]) -> Plane:
         negative_gradient_method="bh",
         initialization="pca",
     )
-    return Plane(np.asarray(tsne.fit(few), dtype=np.float64), "t-SNE")
+    return Embedding(np.asarray(tsne.fit(few), dtype=np.float64), "t-SNE")
 
 
 def _principal(features: NDArray[np.float64], dimensions: int) -> NDArray[np.float64]:
-    """The ``dimensions`` of most variance, zeros where there are not so many."""
+    """Return the ``dimensions`` of largest variance, padded with zeros to two."""
     centred = features - features.mean(0)
     scale = np.abs(centred).max(initial=0.0)
     if scale == 0:

@@ -1,22 +1,25 @@
-"""The page, the table and the sentence that tell how accuracy grows with the labels of the target."""
+"""How accuracy grows with the number of target labels: as a page, a table and a sentence."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from acclimate.report.measures import OF_CLASSES, called, told
+from acclimate.report.measures import OF_CLASSES, format_mean, measure_name
 
-Found = Mapping[str, Any]
-"""What ``labels.json`` holds."""
+if TYPE_CHECKING:
+    from acclimate.report.plots import Figure, Json, Layout, Trace
+
+Found: TypeAlias = Mapping[str, Any]
+"""What ``labels.json`` contains."""
 
 NEAR = 0.01
-"""What counts as nearly as good as the best: a point of accuracy."""
+"""Difference in accuracy below which a result is about as good as the best: one point."""
 DASHES, SYMBOLS = ("solid", "dot", "dash"), ("circle", "diamond", "square", "triangle-up", "x")
-"""By which curves are told apart beside their colours."""
+"""Line styles and markers of the curves, which differ not by colour alone."""
 APART = 0.012
-"""How far, in decades, marks of the same budget stand apart, so that none hides another's spread."""
+"""Distance, in decades, between the markers of one budget, so that none hides another's error bar."""
 
 
 class Best(NamedTuple):
@@ -27,33 +30,33 @@ class Best(NamedTuple):
     accuracy: float
 
 
-def bests(found: Found) -> list[Best]:
-    """The best strategy at each budget that anything is known of, the smallest first."""
-    found_at: dict[float, Best] = {}
+def best_strategies(found: Found) -> list[Best]:
+    """Return the best strategy at each budget that has results, from the smallest budget."""
+    best_at: dict[float, Best] = {}
     for name, curve in found["curves"].items():
         for at in curve:
             best = Best(at["per_class"], name, at["accuracy"])
-            if best.per_class not in found_at or best.accuracy > found_at[best.per_class].accuracy:
-                found_at[best.per_class] = best
-    return [found_at[per_class] for per_class in sorted(found_at)]
+            if best.per_class not in best_at or best.accuracy > best_at[best.per_class].accuracy:
+                best_at[best.per_class] = best
+    return [best_at[per_class] for per_class in sorted(best_at)]
 
 
 def finding(found: Found) -> str:
-    """How many labels are worth their price, in a sentence or two."""
-    of_budgets = bests(found)
+    """Return in a sentence or two how many labels are worth their cost."""
+    of_budgets = best_strategies(found)
     top = max(of_budgets, key=lambda best: best.accuracy)
     enough = next(best for best in of_budgets if best.accuracy >= top.accuracy - NEAR)
     first = of_budgets[0]
     seeds = len(found["seeds"])
     over = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
-    said = f"With {_labels(top.per_class)} {top.strategy} is right on {top.accuracy:.1%} ({over}), the highest found."
+    text = f"With {_labels(top.per_class)}, {top.strategy} has the highest accuracy: {top.accuracy:.1%} ({over})."
     if enough != top:
         verb = "comes" if enough.per_class == 1 else "come"
-        said += f" {_labels(enough.per_class).capitalize()} {verb} within a point of that ({enough.strategy}, "
-        said += f"{enough.accuracy:.1%})."
+        text += f" {_labels(enough.per_class).capitalize()} {verb} within one point of that ({enough.strategy}, "
+        text += f"{enough.accuracy:.1%})."
     if not first.per_class and first not in (top, enough):
-        said += f" Without any, {first.strategy} is right on {first.accuracy:.1%}."
-    return said
+        text += f" Without labels, {first.strategy} has an accuracy of {first.accuracy:.1%}."
+    return text
 
 
 def _labels(per_class: float) -> str:
@@ -63,7 +66,7 @@ def _labels(per_class: float) -> str:
 
 
 def number(value: float) -> str:
-    """A number of labels per class, to three digits where it is a mean.
+    """Return a number of labels per class as text, with three digits if it is a mean.
 
     Example:
         >>> number(5.0), number(12.3456), number(1234.0)
@@ -72,24 +75,24 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value == round(value) else f"{float(f'{value:.3g}'):,g}"
 
 
-class Numbers(NamedTuple):
-    """A measure, by its name, and a row for each strategy: its name and a text for each budget."""
+class MeasureTable(NamedTuple):
+    """The name of a measure, and a row for each strategy: its name and a text for each budget."""
 
     measure: str
     rows: list[tuple[str, list[str]]]
 
 
-def numbers(found: Found) -> list[Numbers]:
-    """Mean ± standard deviation of every measure that was taken, accuracy in percent and first."""
-    return [of for name in OF_CLASSES for of in _numbers(found, name)]
+def measure_tables(found: Found) -> list[MeasureTable]:
+    """Return a table of mean ± standard deviation for each measure; accuracy comes first and is in percent."""
+    return [table for name in OF_CLASSES for table in _tables(found, name)]
 
 
-def _numbers(found: Found, name: str) -> list[Numbers]:
-    """Of one measure, without views and with, as far as it was taken."""
+def _tables(found: Found, name: str) -> list[MeasureTable]:
+    """Return the tables of one measure, without and with views, as far as there are results."""
     some = next(iter(found["curves"].values()))[0]
-    words = called(name, OF_CLASSES[name], found)
+    title = measure_name(name, found)
     return [
-        Numbers(words + views, _rows(found, name, part))
+        MeasureTable(title + views, _rows(found, name, part))
         for part, views in ((None, ""), ("tta", f", with views {', '.join(found.get('tta', ()))}"))
         if name in (some if part is None else some.get(part, {}))
     ]
@@ -103,14 +106,14 @@ def _rows(found: Found, measure: str, part: str | None) -> list[tuple[str, list[
     return rows
 
 
-def _cell(measure: str, at: Mapping[str, Any] | None) -> str:
-    return "–" if at is None else told(measure, at).replace(" %", "")
+def _cell(measure: str, at: Found | None) -> str:
+    return "–" if at is None else format_mean(measure, at).replace(" %", "")
 
 
 def table(found: Found) -> str:
-    """Accuracy for a terminal, and with views where there are some."""
+    """Return the accuracies, also with views if there are any, as a table for the terminal."""
     head = ["labels per class", *(number(budget["per_class"]) for budget in found["budgets"])]
-    plain, *others = ([[name, *texts] for name, texts in measure.rows] for measure in _numbers(found, "accuracy"))
+    plain, *others = ([[name, *texts] for name, texts in measure.rows] for measure in _tables(found, "accuracy"))
     rows = [head, *plain, *([f"{name}, views", *texts] for other in others for name, *texts in other)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
@@ -120,35 +123,35 @@ def table(found: Found) -> str:
 
 
 def render_labels(found: Found) -> str:
-    """The page, in need of nothing outside itself."""
-    from acclimate.report.page import fill, short_path  # plotly takes a second to import
+    """Return one HTML page that loads nothing else."""
+    from acclimate.report.page import render_template, short_path  # plotly takes a second to import
 
     names = list(found["curves"])
-    here, there = short_path(found["source"]), short_path(found["target"])
-    return fill(
+    source, target = short_path(found["source"]), short_path(found["target"])
+    return render_template(
         "labels.html.j2",
         {
-            "title": f"labels: {here} to {there}",
+            "title": f"labels: {source} to {target}",
             "finding": finding(found),
             "found": found,
-            "here": here,
-            "there": there,
+            "source": source,
+            "target": target,
             "names": names,
             "dashes": [DASHES[i % len(DASHES)] for i in range(len(names))],
             "heads": [(number(b["per_class"]), f"{b['labels']:,}") for b in found["budgets"]],
-            "numbers": numbers(found),
-            "facts": _facts(found, here, there),
+            "tables": measure_tables(found),
+            "facts": _facts(found, source, target),
             "page": {"figures": {"curves": curves(found)}, "points": []},
         },
     )
 
 
-def _facts(found: Found, here: str, there: str) -> dict[str, str]:
+def _facts(found: Found, source: str, target: str) -> dict[str, str]:
     recipe = next(iter(found["strategies"].values()))
     train = recipe["train"]
     facts = {
-        "Source": here,
-        "Target": there,
+        "Source": source,
+        "Target": target,
         "Scored on": f"{found['scored']['n']:,} examples",
         "Labels drawn from": f"{found['drawn_from']:,} examples",
         "Backbone": recipe["backbone"],
@@ -159,19 +162,20 @@ def _facts(found: Found, here: str, there: str) -> dict[str, str]:
     return {name: value for name, value in facts.items() if value}
 
 
-def curves(found: Found) -> dict[str, Any]:
-    """Accuracy over labels per class, of which no labels stand at the left of a logarithmic axis."""
+def curves(found: Found) -> "Figure":
+    """Return accuracy over labels per class on a logarithmic axis, at whose left end are results without labels."""
     from acclimate.report.plots import HUES, figure, plain
 
-    at = places([budget["per_class"] for budget in found["budgets"]])
-    n, data = len(found["curves"]), []
+    at = axis_positions([budget["per_class"] for budget in found["budgets"]])
+    n = len(found["curves"])
+    data: list[Trace] = []
     for i, (name, curve) in enumerate(found["curves"].items()):
-        colour, aside = f"<hue-{i % HUES}>", APART * (i - (n - 1) / 2)
+        colour, offset = f"<hue-{i % HUES}>", APART * (i - (n - 1) / 2)
         data.append(
             {
                 "type": "scatter",
                 "mode": "lines+markers",
-                "x": [round(at[point["per_class"]] + aside, 4) for point in curve],
+                "x": [round(at[point["per_class"]] + offset, 4) for point in curve],
                 "y": [point["accuracy"] for point in curve],
                 "error_y": {
                     "array": [point.get("accuracy_sd") or 0 for point in curve],
@@ -188,11 +192,11 @@ def curves(found: Found) -> dict[str, Any]:
     return figure({"all": (data, _axes(found, at))})
 
 
-def places(per_class: Sequence[float]) -> dict[float, float]:
-    """Where on the axis so many labels stand: at their logarithm, and none at all one usual gap before the fewest.
+def axis_positions(per_class: Sequence[float]) -> dict[float, float]:
+    """Return the positions of budgets on the axis: their logarithm; that of no labels is one median gap further left.
 
     Example:
-        >>> places([0.0, 1.0, 10.0, 100.0])
+        >>> axis_positions([0.0, 1.0, 10.0, 100.0])
         {1.0: 0.0, 10.0: 1.0, 100.0: 2.0, 0.0: -1.0}
     """
     some = sorted({value for value in per_class if value})
@@ -203,9 +207,9 @@ def places(per_class: Sequence[float]) -> dict[float, float]:
     return at
 
 
-def _axes(found: Found, at: Mapping[float, float]) -> dict[str, Any]:
-    axis = {"gridcolor": "<faint>", "automargin": True, "zeroline": False}
-    ticks = {"tickvals": [round(x, 4) for x in at.values()], "ticktext": [number(value) for value in at]}
+def _axes(found: Found, at: Mapping[float, float]) -> "Layout":
+    axis: dict[str, Json] = {"gridcolor": "<faint>", "automargin": True, "zeroline": False}
+    ticks: Layout = {"tickvals": [round(x, 4) for x in at.values()], "ticktext": [number(value) for value in at]}
     return {
         "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
         "hovermode": "closest",

@@ -1,35 +1,35 @@
-"""The course of the losses, thinned to what a curve can show."""
+"""The losses of a Run, averaged over bins of steps."""
 
 import polars as pl
 
 from acclimate.run_folder import RunFolder
 
 BINS = 120
-"""Points of a curve at most; each is the mean over its steps."""
+"""Most points of a curve; each is the mean over a bin of steps."""
 
 
 def read_losses(run: RunFolder) -> pl.DataFrame:
-    """Means over stretches of steps: a row for each ``phase``, ``seed``, ``name`` and stretch (``step``, ``value``)."""
+    """Return means over bins of steps: ``step`` and ``value`` for each ``phase``, ``seed``, ``name`` and ``bin``."""
     if not run.file("losses.jsonl").is_file():
-        return pl.DataFrame(schema={"phase": pl.String, "seed": pl.Int64, "name": pl.String, "stretch": pl.Int64})
+        return pl.DataFrame(schema={"phase": pl.String, "seed": pl.Int64, "name": pl.String, "bin": pl.Int64})
     lines = pl.DataFrame(list(run.losses()), infer_schema_length=None)
     long = lines.unpivot(index=["phase", "seed", "step"], variable_name="name", value_name="value")
     return thin(long.with_columns(pl.col("value").cast(pl.Float64)))
 
 
 def thin(long: pl.DataFrame) -> pl.DataFrame:
-    """Each phase's curves as means over at most 120 equal stretches of it; what is not finite is left out."""
+    """Return each phase's curves as means over at most 120 bins of equal width, without values that are not finite."""
     width = (pl.col("step").max().over("phase") + BINS - 1) // BINS
-    stretch = ((pl.col("step") - 1) // width).alias("stretch")
+    bins = ((pl.col("step") - 1) // width).alias("bin")
     return (
-        long.with_columns(stretch)
+        long.with_columns(bins)
         .filter(pl.col("value").is_not_null() & pl.col("value").is_finite())
-        .group_by("phase", "seed", "name", "stretch", maintain_order=True)
+        .group_by("phase", "seed", "name", "bin", maintain_order=True)
         .agg(pl.col("step").mean().round(1), pl.col("value").mean())
-        .sort("stretch", maintain_order=True)
+        .sort("bin", maintain_order=True)
     )
 
 
 def mean_curve(curves: pl.DataFrame) -> pl.DataFrame:
-    """The mean over the seeds of one phase's curves of one name."""
-    return curves.group_by("stretch").agg(pl.col("step").mean(), pl.col("value").mean()).sort("stretch")
+    """Return the mean over seeds of one phase's curves of one name."""
+    return curves.group_by("bin").agg(pl.col("step").mean(), pl.col("value").mean()).sort("bin")

@@ -1,7 +1,7 @@
-"""The table of scores: each measure on the target, of every model, with views and without."""
+"""The table of scores: every measure on the target, for each model, with and without test-time augmentation."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from acclimate.report.plots import NAMES
 from acclimate.runs.finding import amount
@@ -10,18 +10,22 @@ OF_CLASSES = {"accuracy": "Accuracy", "f1": "F1, mean over classes", "log_loss":
 OF_NUMBERS = {"mae": "Mean absolute error", "rmse": "RMSE", "r2": "R²"}
 
 
+Scores: TypeAlias = Mapping[str, Any]
+"""What ``scores.json`` contains."""
+
+
 class Measures(NamedTuple):
-    """A table: a name for each column, and of each row its name and a text for each column."""
+    """A table: the name of each column, and for each row its name and a text per column."""
 
     columns: list[str]
     rows: list[tuple[str, list[str]]]
 
 
-def measures(scores: Mapping[str, Any], phases: Sequence[str]) -> Measures | None:
-    """The measures of ``scores.json`` on the labelled target, mean ± standard deviation over seeds; none if unscored.
+def measures(scores: Scores, phases: Sequence[str]) -> Measures | None:
+    """Return the measures on the labelled target, mean ± standard deviation over seeds; None without one.
 
     Args:
-        scores: What ``scores.json`` holds.
+        scores: The content of ``scores.json``.
         phases: The models to show, ``source_only`` first.
     """
     if "target" not in scores:
@@ -35,29 +39,29 @@ def measures(scores: Mapping[str, Any], phases: Sequence[str]) -> Measures | Non
     }
     names = OF_NUMBERS if "mae" in scores["target"] else OF_CLASSES
     rows = [
-        (called(name, words, scores), [told(name, part) for part in shown.values()])
-        for name, words in names.items()
+        (measure_name(name, scores), [format_mean(name, part) for part in shown.values()])
+        for name in names
         if name in scores["target"]
     ]
     return Measures(list(shown), rows)
 
 
-def called(name: str, words: str, scores: Mapping[str, Any]) -> str:
-    """What a measure is called, the area under the curve by what it is of."""
+def measure_name(name: str, scores: Scores) -> str:
+    """Return the display name of a measure; that of the AUC names its positive classes."""
     if name != "auc":
-        return words
+        return {**OF_CLASSES, **OF_NUMBERS}[name]
     return f"AUC, {', '.join(scores.get('positive') or ['each class'])} against the rest"
 
 
-def told(name: str, part: Mapping[str, Any]) -> str:
-    """A mean and, if it is known, its spread."""
+def format_mean(name: str, part: Scores) -> str:
+    """Return a mean, with its standard deviation if there is one."""
     if part[name] is None:
         return "–"
     spread = part.get(f"{name}_sd")
-    return _written(name, part[name]) + ("" if spread is None else f" ± {_written(name, spread)}")
+    return _format(name, part[name]) + ("" if spread is None else f" ± {_format(name, spread)}")
 
 
-def _written(name: str, value: float) -> str:
+def _format(name: str, value: float) -> str:
     if name == "accuracy":
         return f"{100 * value:.1f} %"
     text = amount(value) if name in {"mae", "rmse"} else f"{value:.3f}"

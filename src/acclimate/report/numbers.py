@@ -1,39 +1,40 @@
-"""The page of a Run that predicts numbers."""
+"""The report of a Run that predicts numbers."""
 
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from acclimate.report import plots
-from acclimate.report.disagreements import furthest, gap
+from acclimate.report.disagreements import gap, select_gaps
 from acclimate.report.page import EXAMPLES, Contents
 from acclimate.runs.finding import UNKNOWN, amount
 from acclimate.runs.outputs import Codes, NumberOutputs
 
 POINTS = 1500
-"""Examples of the scored target that are drawn, their prediction against the truth."""
+"""Most examples of the scored target whose predictions are drawn against the true numbers."""
 
 
 class NumberContents(Contents[NumberOutputs]):
-    """What the page says of a Run that predicts numbers."""
+    """What the report shows of a Run that predicts numbers."""
 
     template: ClassVar[str] = "numbers.html.j2"
 
     def own_figures(self) -> dict[str, plots.Figure]:
-        """How the predictions are spread and, when scored, each against the truth."""
-        figures = {"spread": plots.spread(self._spread())}
-        for phase, said in self.outputs.scored.items():
-            if said.labels is not None:
-                rows = np.sort(np.random.default_rng(0).permutation(len(said))[:POINTS])
-                names = [said.names[i] for i in rows]
-                figures[f"against {phase}"] = plots.against(said.labels[rows], said.predicted[rows], names, phase)
+        """Return the histogram of the predictions and, if the target is scored, each prediction against the truth."""
+        figures = {"histogram": plots.histogram(self._series())}
+        for phase, outputs in self.outputs.scored.items():
+            if outputs.labels is not None:
+                rows = np.sort(np.random.default_rng(0).permutation(len(outputs))[:POINTS])
+                true, predicted = outputs.labels[rows], outputs.predicted[rows]
+                names = [outputs.names[i] for i in rows]
+                figures[f"against {phase}"] = plots.predicted_against_true(true, predicted, names, phase)
         return figures
 
-    def own_parts(self) -> dict[str, Any]:
-        """Where the models disagree, and what is not known."""
-        parts: dict[str, Any] = {
+    def own_parts(self) -> dict[str, object]:
+        """Return where the predictions differ most, and what is not known."""
+        parts: dict[str, object] = {
             "unknown": UNKNOWN,
             "amount": amount,
             "ends": [amount(end) for end in self._ends],
@@ -43,53 +44,53 @@ class NumberContents(Contents[NumberOutputs]):
         if len(self.phases) < 2:
             return parts
         before, after = (self.outputs.target[phase] for phase in self.phases)
-        rows = furthest(before, after, self.rows[1], EXAMPLES)
+        rows = select_gaps(before, after, self.rows[1], EXAMPLES)
         return {**parts, "gap": gap(before, after, self.truth), "examples": [self._example(row) for row in rows]}
 
-    def map_of(
-        self, points: NDArray[np.float64], mapped: list[tuple[NumberOutputs, Codes]], n: int, first: int
+    def feature_map(
+        self, points: NDArray[np.float64], outputs: list[tuple[NumberOutputs, Codes]], n_source: int, first: int
     ) -> plots.Figure:
-        """Every point by the predicted number."""
-        numbers = np.concatenate([said.predicted[rows] for said, rows in mapped])
-        return plots.plane_of_numbers(points, n, numbers, self._ends, first)
+        """Return a map with each point in the colour of its predicted number."""
+        numbers = np.concatenate([of_domain.predicted[rows] for of_domain, rows in outputs])
+        return plots.feature_map_of_numbers(points, n_source, numbers, self._ends, first)
 
-    def truth_says(self, label: Any) -> str:
-        """The true number."""
+    def describe_label(self, label: float) -> str:
+        """Return the true number."""
         return f"true: {amount(label)}"
 
-    def says(self, said: NumberOutputs, row: int) -> str:
-        """The predicted number."""
-        return amount(said.predicted[row])
+    def describe_prediction(self, outputs: NumberOutputs, row: int) -> str:
+        """Return the predicted number."""
+        return amount(outputs.predicted[row])
 
     @cached_property
     def _ends(self) -> tuple[float, float]:
-        """Between what and what nearly all predictions of all models lie."""
-        said = (*self.outputs.source.values(), *self.outputs.target.values())
-        least, most = np.quantile(np.concatenate([of.predicted for of in said]), [0.01, 0.99])
+        """The 1st and the 99th percentile of all predictions."""
+        outputs = (*self.outputs.source.values(), *self.outputs.target.values())
+        least, most = np.quantile(np.concatenate([of.predicted for of in outputs]), [0.01, 0.99])
         return float(f"{least:.4g}"), float(f"{most:.4g}")
 
-    def _spread(self) -> dict[str, NDArray[np.float64]]:
-        """The source's true numbers, what is predicted on the target, and the truth there if it is known."""
-        source, scored = self.last(self.outputs.source), self.outputs.scored
+    def _series(self) -> dict[str, NDArray[np.float64]]:
+        """Return the source's true numbers, the predictions on the target, and the target's true numbers if known."""
+        source, scored = self.final(self.outputs.source), self.outputs.scored
         series = {"source": source.predicted if source.labels is None else source.labels}
         series |= {phase: self.outputs.target[phase].predicted for phase in self.phases}
-        if scored and (labels := self.last(scored).labels) is not None:
+        if scored and (labels := self.final(scored).labels) is not None:
             series["truth"] = labels
         return series
 
-    def _example(self, row: int) -> dict[str, Any]:
+    def _example(self, row: int) -> dict[str, object]:
         truth = None if self.truth is None else float(self.truth[row])
         predicted = {phase: float(self.outputs.target[phase].predicted[row]) for phase in self.phases}
-        nearest = None if truth is None else min(abs(number - truth) for number in predicted.values())
+        smallest = None if truth is None else min(abs(number - truth) for number in predicted.values())
         return {
             **self.example(row),
             "truth": None if truth is None else amount(truth),
-            "said": [
+            "predictions": [
                 {
                     "phase": phase,
                     "number": amount(number),
                     "off": "" if truth is None else f"off by {amount(abs(number - truth))}",
-                    "nearer": truth is not None and abs(number - truth) == nearest,
+                    "closer": truth is not None and abs(number - truth) == smallest,
                 }
                 for phase, number in predicted.items()
             ],

@@ -1,10 +1,10 @@
-"""The page: what it shows, gathered from a Run and poured into the template."""
+"""The report of a Run: collects what it shows and renders the template."""
 
 import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, ClassVar, Generic
+from typing import ClassVar, Generic
 
 import jinja2
 import numpy as np
@@ -15,7 +15,8 @@ from plotly.offline import get_plotlyjs
 
 from acclimate.recipe import Recipe, Training
 from acclimate.report import plots
-from acclimate.report.embed import embed
+from acclimate.report.disagreements import Truth
+from acclimate.report.embed import Embedding, embed
 from acclimate.report.losses import read_losses
 from acclimate.report.measures import measures
 from acclimate.run_folder import RunFolder
@@ -24,16 +25,16 @@ from acclimate.runs.outputs import Codes, RunOutputs, S
 from acclimate.runs.snippets import Snippet, read_snippets, read_strip, shown
 
 EXAMPLES = 12
-"""Disagreements that are shown."""
+"""Most disagreements that the report shows."""
 
 
 def render(contents: "Contents[S]") -> str:
-    """The whole page as HTML, in need of nothing outside itself."""
-    return fill(contents.template, contents.gather())
+    """Return the report as one HTML page that loads nothing else."""
+    return render_template(contents.template, contents.gather())
 
 
-def fill(template: str, contents: Mapping[str, Any]) -> str:
-    """A template with what it names, and with the style sheet, the script and plotly.js that every page holds."""
+def render_template(template: str, contents: Mapping[str, object]) -> str:
+    """Render a template with its contents, the style sheet, the script and plotly.js."""
     loader = jinja2.PackageLoader("acclimate.report")
     pages = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -45,11 +46,11 @@ def fill(template: str, contents: Mapping[str, Any]) -> str:
 
 
 class Contents(Generic[S]):
-    """What the page says of one Run, whatever it predicts.
+    """What the report of one Run shows, in classification and in regression.
 
     Args:
         run: The Run.
-        outputs: What its models said.
+        outputs: The outputs of its models.
     """
 
     template: ClassVar[str]
@@ -58,30 +59,31 @@ class Contents(Generic[S]):
         self.run, self.recipe, self.scores = run, run.recipe, run.scores
         self.outputs: RunOutputs[S] = outputs
         self.phases: tuple[str, ...] = outputs.phases
-        self.truth: NDArray[Any] | None = outputs.target_truth()
+        self.truth: Truth | None = outputs.target_truth()
         self.snippets = {place: read_snippets(run, place) for place in ("source_val", "target")}
 
-    def gather(self) -> dict[str, Any]:
-        """Everything the template names."""
+    def gather(self) -> dict[str, object]:
+        """Return the variables of the template."""
         figures = {**self._maps(), **self.own_figures(), **self._losses()}
-        here, there = short_path(self.recipe.source.path), short_path(self.recipe.target.path)
+        source, target = short_path(self.recipe.source.path), short_path(self.recipe.target.path)
+        sentence = finding(self.run).replace(self.recipe.target.path, target).replace(self.recipe.source.path, source)
         return {
-            "title": f"{self.recipe.method}: {here} to {there}",
-            "finding": finding(self.run).replace(self.recipe.target.path, there).replace(self.recipe.source.path, here),
-            "here": here,
-            "there": there,
+            "title": f"{self.recipe.method}: {source} to {target}",
+            "finding": sentence,
+            "source": source,
+            "target": target,
             "recipe": self.recipe,
             "scores": self.scores,
             "phases": self.phases,
             "names": plots.NAMES,
             "measures": measures(self.scores, self.phases),
             "strips": {domain: pairs for domain in self._augmented if (pairs := read_strip(self.run, domain))},
-            "n_here": len(self.last(self.outputs.source)),
-            "n_there": len(self.last(self.outputs.scored or self.outputs.target)),
+            "n_source": len(self.final(self.outputs.source)),
+            "n_target": len(self.final(self.outputs.scored or self.outputs.target)),
             "page": {"figures": figures, "points": self._points()},
-            "maps_by": [plane.how for plane in self._planes],
+            "map_methods": [embedding.method for embedding in self._embeddings],
             "n_points": [len(rows) for rows in self.rows],
-            "validated": any(f"loss {name}" in figures for name in plots.OF_LABELS),
+            "validated": any(f"loss {name}" in figures for name in plots.LABEL_LOSSES),
             "losses": [name.removeprefix("loss ") for name in figures if name.startswith("loss ")],
             **self.own_parts(),
             **self._facts(),
@@ -89,67 +91,78 @@ class Contents(Generic[S]):
 
     @abstractmethod
     def own_figures(self) -> dict[str, plots.Figure]:
-        """The figures of what is predicted."""
+        """Return the figures of the predictions."""
 
     @abstractmethod
-    def own_parts(self) -> dict[str, Any]:
-        """What else the template names."""
+    def own_parts(self) -> dict[str, object]:
+        """Return the other variables of the template."""
 
     @abstractmethod
-    def map_of(self, points: NDArray[np.float64], mapped: list[tuple[S, Codes]], n: int, first: int) -> plots.Figure:
-        """A map of ``points``: the ``n`` first are the source's, and the first of all is the page's ``first``."""
+    def feature_map(
+        self, points: NDArray[np.float64], outputs: list[tuple[S, Codes]], n_source: int, first: int
+    ) -> plots.Figure:
+        """Return a map of features.
+
+        Args:
+            points: Where the examples lie ``(n, 2)``, the source's first.
+            outputs: Outputs of each domain, with the rows on the map.
+            n_source: How many points are the source's.
+            first: The index of the first of these points among the page's points.
+        """
 
     @abstractmethod
-    def truth_says(self, label: Any) -> str:
-        """A true label, said of one point."""
+    def describe_label(self, label: float) -> str:
+        """Return the line for the true label of a point."""
 
     @abstractmethod
-    def says(self, said: S, row: int) -> str:
-        """A prediction, said of one point."""
+    def describe_prediction(self, outputs: S, row: int) -> str:
+        """Return the line for the prediction of a point."""
 
-    def last(self, said: Mapping[str, S]) -> S:
-        """What the model said that comes last: the adapted one if there is one."""
-        return said[list(said)[-1]]
+    def final(self, outputs: Mapping[str, S]) -> S:
+        """Return the outputs of the final model: the adapted one if there is one."""
+        return outputs[list(outputs)[-1]]
 
     @cached_property
     def rows(self) -> tuple[Codes, Codes]:
         """The source's and the target's rows on the maps: those with features, and with snippets if there are any."""
-        source, target = self.last(self.outputs.source), self.last(self.outputs.target)
+        source, target = self.final(self.outputs.source), self.final(self.outputs.target)
         return np.intersect1d(source.rows, shown(len(source))), np.intersect1d(target.rows, shown(len(target)))
 
     @cached_property
-    def _planes(self) -> list[Any]:
+    def _embeddings(self) -> list[Embedding]:
         return [embed(np.concatenate([_features(s, rows) for s, rows in self._mapped(phase)])) for phase in self.phases]
 
     def _mapped(self, phase: str) -> list[tuple[S, Codes]]:
-        """What is on a phase's map, each with its rows: the source, if the model met it, and the target."""
-        sides = zip((self.outputs.source, self.outputs.target), self.rows, strict=True)
-        return [(side[phase], rows) for side, rows in sides if phase in side]
+        """Return the outputs on a phase's map, with their rows: of the source, if the model saw it, and the target."""
+        domains = zip((self.outputs.source, self.outputs.target), self.rows, strict=True)
+        return [(outputs[phase], rows) for outputs, rows in domains if phase in outputs]
 
     def _maps(self) -> dict[str, plots.Figure]:
-        here, there = self.rows
+        source_rows, target_rows = self.rows
         figures = {}
-        for phase, plane in zip(self.phases, self._planes, strict=True):
-            n = len(plane.points) - len(there)
-            figures[f"map {phase}"] = self.map_of(plane.points, self._mapped(phase), n, len(here) - n)
+        for phase, embedding in zip(self.phases, self._embeddings, strict=True):
+            n = len(embedding.points) - len(target_rows)
+            first = len(source_rows) - n
+            figures[f"map {phase}"] = self.feature_map(embedding.points, self._mapped(phase), n, first)
         return figures
 
-    def _points(self) -> list[dict[str, Any]]:
-        """What is told of each point of the maps, the source's first."""
+    def _points(self) -> list[dict[str, object]]:
+        """Return the texts and images of each point on the maps, the source's first."""
         source = [self._point("source", self.outputs.source, int(row)) for row in self.rows[0]]
         return source + [self._point("target", self.outputs.target, int(row)) for row in self.rows[1]]
 
-    def _point(self, domain: str, said: Mapping[str, S], row: int) -> dict[str, Any]:
+    def _point(self, domain: str, outputs: Mapping[str, S], row: int) -> dict[str, object]:
         snippet = self._snippet("source_val" if domain == "source" else "target", row)
-        truth = self.last(said).labels if domain == "source" else self.truth
-        lines = [] if truth is None else [self.truth_says(truth[row])]
-        lines += [f"{plots.NAMES[phase]}: {self.says(said[phase], row)}" for phase in said]
-        point = {"domain": domain, "name": called(self.last(said).names[row]), "lines": lines, **snippet._asdict()}
+        truth = self.final(outputs).labels if domain == "source" else self.truth
+        lines = [] if truth is None else [self.describe_label(truth[row])]
+        lines += [f"{plots.NAMES[phase]}: {self.describe_prediction(outputs[phase], row)}" for phase in outputs]
+        name = display_name(self.final(outputs).names[row])
+        point = {"domain": domain, "name": name, "lines": lines, **snippet._asdict()}
         return {key: value for key, value in point.items() if value}
 
-    def example(self, row: int) -> dict[str, Any]:
-        """What an example of the target is called and looks like."""
-        name = called(self.last(self.outputs.target).names[row])
+    def example(self, row: int) -> dict[str, object]:
+        """Return the name and the snippet of an example of the target."""
+        name = display_name(self.final(self.outputs.target).names[row])
         return {"name": name, "snippet": self._snippet("target", row)}
 
     def _snippet(self, place: str, row: int) -> Snippet:
@@ -157,25 +170,23 @@ class Contents(Generic[S]):
 
     @property
     def _augmented(self) -> dict[str, str]:
-        """What was done in training to which domain."""
+        """The augmentation of each domain that has one."""
         return {domain: name for domain, name in self.recipe.augment.model_dump().items() if name != "none"}
 
     def _losses(self) -> dict[str, plots.Figure]:
-        return {f"loss {name}": figure for name, figure in plots.courses(read_losses(self.run)).items()}
+        return {f"loss {name}": figure for name, figure in plots.loss_curves(read_losses(self.run)).items()}
 
-    def _facts(self) -> dict[str, Any]:
+    def _facts(self) -> dict[str, object]:
         environment, train, network = self.run.environment, self.recipe.train, self.recipe.trains_a_network
         facts = {
             "Source": self.recipe.source.path,
             "Started from": self.recipe.origin or "",
             "Target": self.recipe.target.path,
             "Labels of the target": _target_labels(self.recipe),
-            "Method": " ".join([self.recipe.method, *(f"{k}={v}" for k, v in self.recipe.options.items())]),
-            "Pretrained": _pretraining(self.recipe),
-            "Backbone": " ".join(
-                [self.recipe.backbone, *(f"{k}={v}" for k, v in self.recipe.backbone_options.items())]
-            ),
-            "Fine-tuning": _moved(self.recipe) if network else "",
+            "Method": _with_options(self.recipe.method, self.recipe.options),
+            "Pretraining": _pretraining(self.recipe),
+            "Backbone": _with_options(self.recipe.backbone, self.recipe.backbone_options),
+            "Fine-tuning": _fine_tuning(self.recipe) if network else "",
             "Augmentation": ", ".join(f"{name} of the {domain}" for domain, name in self._augmented.items()),
             "Seeds": ", ".join(str(s) for s in self.recipe.seeds),
             "Steps": _steps(train) if network else "",
@@ -194,7 +205,7 @@ class Contents(Generic[S]):
 
 
 def short_path(path: str) -> str:
-    """The last two steps of a path, enough to know it by.
+    """Return the last two parts of a path, enough to recognise it.
 
     Example:
         >>> short_path("/data/clinics/hearts.csv#site=va/1")
@@ -204,17 +215,17 @@ def short_path(path: str) -> str:
     return "/".join(where.rstrip("/").split("/")[-2:]) + hash_ + part
 
 
-def called(name: str) -> str:
-    """The name of an example, as it reads in a sentence."""
+def display_name(name: str) -> str:
+    """Return the name of an example as it reads in a sentence."""
     return f"row {name}" if name.isdecimal() else name
 
 
-def _features(said: S, rows: Codes) -> NDArray[np.float64]:
-    return said.features[np.searchsorted(said.rows, rows)]
+def _features(outputs: S, rows: Codes) -> NDArray[np.float64]:
+    return outputs.features[np.searchsorted(outputs.rows, rows)]
 
 
 def _breakable(text: str) -> Markup:
-    """``text``, escaped, that may be broken between the steps of a path and the words of a file's name."""
+    """Return ``text``, escaped, with line breaks allowed within paths and file names."""
     return Markup(re.sub(r"[/_]|\.(?=[a-z])", r"\g<0><wbr>", str(escape(text))))
 
 
@@ -222,31 +233,35 @@ def _percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.1%}"
 
 
+def _with_options(name: str, options: Mapping[str, object]) -> str:
+    return " ".join([name, *(f"{key}={value}" for key, value in options.items())])
+
+
 def _steps(train: Training) -> str:
     batches = f"{train.accumulate} batches of " if train.accumulate > 1 else ""
     return f"{train.steps:,} of {batches}{train.batch_size} examples"
 
 
-def _moved(recipe: Recipe) -> str:
-    """Which weights moved, and how that was found."""
-    told = " ".join([recipe.finetune, *(f"{k}={v}" for k, v in recipe.finetune_options.items())])
+def _fine_tuning(recipe: Recipe) -> str:
+    """Return the fine-tuning strategy, and how it was selected."""
+    strategy = _with_options(recipe.finetune, recipe.finetune_options)
     if not recipe.tried:
-        return told
-    losses = ", ".join(f"{rung} {loss:.3f}" for rung, loss in recipe.tried.items())
-    return f"{told}, by the source's validation loss ({losses})"
+        return strategy
+    losses = ", ".join(f"{name} {loss:.3f}" for name, loss in recipe.tried.items())
+    return f"{strategy}, selected by validation loss on the source ({losses})"
 
 
 def _pretraining(recipe: Recipe) -> str:
-    """What the backbone learnt without labels, on what and how long."""
+    """Return how the backbone was pretrained, on what and for how long."""
     if (it := recipe.pretrain) is None:
         return ""
     on = "source and target" if it.on == "both" else f"the {it.on}"
-    told = " ".join([it.method, *(f"{k}={v}" for k, v in it.options.items())])
-    return f"{told} on {on} without labels, {_steps(it.train)}, {it.train.optimizer}, rate {it.train.lr}"
+    method = _with_options(it.method, it.options)
+    return f"{method} on {on} without labels, {_steps(it.train)}, {it.train.optimizer}, rate {it.train.lr}"
 
 
 def _target_labels(recipe: Recipe) -> str:
-    """How many were given on purpose, and where from."""
+    """Return how many labels of the target were given to learn from, and their path."""
     return f"{given.n:,} to learn from, {given.path}" if (given := recipe.target_labels) else ""
 
 

@@ -1,12 +1,12 @@
 """The figures, as the JSON that plotly.js draws.
 
-A colour is written ``<name>`` and means the style sheet's ``--name``, so that one figure serves light and dark. All
-text that comes from data goes through `plain` and so can neither be a colour nor markup.
+A colour is written ``<name>`` for the style sheet's ``--name``, so that a figure works in light and dark mode. Text
+from data passes through `plain`, so it cannot be a colour or markup.
 """
 
 import html
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
@@ -15,29 +15,32 @@ from numpy.typing import NDArray
 from acclimate.report.losses import mean_curve
 from acclimate.runs.outputs import Codes
 
-Trace = dict[str, Any]
-Figure = dict[str, Any]
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+"""What JSON can contain."""
+Trace: TypeAlias = dict[str, Json]
+Layout: TypeAlias = dict[str, Json]
+Figure: TypeAlias = dict[str, Json]
 
 HUES = 10
-"""Colours there are for classes; with more classes they come round again, and the names on the map tell them apart."""
+"""The number of colours for classes; more classes repeat them, and are told apart by their names on the map."""
 LETTERS = 18
-"""Characters of a class's name on an axis."""
+"""Most characters of a class's name on an axis."""
 COLOURS = {"source_only": "<before>", "pretrained": "<low>", "adapted": "<after>"}
 NAMES = {"source_only": "source-only", "pretrained": "pretraining", "adapted": "adapted"}
 MANY = 150
-"""Points of one colour from which on rings are drawn smaller, lest they hide the dots."""
+"""Number of points of one colour above which rings are smaller, so that they do not hide the dots."""
 BINS = 40
 """Bars of a histogram."""
-OF_LABELS = ("class", "squared error")
-"""What the loss of known labels is called; that on the source's validation split is drawn with it."""
+LABEL_LOSSES = ("class", "squared error")
+"""Names of the loss on labels; the loss on the source's validation split is drawn with it."""
 NAMED_CELLS = 25
-"""Classes up to which the sides of a confusion matrix name them."""
+"""Most classes whose names are on the axes of a confusion matrix."""
 CELLS_WITH_TEXT = 12
-"""Classes up to which a confusion matrix has its counts written in."""
+"""Most classes of a confusion matrix with counts in its cells."""
 
 
 def plain(text: str, most: int = LETTERS) -> str:
-    """``text`` as plotly.js must be given it to show it as it is, shortened.
+    """Return ``text``, shortened and escaped so that plotly.js shows it as it is.
 
     Example:
         >>> plain("<b>cat</b>")
@@ -46,20 +49,22 @@ def plain(text: str, most: int = LETTERS) -> str:
     return html.escape(text if len(text) <= most else f"{text[: most - 1]}…", quote=False)
 
 
-def figure(views: Mapping[str, tuple[Sequence[Trace], Mapping[str, Any]]]) -> Figure:
-    """A figure of one or more views (traces and layout), the first of which is drawn first."""
+def figure(views: Mapping[str, tuple[Sequence[Trace], Layout]]) -> Figure:
+    """Return a figure with one or more views (traces and layout); the first is the default."""
     return {"views": {name: {"data": list(data), "layout": dict(layout)} for name, (data, layout) in views.items()}}
 
 
-def plane(points: NDArray[np.float64], n_source: int, codes: Codes, classes: Sequence[str], first: int = 0) -> Figure:
-    """A map of features, the source's points first; by domain and by class.
+def feature_map(
+    points: NDArray[np.float64], n_source: int, codes: Codes, classes: Sequence[str], first: int = 0
+) -> Figure:
+    """Return a map of features, coloured by domain or by class.
 
     Args:
-        points: Where they lie ``(n, 2)``.
-        n_source: How many are the source's.
-        codes: The class each is coloured by ``(n,)``.
-        classes: Their names.
-        first: Which of the page's points the first of these is.
+        points: Where the examples lie ``(n, 2)``, the source's first.
+        n_source: How many points are the source's.
+        codes: The class that gives each point its colour ``(n,)``.
+        classes: The names of the classes.
+        first: The index of the first of these points among the page's points.
     """
     is_source = np.arange(len(points)) < n_source
     by_domain = _by_domain(points, is_source, first)
@@ -69,37 +74,37 @@ def plane(points: NDArray[np.float64], n_source: int, codes: Codes, classes: Seq
         for c in np.unique(codes)
     ]
     layout = _bare_axes()
-    named = {**layout, "annotations": _names_on_map(points, codes, classes)}
+    named: Layout = {**layout, "annotations": _names_on_map(points, codes, classes)}
     return figure({"domain": (by_domain, layout), "class": (by_class, named)})
 
 
-def plane_of_numbers(
+def feature_map_of_numbers(
     points: NDArray[np.float64], n_source: int, numbers: NDArray[np.float64], ends: tuple[float, float], first: int = 0
 ) -> Figure:
-    """A map of features, the source's points first; by domain and by predicted number.
+    """Return a map of features, coloured by domain or by predicted number.
 
     Args:
-        points: Where they lie ``(n, 2)``.
-        n_source: How many are the source's.
-        numbers: What each is coloured by ``(n,)``.
-        ends: The numbers from which on down, and up, all have the same colour.
-        first: Which of the page's points the first of these is.
+        points: Where the examples lie ``(n, 2)``, the source's first.
+        n_source: How many points are the source's.
+        numbers: The number that gives each point its colour ``(n,)``.
+        ends: The ends of the colour scale.
+        first: The index of the first of these points among the page's points.
     """
-    is_source, shades = np.arange(len(points)) < n_source, {"colorscale": _SHADES, "cmin": ends[0], "cmax": ends[1]}
+    is_source = np.arange(len(points)) < n_source
+    scale: dict[str, Json] = {"colorscale": _SHADES, "cmin": ends[0], "cmax": ends[1]}
     by_value: list[Trace] = []
     for source in (False, True):
         chosen = is_source == source
-        dots = _dots(points, chosen, [_short(x) for x in numbers[chosen]], first, source=source)
-        by_value.append({**dots, "marker": {**dots["marker"], **shades}})
+        by_value.append(_dots(points, chosen, [_short(x) for x in numbers[chosen]], first, source=source, scale=scale))
     layout = _bare_axes()
     return figure({"domain": (_by_domain(points, is_source, first), layout), "value": (by_value, layout)})
 
 
-_SHADES = [[0, "<low>"], [0.5, "<middle>"], [1, "<high>"]]
+_SHADES: Json = [[0, "<low>"], [0.5, "<middle>"], [1, "<high>"]]
 
 
 def _short(value: float) -> float:
-    """To four significant digits, for a page of a fair size."""
+    """Round to four significant digits, to keep the page small."""
     return float(f"{value:.4g}")
 
 
@@ -111,11 +116,21 @@ def _by_domain(points: NDArray[np.float64], is_source: NDArray[np.bool_], first:
 
 
 def _dots(
-    points: NDArray[np.float64], chosen: NDArray[np.bool_], colour: str | list[float], first: int, *, source: bool
+    points: NDArray[np.float64],
+    chosen: NDArray[np.bool_],
+    colour: str | list[float],
+    first: int,
+    *,
+    source: bool,
+    scale: Mapping[str, Json] | None = None,
 ) -> Trace:
     large = np.count_nonzero(chosen) <= MANY
-    ring = {"symbol": "circle-open", "size": 8 if large else 6, "line": {"width": 2 if large else 1.3, "color": colour}}
-    dot = {"symbol": "circle", "size": 6, "opacity": 0.62, "line": {"width": 0}}
+    ring: dict[str, Json] = {
+        "symbol": "circle-open",
+        "size": 8 if large else 6,
+        "line": {"width": 2 if large else 1.3, "color": colour},
+    }
+    dot: dict[str, Json] = {"symbol": "circle", "size": 6, "opacity": 0.62, "line": {"width": 0}}
     rows = np.flatnonzero(chosen)
     return {
         "type": "scatter",
@@ -124,19 +139,19 @@ def _dots(
         "y": points[rows, 1].round(2).tolist(),
         "customdata": (rows + first).tolist(),
         "hoverinfo": "none",
-        "marker": {**(ring if source else dot), "color": colour},
+        "marker": {**(ring if source else dot), "color": colour, **(scale or {})},
     }
 
 
-def _bare_axes() -> dict[str, Any]:
-    bare = {"visible": False, "showgrid": False, "zeroline": False}
+def _bare_axes() -> Layout:
+    bare: Layout = {"visible": False, "showgrid": False, "zeroline": False}
     margin = {"l": 8, "r": 8, "t": 8, "b": 8}
     return {"xaxis": bare, "yaxis": {**bare, "scaleanchor": "x"}, "margin": margin, "hovermode": "closest"}
 
 
-def _names_on_map(points: NDArray[np.float64], codes: Codes, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """Each class's name where its points are densest, so that colour is not all that tells."""
-    names = []
+def _names_on_map(points: NDArray[np.float64], codes: Codes, classes: Sequence[str]) -> list[Json]:
+    """Return the name of each class where its points are densest, so that classes differ not by colour alone."""
+    names: list[Json] = []
     for c in np.unique(codes):
         own = points[codes == c]
         x, y = own[np.abs(own - np.median(own, axis=0)).sum(1).argmin()]
@@ -157,8 +172,8 @@ def _names_on_map(points: NDArray[np.float64], codes: Codes, classes: Sequence[s
     return names
 
 
-def dots_by_class(series: Mapping[str, Sequence[float | None]], classes: Sequence[str], says: str) -> Figure:
-    """A line for each class with a mark for each series: ``source``, ``source_only``, ``adapted``, ``truth``."""
+def dots_by_class(series: Mapping[str, Sequence[float | None]], classes: Sequence[str], unit: str) -> Figure:
+    """Return a line for each class with a mark for each series: ``source``, ``source_only``, ``adapted``, ``truth``."""
     height = list(range(len(classes)))
     data: list[Trace] = []
     if {"source_only", "adapted"} <= series.keys():
@@ -172,7 +187,7 @@ def dots_by_class(series: Mapping[str, Sequence[float | None]], classes: Sequenc
                 "y": height,
                 "cliponaxis": False,
                 "marker": _MARKS[name],
-                "hovertemplate": f"%{{text}}<br>{_SERIES[name]}: %{{x:.1%}} {says}<extra></extra>",
+                "hovertemplate": f"%{{text}}<br>{_SERIES[name]}: %{{x:.1%}} {unit}<extra></extra>",
                 "text": [plain(c, 60) for c in classes],
             }
         )
@@ -180,7 +195,7 @@ def dots_by_class(series: Mapping[str, Sequence[float | None]], classes: Sequenc
 
 
 _SERIES = {"source": "source", "truth": "target, true", **NAMES}
-_MARKS: dict[str, dict[str, Any]] = {
+_MARKS: Mapping[str, Json] = {
     "source": {"symbol": "diamond-open", "size": 9, "color": "<source>", "line": {"width": 2}},
     "source_only": {"symbol": "circle", "size": 10, "color": "<before>"},
     "adapted": {"symbol": "circle", "size": 11, "color": "<after>"},
@@ -189,17 +204,17 @@ _MARKS: dict[str, dict[str, Any]] = {
 
 
 def _bridge(before: Sequence[float | None], after: Sequence[float | None]) -> Trace:
-    """Thin lines from the one model's mark to the other's."""
-    x: list[float | None] = []
-    y: list[float | None] = []
+    """Return thin lines from one model's marks to the other's."""
+    x: list[Json] = []
+    y: list[Json] = []
     for i, (a, b) in enumerate(zip(before, after, strict=True)):
         x += [a, b, None]
         y += [i, i, None]
-    line = {"color": "<line>", "width": 3}
+    line: Json = {"color": "<line>", "width": 3}
     return {"type": "scatter", "mode": "lines", "x": x, "y": y, "line": line, "hoverinfo": "skip"}
 
 
-def _class_axes(classes: Sequence[str]) -> dict[str, Any]:
+def _class_axes(classes: Sequence[str]) -> Layout:
     k = len(classes)
     return {
         "margin": {"l": 8, "r": 16, "t": 30, "b": 8},
@@ -225,21 +240,21 @@ def _class_axes(classes: Sequence[str]) -> dict[str, Any]:
 
 
 def confusion(matrix: NDArray[np.int64], classes: Sequence[str]) -> Figure:
-    """Counts: rows are true classes, columns predicted ones, shaded by the share of the row."""
+    """Return a confusion matrix: rows are true classes, columns predicted ones, shaded by the share of the row."""
     return figure({"all": ([_heat(matrix, classes)], _matrix_axes(classes))})
 
 
 def _heat(matrix: NDArray[np.int64], classes: Sequence[str]) -> Trace:
     share = matrix / matrix.sum(1, keepdims=True).clip(1)
     names = [plain(c, 40) for c in classes]
-    said = [
+    texts = [
         [f"true {t}<br>predicted {p}<br>{n} examples, " for p, n in zip(names, row, strict=True)]
         for t, row in zip(names, matrix.tolist(), strict=True)
     ]
     return {
         "type": "heatmap",
         "z": share.round(4).tolist(),
-        "customdata": said,
+        "customdata": texts,
         "text": [[str(n) if n else "" for n in row] for row in matrix.tolist()],
         "texttemplate": "%{text}" if len(classes) <= CELLS_WITH_TEXT else "",
         "hovertemplate": "%{customdata}%{z:.1%} of the row<extra></extra>",
@@ -252,10 +267,10 @@ def _heat(matrix: NDArray[np.int64], classes: Sequence[str]) -> Trace:
     }
 
 
-def _matrix_axes(classes: Sequence[str]) -> dict[str, Any]:
+def _matrix_axes(classes: Sequence[str]) -> Layout:
     k = len(classes)
-    ticks = {"tickvals": list(range(k)), "ticktext": [plain(c, 12) for c in classes], "showgrid": False}
-    common = {**ticks, "zeroline": False, "automargin": True, "ticks": "", "showticklabels": k <= NAMED_CELLS}
+    ticks: Layout = {"tickvals": list(range(k)), "ticktext": [plain(c, 12) for c in classes], "showgrid": False}
+    common: Layout = {**ticks, "zeroline": False, "automargin": True, "ticks": "", "showticklabels": k <= NAMED_CELLS}
     return {
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
         "xaxis": {**common, "title": {"text": "predicted", "standoff": 6}, "side": "top", "constrain": "domain"},
@@ -263,10 +278,10 @@ def _matrix_axes(classes: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def spread(series: Mapping[str, NDArray[np.float64]]) -> Figure:
-    """A histogram as a line for each series: ``source``, ``source_only``, ``adapted``, ``truth``.
+def histogram(series: Mapping[str, NDArray[np.float64]]) -> Figure:
+    """Return a histogram, as a line for each series: ``source``, ``source_only``, ``adapted``, ``truth``.
 
-    What lies beyond the middle 99 % of all values together is counted with the outermost bins.
+    The outermost bins include the values beyond the middle 99 % of all values.
     """
     least, most = np.quantile(np.concatenate(list(series.values())), [0.005, 0.995])
     edges = np.linspace(least, most if most > least else least + 1, BINS + 1)
@@ -280,21 +295,21 @@ def spread(series: Mapping[str, NDArray[np.float64]]) -> Figure:
                 "mode": "lines",
                 "x": middles,
                 "y": [_short(share) for share in counts / max(len(values), 1)],
-                "line": {**_STROKES[name], "shape": "hvh"},
+                "line": {"shape": "hvh", **_STROKES[name]},
                 "hovertemplate": f"{_SERIES[name]}<br>near %{{x}}: %{{y:.1%}} of examples<extra></extra>",
             }
         )
-    shares = {"tickformat": ".0%", "rangemode": "tozero"}
+    shares: Layout = {"tickformat": ".0%", "rangemode": "tozero"}
     return figure({"all": (data, _number_axes({"showgrid": False}, shares))})
 
 
-def _number_axes(x: Mapping[str, Any], y: Mapping[str, Any]) -> dict[str, Any]:
-    axis = {"gridcolor": "<faint>", "automargin": True, "nticks": 6, "zeroline": False}
+def _number_axes(x: Layout, y: Layout) -> Layout:
+    axis: Layout = {"gridcolor": "<faint>", "automargin": True, "nticks": 6, "zeroline": False}
     margin = {"l": 8, "r": 12, "t": 8, "b": 8}
     return {"margin": margin, "hovermode": "closest", "xaxis": {**axis, **x}, "yaxis": {**axis, **y}}
 
 
-_STROKES: dict[str, dict[str, Any]] = {
+_STROKES: Mapping[str, Mapping[str, Json]] = {
     "source": {"color": "<source>", "width": 2, "dash": "dot"},
     "source_only": {"color": "<before>", "width": 2.2},
     "adapted": {"color": "<after>", "width": 2.2},
@@ -302,12 +317,14 @@ _STROKES: dict[str, dict[str, Any]] = {
 }
 
 
-def against(true: NDArray[np.float64], predicted: NDArray[np.float64], names: Sequence[str], phase: str) -> Figure:
-    """Each prediction ``(n,)`` over the truth ``(n,)``; on the line they are the same."""
+def predicted_against_true(
+    true: NDArray[np.float64], predicted: NDArray[np.float64], names: Sequence[str], phase: str
+) -> Figure:
+    """Return the predictions ``(n,)`` over the true numbers ``(n,)``, with the line where both are equal."""
     ends = [_short(true.min()), _short(true.max())]
-    stroke = {"color": "<ink>", "width": 1.5, "dash": "dot"}
-    line = {"type": "scatter", "mode": "lines", "x": ends, "y": ends, "hoverinfo": "skip", "line": stroke}
-    dots = {
+    stroke: Json = {"color": "<ink>", "width": 1.5, "dash": "dot"}
+    line: Trace = {"type": "scatter", "mode": "lines", "x": ends, "y": ends, "hoverinfo": "skip", "line": stroke}
+    dots: Trace = {
         "type": "scatter",
         "mode": "markers",
         "x": [_short(x) for x in true],
@@ -316,57 +333,62 @@ def against(true: NDArray[np.float64], predicted: NDArray[np.float64], names: Se
         "marker": {"size": 6, "opacity": 0.5, "color": COLOURS[phase]},
         "hovertemplate": "%{text}<br>true %{x}<br>predicted %{y}<extra></extra>",
     }
-    titles = ({"title": {"text": text, "standoff": 6}} for text in ("true", "predicted"))
-    return figure({"all": ([line, dots], _number_axes(*titles))})
+    return figure({"all": ([line, dots], _number_axes(_title("true"), _title("predicted")))})
 
 
-def courses(curves: pl.DataFrame) -> dict[str, Figure]:
-    """A figure for each loss by its name: thin lines are seeds, the thick one is their mean."""
-    lengths = curves.group_by("name", maintain_order=True).agg(pl.col("stretch").n_unique())
+def _title(text: str) -> Layout:
+    return {"title": {"text": text, "standoff": 6}}
+
+
+def loss_curves(curves: pl.DataFrame) -> dict[str, Figure]:
+    """Return a figure for each loss, by name: thin lines are seeds, the thick line is their mean."""
+    lengths = curves.group_by("name", maintain_order=True).agg(pl.col("bin").n_unique())
     names = [n for n, length in lengths.iter_rows() if length > 1]
     figures = {}
     for name in names:
         if name == "source_val_loss":
-            continue  # it goes with the loss that it is the same of
-        data = [trace for phase in COLOURS for trace in _course(curves, phase, name)]
-        if name in OF_LABELS and "source_val_loss" in names:
-            data += [t for phase in COLOURS for t in _course(curves, phase, "source_val_loss", dash="dot")]
+            continue  # drawn with the loss on labels
+        data = [trace for phase in COLOURS for trace in _curve(curves, phase, name)]
+        if name in LABEL_LOSSES and "source_val_loss" in names:
+            data += [t for phase in COLOURS for t in _curve(curves, phase, "source_val_loss", dash="dot")]
         figures[name] = figure({"all": (data, _step_axes(name))})
     return figures
 
 
-def _course(curves: pl.DataFrame, phase: str, name: str, dash: str = "solid") -> list[Trace]:
+def _curve(curves: pl.DataFrame, phase: str, name: str, dash: str = "solid") -> list[Trace]:
     own = curves.filter((pl.col("phase") == phase) & (pl.col("name") == name))
     if own.is_empty():
         return []
     seeds = own.partition_by("seed", maintain_order=True)
-    thick = _line(mean_curve(own), COLOURS[phase], 2.2, dash, _course_says(phase, name))
+    thick = _line(mean_curve(own), COLOURS[phase], 2.2, dash, _curve_name(phase, name))
     thin = [_line(seed, COLOURS[phase], 0.8, dash) for seed in seeds] if len(seeds) > 1 else []
     return [*thin, thick]
 
 
-def _course_says(phase: str, name: str) -> str:
+def _curve_name(phase: str, name: str) -> str:
     return f"{NAMES[phase]}{', source validation' if name == 'source_val_loss' else ''}"
 
 
-def _line(curve: pl.DataFrame, colour: str, width: float, dash: str, says: str = "") -> Trace:
+def _line(curve: pl.DataFrame, colour: str, width: float, dash: str, name: str = "") -> Trace:
     few = curve.height <= 20
-    told = {"hovertemplate": f"{says}<br>step %{{x:.0f}}: %{{y:.4g}}<extra></extra>"}
+    hover = (
+        {"hovertemplate": f"{name}<br>step %{{x:.0f}}: %{{y:.4g}}<extra></extra>"} if name else {"hoverinfo": "skip"}
+    )
     return {
         "type": "scatter",
-        "mode": "lines+markers" if few and says else "lines",
+        "mode": "lines+markers" if few and name else "lines",
         "x": curve["step"].to_list(),
         "y": [float(f"{v:.4g}") for v in curve["value"]],
-        "opacity": 1 if says else 0.45,
+        "opacity": 1 if name else 0.45,
         "line": {"color": colour, "width": width, "dash": dash},
         "marker": {"size": 5, "color": colour},
-        **(told if says else {"hoverinfo": "skip"}),
+        **hover,
     }
 
 
-def _step_axes(name: str) -> dict[str, Any]:
+def _step_axes(name: str) -> Layout:
     share = {"tickformat": ".0%"} if name.endswith("accuracy") else {"rangemode": "tozero"}
-    axis = {"gridcolor": "<faint>", "automargin": True, "nticks": 5, "zeroline": False}
+    axis: Layout = {"gridcolor": "<faint>", "automargin": True, "nticks": 5, "zeroline": False}
     return {
         "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
         "hovermode": "closest",

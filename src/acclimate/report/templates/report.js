@@ -4,17 +4,17 @@
   const tip = document.getElementById("tip");
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const coarse = matchMedia("(pointer: coarse)");
-  const chosen = {};
+  const selected = {};
 
-  // A colour is "<name>" for the style sheet's --name; text from data has its "<" escaped and never looks like one.
-  function coloured(value, styles) {
+  // A colour is "<name>" for the style sheet's --name; in text from data "<" is escaped, so it never looks like one.
+  function withColours(value, styles) {
     if (typeof value === "string") {
       const name = /^<([a-z0-9-]+)>$/.exec(value);
       return name ? styles.getPropertyValue("--" + name[1]).trim() : value;
     }
-    if (Array.isArray(value)) return value.map((item) => coloured(item, styles));
+    if (Array.isArray(value)) return value.map((item) => withColours(item, styles));
     if (value && typeof value === "object") {
-      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, coloured(item, styles)]));
+      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withColours(item, styles)]));
     }
     return value;
   }
@@ -25,7 +25,7 @@
       showlegend: false,
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
-      // A finger scrolls the page; only a mouse zooms.
+      // Touch scrolls the page; only a mouse zooms.
       dragmode: coarse.matches ? false : "zoom",
       uirevision: "kept",
       font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: "<soft>" },
@@ -37,10 +37,10 @@
   function draw(box) {
     const views = page.figures[box.dataset.plot].views;
     const group = box.dataset.plot.split(" ")[0];
-    const view = views[chosen[group]] || Object.values(views)[0];
+    const view = views[selected[group]] || Object.values(views)[0];
     const styles = getComputedStyle(document.documentElement);
     const config = { displayModeBar: false, responsive: true, showTips: false };
-    return Plotly.react(box, coloured(view.data, styles), coloured(layoutOf(view), styles), config);
+    return Plotly.react(box, withColours(view.data, styles), withColours(layoutOf(view), styles), config);
   }
 
   function element(tag, text, parent) {
@@ -50,15 +50,15 @@
     return made;
   }
 
-  function tell(event) {
+  function showTip(event) {
     const point = page.points[event.points[0].customdata];
     if (!point) return;
     tip.replaceChildren();
     if (point.image) element("img", "", tip).src = point.image;
-    const words = element("div", "", tip);
-    element("p", point.domain + " · " + point.name, words).className = "name";
-    for (const line of point.lines) element("p", line, words);
-    if (point.text) element("p", point.text, words).className = "text";
+    const text = element("div", "", tip);
+    element("p", point.domain + " · " + point.name, text).className = "name";
+    for (const line of point.lines) element("p", line, text);
+    if (point.text) element("p", point.text, text).className = "text";
     tip.hidden = false;
     const { clientX, clientY } = event.event;
     const across = Math.min(clientX + 16, innerWidth - tip.offsetWidth - 8);
@@ -67,7 +67,7 @@
     tip.style.top = Math.max(8, below ? clientY + 16 : clientY - tip.offsetHeight - 16) + "px";
   }
 
-  function hide() {
+  function hideTip() {
     tip.hidden = true;
   }
 
@@ -77,9 +77,9 @@
     for (const box of boxes) {
       await draw(box);
       if (!box.dataset.drawn && box.dataset.plot.startsWith("map ")) {
-        box.on("plotly_hover", tell);
-        box.on("plotly_click", tell);
-        box.on("plotly_unhover", hide);
+        box.on("plotly_hover", showTip);
+        box.on("plotly_click", showTip);
+        box.on("plotly_unhover", hideTip);
       }
       box.dataset.drawn = "yes";
     }
@@ -88,19 +88,19 @@
 
   for (const group of document.querySelectorAll("[data-group]")) {
     group.addEventListener("change", (event) => {
-      chosen[group.dataset.group] = event.target.value;
-      hide();
+      selected[group.dataset.group] = event.target.value;
+      hideTip();
       boxes.filter((box) => box.dataset.plot.split(" ")[0] === group.dataset.group).forEach(draw);
       for (const key of document.querySelectorAll(`[data-shows^="${group.dataset.group} "]`)) {
         key.hidden = key.dataset.shows !== `${group.dataset.group} ${event.target.value}`;
       }
     });
-    // A browser that goes back to a page keeps what was chosen on it.
+    // When the browser returns to the page, it keeps the selection.
     const kept = group.querySelector("input:checked");
     if (kept && kept !== group.querySelector("input")) kept.dispatchEvent(new Event("change", { bubbles: true }));
   }
 
   dark.addEventListener("change", drawAll);
-  addEventListener("scroll", hide, { passive: true });
+  addEventListener("scroll", hideTip, { passive: true });
   drawAll();
 })();
