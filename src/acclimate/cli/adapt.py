@@ -7,7 +7,6 @@ import typer
 from acclimate.cli import options as shared
 from acclimate.cli.output import import_modules, log_to_stderr, print_result
 from acclimate.errors import Stopped
-from acclimate.workflows.options import Request
 
 if TYPE_CHECKING:
     from acclimate.runs.run import Run
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(shared.command(adapt, Request))
+    app.command()(shared.command(adapt, "Request"))
 
 
 def adapt(

@@ -7,12 +7,11 @@ import typer
 from acclimate.cli import options as shared
 from acclimate.cli.output import import_modules, log_to_stderr, print_result
 from acclimate.errors import Stopped
-from acclimate.workflows.options import LabelRequest
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(shared.command(labels, LabelRequest))
+    app.command()(shared.command(labels, "LabelRequest"))
 
 
 def labels(

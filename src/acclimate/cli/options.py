@@ -3,13 +3,16 @@
 import inspect
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args, get_origin
 
 import typer
-from pydantic.fields import FieldInfo
 
 from acclimate.cli.output import columns, numbers, pairs
-from acclimate.workflows.options import SharedOptions
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from acclimate.workflows.options import SharedOptions
 
 Positive = Annotated[
     str | None, typer.Option(help="Classes that together count as positive for the AUC, separated by commas.")
@@ -47,11 +50,10 @@ def command(function: Callable[..., None], kind: type[SharedOptions]) -> Callabl
     keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
     run.__dict__["__signature__"] = inspect.Signature(keyword)
     run.__annotations__ = {p.name: p.annotation for p in keyword}
-    run.__name__, run.__doc__ = function.__name__, function.__doc__
-    return run
+    return _named_as(run, function)
 
 
-def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+def _parameter(name: str, field: "FieldInfo") -> inspect.Parameter:
     """Return an option as the command line takes it: text, a number, or repeated ``--set key=value``."""
     if name == "settings":
         option = typer.Option("--set", help=f"key=value. {field.description}", show_default=False)
@@ -79,7 +81,7 @@ def _annotated(kind: Any, option: Any) -> Any:
     return operator.getitem(cast("Any", Annotated), (kind, option))  # its type is known only at run time
 
 
-def _value(name: str, kind: type[SharedOptions], value: Any) -> Any:
+def _value(name: str, kind: "type[SharedOptions]", value: Any) -> Any:
     """Convert a value of the command line to the library's."""
     if name == "settings":
         return pairs(value)
