@@ -2,6 +2,7 @@
 
 import inspect
 import operator
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args, get_origin
 
@@ -31,14 +32,29 @@ LISTS: Mapping[str, Callable[[str], Any]] = {"fractions": float, "per_class": in
 """Types of the options that are lists of numbers; other lists are of words."""
 
 
-def command(function: Callable[..., None], kind: type[SharedOptions]) -> Callable[..., None]:
-    """Make a command with the parameters of ``function`` and an option for each field of ``kind``.
+def command(function: Callable[..., None], describes: str) -> Callable[..., None]:
+    """Return a command with the parameters of ``function`` and the options of a workflow.
+
+    Unless it is the command that was called, it has a name and a summary only, so that listing the commands imports
+    next to nothing.
 
     Args:
-        function: Takes its own parameters by name, and ``options`` by name, with the library's values.
-        kind: Describes the options.
+        function: Takes its own parameters by name, and ``options`` by name as the library takes them.
+        describes: The class in `acclimate.workflows.options` that describes the options.
     """
+    if sys.argv[1:2] != [function.__name__]:
+        return _named_as(lambda: None, function)
+    from acclimate.workflows import options as described
 
+    return _with_options(function, getattr(described, describes))
+
+
+def _named_as(command: Callable[..., None], function: Callable[..., None]) -> Callable[..., None]:
+    command.__name__, command.__doc__ = function.__name__, function.__doc__
+    return command
+
+
+def _with_options(function: Callable[..., None], kind: "type[SharedOptions]") -> Callable[..., None]:
     def run(**given: Any) -> None:
         own = {name: given.pop(name) for name in list(given) if name not in kind.model_fields}
         function(**own, options={name: _value(name, kind, value) for name, value in given.items()})
