@@ -24,14 +24,17 @@ fix: .venv/installed
 	$(BIN)/ruff format .
 
 docs: .venv/installed
+	$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --group docs
 	$(BIN)/python docs/pages.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Read it: python3 -m http.server --directory site"
 
 bench-%: .venv/installed
 	$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --group bench
 	$(BIN)/python benchmarks/$*.py $(ARGS)
 
 clean:
-	rm -rf .venv demo
+	rm -rf .venv demo site
 
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(UV) || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --constraint constraints.txt uv; }

@@ -1,11 +1,11 @@
-"""Does BYOL on the unlabelled target help? The backbone as it starts, after BYOL, and a larger one beside.
+"""Does BYOL on the unlabelled target help? The backbone without BYOL, with BYOL, and a larger one.
 
     make bench-byol ARGS="--data FOLDER"
 
-One command of Acclimate per line and seed, `acclimate adapt SOURCE TARGET --method source_only --pretrain byol`, scored
-on a part of the target that nothing was trained on. With `--labelled N` the classifier learns from N labelled examples
-of each class of the target in the place of the source. The curve is of pretrainings of so many steps each, since rate
-and teacher follow schedules over the whole of one.
+Each line and seed is one command, `acclimate adapt SOURCE TARGET --method source_only --pretrain byol`, scored on
+target examples that nothing was trained on. With `--labelled N` the classifier learns from N labelled target examples
+per class instead of the source. Each number of steps is a pretraining of its own, since rate and teacher follow
+schedules over its length.
 """
 
 import argparse
@@ -26,11 +26,11 @@ from acclimate.data import Domain, load
 from acclimate.data.loaders import split
 
 DIGITS = {"pretrain.flip": False, "pretrain.colours": False, "pretrain.crop": 0.4}
-"""A mirrored digit is none, its tones are the domain, and it fills the image; all else is the default."""
+"""A mirrored digit is not a digit, tones are the domain, digits fill the image; the rest are defaults."""
 ROWS = {
-    "start": "as it starts",
+    "start": "without {pretrain}",
     "byol": "+ {pretrain} on the target, {steps:,} steps",
-    "larger": "the larger {backbone}{apart}, {size} pixels",
+    "larger": "larger: {backbone}{apart}, {size} pixels",
 }
 NAMES = {"accuracy": "accuracy", "log_loss": "log loss", "auc": "AUC", "f1": "F1"}
 
@@ -98,28 +98,28 @@ def run(pair: Task, row: str, seed: int, args: argparse.Namespace, steps: int, f
 
 HEAD = """# BYOL on the unlabelled target
 
-`make bench-byol ARGS="--data FOLDER"`, the options of each table beside it: mean ± sd over seeds (how many in brackets)
-at the last step, on a part of the target that no training saw; minutes are those of one whole run, report and all, on
-two busy cores, for the order of magnitude. No setting was chosen by what the target's labels say, and no step is
-picked. On digits views are not mirrored or recoloured and show four tenths or more of a digit.
+`make bench-byol ARGS="--data FOLDER"` with the options above each table: mean ± sd over seeds (their number in
+brackets) at the last step, on target examples that no training saw. Minutes: one whole run, two busy cores, as an
+order of magnitude.
 
-The published size, on one GPU: 4 096 images a step in 32 batches, layer norm in the heads, a large BiT; the labels of
-the source for the head:
+**Settings**: none chosen by target labels, no step picked. Views of digits are not mirrored or recoloured and show at
+least four tenths of a digit. The published size, for one GPU (4 096 images per step in 32 batches, layer norm in the
+heads, a large BiT, source labels for the head):
 
     acclimate adapt SOURCE TARGET -o RUN --method source_only --backbone timm:resnetv2_101x1_bit.goog_in21k \\
         --precision bf16-mixed --pretrain byol --set pretrain.batch_size=128 --set pretrain.accumulate=32 \\
         --set pretrain.steps=25000 --set pretrain.norm=layer
 
-What it says: BYOL wants many steps. From USPS to MNIST a small net from nothing is no better after 50 and 200 of them;
-after 3 200 it is on each of the three seeds, by 8 to 20 points, and surer of what is right (log loss 1.25 for 1.77). On
-cartoons ImageNet's weights lose ten points, after 50 steps as after 200; more were not tried there.
+**Results**: BYOL needs many steps. From USPS to MNIST, a small fresh network gains nothing from 50 or 200; from 3 200,
+it gains 8 to 20 points on each of three seeds, and its log loss falls from 1.77 to 1.25. On cartoons, ImageNet weights
+lose ten points after 50 steps and after 200; more were not tried.
 """
 
 
 def table(results: list[dict[str, Any]]) -> str:
     """One line for each backbone and length of pretraining."""
     first = results[0]
-    labels = f"{first['labelled']} labels a class of the target" if first["labelled"] else "the source's labels"
+    labels = f"{first['labelled']} target labels per class" if first["labelled"] else "source labels"
     metrics = {k: k.replace(m, n) for m, n in NAMES.items() for k in (m, f"tta {m}") if k in first}
     lines = [
         f"## {first['pair']}: {labels}\n",
@@ -161,7 +161,7 @@ def main() -> None:
     parser.add_argument(
         "--tta", nargs="*", default=[], help="views that answers are averaged over, beside the plain ones"
     )
-    parser.add_argument("--finetune", help="the rung of the ladder on which each backbone is trained")
+    parser.add_argument("--finetune", help="fine-tuning strategy of each backbone")
     parser.add_argument("--set", nargs="*", default=[], help="key=value, as of `acclimate adapt`")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))

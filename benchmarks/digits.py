@@ -1,10 +1,10 @@
-"""MNIST → MNIST-M, MNIST → USPS, USPS → MNIST: every method beside source-only and train-on-target.
+"""MNIST → MNIST-M, MNIST → USPS, USPS → MNIST: every method, source-only and training on the target.
 
     make bench-digits ARGS="--data FOLDER"
 
 Source: the labelled train part. Target: the unlabelled train part (MNIST-M's is blended here from MNIST's train part
 and BSDS photographs). Score: the target's test part (MNIST-M: the 9 001 published images), at the last step; no
-checkpoint is picked and no label of the target is read before.
+checkpoint is picked, and no target label is read before.
 """
 
 import argparse
@@ -141,16 +141,16 @@ NETS = {
     "cnn": ("Acclimate's defaults for small images", Row("cnn", {}, {}, {})),
     "long": ("The same, four times as long", Row("cnn", {}, {}, {})),
     "image": (
-        "Acclimate's defaults, but every image normalised by itself (`--set backbone.pixels=image`)",
+        "Acclimate's defaults, every image normalised by itself (`--set backbone.pixels=image`)",
         Row("cnn", {"pixels": "image"}, {}, {}),
     ),
     "image-long": ("The same, four times as long", Row("cnn", {"pixels": "image"}, {}, {})),
     "paper": (
-        "The DANN paper's net and recipe, every image normalised by itself",
+        "The DANN paper's network and recipe, every image normalised by itself",
         Row("mnist", {"pixels": "image"}, {}, {}),
     ),
 }
-"""The nets that methods are compared on; none was chosen, and no setting changed, by what the target's labels say."""
+"""The networks that methods are compared on; target labels chose none of them and changed no setting."""
 STEPS = {"cnn": 3000, "long": 12000, "image": 3000, "image-long": 12000, "paper": 20000}
 
 
@@ -164,30 +164,30 @@ def recipe(net: str, method: str, steps: int) -> Row:
 
 HEAD = """# Digits: accuracy on the target's test part
 
-`make bench-digits ARGS="--data FOLDER"`: mean ± sd over seeds (how many in brackets) at the last step, batches of
-64 + 64 images of {size} × {size}; minutes are those of one run on two busy cores, for the order of magnitude. Source:
-labelled train part; target: the unlabelled train part, MNIST-M's blended from MNIST's train part and BSDS photographs;
-scored on the target's test part, MNIST-M's being the 9 001 published images. The paper: Ganin et al., JMLR 2016,
-table 2, with its own net.
+`make bench-digits ARGS="--data FOLDER"`: mean ± sd over seeds (their number in brackets) at the last step, batches of
+64 + 64 images of {size} × {size}. Minutes: one run, two busy cores, as an order of magnitude. Source: labelled train
+part. Target: unlabelled train part (MNIST-M's is blended from MNIST's and BSDS photographs). Scored on the target's
+test part (MNIST-M: the 9 001 published images). The paper: Ganin et al., JMLR 2016, table 2, with its own network.
 
-How settings were chosen: nets, rates, λ and weights are the defaults of Acclimate or the paper's, the same for all
-pairs. On the paper's net each image is normalised by itself, as Shu et al. (arXiv:1802.08735) do for these pairs,
-and training is long, since the paper gives no budget and its λ and rate are functions of progress: {long} steps are
-22 passes over MNIST. While this file was being written, single runs were seen with their score on MNIST → MNIST-M:
-the paper's net with pixels standardised over the domains (.54 after 5 000 steps) and per image (.61 after 3 000,
-.73 after 9 000), `cnn` with DANN (.44 after 1 500), MCC (.73 after 1 500), self_training (.78 after 3 000), vada
-(.66), mean_teacher (.38), both after 700, nrc (.63) and shot (.65), both after 400. On MNIST → USPS mean_teacher
-was seen (.86 after 500, .95 after 2 000), nrc (.83) and vada (.80) after 500, and one run of shot at the full rate
-(.39), before the source-free methods were given a tenth of it, as fine-tuning has, and three (.917 ± .011) before
-the source-only model they start from was trained on smoothed labels, as in the paper; that became the default after
-its first seed (.954) was seen. No default was changed by the others.
-That `cnn` was also tried on images normalised by themselves is after Shu et al., as the paper's net was before;
-its first seed with DANN (.88 after 3 000 steps) was seen before it was trained for longer.
+**Settings**: defaults, or the paper's; the same for all pairs. Images normalised by themselves: after Shu et al.
+(arXiv:1802.08735), on these pairs. The paper gives no budget, and its λ and rate follow progress; {long} steps are 22
+passes over MNIST.
 
-What it says, of the first table: no method is the best of all three pairs. From MNIST to MNIST-M ADDA, CDAN and DANN
-lead (ADDA is where train-on-target is), and mean_teacher is hardly above source-only; from USPS to MNIST BNM, MCC, SHOT
-and self_training lead, and back self_training, mean_teacher and SHOT. SHOT, which never sees the source again, is
-within a point of the best both ways between those two.
+**Scores seen beforehand** (single runs, steps in brackets):
+
+- MNIST → MNIST-M: the paper's network with pixels standardised over the domains .54 (5 000), images normalised by
+  themselves .61 (3 000), .73 (9 000); `cnn` with DANN .44 (1 500), MCC .73 (1 500), self_training .78 (3 000), vada
+  .66 (700), mean_teacher .38 (700), nrc .63 (400), shot .65 (400); with DANN and images normalised by themselves .88
+  (3 000), before the longer run.
+- MNIST → USPS: mean_teacher .86 (500), .95 (2 000); nrc .83 (500); vada .80 (500); shot at the full rate .39.
+- They changed two defaults, both after MNIST → USPS: source-free methods got a tenth of the rate, as in fine-tuning
+  (shot then .917 ± .011, three seeds); their source-only model got the paper's label smoothing (.954 on the first
+  seed). The others changed none.
+
+**Results** (first table): no method is best on all three pairs. MNIST → MNIST-M: ADDA, CDAN and DANN lead, ADDA level
+with training on the target; mean_teacher is barely above source-only. USPS → MNIST: BNM, MCC, SHOT and self_training.
+MNIST → USPS: self_training, mean_teacher and SHOT. SHOT, which never sees the source again, is within a point of the
+best on the last two.
 """
 
 

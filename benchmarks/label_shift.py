@@ -1,9 +1,9 @@
-"""MNIST with its test part drawn to other class shares: how well BBSE, RLLS and EM find the shares, and what it gains.
+"""MNIST resampled to other class shares: how well BBSE, RLLS and EM estimate the shares, and what correction gains.
 
     make bench-label_shift ARGS="--data FOLDER"
 
-A source-only classifier (the `mnist` net, so short a training that it errs on 8 % of the held-out source) is trained
-once a seed on some of MNIST. The target is drawn from the rest, its class shares from a Dirichlet distribution.
+Each seed trains a source-only classifier on part of MNIST (the `mnist` network, so briefly that it errs on 8 % of the
+held-out source). Targets are drawn from the rest, with class shares from a Dirichlet distribution.
 """
 
 import argparse
@@ -89,7 +89,7 @@ def trial(said: Said, name: str, rows: NDArray[np.int64], draws: int) -> dict[st
 
 def table(found: list[dict[str, Any]]) -> str:
     """Means over seeds and draws, with the standard deviation of the gain."""
-    head = "| α | n | estimator | MSE of the weights | accuracy before | gain | intervals hold the truth |"
+    head = "| α | n | estimator | MSE of the weights | accuracy before | gain | coverage of the intervals |"
     lines = [head, "|---|---|---|---|---|---|---|"]
     for alpha, n, name in itertools.product(ALPHAS, SIZES, ESTIMATORS):
         trials = [f for f in found if (f["alpha"], f["n"], f["estimator"]) == (alpha, n, name)]
@@ -130,11 +130,11 @@ def main() -> None:
             print(json.dumps(new[-1]), flush=True)
     targets, classifiers = len({(f["seed"], f["draw"]) for f in found}), len({f["seed"] for f in found})
     head = (
-        '# Label shift: MNIST drawn to other class shares\n\n`make bench-label_shift ARGS="--data FOLDER"`: means '
-        f"over {targets} targets a cell of {classifiers} classifiers, gain ± sd over the targets. "
-        f"Source: {args.rows} images, half of them held out to calibrate and to count confusions; {args.steps} steps "
-        "of the `mnist` net. Intervals: 100 bootstrap draws, 95 %; the truth is the shares of the very rows drawn. "
-        "Nothing was tuned on labels of a target.\n\n"
+        '# Label shift: MNIST resampled to other class shares\n\n`make bench-label_shift ARGS="--data FOLDER"`: means '
+        f"over {targets} targets per cell and {classifiers} classifiers, gain ±\nsd over targets. Source: {args.rows} "
+        f"images, half of them held out to calibrate and to count confusions; {args.steps} steps\nof the `mnist` "
+        "network. Intervals: 95 %, 100 bootstrap draws; true shares are those of the rows drawn. Nothing was tuned on\n"
+        "target labels.\n\n"
     )
     args.out.write_text(head + table(found) + "\n", "utf-8")
 

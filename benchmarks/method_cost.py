@@ -1,13 +1,13 @@
-"""What a training step of every method costs, engine and all, beside one of source-only.
+"""The cost of a training step of every method, relative to source-only.
 
     make bench-method_cost ARGS="--data FOLDER"
 
-64 + 64 examples a step, in memory; the nets and inputs are those of step_cost.py, every option is at its default but
-``weight``, which is 0: no step costs less for it, and none diverges at that benchmark's rate. Each method runs right
-after source-only, which sees 64 examples a step, and all of them in turn, again and again; a ratio is the median over
-rounds of method / source-only before it. Both are the whole of `training.train`: set-up, sampling, schedule, log,
-progress bar, surveys of the target, final validation, writing the weights. Rounds that are in method_cost.jsonl are not
-repeated.
+64 + 64 examples per step, in memory; networks and inputs of step_cost.py. Options are defaults, except `weight` = 0,
+which saves no time and keeps every method from diverging at that benchmark's rate. Methods run in turn, each right
+after source-only (64 examples per step); a ratio is the median over rounds of method / source-only. Both include
+everything: set-up, sampling, schedule, log, progress bar, surveys of the target, final validation, saved weights.
+
+Rounds in method_cost.jsonl are not repeated.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from acclimate import methods
 
 STEPS = {"cnn": 60, "mlp, sparse rows": 200}
 NETS = {
-    "cnn": "the DANN paper's net for MNIST, images of 28 × 28",
+    "cnn": "the DANN paper's network for MNIST, images of 28 × 28",
     "mlp, sparse rows": "5 000-50-2, bags of words",
 }
 
@@ -61,7 +61,7 @@ def table(results: list[dict[str, Any]], net: str) -> str:
     plain = statistics.median(r["ms"] / r["ratio"] for rows in found.values() for r in rows)
     lines = [
         f"## {net}: {NETS[net]}\n",
-        "| method | ms a step | ratio (median) | ratio (least, most) |",
+        "| method | ms per step | ratio (median) | ratio (least, most) |",
         "|---|---|---|---|",
         f"| source_only | {plain:.2f} | 1.00 | |",
     ]
@@ -90,8 +90,7 @@ def main() -> None:
         print(parts[-1], flush=True)
     head = (
         f'# The cost of a step of each method\n\n`make bench-method_cost ARGS="--data FOLDER"`: {args.rounds} rounds, '
-        f"{torch.get_num_threads()} threads, torch {torch.__version__}.\n"
-        f"{' '.join(__doc__.split(chr(10) * 2)[2].split())}\n"
+        f"{torch.get_num_threads()} threads, torch {torch.__version__}.\n{__doc__.split(chr(10) * 2)[2]}\n"
     )
     args.out.write_text("\n\n".join([head, *parts]) + "\n", "utf-8")
 

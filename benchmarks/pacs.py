@@ -1,8 +1,8 @@
-"""PACS: photo, art painting, cartoon, all six pairs: the fine-tuning ladder, methods on kept features, few labels.
+"""PACS: photo, art painting, cartoon, all six pairs: fine-tuning strategies, methods on stored features, few labels.
 
     make bench-pacs ARGS="--data FOLDER"
 
-Half of each class of the target is scored on; the other half is the unlabelled target that labels are drawn from.
+Half of each target class is for scores; the other half is the unlabelled target that labels are drawn from.
 """
 
 import argparse
@@ -30,18 +30,17 @@ EACH = (1, 5, 10)
 
 HEAD = """# PACS: photographs, paintings and cartoons
 
-`make bench-pacs ARGS="--data FOLDER"`: EfficientNet-Lite0 with its ImageNet weights at {size} × {size} pixels. Accuracy
-on the half of the target that no training saw, mean over {seeds} seeds; the last column is the mean over all pairs,
-with the standard deviation over seeds. Settings are Acclimate's defaults but for the steps and batches named below,
-which are what two cores allow; none was chosen by a label of the target. Minutes are those of two cores, with an empty
-cache at the start.
+`make bench-pacs ARGS="--data FOLDER"`: EfficientNet-Lite0 with ImageNet weights at {size} × {size} pixels. Accuracy on
+the half of the target that no training saw, mean over {seeds} seeds; last column: mean over all pairs ± sd over seeds.
+Minutes: two cores, empty cache at the start.
+
+**Settings**: defaults, except steps and batches, which two cores allow. No target label chose any.
 """
-ABOUT_FEATURES = """The backbone is frozen, run once for each image, and its features are kept; behind it stands a
-bottleneck of 256 features that moves, in all rows alike. {steps} steps of {batch} examples of each domain. Labels of
-the target, so many of each class, stand beside the source's, half of each batch; `supervised` learns from them alone,
-so its row with all labels of the other half is what training on the target gives."""
-ABOUT_LADDER = """No adaptation, no label of the target: source-only by the weights that move. {steps} steps of {batch}
-images in bf16; `feature_extraction`, a linear head on kept features, has {cheap} steps."""
+ABOUT_FEATURES = """A frozen backbone, run once per image, and a trainable bottleneck of 256 features in all rows.
+{steps} steps of {batch} examples per domain. Target labels are half of the labelled rows of each batch; `supervised`
+learns from them alone, so with all labels it is training on the target."""
+ABOUT_LADDER = """Source-only, no target labels, by the weights that move. {steps} steps of {batch} images in bf16;
+`feature_extraction`, a linear head on stored features, has {cheap} steps."""
 
 
 def domain(folder: Path, name: str) -> Domain:
@@ -109,7 +108,7 @@ PARTS = {"features": on_features, "ladder": up_the_ladder, "without": without_ca
 def table(results: list[dict[str, Any]], part: str) -> str:
     """A row for each strategy and budget, a column for each pair, and the mean over them."""
     of_part, pairs = [r for r in results if r["part"] == part], list(dict.fromkeys(r["pair"] for r in results))
-    head = "rung" if part == "ladder" else "method | labels"
+    head = "strategy" if part == "ladder" else "method | labels"
     lines = [f"| {head} | {' | '.join(pairs)} | mean |", "|---" * (len(pairs) + 1 + head.count("|") + 1) + "|"]
     for strategy, budget in dict.fromkeys((r["strategy"], r["budget"]) for r in of_part):
         rows = [r for r in of_part if (r["strategy"], r["budget"]) == (strategy, budget)]
@@ -137,7 +136,7 @@ def read(kept: Path) -> list[dict[str, Any]]:
 def minutes(results: list[dict[str, Any]], part: str) -> str:
     """What a pair took, of those that have run."""
     taken = [r["minutes"] for r in results if r["part"] == part and "minutes" in r]
-    return f"{statistics.median(taken):.1f} minutes a pair (median of {len(taken)})" if taken else "not run"
+    return f"{statistics.median(taken):.1f} minutes per pair (median of {len(taken)})" if taken else "not run"
 
 
 def without(results: list[dict[str, Any]]) -> str:
@@ -148,8 +147,8 @@ def without(results: list[dict[str, Any]]) -> str:
         return ""
     hours = statistics.mean(taken) * len(of_features) / 3600
     told = ", ".join(f"{r['strategy'].partition('+')[0]} {r['seconds']:.0f}" for r in results if r["part"] == "without")
-    return f"""Without the cache one training takes so many seconds: {told}; the table has {len(of_features)} trainings,
-so that it would take about {hours:.0f} hours."""
+    return f"""Without the cache, one training takes this many seconds: {told}. The table has {len(of_features)}
+trainings, which would take about {hours:.0f} hours."""
 
 
 def main() -> None:
@@ -183,10 +182,10 @@ def main() -> None:
     results = read(kept)
     parts = [
         HEAD.format(size=args.size, seeds=args.seeds),
-        f"## The ladder: {minutes(results, 'ladder')}",
+        f"## Fine-tuning strategies: {minutes(results, 'ladder')}",
         ABOUT_LADDER.format(steps=args.ladder_steps, batch=args.ladder_batch, cheap=args.steps),
         table(results, "ladder"),
-        f"## On kept features, with labels of the target: {minutes(results, 'features')}",
+        f"## Stored features, with target labels: {minutes(results, 'features')}",
         ABOUT_FEATURES.format(steps=args.steps, batch=args.batch),
         without(results),
         table(results, "features"),

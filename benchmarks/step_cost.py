@@ -1,11 +1,11 @@
-"""What one training step costs, engine and all, as a ratio to a bare supervised loop in plain PyTorch.
+"""The cost of one training step relative to a bare supervised loop in plain PyTorch.
 
     make bench-step_cost ARGS="--data FOLDER"
 
-64 + 64 examples a step, in memory. Every variant runs in turn in one process, again and again; a ratio is the
-median over rounds of variant / bare loop within the same round. Ours is the whole of `acclimate.fit`: set-up,
-sampling, schedule, history, final validation, statistics, over a training of 150 steps of the CNN,
-1 000 on dense and 2 000 on sparse rows. A peer's is its whole `fit`.
+64 + 64 examples per step, in memory. All variants run in turn in one process, round after round; a ratio is the median
+over rounds of variant / bare loop. Acclimate's time includes everything: `acclimate.fit` with set-up, sampling,
+schedule, history, final validation and batch-norm statistics, over 150 steps of the CNN, 1 000 on dense and 2 000 on
+sparse rows. skada's is its whole `fit`.
 """
 
 import argparse
@@ -202,7 +202,7 @@ def measure(work: Workload, repeats: int, *, peers: bool) -> dict[str, list[floa
 def table(work: Workload, seconds: dict[str, list[float]], threads: int) -> str:
     base = seconds["bare supervised loop"]
     title = f"{work.name}, {threads} thread{'s' * (threads > 1)}"
-    lines = [f"| {title} | ms a step | ratio (median) | ratio (least, most) |", "|---|---|---|---|"]
+    lines = [f"| {title} | ms per step | ratio (median) | ratio (least, most) |", "|---|---|---|---|"]
     for name, values in seconds.items():
         ratios = [v / b for v, b in zip(values, base, strict=True)]
         ms = 1000 * statistics.median(values) / work.steps
@@ -228,8 +228,7 @@ def main() -> None:
         print(parts[-1], flush=True)
     head = (
         f'# The cost of one training step\n\n`make bench-step_cost ARGS="--data FOLDER"`: {args.repeats} rounds, '
-        f"torch {torch.__version__}.\n"
-        f"{' '.join(__doc__.split(chr(10) * 2)[2].split())}\n"
+        f"torch {torch.__version__}.\n{__doc__.split(chr(10) * 2)[2].strip()}\n"
     )
     args.out.write_text("\n\n".join([head, *parts]) + "\n", "utf-8")
 

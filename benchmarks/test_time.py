@@ -1,9 +1,9 @@
-"""Adapting while predicting, on kind and unkind streams of digits: with the guard and without it.
+"""Test-time adaptation on mixed and one-class streams of digits, with and without the guard.
 
     make bench-test_time ARGS="--data FOLDER"
 
-A source-only Run (`cnn`) is trained once a pair and seed. It then predicts the target's test part as a stream: in
-random order; one class alone, for each class anew; one example at a time.
+Each pair and seed trains a source-only Run (`cnn`). It then predicts the target's test part as a stream: in random
+order; one class alone, afresh for each class; one example at a time.
 """
 
 import argparse
@@ -85,15 +85,17 @@ def compare(model: Classifier, inputs: Inputs, truth: Codes, seed: int) -> Itera
             }
 
 
-HEAD = """# Adapting while predicting: digits, streams kind and unkind
+HEAD = """# Test-time adaptation: digits, mixed and one-class streams
 
 `make bench-test_time ARGS="--data FOLDER"`: mean ± sd over {seeds} source-only Runs (`cnn`, {steps} steps on the
-source's labelled train part; {minutes:.0f} minutes of one busy core in all). Each predicts the target's test part in
-batches of {batch} as `acclimate predict --test-time` does: *shuffled*; *one class*, a fresh model for each class, mean
-over classes; *one example*, {singles} of them in batches of one, to which no method here adapts. *Guarded* is the
-default, most_changed = .1; *free* is 1. *Worst* is the lowest accuracy of any stream of any seed, less the unadapted
-model's on it; *changed* is the largest share of a batch whose class changed, which the guard bounds. All other
-settings are the methods' defaults; nothing was chosen by a score.
+source's labelled train part); {minutes:.0f} minutes on one busy core. Each predicts the target's test part in batches
+of {batch}, as `acclimate predict --test-time` does. Methods' defaults; no score chose any setting.
+
+- *shuffled*; *one class*: a fresh model per class, mean over classes; *one example*: {singles} in batches of one, to
+  which no method adapts
+- *guarded*: the default, most_changed = .1; *free*: 1
+- *worst*: the lowest accuracy of any stream and seed minus the unadapted model's; *changed*: the largest share of a
+  batch whose class changed, which the guard limits
 """
 
 

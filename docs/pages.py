@@ -1,38 +1,49 @@
-"""Makes methods/NAME.md for every method from its docstring, the table methods/README.md, and finetune.md.
+"""Writes the pages that come from the code: methods/*.md, finetune.md, settings.md and cli.md.
 
 make docs
 
-Accuracies are read from benchmarks/moons.jsonl and times from benchmarks/method_cost.jsonl; the pictures are drawn by
-benchmarks/moons.py.
+Accuracies come from benchmarks/moons.jsonl, times from benchmarks/method_cost.jsonl; benchmarks/moons.py draws the
+pictures.
 """
 
+import contextlib
 import inspect
+import io
 import json
+import os
 import re
 import statistics
+import sys
 import textwrap
 from collections.abc import Mapping
 from functools import cache
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+from unittest import mock
 
-from acclimate import finetune, methods
+from pydantic import BaseModel
+
+from acclimate import backbones, cli, finetune, methods
 from acclimate.methods import selfsup, shallow, testtime
+from acclimate.recipe import LINEAR, Augmentation, Training
 from acclimate.shift import label_shift
+from acclimate.training import linear
 
-HERE = Path(__file__).parent / "methods"
+DOCS = Path(__file__).parent
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 ROOMS = {
     "baseline": "Baselines",
-    "align": "Methods that align two domains",
-    "sourcefree": "Methods that do without the source",
-    "selfsup": "Self-supervised methods, from which another method goes on",
-    "shallow": "Shallow methods, before any scikit-learn classifier",
-    "testtime": "Methods that adapt while they predict",
+    "align": "Domain alignment",
+    "sourcefree": "Source-free methods",
+    "selfsup": "Self-supervised pretraining",
+    "shallow": "Shallow methods for linear models",
+    "testtime": "Test-time adaptation",
     "label_shift": "Estimators of label shift",
 }
-"""In the order of the table; a room that is not here comes after these, by its folder's name."""
+"""Families in the order of the table; any other follows under the name of its folder."""
 USED = {
     "sourcefree": "acclimate adapt FINISHED_RUN TARGET -o RUN --method {name}",
     "selfsup": "acclimate adapt SOURCE TARGET -o RUN --pretrain {name} --set pretrain.steps=10000",
@@ -128,25 +139,45 @@ def page(entry: Entry) -> str:
         f"## Reference\n\n{inline(parts['Reference'])}",
         "[All methods](README.md)\n",
     ]
-    return "<!-- Made by `make docs` from the docstring; change it there. -->\n\n" + "\n\n".join(filter(None, blocks))
+    return "<!-- Generated from the docstring by `make docs`. -->\n\n" + "\n\n".join(filter(None, blocks))
 
 
 def options_block(entry: Entry) -> str:
-    """Name, type, default and meaning of every option."""
-    if not entry.options:
-        return "It has no options."
-    said = arguments(entry.parts["Args"])
-    rows = [
-        f"| `{name}` | `{type_of(p)}` | `{p.default!r}` | {inline(said[name])} |".replace(" | None`", r" \| None`")
-        for name, p in entry.options.items()
-    ]
-    return "\n".join(["| option | type | default | what it is |", "|---|---|---|---|", *rows])
+    """The options of a method."""
+    table = options_table(entry.options, arguments(entry.parts.get("Args", "")))
+    return table or "This method has no options."
 
 
-def type_of(option: inspect.Parameter) -> str:
-    """A type as one writes it, without its modules."""
-    plain = get_args(option.annotation)[0] if get_origin(option.annotation) is Annotated else option.annotation
-    return re.sub(r"\b(?:\w+\.)+(?=[A-Z])", "", inspect.formatannotation(plain))
+TABLE = ["| option | type | default | description |", "|---|---|---|---|"]
+
+
+def options_table(options: Mapping[str, inspect.Parameter], told: Mapping[str, str]) -> str:
+    """Name, type, default and meaning of every option; empty if there are none."""
+    rows = [option_row(name, p.annotation, p.default, told[name]) for name, p in options.items()]
+    return "\n".join([*TABLE, *rows]) if rows else ""
+
+
+def option_row(name: str, annotation: Any, default: Any, told: str) -> str:
+    """One row of such a table."""
+    return f"| `{name}` | {type_of(annotation)} | `{default!r}` | {inline(told)} |"
+
+
+def type_of(annotation: Any) -> str:
+    """A type without its modules and bounds: ``float` or `None``, ``'sgd'`, `'adam'` or `'adamw'``."""
+    *others, last = [f"`{name}`" for name in _types(annotation)]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _types(annotation: Any) -> list[str]:
+    """What an option may be: types, or the values of a choice."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _types(inner[0])
+    if origin is Literal:
+        return [repr(value) for value in inner]
+    if origin in {Union, UnionType}:
+        return [name for part in inner for name in _types(part)]
+    return [re.sub(r"\b(?:\w+\.)+(?=[A-Z])", "", inspect.formatannotation(annotation)).replace("NoneType", "None")]
 
 
 def needs_block(entry: Entry) -> str:
@@ -159,27 +190,28 @@ def needs_block(entry: Entry) -> str:
 
 def _needs(entry: Entry) -> list[str]:
     if entry.room == "shallow":
-        sparse = "dense or sparse rows" if entry.is_a.takes_sparse else "dense rows"
-        does = "maps features" if hasattr(entry.is_a, "transform") else "weights the source"
-        return [f"A labelled source and an unlabelled target, {sparse}; no GPU.", f"It {does}."]
+        rows = "dense or sparse rows" if entry.is_a.takes_sparse else "dense rows"
+        does = "maps the features" if hasattr(entry.is_a, "transform") else "weights the source rows"
+        return [f"A labelled source and an unlabelled target ({rows}); no GPU.", f"It {does}."]
     if entry.room == "testtime":
-        return ["A finished Run; of the stream nothing but the batch at hand."]
+        return ["A finished Run and the current batch of the stream, nothing else."]
     if entry.room == "label_shift":
-        return ["A finished Run, whose held-out source examples calibrate it, and the examples to predict."]
+        return ["A finished Run, whose held-out source examples calibrate the estimate, and the examples to predict."]
     if entry.room == "selfsup":
         return [
-            "Unlabelled images: of the target, or as `pretrain.on` says of the `source` or `both`.",
-            "A backbone, which starts from its own weights, pretrained ones if it has them; the head is made anew.",
-            "Options are set as `pretrain.OPTION`, beside `pretrain.steps`, `pretrain.lr` and all else of a training; "
-            "what is not said is as in the training of the method that goes on.",
+            "Unlabelled images: the target's by default; `pretrain.on` also takes `source` and `both`.",
+            "A backbone, which starts from its own weights (pretrained ones if it has them). The method that follows "
+            "starts with a fresh head.",
+            "Options are set as `pretrain.OPTION`, along with `pretrain.steps`, `pretrain.lr` and every other training "
+            "setting. A setting you leave out has the value it has in the training that follows.",
         ]
     domains = {"source": "a labelled source", "target": "an unlabelled target", "target_labels": "a labelled target"}
     needs = " and ".join(domains[need] for need in sorted(entry.is_a.needs))
     lines = [needs[0].upper() + needs[1:] + "."]
     if entry.is_a.starts_from:
-        lines.append(f"It starts from the weights of the phase `{entry.is_a.starts_from}` of the same seed.")
+        lines.append(f"It starts from the `{entry.is_a.starts_from}` model of the same seed.")
     if not entry.is_a.batched:
-        lines.append("Seeds cannot be stacked into one model.")
+        lines.append("Its seeds cannot be trained as one batched model.")
     return lines
 
 
@@ -188,40 +220,38 @@ def cost_block(entry: Entry) -> str:
     ratios = costs().get(entry.name)
     if not ratios:
         return ""
-    said = ", ".join(f"{statistics.median(r):.2f} on {net}" for net, r in ratios.items())
+    said = ", ".join(f"{statistics.median(r):.2f} ({net})" for net, r in ratios.items())
     return (
-        "## Cost\n\nTime of a step, engine and all, as a ratio to source-only's "
+        "## Cost\n\nTime per training step relative to source-only "
         f"([method_cost.md](../../benchmarks/method_cost.md)): {said}."
     )
 
 
 PICTURE = (
-    "Inter-twinning moons, the target turned by 35°, {options}, seed 0{panels}. {points} Accuracy on "
-    "the target over {seeds}: {it}{before}; see [moons.md](../../benchmarks/moons.md)."
+    "Two moons, target rotated by 35°, {options}, seed 0{panels}. {points} Target accuracy over {seeds}: {it}{before}. "
+    "See [moons.md](../../benchmarks/moons.md)."
 )
 PAPER = (
-    "The same with the net and the options that the paper has for its moons, and a fifth of its passes, seed 0. Over "
+    "With the paper's network and options for its moons, for a fifth of its passes, seed 0. Target accuracy over "
     "{seeds}: {it} (source only {before})."
 )
-POINTS = "Coloured points are the source by class, black ones the target, which has no labels."
-ANSWERED = (
-    "Coloured points are the source by class on the left, and on the right the target by the answers it was given."
-)
-NETS = {"shallow": "support-vector machine", "testtime": "net with batch norm"}
+POINTS = "Coloured points are the source by class; black points are the target, which has no labels."
+ANSWERED = "Coloured points are the source by class (left) and the target by predicted class (right)."
+NETS = {"shallow": "support-vector machine", "testtime": "network with batch norm"}
 
 
 def moons_block(entry: Entry) -> str:
-    """What it does to the moons: the picture, and its accuracy over seeds."""
+    """The picture of the moons, and the accuracy over seeds."""
     if entry.room == "selfsup":
-        return "It has no picture of the moons: what two views of a point in the plane should share, nobody can say."
+        return "There is no moons picture: augmented views of a point in the plane have no meaning."
     if entry.name not in moons():
         return ""
     it, before = moons()[entry.name]
     alone = entry.name == "source_only"
-    left = f"left a {NETS.get(entry.room, 'net')} that learnt from the source alone"
+    left = f"left, a {NETS.get(entry.room, 'network')} trained on the source alone"
     text = PICTURE.format(
-        options="every option at its default" + (" but `widths=[100]`" if "widths" in entry.options else ""),
-        panels="" if alone else f": {left}, right `{entry.name}`",
+        options="default options" + (" except `widths=[100]`" if "widths" in entry.options else ""),
+        panels="" if alone else f": {left}; right, `{entry.name}`",
         points=ANSWERED if entry.room == "testtime" else POINTS,
         seeds=counted(it),
         it=spread(it),
@@ -281,12 +311,12 @@ def read(table: str) -> list[dict[str, Any]]:
 def index() -> str:
     """The table of all methods, room by room."""
     blocks = [
-        "<!-- Made by `make docs` from the docstrings; change it there. -->\n\n# Methods",
+        "<!-- Generated from the docstrings by `make docs`. -->\n\n# Methods",
         filled(
-            "The last column is the accuracy on the target of the [inter-twinning moons](../../benchmarks/moons.md), "
-            "every option at its default but the width of discriminators, beside source only in the same room. It "
-            "tells what a method does to two half circles that turn, and no more; "
-            "[digits.md](../../benchmarks/digits.md) has images."
+            "`--method NAME` selects a method. The last column is the target accuracy on the "
+            "[two moons](../../benchmarks/moons.md) with default options (discriminators have one hidden layer of "
+            "100), next to source-only in the same family. It shows how a method copes with a rotation in the plane "
+            "and nothing more; [digits.md](../../benchmarks/digits.md) has results on images."
         ),
     ]
     for room in dict.fromkeys(entry.room for entry in entries()):
@@ -295,7 +325,7 @@ def index() -> str:
             for e in entries()
             if e.room == room
         ]
-        head = ["| method | what it does | moons |", "|---|---|---|"]
+        head = ["| method | description | moons |", "|---|---|---|"]
         blocks.append("\n".join([f"## {ROOMS.get(room, room)}\n", *head, *rows]))
     return "\n\n".join(blocks) + "\n"
 
@@ -313,45 +343,102 @@ def pages() -> dict[str, str]:
     return {"README.md": index()} | {f"{entry.name}.md": page(entry) for entry in entries()}
 
 
-LADDER = (
-    "What is minimised is one axis, which weights move is another: `--finetune RUNG` goes with every method, and "
-    "its options are set as `finetune.OPTION`. Layers are those that timm or transformers tell for the model, the "
-    "lowest first; head, bottleneck and all that a method brings are above them and always move. Where a layer stands "
-    "still its batch norm and dropout do too. A pretrained backbone moves at a tenth of the rate of what is fresh "
-    "above it (`train.lr`, `train.head_lr`), and its batch norm keeps its statistics (`train.freeze_batch_norm`). "
-    "`auto` is `full` for a backbone that starts from nothing. On a pretrained one it trains the source-only model of "
-    "the first seed by `feature_extraction`, `partial` and `full`, and stops where the next rung gains no more than a "
-    "standard error in loss on the source's validation split; the recipe says what was tried."
+STRATEGIES = (
+    "`--finetune STRATEGY` decides which weights move, when and how fast; `--method` decides what is minimised. Any "
+    "strategy goes with any method. Its options are set as `finetune.OPTION`.",
+    "Layers are those that timm or transformers define for the model, the lowest first. The head, the bottleneck and "
+    "everything a method adds sit above them and always move. A frozen layer also freezes its batch norm and dropout. "
+    "A pretrained backbone learns at a tenth of the rate of the fresh layers above it (`train.lr`, `train.head_lr`), "
+    "and its batch norm keeps its statistics (`train.freeze_batch_norm`).",
+    "`--finetune auto`, the default, is `full` for a backbone with fresh weights. For a pretrained backbone it trains "
+    "the source-only model of the first seed with `feature_extraction`, `partial` and `full`, in this order, and stops "
+    "when the next strategy improves the loss on the source's validation split by no more than one standard error. The "
+    "recipe records what was tried.",
 )
 SIMPLEST_FIRST = ("feature_extraction", "partial", "lora", "llrd", "gradual", "lp_ft", "full")
 
 
-def ladder() -> str:
-    """The page of all rungs, the simplest first."""
-    rungs = sorted(finetune.names(), key=SIMPLEST_FIRST.index)
-    blocks = ["<!-- Made by `make docs` from the docstrings; change it there. -->", "# The fine-tuning ladder"]
+def strategies() -> str:
+    """The page of all fine-tuning strategies, the simplest first."""
     example = "acclimate adapt SOURCE TARGET -o RUN --finetune llrd --set finetune.decay=0.3"
-    blocks += [filled(LADDER), f"```\n{example}\n```"]
-    for name in rungs:
+    blocks = ["<!-- Generated from the docstrings by `make docs`. -->", "# Fine-tuning strategies"]
+    blocks += [*map(filled, STRATEGIES), f"```\n{example}\n```"]
+    for name in sorted(finetune.names(), key=SIMPLEST_FIRST.index):
         parts = sections(inspect.getdoc(finetune.paces_of(name)) or "")
-        said, options = arguments(parts["Args"]), finetune.options(name)
-        rows = [f"| `{o}` | `{type_of(p)}` | `{p.default!r}` | {inline(said[o])} |" for o, p in options.items()]
-        table = "\n".join(["| option | type | default | what it is |", "|---|---|---|---|", *rows]) if rows else ""
         reference = f"Reference: {inline(' '.join(parts['Reference'].split()))}" if "Reference" in parts else ""
+        table = options_table(finetune.options(name), arguments(parts["Args"]))
         blocks += [f"## `{name}`", markdown(parts[""]), table, filled(reference)]
     return "\n\n".join(filter(None, blocks)) + "\n"
 
 
+SETTINGS = (
+    'Set options with `--set KEY=VALUE` on the command line and `settings={"KEY": VALUE}` in Python. A key without '
+    "a prefix is an option of the [method](methods/README.md). `finetune.` belongs to the [fine-tuning "
+    "strategy](finetune.md), `pretrain.` to [self-supervised "
+    "pretraining](methods/README.md#self-supervised-pretraining). The others are below. Where the default is `None`, "
+    "the backbone chooses; `recipe.yaml` in the Run records the value used."
+)
+
+
+def settings() -> str:
+    """The page of all settings that belong to no method."""
+    blocks = ["<!-- Generated from the code by `make docs`. -->", "# Settings", filled(SETTINGS)]
+    blocks += ["## `train.`", fields_table(Training), "## `augment.`", fields_table(Augmentation), "## `backbone.`"]
+    blocks.append("Every network also takes `bottleneck`: the width of a narrow layer behind it, 0 for none.")
+    for name in [*backbones.names(), LINEAR]:
+        build = linear.linear if name == LINEAR else import_module(f"acclimate.backbones.{name}").build
+        options = linear.options() if name == LINEAR else backbones.options(name)
+        parts = sections(inspect.getdoc(build) or "")
+        own = {key: option for key, option in options.items() if key in arguments(parts["Args"])}
+        table = options_table(own, arguments(parts["Args"]))
+        blocks += [f"### `{name}`", markdown(parts[""]), table]
+    return "\n\n".join(filter(None, blocks)) + "\n"
+
+
+def fields_table(model: type[BaseModel]) -> str:
+    """Name, type, default and meaning of every field of a part of a recipe."""
+    rows = [
+        option_row(name, field.annotation, field.default, field.description or "")
+        for name, field in model.model_fields.items()
+    ]
+    return "\n".join([*TABLE, *rows])
+
+
+def commands() -> str:
+    """The page of the command line: what each ``--help`` prints."""
+    blocks = ["<!-- Generated from `--help` by `make docs`. -->", "# Command line", printed("--help")]
+    for name in re.findall(r"^  (\w+)  ", blocks[-1].partition("Commands:")[2], flags=re.M):
+        blocks += [f"## `{name}`", printed(name, "--help")]
+    return "\n\n".join(blocks) + "\n"
+
+
+def printed(*words: str) -> str:
+    """What a command prints, 80 columns wide."""
+    out = io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", ["acclimate", *words]),
+        mock.patch.dict(os.environ, {"COLUMNS": "80"}),
+        contextlib.redirect_stdout(out),
+        contextlib.suppress(SystemExit),
+    ):
+        cli.main()
+    return f"```text\n{out.getvalue().strip()}\n```"
+
+
+def files() -> dict[str, str]:
+    """The text of every generated file by its path in docs/."""
+    of_methods = {f"methods/{name}": text for name, text in pages().items()}
+    return of_methods | {"finetune.md": strategies(), "settings.md": settings(), "cli.md": commands()}
+
+
 def main() -> None:
-    """Write the pages, and remove those of methods that are gone."""
-    HERE.mkdir(exist_ok=True)
-    made = pages()
-    for old in HERE.glob("*.md"):
-        if old.name not in made:
+    """Write the files, and remove the pages of methods that no longer exist."""
+    made = files()
+    for old in (DOCS / "methods").glob("*.md"):
+        if f"methods/{old.name}" not in made:
             old.unlink()
     for name, text in made.items():
-        (HERE / name).write_text(text, "utf-8")
-    (HERE.parent / "finetune.md").write_text(ladder(), "utf-8")
+        (DOCS / name).write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

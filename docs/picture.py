@@ -1,6 +1,8 @@
-"""Makes report.png, the picture in the README: the top of the demo's report. Needs Chromium and `acclimate demo`.
+"""Takes the pictures of pages that the README and the site show. Needs Chromium.
 
-python docs/picture.py [RUN]
+acclimate demo --seeds 3 && python docs/picture.py demo/run report.png
+acclimate labels demo/source demo/target -o labels --per-class 1,5,10 --strategies source_only,mcc,supervised
+    --seeds 2 --steps 150 && python docs/picture.py labels labels.png
 """
 
 import shutil
@@ -13,27 +15,28 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"
 WIDTH, HEIGHT = 1200, 1180
 
 
-def main(run: Path) -> None:
-    """Photograph the report of ``run``, its points coloured by class."""
+def main(folder: Path, picture: str) -> None:
+    """Photograph the top of a report, its points coloured by class, or of a page of label curves."""
     browsers = ("chromium", "chromium-browser", "google-chrome")
     chromium = next((path for name in browsers if (path := shutil.which(name))), None)
+    is_run = (folder / "report.html").exists()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
-        page.goto((run / "report.html").resolve().as_uri())
+        page.goto((folder / ("report.html" if is_run else "labels.html")).resolve().as_uri())
         page.wait_for_selector("body[data-drawn]")
-        page.get_by_label("By class", exact=True).check()
-        page.mouse.move(0, 0)
-        maps = page.locator(".maps").bounding_box()
-        assert maps
-        below = maps["y"] + maps["height"] + 28
+        if is_run:
+            page.get_by_label("By class", exact=True).check()
+            page.mouse.move(0, 0)
+        last = page.locator(".maps" if is_run else ".js-plotly-plot").first.bounding_box()
+        assert last
         page.screenshot(
-            path=Path(__file__).with_name("report.png"),
-            clip={"x": 0, "y": 0, "width": WIDTH, "height": below},
+            path=Path(__file__).with_name(picture),
+            clip={"x": 0, "y": 0, "width": WIDTH, "height": last["y"] + last["height"] + 28},
             full_page=True,
         )
         browser.close()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "demo/run"))
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -1,26 +1,67 @@
-"""The pages of the methods say what the docstrings say; `make docs` makes them anew."""
+"""Generated pages match the code; the navigation of the site names every page. `make docs` checks the links."""
 
 import importlib.util
 import re
 from pathlib import Path
 
 import pytest
+import yaml
 
-DOCS = Path(__file__).parents[1] / "docs"
-SPEC = importlib.util.spec_from_file_location("pages", DOCS / "pages.py")
-pages = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(pages)
-
-
-def test_pages_are_those_that_make_docs_makes():
-    there = {path.name: path.read_text("utf-8") for path in (DOCS / "methods").glob("*.md")}
-    made = pages.pages()
-    assert sorted(there) == sorted(made)
-    assert [name for name in made if there[name] != made[name]] == []
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 
 
-def test_the_ladder_is_the_one_that_make_docs_makes():
-    assert (DOCS / "finetune.md").read_text("utf-8") == pages.ladder()
+def load(name):
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+pages, nav = load("pages"), load("nav")
+
+
+@pytest.fixture(scope="module")
+def made():
+    return pages.files()
+
+
+def test_generated_pages_are_up_to_date(made):
+    assert [name for name, text in made.items() if (DOCS / name).read_text("utf-8") != text] == []
+
+
+def test_no_page_of_a_method_is_left_over(made):
+    assert {f"methods/{path.name}" for path in (DOCS / "methods").glob("*.md")} <= set(made)
+
+
+def test_the_navigation_names_every_page_once():
+    named = nav.flat(nav.complete(yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"]))
+    written = [str(path.relative_to(ROOT)) for path in DOCS.rglob("*.md")]
+    assert sorted(named) == sorted([*written, *nav.outside()])
+
+
+def test_an_optional_page_is_named_once_it_exists(monkeypatch, tmp_path):
+    monkeypatch.setattr(nav, "ROOT", tmp_path)
+    entry = {"Security": "SECURITY.md"}
+    assert nav.complete([entry]) == []
+    (tmp_path / "SECURITY.md").touch()
+    assert nav.complete([entry]) == [entry]
+
+
+def test_a_section_lists_the_pages_of_its_readme_by_heading(monkeypatch, tmp_path):
+    monkeypatch.setattr(nav, "ROOT", tmp_path)
+    (tmp_path / "README.md").write_text("# All\n\n[`a`](a.md)\n\n## Group\n\n[`b`](b.md) [other](c.md)\n")
+    assert nav.complete([{"All": ["README.md"]}]) == [{"All": ["README.md", {"a": "a.md"}, {"Group": [{"b": "b.md"}]}]}]
+
+
+def test_the_command_line_page_has_every_command(made):
+    assert {"adapt", "predict", "labels"} <= set(re.findall(r"^## `(\w+)`$", made["cli.md"], flags=re.M))
+    assert "--finetune" in made["cli.md"]
+
+
+def test_the_settings_page_has_the_options_of_training_and_backbones(made):
+    assert "| `lr` | `float` or `None` | `None` |" in made["settings.md"]
+    assert "### `efficientnet_lite0`" in made["settings.md"]
 
 
 def test_every_method_that_can_learn_the_moons_has_a_picture():

@@ -6,8 +6,8 @@ from acclimate.recipe import DomainSpec, Recipe, Training, check_options, check_
 
 
 def recipe(**more):
-    place = DomainSpec(path="a.csv", label="y", drop=("id",))
-    return Recipe(source=place, target=place, method="dann", backbone="mlp", classes=("no", "ja"), **more)
+    domain = DomainSpec(path="a.csv", label="y", drop=("id",))
+    return Recipe(source=domain, target=domain, method="dann", backbone="mlp", classes=("no", "ja"), **more)
 
 
 def test_a_recipe_comes_back_from_its_file(tmp_path):
@@ -16,7 +16,7 @@ def test_a_recipe_comes_back_from_its_file(tmp_path):
     assert Recipe.load(tmp_path / "recipe.yaml") == made
 
 
-def test_dotted_keys_are_sorted_by_whom_they_are_for():
+def test_dotted_keys_are_sorted_by_prefix():
     found = parse_settings(
         {"weight": "0.5", "train.lr": "0.1", "backbone.norm": "true", "layers.logits": "2", "augment.source": "noise"}
     )
@@ -26,16 +26,16 @@ def test_dotted_keys_are_sorted_by_whom_they_are_for():
     assert found.augment == {"source": "noise"}
 
 
-def test_options_are_brought_to_the_type_of_the_signature():
+def test_options_are_converted_to_the_type_in_the_signature():
     found = check_options("method deep_coral", {"layers": {"logits": 2}}, methods.options("deep_coral"))
     assert found == {"layers": {"logits": 2.0}}
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [({"weigth": 1}, "no option 'weigth'; did you mean weight"), ({"weight": "much"}, "does not fit")],
+    [({"weigth": 1}, "no option 'weigth'; did you mean weight"), ({"weight": "much"}, "is invalid")],
 )
-def test_options_that_do_not_fit_are_told(given, message):
+def test_options_that_are_invalid_are_refused(given, message):
     with pytest.raises(BadInput, match=message):
         check_options("method dann", given, methods.options("dann"))
 
@@ -44,6 +44,6 @@ def test_options_that_do_not_fit_are_told(given, message):
     ("given", "message"),
     [({"stepps": 1}, "did you mean steps"), ({"steps": 0}, "train.steps=0"), ({"schedule": "up"}, "train.schedule")],
 )
-def test_training_settings_that_do_not_fit_are_told(given, message):
+def test_training_settings_that_are_invalid_are_refused(given, message):
     with pytest.raises(BadInput, match=message):
         check_training(given)

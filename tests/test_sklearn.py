@@ -27,7 +27,7 @@ def turned():
     return rows, y, rows[:90] @ np.diag([1, 5, 0.2]) + [9, 0, 4], y[:90]
 
 
-def test_an_adapted_classifier_is_right_where_the_bare_one_is_not(turned):
+def test_an_adapted_classifier_is_right_where_the_plain_one_is_not(turned):
     X, y, X_target, y_target = turned
     assert LogisticRegression().fit(X, y).score(X_target, y_target) < 0.7
     assert Adapter(method="coral").fit(X, y, X_target=X_target).score(X_target, y_target) > 0.95
@@ -79,12 +79,12 @@ def test_it_has_probabilities_if_its_classifier_has():
     [
         (Adapter(method="corall"), "no method 'corall'; did you mean coral"),
         (Adapter(options={"rge": 1}), "method coral has no option 'rge'; did you mean reg"),
-        (Adapter(method="tca", options={"kernel": "cubic"}), "method tca: option kernel='cubic' does not fit"),
-        (Adapter(method=CORAL(), options={"reg": 1}), "give it its options"),
+        (Adapter(method="tca", options={"kernel": "cubic"}), "method tca: option kernel='cubic' is invalid"),
+        (Adapter(method=CORAL(), options={"reg": 1}), "pass the options to CORAL"),
         (Adapter(method=LinearSVC()), "LinearSVC.fit takes no target"),
     ],
 )
-def test_what_it_does_not_know_is_one_clear_line(turned, adapter, message):
+def test_unknown_arguments_get_one_clear_message(turned, adapter, message):
     with pytest.raises(BadInput, match=message):
         adapter.fit(*turned[:2])
 
@@ -96,11 +96,11 @@ def test_a_target_of_other_columns_is_refused_by_name(turned):
 
 
 def test_an_unknown_domain_is_refused(turned):
-    with pytest.raises(BadInput, match="neither 'source' nor 'target'"):
+    with pytest.raises(BadInput, match="unknown domain; use 'source' or 'target'"):
         Adapter().fit(*turned[:2]).predict(turned[2], domain="test")
 
 
-def test_an_adapter_of_skadas_takes_the_methods_place(turned, skada):
+def test_an_adapter_of_skadas_replaces_the_method(turned, skada):
     X, y, X_target, _ = turned
     ours = Adapter(method=CORAL(reg=0)).fit(X, y, X_target=X_target)
     theirs = Adapter(method=skada.CORALAdapter(reg=None)).fit(X, y, X_target=X_target)
@@ -116,7 +116,7 @@ def test_weights_of_skadas_reach_the_classifier(turned, skada):
 
 
 @pytest.mark.parametrize("kind", ["CORAL", "JDOTClassifier"])
-def test_a_whole_estimator_of_skadas_takes_the_place_of_both(turned, skada, kind):
+def test_an_estimator_of_skadas_replaces_both(turned, skada, kind):
     X, y, X_target, _ = turned
     theirs = getattr(skada, kind)(LogisticRegression())
     adapter = Adapter(method=theirs).fit(X, y, X_target=X_target)
@@ -127,19 +127,19 @@ def test_a_whole_estimator_of_skadas_takes_the_place_of_both(turned, skada, kind
     assert adapter.predict_proba(X_target).shape == (len(X_target), 2)
 
 
-def test_a_whole_estimator_leaves_no_room_for_another(turned, skada):
-    with pytest.raises(BadInput, match="leave out the estimator"):
+def test_an_estimator_of_skadas_excludes_another(turned, skada):
+    with pytest.raises(BadInput, match="JDOTClassifier is already an estimator; remove estimator"):
         Adapter(LogisticRegression(), method=skada.JDOTClassifier()).fit(*turned[:2])
 
 
 def test_columns_in_another_order_are_refused(turned):
     X, y, X_target, _ = turned
-    here, there = pd.DataFrame(X, columns=[*"abc"]), pd.DataFrame(X_target, columns=[*"acb"])
+    source, target = pd.DataFrame(X, columns=[*"abc"]), pd.DataFrame(X_target, columns=[*"acb"])
     with pytest.raises(BadInput, match="X_target: The feature names should match"):
-        Adapter().fit(here, y, X_target=there)
+        Adapter().fit(source, y, X_target=target)
 
 
-def test_it_is_there_once_acclimate_is_imported_and_brings_no_torch():
+def test_importing_acclimate_provides_it_without_torch():
     code = "import sys, acclimate; print(acclimate.sklearn.Adapter(), 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "Adapter() False\n"
@@ -154,7 +154,7 @@ def moved():
     return rows, y, rows[:90] * [1, 5, 0.2] + [9, 0, 4], y[:90]
 
 
-def test_an_adapted_regressor_is_near_where_the_bare_one_is_not(moved):
+def test_an_adapted_regressor_is_accurate_where_the_plain_one_is_not(moved):
     X, y, X_target, y_target = moved
     assert Ridge().fit(X, y).score(X_target, y_target) < 0
     assert AdapterRegressor(method="coral").fit(X, y, X_target=X_target).score(X_target, y_target) > 0.95
@@ -179,7 +179,7 @@ def test_weights_reach_the_regressor(moved):
 
 def test_a_regressor_that_takes_no_weights_is_refused(moved):
     X, y, X_target, _ = moved
-    with pytest.raises(BadInput, match="KNeighborsRegressor takes no sample_weight"):
+    with pytest.raises(BadInput, match="KNeighborsRegressor accepts no sample_weight"):
         AdapterRegressor(KNeighborsRegressor(), method="kernel_mean_matching").fit(X, y, X_target=X_target)
 
 
@@ -190,7 +190,7 @@ def test_an_adapter_of_skadas_goes_before_a_regressor(moved, skada):
     np.testing.assert_allclose(ours.predict(X_target), theirs.predict(X_target), rtol=0.01)  # skada's C is over n
 
 
-def test_a_whole_regressor_of_skadas_takes_the_place_of_both(moved, skada):
+def test_a_regressor_of_skadas_replaces_both(moved, skada):
     X, y, X_target, _ = moved
     adapter = AdapterRegressor(method=skada.JDOTRegressor(Ridge())).fit(X, y, X_target=X_target)
     assert np.abs(adapter.predict(X_target) - y.mean()).max() < 60

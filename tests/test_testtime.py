@@ -68,14 +68,14 @@ def test_it_says_what_it_is(name):
 @ALL
 @pytest.mark.parametrize("share", [-0.1, 2.0, float("nan")])
 def test_what_is_no_share_of_a_batch_is_refused(name, share):
-    with pytest.raises(BadInput, match="is no share of a batch; give one from 0 to 1"):
+    with pytest.raises(BadInput, match="must be between 0 and 1"):
         testtime.get(name)(model(), most_changed=share)
 
 
 @pytest.mark.parametrize("name", ["adabn", "tent"])
 def test_a_model_without_batch_norm_is_refused(name):
     bare = Classifier(nn.Identity(), nn.Linear(4, 3), n_features=4, n_classes=3)
-    with pytest.raises(BadInput, match=f"test-time {name} works through batch norm"):
+    with pytest.raises(BadInput, match=f"test-time {name} needs a model with batch norm"):
         testtime.get(name)(bare)
 
 

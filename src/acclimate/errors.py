@@ -1,5 +1,6 @@
 """Errors that the user can fix: one line that says what is wrong, where, and how to fix it."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -8,11 +9,54 @@ MOST_NAMES = 30
 
 
 class BadInput(ValueError):
-    """Input that only the user can fix; its text is the whole message, one line."""
+    """Input that only the user can fix; its text is the whole message, one line.
+
+    A message names an option by its flag. ``str(error)``, which Python callers read, names the argument instead.
+
+    Attributes:
+        message: The message as the command line prints it.
+
+    Example:
+        >>> error = BadInput("--tta: takes images only; omit it, or use --set train.lr=0.1")
+        >>> error.message
+        '--tta: takes images only; omit it, or use --set train.lr=0.1'
+        >>> str(error), error.field
+        ("tta: takes images only; omit it, or use settings={'train.lr': 0.1}", 'tta')
+    """
+
+    def __init__(self, message: str):
+        super().__init__(message)
+        self.message = message
+
+    def __str__(self) -> str:
+        """The message with arguments in the place of flags."""
+        return _arguments_for_flags(self.message)
+
+    @property
+    def field(self) -> str | None:
+        """The option that the message is about, e.g. ``"tta"``; None if it is about something else."""
+        option = re.match(r"--([a-z][a-z-]*)\b", self.message)
+        return option[1].replace("-", "_") if option else None
 
 
 class Stopped(Exception):
     """The user pressed Ctrl-C; its text says how to continue."""
+
+
+SWITCHES = ("resume", "overwrite")
+"""Flags that are true or false."""
+
+
+def _arguments_for_flags(message: str) -> str:
+    message = re.sub(r"--set ([\w.]+)=([^\s,;:)]+)", r"settings={'\1': \2}", message)
+    message = re.sub(r"^--([a-z][a-z-]*)", lambda flag: flag[1].replace("-", "_"), message)
+    message = re.sub(r"(?<![\w-])--([a-z][a-z-]*)", _argument, message)
+    return re.sub(r"(?<![\w-])-o\b", "output", message)
+
+
+def _argument(flag: re.Match[str]) -> str:
+    name = flag[1].replace("-", "_")
+    return f"{name}=True" if name in SWITCHES else name
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

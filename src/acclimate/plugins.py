@@ -7,6 +7,8 @@ installed plug-in, or be imported already.
 import importlib
 import importlib.util
 import sys
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -21,6 +23,32 @@ def installed(group: str) -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=group)}
 
 
+def origins(*names: str) -> dict[str, str]:
+    """Where methods and backbones from outside the package come from, for a recipe: a package with its version."""
+    found = {}
+    entries = installed(METHODS) | installed(BACKBONES)
+    for name in names:
+        if is_spec(name):
+            found[name] = name.partition(":")[0].partition(".")[0]
+        elif name in entries and (dist := entries[name].dist) is not None and dist.name != "acclimate":
+            found[name] = f"{dist.name} {dist.version}"
+    return found
+
+
+def require(origins: Mapping[str, str], name: str) -> None:
+    """Refuse to go on without the plug-in that a recipe names.
+
+    Raises:
+        BadInput: It is not there; the message names its package or module.
+    """
+    if name not in origins:
+        return
+    if is_spec(name):
+        find(name)
+    elif name not in installed(METHODS) | installed(BACKBONES):
+        raise BadInput(f"{name}: this Run needs the package {origins[name]}; install it")
+
+
 def is_spec(name: str) -> bool:
     """Whether a name is of the form ``MODULE:NAME`` or ``FILE.py:NAME``.
 
@@ -29,7 +57,15 @@ def is_spec(name: str) -> bool:
         (True, True, False)
     """
     module, colon, attribute = name.rpartition(":")
-    return bool(colon and attribute.isidentifier() and (module.endswith(".py") or _is_dotted(module)))
+    if not colon or not attribute.isidentifier() or module in _own_backbones():
+        return False
+    return module.endswith(".py") or all(part.isidentifier() for part in module.split("."))
+
+
+@cache
+def _own_backbones() -> frozenset[str]:
+    """Names of our own backbones, which may take a model after a colon, and so are not modules."""
+    return frozenset(path.stem for path in Path(__file__).with_name("backbones").glob("*.py"))
 
 
 def import_spec(name: str) -> str:
@@ -104,7 +140,3 @@ def _import_file(path: Path) -> str:
         del sys.modules[name]
         raise
     return name
-
-
-def _is_dotted(module: str) -> bool:
-    return all(part.isidentifier() for part in module.split("."))

@@ -1,4 +1,4 @@
-"""A recipe: all that decides a training, as data; YAML on disk, dotted keys on the command line."""
+"""A recipe: all settings that determine a training. YAML on disk, dotted keys on the command line."""
 
 import inspect
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ from acclimate.errors import BadInput, did_you_mean, first_line
 
 Options = dict[str, Any]
 LINEAR = "linear"
-"""The backbone that is none: a linear model of scikit-learn's, before which shallow methods stand."""
+"""The name that stands for no backbone: a linear model of scikit-learn, preceded by a shallow method."""
 
 Task = Literal["classification", "regression"]
-"""What the labels are, and so what is learnt: classes, or numbers."""
+"""Whether the labels are classes or numbers."""
 
 
 class _Part(BaseModel):
@@ -26,56 +26,56 @@ P = TypeVar("P", bound=_Part)
 
 
 class Training(_Part):
-    """How the weights are moved; what is none is chosen by the backbone."""
+    """Settings of the optimisation; the backbone chooses those that are None."""
 
     steps: int = Field(2000, ge=1, description="optimizer steps")
     batch_size: int = Field(64, ge=1, description="examples of each domain in a batch, over all processes")
     accumulate: int = Field(1, ge=1, description="batches whose mean gradient one step takes")
     optimizer: Literal["sgd", "adam", "adamw"] | None = Field(None, description="fused where the device allows it")
     lr: float | None = Field(None, gt=0, description="learning rate at the start")
-    head_lr: float | None = Field(None, gt=0, description="how many times faster all but the backbone learns")
-    schedule: Literal["dann", "cosine", "constant"] | None = Field(None, description="of the rate over progress")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    head_lr: float | None = Field(None, gt=0, description="rate of all but the backbone, as a multiple of lr")
+    schedule: Literal["dann", "cosine", "constant"] | None = Field(None, description="learning rate over progress")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
     weight_decay: float | None = Field(None, ge=0)
     batch_norm: Literal["separate", "concat", "domain"] = Field(
         "separate",
-        description="statistics of each domain apart; of both mixed; or apart with affine parameters apart too",
+        description="separate: statistics for each domain; concat: for both together; domain: affine parameters too",
     )
     freeze_batch_norm: bool | None = Field(
-        None, description="whether batch norm of the backbone keeps the statistics that came with its weights"
+        None, description="whether batch norm of the backbone keeps its pretrained statistics"
     )
-    validation: float = Field(0.1, gt=0, lt=1, description="share of the source kept for validation")
-    validate_every: int = Field(200, ge=1, description="steps between looks at the source's validation split")
-    patience: int | None = Field(None, ge=1, description="looks without a better loss before it stops early")
+    validation: float = Field(0.1, gt=0, lt=1, description="fraction of the source held out for validation")
+    validate_every: int = Field(200, ge=1, description="steps between validations on the source's validation split")
+    patience: int | None = Field(None, ge=1, description="validations without a lower loss before early stopping")
     save_every: int = Field(200, ge=1, description="steps between checkpoints")
     balance: Literal["none", "sampler"] = Field(
-        "none", description="sampler: rows of every class of the source come equally often"
+        "none", description="sampler: draw rows of every class of the source equally often"
     )
     target_share: float = Field(
         0.5,
         gt=0,
         lt=1,
-        description="of a batch's labelled rows, those of the target, where it has labels to learn from",
+        description="fraction of a batch's labelled rows from the target, if it has labels to train on",
     )
-    cache_mb: int = Field(1024, ge=0, description="memory for decoded images, over both domains, of each process")
+    cache_mb: int = Field(1024, ge=0, description="memory of each process for decoded images of both domains")
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"] = "32-true"
-    cache_features: bool = Field(True, description="run a backbone that never moves once for each example")
-    compile: bool = Field(False, description="torch.compile the method")
+    cache_features: bool = Field(True, description="compute features of a frozen backbone once for each example")
+    compile: bool = Field(False, description="apply torch.compile to the method")
 
 
 class Pretraining(_Part):
-    """What the backbone learns without labels before the adaptation, which goes on from it with a fresh head."""
+    """Self-supervised training of the backbone before the adaptation, which then starts with a new head."""
 
     method: str
     options: Options = {}
-    on: Literal["target", "source", "both"] = Field("target", description="whose examples it learns from")
+    on: Literal["target", "source", "both"] = Field("target", description="domains to learn from")
     train: Training = Training()
 
 
 class Augmentation(_Part):
-    """What is done to the examples of each domain in training, anew each time one comes.
+    """Random augmentation of the examples of each domain in training.
 
-    Labelled examples of the target that come in a batch with the source's are done to as those are.
+    Labelled examples of the target that share a batch with the source get the source's augmentation.
     """
 
     source: Literal["none", "flip_crop", "trivial", "noise"] = "none"
@@ -83,12 +83,12 @@ class Augmentation(_Part):
 
     @property
     def any(self) -> bool:
-        """Whether anything is done to one of them."""
+        """Whether any domain is augmented."""
         return (self.source, self.target) != ("none", "none")
 
 
 class DomainSpec(_Part):
-    """Where a domain came from and how it was read."""
+    """Where a domain comes from and how it is read."""
 
     path: str
     label: str | None = None
@@ -98,21 +98,21 @@ class DomainSpec(_Part):
 
 
 class TargetLabels(_Part):
-    """Labelled examples of the target, given on purpose to learn from."""
+    """Labelled examples of the target to train on."""
 
     path: str
     n: int = Field(ge=1)
 
 
 class LabelScale(_Part):
-    """What the labels of a regression are standardised by: the source's mean and standard deviation."""
+    """Mean and standard deviation of the source's labels, which standardise the labels of a regression."""
 
     mean: float = 0.0
     std: float = Field(1.0, gt=0)
 
 
 class Recipe(_Part):
-    """All that decides a training; with the same software it gives the same weights."""
+    """All settings that determine a training; the same software gives the same weights."""
 
     source: DomainSpec
     target: DomainSpec
@@ -124,40 +124,42 @@ class Recipe(_Part):
     pretrain: Pretraining | None = None
     finetune: str = "full"
     finetune_options: Options = {}
-    tried: dict[str, float] = Field({}, description="by rung, the source's validation loss of those that auto tried")
+    tried: dict[str, float] = Field({}, description="source validation loss by strategy, of those that auto tried")
     augment: Augmentation = Augmentation()
     image_size: int | None = Field(None, ge=8)
     target_labels: TargetLabels | None = None
     seeds: tuple[int, ...] = (0,)
     task: Task = "classification"
     classes: tuple[str, ...] = ()
+    label_type: Literal["text", "integer", "number"] = Field("text", description="how the source's labels were given")
     scale: LabelScale = LabelScale()
-    origin: str | None = Field(None, description="the Run whose source-only models it starts from")
+    origin: str | None = Field(None, description="the Run whose source-only models the training starts from")
+    plugins: dict[str, str] = Field({}, description="packages or modules of methods and backbones from elsewhere")
 
     @property
     def n_outputs(self) -> int:
-        """Outputs of the head: one for each class, or one number."""
+        """Outputs of the head: one for each class, or one for a regression."""
         return 1 if self.task == "regression" else len(self.classes)
 
     @property
     def trains_a_network(self) -> bool:
-        """Whether its models are networks, and not scikit-learn's."""
+        """Whether its models are networks rather than scikit-learn's."""
         return self.backbone != LINEAR
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """The models of one seed that predict: the baseline, then the method's unless it is the baseline itself."""
+        """The models of one seed that predict: the baseline, then the adapted model, if the method adapts."""
         alone = self.method == "source_only" and not (self.pretrain or self.target_labels)
         return ("source_only",) if alone else ("source_only", "adapted")
 
     @property
     def trainings(self) -> tuple[str, ...]:
-        """The trainings of one seed in their order: of `phases`, and of the backbone before the method's if asked."""
+        """The trainings of one seed in order: those of `phases`, and any pretraining before the adaptation."""
         before, *after = self.phases
         return (before, *(["pretrained"] if self.pretrain else []), *after)
 
     def separates_batch_norm(self, phase: str) -> bool:
-        """Whether the model of this phase keeps statistics for each domain; only where a method sees two apart."""
+        """Whether batch norm in the model of this phase keeps statistics for each domain: only adaptation sees both."""
         return phase == "adapted" and self.train.batch_norm != "concat"
 
     def save(self, path: Path) -> None:
@@ -166,21 +168,21 @@ class Recipe(_Part):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read it back.
+        """Read it from YAML.
 
         Raises:
-            BadInput: It is no recipe.
+            BadInput: The file is not a recipe.
         """
         try:
             return cls.model_validate(yaml.safe_load(path.read_text("utf-8")))
         except ValidationError as error:
-            raise BadInput(f"{path}: not a recipe ({_first(error, '')}); was it changed by hand?") from error
+            raise BadInput(f"{path}: not a recipe ({_first_problem(error, '')}); undo any changes by hand") from error
         except (OSError, ValueError, yaml.YAMLError) as error:
-            raise BadInput(f"{path}: not a recipe ({first_line(error)}); was it changed by hand?") from error
+            raise BadInput(f"{path}: not a recipe ({first_line(error)}); undo any changes by hand") from error
 
 
 class Settings(BaseModel):
-    """What ``--set key=value`` says, sorted by whom it is for."""
+    """The settings of ``--set key=value``, sorted by their prefix."""
 
     options: Options = {}
     backbone: Options = {}
@@ -191,13 +193,13 @@ class Settings(BaseModel):
 
 
 def parse_settings(texts: Mapping[str, Any]) -> Settings:
-    """Sort dotted keys: of ``train.``, ``backbone.``, ``pretrain.``, ``finetune.``, ``augment.``; else the method's.
+    """Sort settings by prefix: ``train.``, ``backbone.``, ``pretrain.``, ``finetune.``, ``augment.``, or the method's.
 
     Args:
-        texts: Keys with values that are YAML texts (from a command line) or Python's own.
+        texts: Values by dotted key: YAML texts (from the command line) or Python objects.
 
     Raises:
-        BadInput: A value is no YAML.
+        BadInput: A value is not YAML, or two keys contradict each other.
     """
     settings = Settings()
     for key, text in texts.items():
@@ -208,7 +210,7 @@ def parse_settings(texts: Mapping[str, Any]) -> Settings:
         elif rest:
             inner = settings.options.setdefault(first, {})
             if not isinstance(inner, dict):
-                raise BadInput(f"--set {key}: {first} is set to {inner!r} already; give one of the two")
+                raise BadInput(f"--set {key}: {first} is already set to {inner!r}; remove one of the two")
             inner[rest] = value
         else:
             settings.options[key] = value
@@ -219,20 +221,20 @@ def _value(key: str, text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise BadInput(f"--set {key}={text}: the value cannot be read; quote it if it is text") from error
+        raise BadInput(f"--set {key}={text}: the value is not valid YAML; put text in quotes") from error
 
 
 def check_training(given: Mapping[str, Any], of: str = "train") -> Training:
-    """Training settings from ``given``, defaults for the rest; a message calls them settings ``of`` that.
+    """Return the training settings ``given``, with defaults for the rest; messages name them as settings ``of`` that.
 
     Raises:
-        BadInput: A key is unknown or a value does not fit.
+        BadInput: A key is unknown or a value is invalid.
     """
     return _checked(Training, of, given)
 
 
 def check_augmentation(given: Mapping[str, Any]) -> Augmentation:
-    """Augmentation of each domain from ``given``, none for the rest.
+    """Return the augmentation ``given`` for each domain, none by default.
 
     Raises:
         BadInput: A domain or an augmentation is unknown.
@@ -247,14 +249,14 @@ def _checked(kind: type[P], name: str, given: Mapping[str, Any]) -> P:
     try:
         return kind.model_validate(given)
     except ValidationError as error:
-        raise BadInput(_first(error, f"{name}.")) from error
+        raise BadInput(_first_problem(error, f"{name}.")) from error
 
 
 def check_options(owner: str, given: Mapping[str, Any], known: Mapping[str, inspect.Parameter]) -> Options:
-    """The options ``given`` to ``owner``, each brought to the type in its signature.
+    """Return the options ``given`` to ``owner``, each converted to the type in its signature.
 
     Raises:
-        BadInput: A name is unknown, or a value does not fit.
+        BadInput: A name is unknown, or a value is invalid.
     """
     checked: Options = {}
     for key, value in given.items():
@@ -263,13 +265,18 @@ def check_options(owner: str, given: Mapping[str, Any], known: Mapping[str, insp
         try:
             checked[key] = TypeAdapter(known[key].annotation).validate_python(value)
         except ValidationError as error:
-            raise BadInput(f"{owner}: option {key}={value!r:.80} does not fit; {error.errors()[0]['msg']}") from error
+            why = _lower_first(error.errors()[0]["msg"])
+            raise BadInput(f"{owner}: option {key}={value!r:.80} is invalid; {why}") from error
     return checked
 
 
-def _first(error: ValidationError, prefix: str) -> str:
+def _first_problem(error: ValidationError, prefix: str) -> str:
     problem = error.errors()[0]
     key = prefix + ".".join(str(p) for p in problem["loc"])
     if problem["type"] == "missing":
         return f"{key} is missing"
-    return f"{key or 'it'}={problem['input']!r:.80} does not fit; {problem['msg']}"
+    return f"{key or 'it'}={problem['input']!r:.80} is invalid; {_lower_first(problem['msg'])}"
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -1,4 +1,4 @@
-"""A run's folder: the only place that knows its file names. Everything is written beside and renamed."""
+"""The folder of a Run: the only module that knows its file names. Every file is written atomically."""
 
 import json
 import os
@@ -14,14 +14,14 @@ from acclimate.errors import BadInput
 from acclimate.files import Write, explain_disk_errors, partial_path, write_atomically
 from acclimate.recipe import Recipe
 
-FORMAT = 1
-"""Grows when a Run is written that older software cannot read."""
+FORMAT = 2
+"""Version of the format; it grows when older software cannot read new Runs."""
 
 
 PARTIAL = re.compile(r"\..+\.\d+\.partial")
-"""Names that `RunFolder.write` gives to files until they are whole."""
-ROOMS = ("", "models", "checkpoints", "outputs")
-"""Where a Run's files lie, below its folder."""
+"""Temporary names that `RunFolder.write` gives to files until they are complete."""
+SUBFOLDERS = ("", "models", "checkpoints", "outputs")
+"""Sub-folders of a Run that hold its files; the empty name is the Run's folder itself."""
 
 Line = dict[str, Any]
 """One line of ``losses.jsonl``: ``seed``, ``phase``, ``step`` and losses by name."""
@@ -41,19 +41,19 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str | Path) -> "RunFolder":
-        """A finished Run.
+        """Open a finished Run.
 
         Raises:
-            BadInput: There is none, it is not finished, or newer software wrote it.
+            BadInput: There is no Run, it is not finished, or newer software wrote it.
         """
         run = cls(path)
         if not run.path.exists():
-            raise BadInput(f"{path}: no such Run; give the folder that `adapt -o` wrote")
+            raise BadInput(f"{path}: no such Run; use a folder that `adapt -o` wrote")
         if not run.file("recipe.yaml").is_file():
-            raise BadInput(f"{path}: not a Run (it has no recipe.yaml); give the folder that `adapt -o` wrote")
+            raise BadInput(f"{path}: not a Run (it has no recipe.yaml); use a folder that `adapt -o` wrote")
         run.check_format()
         if not run.file("scores.json").is_file():
-            raise BadInput(f"{path}: this Run is not finished; go on with `acclimate adapt … -o {path} --resume`")
+            raise BadInput(f"{path}: this Run is not finished; continue with `acclimate adapt … -o {path} --resume`")
         return run
 
     def check_format(self) -> None:
@@ -62,17 +62,20 @@ class RunFolder:
         Raises:
             BadInput: Its format is newer than this software.
         """
-        form = self.environment.get("format")
-        if not isinstance(form, int) or form > FORMAT:
-            raise BadInput(f"{self.path}: a Run of format {form}, newer than this Acclimate reads ({FORMAT}); upgrade")
+        found = self.environment.get("format")
+        if not isinstance(found, int) or found > FORMAT:
+            raise BadInput(
+                f"{self.path}: a Run of format {found}, but this Acclimate reads formats up to {FORMAT}; "
+                "upgrade Acclimate"
+            )
 
     def file(self, name: str) -> Path:
-        """Where ``name`` lies."""
+        """Return the path of the file ``name``."""
         return self.path / name
 
     @cached_property
     def recipe(self) -> Recipe:
-        """What it was trained by."""
+        """The recipe of its training."""
         return Recipe.load(self.file("recipe.yaml"))
 
     @property
@@ -86,42 +89,42 @@ class RunFolder:
         return self._json("environment.json")
 
     def weights(self, seed: int, phase: str) -> Path:
-        """The model of one seed and phase, e.g. ``adapted``: a network's weights, or what scikit-learn fitted."""
+        """Return the path of the model of one seed and phase, e.g. ``adapted``: a network's or scikit-learn's."""
         fitted = self.fitted(seed, phase)
         return fitted if fitted.exists() else self.file(f"models/{phase}-{seed}.safetensors")
 
     def fitted(self, seed: int, phase: str) -> Path:
-        """Where the model of one seed lies if scikit-learn fitted it."""
+        """Return the path of the scikit-learn model of one seed and phase."""
         return self.file(f"models/{phase}-{seed}.skops")
 
     def checkpoint(self, seed: int, phase: str) -> Path:
-        """Where a training that is under way can go on."""
+        """Return the path of the checkpoint from which an interrupted training resumes."""
         return self.file(f"checkpoints/{phase}-{seed}.ckpt")
 
     def outputs(self, seed: int, phase: str, domain: str) -> Path:
-        """What a model said of a domain: a Parquet of predictions, probabilities, features."""
+        """Return the path of a model's outputs on a domain: a Parquet file of predictions, probabilities, features."""
         return self.file(f"outputs/{domain}-{phase}-{seed}.parquet")
 
     def losses(self) -> Iterator[Line]:
-        """Every line of ``losses.jsonl``."""
+        """Yield every line of ``losses.jsonl``."""
         with self.file("losses.jsonl").open(encoding="utf-8") as lines:
             for line in lines:
                 yield json.loads(line)
 
     def make(self) -> None:
-        """Make the folder, and those above it that are missing.
+        """Create the folder, and those above it that are missing.
 
         Raises:
-            BadInput: It cannot be made.
+            BadInput: It cannot be created.
         """
         with explain_disk_errors(self.path):
             self._make(self.path)
 
     def write(self, name: str, write: Write) -> Path:
-        """Have ``write`` make a file at a temporary name, then rename it: nobody ever sees half of it.
+        """Write a file atomically: have ``write`` make it at a temporary name, then rename it.
 
         Raises:
-            BadInput: It cannot be written, e.g. the disk is full.
+            BadInput: It cannot be written, e.g. as the disk is full.
         """
         target = self.file(name)
         with explain_disk_errors(target):
@@ -131,41 +134,42 @@ class RunFolder:
         return target
 
     def check_links(self) -> None:
-        """Refuse a folder in which something that a Run writes is a link to another place.
+        """Refuse a folder in which a file or sub-folder of the Run is a symbolic link.
 
         Raises:
-            BadInput: There is one.
+            BadInput: There is a link.
         """
-        for room in ROOMS:
-            for path in [self.file(room), *self.file(room).glob("*")]:
+        for subfolder in SUBFOLDERS:
+            for path in [self.file(subfolder), *self.file(subfolder).glob("*")]:
                 if path != self.path and path.is_symlink():
-                    raise BadInput(f"{path}: is a link, and a Run writes to its own folder alone; remove the link")
+                    raise BadInput(f"{path}: is a link, but a Run writes only to its own folder; remove the link")
 
     def sweep(self) -> None:
-        """Remove the partial files that a process left beside a Run's files when it was killed."""
-        for left in (path for room in ROOMS for path in self.file(room).glob(".*.partial")):
-            if PARTIAL.fullmatch(left.name):
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
+        """Remove the partial files that a killed process left among the Run's files."""
+        for partial in (path for subfolder in SUBFOLDERS for path in self.file(subfolder).glob(".*.partial")):
+            if PARTIAL.fullmatch(partial.name):
+                shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
 
     def has_trained(self) -> bool:
-        """Whether a training has left a model or a checkpoint."""
-        return any(path.is_file() for room in ("models", "checkpoints") for path in self.file(room).glob("*-*.*"))
+        """Whether there is a trained model or a checkpoint."""
+        found = (path for subfolder in ("models", "checkpoints") for path in self.file(subfolder).glob("*-*.*"))
+        return any(path.is_file() for path in found)
 
     def discard(self, *names: str) -> None:
-        """Remove the files that this object wrote, and the folders it made as far as they are empty then.
+        """Remove the files that this object wrote, and the folders it made that are then empty.
 
         Args:
-            names: Files that another process wrote for it.
+            names: Files that another process wrote for this object.
         """
         for path in self._written.union(map(self.file, names)):
             path.unlink(missing_ok=True)
         for path in sorted(self._made, key=lambda path: -len(path.parts)):
-            with suppress(OSError):  # it holds what somebody else has put there
+            with suppress(OSError):  # it holds files of others
                 path.rmdir()
         self._written, self._made = set(), []
 
     def append(self, name: str, lines: str) -> None:
-        """Add whole lines to a file in one call of the system, so that a kill tears none."""
+        """Append whole lines to a file in one system call, so that a killed process leaves no partial line."""
         target = self.file(name)
         with explain_disk_errors(target):
             self._make(target.parent)
@@ -182,7 +186,7 @@ class RunFolder:
         return self.write(name, lambda path: path.write_text(text + "\n", "utf-8"))
 
     def write_folder(self, name: str, write: Write) -> Path:
-        """Have ``write`` fill a folder at a temporary name, then rename it; one that is there already stays.
+        """Have ``write`` fill a folder at a temporary name, then rename it; an existing folder stays as it is.
 
         Raises:
             BadInput: It cannot be written.
@@ -214,10 +218,10 @@ class RunFolder:
             value = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise BadInput(
-                f"{path}: not a readable part of a Run ({error}); was it changed by hand or cut off?"
+                f"{path}: not a readable part of a Run ({error}); restore the file or train the Run again"
             ) from error
         if not isinstance(value, dict):
-            raise BadInput(f"{path}: not a readable part of a Run; was it changed by hand or cut off?")
+            raise BadInput(f"{path}: not a readable part of a Run; restore the file or train the Run again")
         return value
 
 
@@ -230,22 +234,22 @@ _FILES = re.compile(
     r"|outputs/(snippets|strip)-\w+\.parquet"
     rf"|({_PREPROCESS})/(preprocess\.json|pipeline\.skops)"
 )
-"""What a Run writes, below its folder; not an encoder's own files, which have any name."""
+"""Names of the files that a Run writes below its folder, except those of an encoder, which may have any name."""
 
 
 def sort_run(path: Path) -> tuple[list[Path], list[Path]]:
-    """What lies in a Run's folder: what a Run writes, deepest first, and whatever else there is, links among it."""
-    ours: list[Path] = []
-    strange = [path] if path.is_symlink() or path.is_file() else []
-    for found in sorted(path.rglob("*"), reverse=True) if not strange else ():
-        (ours if _is_a_runs(found, found.relative_to(path).as_posix()) else strange).append(found)
-    return ours, strange
+    """Return the paths in a Run's folder that a Run writes, deepest first, and all others, including links."""
+    own: list[Path] = []
+    others = [path] if path.is_symlink() or path.is_file() else []
+    for found in sorted(path.rglob("*"), reverse=True) if not others else ():
+        (own if _belongs_to_run(found, found.relative_to(path).as_posix()) else others).append(found)
+    return own, others
 
 
-def _is_a_runs(path: Path, name: str) -> bool:
+def _belongs_to_run(path: Path, name: str) -> bool:
     if path.is_symlink():
         return False
     if path.is_dir():
         return _FOLDERS.fullmatch(name) is not None
     folder, _, file = name.rpartition("/")
-    return _FILES.fullmatch(name) is not None or (folder in ROOMS and PARTIAL.fullmatch(file) is not None)
+    return _FILES.fullmatch(name) is not None or (folder in SUBFOLDERS and PARTIAL.fullmatch(file) is not None)

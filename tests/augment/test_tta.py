@@ -101,10 +101,10 @@ class ToFloat(torch.nn.Module):
 
 
 def test_an_unknown_view_is_told():
-    with pytest.raises(BadInput, match="--tta: no view 'hflop'; did you mean hflip"):
+    with pytest.raises(BadInput, match="tta: no view 'hflop'; did you mean hflip"):
         tta.check(["hflop"], images=True)
 
 
 def test_what_is_no_image_has_no_views():
-    with pytest.raises(BadInput, match="--tta hflip,shift: applies to images only"):
+    with pytest.raises(BadInput, match="tta hflip,shift: applies to images only"):
         tta.check(["hflip", "shift"], images=False)

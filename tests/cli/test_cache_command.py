@@ -12,12 +12,12 @@ def kept(tmp_path, monkeypatch):
     cache.array("features", lambda: np.zeros(1000))
 
 
-def test_it_shows_what_is_kept(acclimate):
-    told = json.loads(acclimate("cache", "--json").out)
-    assert [file["size"] for file in told["files"]] == [8128]
+def test_it_shows_the_cached_files(acclimate):
+    result = json.loads(acclimate("cache", "--json").out)
+    assert [file["size"] for file in result["files"]] == [8128]
 
 
-def test_it_says_how_much_of_how_much(acclimate):
+def test_it_shows_size_and_limit(acclimate):
     assert acclimate("cache").out.endswith("0.0 of 10000 MB\n")
 
 
@@ -31,7 +31,7 @@ def test_a_folder_of_other_files_is_refused_in_one_line(acclimate, tmp_path, mon
     (tmp_path / "mine").mkdir()
     np.save(tmp_path / "mine" / "labels.npy", np.zeros(3))
     monkeypatch.setenv("ACCLIMATE_CACHE", str(tmp_path / "mine"))
-    told = acclimate("cache", *arguments)
-    assert (told.code, told.out, len(told.lines)) == (2, "", 1)
-    assert "mine: not an Acclimate cache (contains 'labels.npy'); set ACCLIMATE_CACHE" in told.lines[0]
+    result = acclimate("cache", *arguments)
+    assert (result.code, result.out, len(result.lines)) == (2, "", 1)
+    assert "mine: not an Acclimate cache (contains 'labels.npy'); set ACCLIMATE_CACHE" in result.lines[0]
     assert (tmp_path / "mine" / "labels.npy").is_file()

@@ -22,7 +22,7 @@ def new_rows(tmp_path):
 
 
 def _loaded_after(*arguments: str) -> set[str]:
-    """The packages that are imported when the command is done."""
+    """The packages that the command has imported at its end."""
     code = (
         "import sys, atexit; sys.argv = ['acclimate', *sys.argv[1:]];"
         "atexit.register(lambda: print(*{m.partition('.')[0] for m in sys.modules}, file=sys.stderr));" + MAIN
@@ -42,28 +42,28 @@ def test_the_list_of_commands_imports_next_to_nothing():
 
 
 def test_no_arguments_show_the_help(acclimate):
-    told = acclimate()
-    assert told.code == 0
-    assert told.out.startswith("Usage: acclimate")
+    result = acclimate()
+    assert result.code == 0
+    assert result.out.startswith("Usage: acclimate")
 
 
 def test_the_package_runs_as_a_module():
-    asked = [sys.executable, "-m", "acclimate", "predict"]
-    told = subprocess.run(asked, capture_output=True, text=True, check=False)
-    assert told.returncode == 2
-    assert told.stderr.startswith("acclimate: missing argument")
+    command = [sys.executable, "-m", "acclimate", "predict"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith("acclimate: missing argument")
 
 
 @pytest.mark.parametrize("command", ["adapt", "labels", "predict", "evaluate", "methods", "report", "demo"])
-def test_every_command_explains_itself(acclimate, command):
-    told = acclimate(command, "--help")
-    assert told.code == 0
-    assert "--json" in told.out
+def test_every_command_has_help(acclimate, command):
+    result = acclimate(command, "--help")
+    assert result.code == 0
+    assert "--json" in result.out
 
 
 def test_methods_are_listed(acclimate):
-    told = acclimate("methods", "--json")
-    found = {m["name"]: m["numbers"] for m in json.loads(told.out)["methods"]}
+    result = acclimate("methods", "--json")
+    found = {m["name"]: m["numbers"] for m in json.loads(result.out)["methods"]}
     assert {"dann": True, "mcc": False, "source_only": True, "tca": True, "tent": False}.items() <= found.items()
 
 
@@ -77,26 +77,26 @@ def test_predictions_are_a_row_for_each_input(acclimate, finished_run, new_rows,
     assert (frame["p_0"] + frame["p_1"]).is_between(1 - 1e-9, 1 + 1e-9).all()
 
 
-def test_predicting_says_how_many_in_json(acclimate, finished_run, new_rows, tmp_path):
-    told = acclimate("predict", finished_run, new_rows, "-o", tmp_path / "p.csv", "--json")
-    said = json.loads(told.out)
-    assert (said["rows"], said["unread"]) == (5, 0)
-    assert sum(said["classes"].values()) == 5
+def test_predicting_counts_rows_in_json(acclimate, finished_run, new_rows, tmp_path):
+    result = acclimate("predict", finished_run, new_rows, "-o", tmp_path / "p.csv", "--json")
+    shown = json.loads(result.out)
+    assert (shown["rows"], shown["unread"]) == (5, 0)
+    assert sum(shown["classes"].values()) == 5
 
 
 def test_a_model_can_adapt_while_it_predicts(acclimate, finished_run, new_rows, tmp_path):
     output = tmp_path / "p.csv"
-    told = acclimate(
+    result = acclimate(
         "predict", finished_run, new_rows, "-o", output, "--test-time", "lame", "--set", "neighbours=2", "--json"
     )
-    assert json.loads(told.out)["rows"] == pl.read_csv(output).height == 5
+    assert json.loads(result.out)["rows"] == pl.read_csv(output).height == 5
 
 
 def test_predictions_can_be_corrected_for_other_class_shares(acclimate, finished_run, new_rows, tmp_path):
     plain, corrected = tmp_path / "plain.csv", tmp_path / "corrected.csv"
     acclimate("predict", finished_run, new_rows, "-o", plain)
-    told = acclimate("predict", finished_run, new_rows, "-o", corrected, "--label-shift", "em", "--json")
-    shares = json.loads(told.out)["shares"]
+    result = acclimate("predict", finished_run, new_rows, "-o", corrected, "--label-shift", "em", "--json")
+    shares = json.loads(result.out)["shares"]
     assert [s["class"] for s in shares] == ["0", "1"]
     assert sum(s["share"] for s in shares) == pytest.approx(1, abs=1e-5)
     assert all(0 <= s["low"] <= s["high"] <= 1 for s in shares)
@@ -108,34 +108,34 @@ def test_a_bad_row_is_reported_in_its_place(acclimate, tmp_path):
     acclimate("adapt", folder, folder, "-o", tmp_path / "run", "--steps", 1, "--method", "source_only",
               "--backbone", "mnist", "--set", "train.batch_size=2")  # fmt: skip
     (folder / "cat" / "1.png").write_bytes(b"no image")
-    told = acclimate("predict", tmp_path / "run", folder, "-o", tmp_path / "p.csv")
+    result = acclimate("predict", tmp_path / "run", folder, "-o", tmp_path / "p.csv")
     frame = pl.read_csv(tmp_path / "p.csv")
-    assert told.code == 0
+    assert result.code == 0
     assert frame["name"].to_list() == [f"{c}/{i}.png" for c in ("cat", "dog") for i in range(3)]
     assert frame["class"].is_null().to_list() == frame["error"].is_not_null().to_list() == [False, True, *[False] * 4]
-    assert "1 could not be read" in told.out
+    assert "1 unreadable" in result.out
 
 
 def test_evaluating_gives_one_json_object(acclimate, finished_run, new_rows):
-    said = json.loads(acclimate("evaluate", finished_run, new_rows, "--json").out)
-    assert said["n"] == 5
-    assert 0 <= said["accuracy"] <= 1
-    assert set(said["recall"]) == {"0", "1"}
+    shown = json.loads(acclimate("evaluate", finished_run, new_rows, "--json").out)
+    assert shown["n"] == 5
+    assert 0 <= shown["accuracy"] <= 1
+    assert set(shown["recall"]) == {"0", "1"}
 
 
-def test_evaluating_tells_each_measure_and_each_class(acclimate, finished_run, new_rows):
-    said = acclimate("evaluate", finished_run, new_rows, "--positive", "1").out
-    assert all(f"{measure} " in said for measure in ("accuracy", "F1", "log loss", "AUC"))
-    assert said.splitlines()[1] == "recall and F1 of each class:"
+def test_evaluating_shows_each_metric_and_each_class(acclimate, finished_run, new_rows):
+    shown = acclimate("evaluate", finished_run, new_rows, "--positive", "1").out
+    assert all(f"{measure} " in shown for measure in ("accuracy", "F1", "log loss", "AUC"))
+    assert shown.splitlines()[1] == "recall and F1 of each class:"
 
 
 def test_adapting_gives_one_json_object_and_notes_on_stderr(acclimate, tmp_path):
     source, target = samples.arrays(tmp_path / "a.npz"), samples.arrays(tmp_path / "b.npz")
     more = ("--method", "source_only", "--steps", 1, "--json")
-    told = acclimate("adapt", source, target, "-o", tmp_path / "run", "--score", target, *more)
-    assert json.loads(told.out)["target"]["accuracy"] >= 0
-    assert "acclimate: " in told.lines[0]
-    assert "labels are set aside" in told.lines[0]
+    result = acclimate("adapt", source, target, "-o", tmp_path / "run", "--score", target, *more)
+    assert json.loads(result.out)["target"]["accuracy"] >= 0
+    assert "acclimate: " in result.lines[0]
+    assert "labels are set aside" in result.lines[0]
 
 
 def test_predictions_replace_older_ones_whole(acclimate, finished_run, new_rows, tmp_path):
@@ -151,7 +151,7 @@ def _adapt(acclimate, tmp_path: Path, *more: object):
     return acclimate("adapt", source, source, "-o", tmp_path / "run", "--method", "source_only", "--steps", 2, *more)
 
 
-def test_what_lightning_tells_of_each_training_is_kept_back(acclimate, tmp_path, caplog):
+def test_log_lines_of_lightning_are_silenced(acclimate, tmp_path, caplog):
     lightnings = logging.getLogger("lightning_fabric.utilities.rank_zero")
     lightnings.addHandler(caplog.handler)
     assert _adapt(acclimate, tmp_path, "--precision", "bf16-mixed").code == 0
@@ -170,20 +170,20 @@ def interrupted(monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("interrupted")
-def test_ctrl_c_says_how_to_go_on(acclimate, tmp_path):
-    told = _adapt(acclimate, tmp_path)
-    assert told.code == 130
-    assert told.lines[-1].startswith("acclimate: stopped; the same command with --resume goes on with")
+def test_ctrl_c_says_how_to_continue(acclimate, tmp_path):
+    result = _adapt(acclimate, tmp_path)
+    assert result.code == 130
+    assert result.lines[-1].startswith("acclimate: stopped; the same command with --resume continues")
 
 
-def test_a_run_that_was_stopped_goes_on(acclimate, tmp_path, request, monkeypatch):
+def test_a_stopped_run_continues(acclimate, tmp_path, request, monkeypatch):
     request.getfixturevalue("interrupted")
     assert _adapt(acclimate, tmp_path).code == 130
     monkeypatch.undo()
     assert _adapt(acclimate, tmp_path, "--resume").code == 0
 
 
-def test_a_run_cut_off_before_it_trained_begins_anew(acclimate, tmp_path):
+def test_a_run_interrupted_before_training_starts_again(acclimate, tmp_path):
     run = RunFolder(tmp_path / "run")
     run.write_json("environment.json", {"format": 1})
     run.file(".recipe.yaml.1.partial").touch()
@@ -191,7 +191,7 @@ def test_a_run_cut_off_before_it_trained_begins_anew(acclimate, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_real_ctrl_c_says_how_to_go_on(tmp_path, environment):
+def test_a_real_ctrl_c_says_how_to_continue(tmp_path, environment):
     source = samples.arrays(tmp_path / "a.npz", n=200)
     command = ["adapt", str(source), str(source), "-o", str(tmp_path / "run"), "--steps", "1000000"]
     going = subprocess.Popen([sys.executable, "-c", MAIN, *command], stderr=subprocess.PIPE, text=True, env=environment)
@@ -199,22 +199,22 @@ def test_a_real_ctrl_c_says_how_to_go_on(tmp_path, environment):
         assert going.poll() is None
         time.sleep(0.2)
     os.kill(going.pid, signal.SIGINT)
-    _, said = going.communicate(timeout=60)
+    _, shown = going.communicate(timeout=60)
     assert going.returncode == 130
-    assert "Traceback" not in said
-    assert said.splitlines()[-1].startswith("acclimate: stopped; the same command with --resume")
+    assert "Traceback" not in shown
+    assert shown.splitlines()[-1].startswith("acclimate: stopped; the same command with --resume")
 
 
 def test_label_curves_are_one_json_object_or_a_table(acclimate, tmp_path):
     source, target = (
-        samples.arrays(tmp_path / f"{name}.npz", n=24, seed=i) for i, name in enumerate(("here", "there"))
+        samples.arrays(tmp_path / f"{name}.npz", n=24, seed=i) for i, name in enumerate(("source", "target"))
     )
     given = ("--per-class", "0,2", "--strategies", "source_only,supervised", "--seeds", 1, "--steps", 2)
-    told = acclimate("labels", source, target, "-o", tmp_path / "labels", *given)
-    lines = told.out.splitlines()
+    result = acclimate("labels", source, target, "-o", tmp_path / "labels", *given)
+    lines = result.out.splitlines()
     assert [line.split()[0] for line in lines[:3]] == ["labels", "source_only", "supervised"]
     assert lines[-1] == f"Curves: {tmp_path / 'labels/labels.html'}"
     again = acclimate("labels", source, target, "-o", tmp_path / "labels", *given, "--resume", "--json")
-    said = json.loads(again.out)
-    assert said["folder"] == str(tmp_path / "labels")
-    assert len(said["points"]) == 3
+    shown = json.loads(again.out)
+    assert shown["folder"] == str(tmp_path / "labels")
+    assert len(shown["points"]) == 3

@@ -18,25 +18,25 @@ def test_an_option_that_is_refused_removes_nothing(acclimate, tmp_path, wrong):
         (tmp_path / name).mkdir()
         (tmp_path / name / "mine.txt").write_text("mine")
     before = below(tmp_path)
-    told = acclimate("demo", "--folder", tmp_path, *wrong)
-    assert (told.code, len(told.lines)) == (2, 1)
-    assert wrong[0] in told.lines[0]
+    result = acclimate("demo", "--folder", tmp_path, *wrong)
+    assert (result.code, len(result.lines)) == (2, 1)
+    assert wrong[0] in result.lines[0]
     assert below(tmp_path) == before
 
 
 def test_a_folder_of_other_files_is_refused_in_one_line(acclimate, tmp_path):
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "mine.txt").write_text("mine")
-    told = acclimate("demo", "--folder", tmp_path, "--steps", 1)
-    assert (told.code, len(told.lines)) == (2, 1)
-    assert "not a demo folder (contains 'source')" in told.lines[0]
+    result = acclimate("demo", "--folder", tmp_path, "--steps", 1)
+    assert (result.code, len(result.lines)) == (2, 1)
+    assert "not a demo folder (contains 'source')" in result.lines[0]
     assert below(tmp_path) == {"source/mine.txt": b"mine"}
 
 
 def test_an_empty_path_is_refused(acclimate, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    told = acclimate("demo", "--folder", "", "--steps", 1)
-    assert (told.code, told.lines) == (2, ["acclimate: --folder: the path is empty; give a folder"])
+    result = acclimate("demo", "--folder", "", "--steps", 1)
+    assert (result.code, result.lines) == (2, ["acclimate: --folder: the path is empty; use a folder's name"])
     assert below(tmp_path) == {}
 
 
@@ -44,6 +44,6 @@ def test_an_empty_path_is_refused(acclimate, tmp_path, monkeypatch):
 def test_it_can_be_run_again(acclimate, tmp_path, monkeypatch):
     for name in "font_digits", "handwritten_digits":
         monkeypatch.setattr(f"acclimate.data.demo.{name}", lambda: iter(DIGITS))
-    told = [acclimate("demo", "--folder", tmp_path / "demo", "--steps", 1, "--json") for _ in range(2)]
-    assert [t.code for t in told] == [0, 0]
-    assert json.loads(told[1].out)["run"] == str(tmp_path / "demo/run")
+    result = [acclimate("demo", "--folder", tmp_path / "demo", "--steps", 1, "--json") for _ in range(2)]
+    assert [t.code for t in result] == [0, 0]
+    assert json.loads(result[1].out)["run"] == str(tmp_path / "demo/run")

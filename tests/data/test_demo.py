@@ -131,5 +131,5 @@ def test_a_list_that_names_files_elsewhere_removes_none(folder, tmp_path):
 
 def test_a_file_is_no_folder_for_a_demo(tmp_path):
     (tmp_path / "demo").write_text("mine")
-    with pytest.raises(BadInput, match="demo: is a file; choose another --folder"):
+    with pytest.raises(BadInput, match="demo: is a file; choose another folder"):
         demo.write_demo(tmp_path / "demo")

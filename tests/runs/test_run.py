@@ -32,5 +32,5 @@ def test_without_a_shift_only_the_calibration_changes_predictions(predicted):
 
 def test_shares_of_no_example_are_refused(predicted):
     run, frame = predicted
-    with pytest.raises(BadInput, match="of no example the class is known"):
+    with pytest.raises(BadInput, match="label_shift: no example could be read"):
         run.label_shift(frame.filter(pl.col("class").is_null()))

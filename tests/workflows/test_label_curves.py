@@ -131,17 +131,17 @@ def test_budgets_that_are_the_same_are_one(tmp_path):
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ({"fractions": [1.5]}, "--fractions: 1.5 is no share of the labels"),
-        ({"fractions": [0]}, "--fractions: 0 is no share of the labels"),
-        ({"per_class": [-1]}, "--per-class: -1 labels cannot be had"),
-        ({"per_class": [51]}, "--per-class 51: class '0' has 50 labelled examples to draw from"),
-        ({"held_out": 1.0}, "--held-out: 1 is no share"),
-        ({"strategies": ["mccc"]}, "strategy 'mccc': 'mccc': there is no such method; did you mean mcc"),
-        ({"strategies": ["shot"]}, "strategy 'shot': 'shot': learns from no label"),
-        ({"strategies": ["mcc+lpft"]}, "no rung 'lpft' to fine-tune by; did you mean lp_ft"),
+        ({"fractions": [1.5]}, "fractions: 1.5 is out of range"),
+        ({"fractions": [0]}, "fractions: 0 is out of range"),
+        ({"per_class": [-1]}, "per_class: -1 is negative"),
+        ({"per_class": [51]}, "per_class 51: class '0' has only 50 labelled examples to draw from"),
+        ({"held_out": 1.0}, "held_out: 1 is not a fraction"),
+        ({"strategies": ["mccc"]}, "strategy 'mccc': 'mccc': unknown method; did you mean mcc"),
+        ({"strategies": ["shot"]}, "strategy 'shot': 'shot': learns from no labels"),
+        ({"strategies": ["mcc+lpft"]}, "no fine-tuning strategy 'lpft'; did you mean lp_ft"),
         ({"strategies": ["mcc", "auto"]}, "strategy 'mcc': is named twice"),
-        ({"strategies": ["mcc"], "method": "dann"}, "--method dann: --strategies names the methods already"),
-        ({"settings": {"wieght": 1}}, "--set wieght: says nothing to any of the strategies"),
+        ({"strategies": ["mcc"], "method": "dann"}, "method: strategies names the methods already"),
+        ({"settings": {"wieght": 1}}, "wieght: has no effect on the strategies"),
     ],
 )
 def test_what_cannot_be_asked_is_told_before_anything_is_written(tmp_path, more, says):
@@ -153,7 +153,7 @@ def test_what_cannot_be_asked_is_told_before_anything_is_written(tmp_path, more,
 
 def test_numbers_are_no_classes_to_count(tmp_path):
     x, _ = shifted()
-    with pytest.raises(BadInput, match="labels are counted by class here"):
+    with pytest.raises(BadInput, match="labels are drawn by class"):
         acclimate.labels((x, x[:, 0] * 2.5), (x, x[:, 0]), tmp_path / "labels")
 
 

@@ -114,7 +114,7 @@ def test_evaluating_shows_both_models(finished_regression, tmp_path):
 
 @pytest.mark.parametrize("method", sorted(set(methods.names()) - set(CAN)))
 def test_a_method_that_is_for_classes_says_which_can(method, tables, tmp_path):
-    with pytest.raises(BadInput, match=f"method {method} is for classes, .* adda, dan, dann, deep_coral, source_only"):
+    with pytest.raises(BadInput, match=f"method {method} learns classes, .* adda, dan, dann, deep_coral, source_only"):
         adapted(tables, tmp_path, method=method)
 
 

@@ -46,7 +46,7 @@ def saying(monkeypatch, *means):
 def test_it_climbs_as_long_as_the_next_rung_is_better(given, tmp_path, monkeypatch, losses, rung, n_tried):
     saying(monkeypatch, *losses)
     recipe = run(given, tmp_path / "run").recipe
-    assert (recipe.finetune, list(recipe.tried)) == (rung, list(climb.RUNGS[:n_tried]))
+    assert (recipe.finetune, list(recipe.tried)) == (rung, list(climb.STRATEGIES[:n_tried]))
 
 
 def test_a_gain_must_be_more_than_a_standard_error():

@@ -9,10 +9,12 @@ from typing import Any
 
 from pydantic import NonNegativeInt
 
+from acclimate import plugins
 from acclimate.backbones.base import Built, InputKind, InputSpec, Shape
+from acclimate.backbones.outside import Outside
 from acclimate.errors import BadInput, did_you_mean
 
-NOT_BACKBONES = {"base", "layers"}
+NOT_BACKBONES = {"base", "layers", "outside"}
 """Files in this folder that are not backbones."""
 
 INPUT_NAMES: Mapping[InputKind, str] = {
@@ -29,8 +31,9 @@ __all__ = ["Built", "InputSpec", "Shape", "auto", "build", "defaults", "input_sp
 
 
 def names() -> list[str]:
-    """Return the names of all backbones; ``timm`` stands for ``timm:MODEL``."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in NOT_BACKBONES)
+    """Return the names of all backbones, plug-ins included; ``timm`` stands for ``timm:MODEL``."""
+    own = {m.name for m in pkgutil.iter_modules(__path__) if m.name not in NOT_BACKBONES}
+    return sorted(own | set(plugins.installed(plugins.BACKBONES)))
 
 
 def auto(kind: str, size: int = 0) -> str:
@@ -93,7 +96,7 @@ def input_spec(name: str, kind: str, options: Mapping[str, Any]) -> InputSpec:
         "tokens": {"text"},
         "image and text": {"image and text"},
     }
-    if kind not in domain_kinds[module.INPUT_KIND]:
+    if module.INPUT_KIND is not None and kind not in domain_kinds[module.INPUT_KIND]:
         raise _wrong_kind(name, module.INPUT_KIND)
     if not hasattr(module, "input_spec"):
         return InputSpec()
@@ -109,7 +112,7 @@ def build(name: str, shape: Shape, n_classes: int, options: Mapping[str, Any]) -
         BadInput: The backbone is unknown, or cannot take this input.
     """
     module = _module(name)
-    if shape.kind != module.INPUT_KIND:
+    if module.INPUT_KIND is not None and shape.kind != module.INPUT_KIND:
         raise _wrong_kind(name, module.INPUT_KIND)
     built: Built = module.build(shape, n_classes, **_model_option(name), **_own(options))
     width = options.get("bottleneck", 0)
@@ -131,6 +134,8 @@ def _model_option(name: str) -> dict[str, str]:
     Raises:
         BadInput: The backbone has no such option.
     """
+    if plugins.is_spec(name):
+        return {}
     file, colon, model = name.partition(":")
     if colon and "model" not in options(name):
         raise BadInput(f"backbone {name}: takes no model after a colon; use --backbone {file}")
@@ -138,6 +143,10 @@ def _model_option(name: str) -> dict[str, str]:
 
 
 def _module(name: str) -> Any:
+    if plugins.is_spec(name):
+        return Outside(name, plugins.find(name))
+    if name in (installed := plugins.installed(plugins.BACKBONES)):
+        return Outside(name, installed[name].load())
     file = name.partition(":")[0]
     if file not in names():
         raise BadInput(f"no backbone {name!r}; {did_you_mean(name, [*names(), 'timm:resnet18'])}")

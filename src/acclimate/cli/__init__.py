@@ -1,4 +1,4 @@
-"""The command line: it translates, the library does. Each command is one file: parse, call, print."""
+"""The command line. Each command is one file that parses its arguments, calls the library and prints the result."""
 
 import importlib
 import pkgutil
@@ -9,7 +9,7 @@ import typer
 
 from acclimate.errors import BadInput, Stopped, did_you_mean
 
-_UsageError = cast("type[Exception]", typer.BadParameter.__base__)  # typer has it under no name of its own
+_UsageError = cast("type[Exception]", typer.BadParameter.__base__)  # typer does not export it
 
 
 def main() -> None:
@@ -18,24 +18,24 @@ def main() -> None:
     try:
         code = app(args=sys.argv[1:] or ["--help"], prog_name="acclimate", standalone_mode=False)
     except BadInput as error:
-        _leave(str(error), 2)
+        _exit(error.message, 2)
     except _UsageError as error:
-        _leave(_usage(error), 2)
+        _exit(_usage_message(error), 2)
     except Stopped as stopped:
-        _leave(str(stopped), 130)
+        _exit(str(stopped), 130)
     except (KeyboardInterrupt, typer.Abort):
-        _leave("stopped", 130)
+        _exit("stopped", 130)
     except BrokenPipeError:
         sys.exit(1)
     if code == 130:
-        _leave("stopped", 130)
+        _exit("stopped", 130)
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _app() -> typer.Typer:
     app = typer.Typer(
         name="acclimate",
-        help="Domain adaptation that says honestly how well it works.",
+        help="Domain adaptation with an honest report of how well it works.",
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
@@ -49,19 +49,19 @@ def _commands() -> list[str]:
     return [m.name for m in pkgutil.iter_modules(__path__) if m.name not in {"options", "output"}]
 
 
-def _leave(message: str, code: int) -> None:
+def _exit(message: str, code: int) -> None:
     sys.stderr.write(f"acclimate: {' '.join(message.split())}\n")
     sys.exit(code)
 
 
-def _usage(error: Any) -> str:
-    """A mistake in the command line itself, as one line that names the nearest right word."""
-    here = f" {error.ctx.info_name}" if error.ctx and error.ctx.parent else ""
-    wrong = str(error.format_message()).rstrip(".")
-    if wrong.startswith("No such command"):
-        word = wrong.split("'")[1]
+def _usage_message(error: Any) -> str:
+    """Return a usage error as one line that suggests the nearest command or option."""
+    command = f" {error.ctx.info_name}" if error.ctx and error.ctx.parent else ""
+    message = str(error.format_message()).rstrip(".")
+    if message.startswith("No such command"):
+        word = message.split("'")[1]
         return f"no command {word!r}; {did_you_mean(word, _commands())}"
-    if here and wrong.startswith("No such option"):
+    if command and message.startswith("No such option"):
         known = [o for parameter in error.ctx.command.params for o in parameter.opts if o.startswith("-")]
-        return f"{here.strip()} has no option {error.option_name}; {did_you_mean(error.option_name, known)}"
-    return f"{wrong[0].lower()}{wrong[1:]}; see acclimate{here} --help"
+        return f"{command.strip()} has no option {error.option_name}; {did_you_mean(error.option_name, known)}"
+    return f"{message[0].lower()}{message[1:]}; see acclimate{command} --help"

@@ -1,79 +1,49 @@
 """``acclimate adapt``."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from acclimate.cli import options
-from acclimate.cli.output import columns, pairs, speak_on_stderr, tell
+from acclimate.cli import options as shared
+from acclimate.cli.output import import_modules, log_to_stderr, print_result
 from acclimate.errors import Stopped
+from acclimate.workflows.options import Request
+
+if TYPE_CHECKING:
+    from acclimate.runs.run import Run
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(adapt)
+    app.command()(shared.command(adapt, Request))
 
 
 def adapt(
-    source: Annotated[str, typer.Argument(help="Labelled domain: PATH or PATH#part.")],
-    target: Annotated[str, typer.Argument(help="Domain the model must work on; labels in it are set aside.")],
+    source: Annotated[str, typer.Argument(help="Labelled domain, PATH or PATH#part; or a finished Run.")],
+    target: Annotated[str, typer.Argument(help="Domain to adapt to; its labels, if any, are ignored.")],
     output: Annotated[str, typer.Option("--output", "-o", help="Folder for the Run.")],
-    method: options.Method = "auto",
-    pretrain: options.Pretrain = None,
-    finetune: Annotated[
-        str,
-        typer.Option(
-            help="Which weights move: full, feature_extraction, partial, llrd, gradual, lp_ft or lora; auto tries."
-        ),
-    ] = "auto",
-    backbone: options.Backbone = "auto",
-    weights: options.Weights = None,
-    image_size: options.ImageSize = None,
-    steps: options.Steps = None,
-    seeds: options.Seeds = 1,
-    label: options.Label = None,
-    text: options.Text = None,
-    image: options.Image = None,
-    drop: options.Drop = None,
-    task: Annotated[
-        str, typer.Option(help="classification, regression, or auto: regression if labels are numbers with fractions.")
-    ] = "auto",
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", help="key=value: the method's own, train.…, finetune.…, pretrain.…, backbone.…, augment.…"
-        ),
-    ] = None,
-    score: Annotated[str | None, typer.Option(help="Labelled target, read after training, for scores alone.")] = None,
-    positive: options.Positive = None,
-    tta: options.Tta = None,
-    target_labels: Annotated[
-        str | None, typer.Option(help="Labelled target to train on too; `supervised` trains on it alone.")
-    ] = None,
-    augment: options.Augment = None,
-    precision: options.Precision = None,
-    devices: options.Devices = 1,
-    resume: options.Resume = False,
-    json: options.Json = False,
+    *,
+    options: dict[str, Any],
+    modules: shared.Import = None,
+    resume: shared.Resume = False,
+    json: shared.Json = False,
 ) -> None:
-    """Train on SOURCE, adapt to TARGET, leave a Run with a model, predictions and a report."""
-    speak_on_stderr()
+    """Train on SOURCE and adapt to TARGET.
+
+    Writes a Run: a model, predictions and a report.
+    """
+    log_to_stderr()
+    import_modules(modules)
     from acclimate.workflows.adapt import adapt as adapt_
 
     try:
-        run = adapt_(
-            source, target, output, method=method, pretrain=pretrain, finetune=finetune, backbone=backbone,
-            weights=weights, image_size=image_size, steps=steps, seeds=seeds, label=label, text=text,
-            image=image, drop=columns(drop), task=task, settings=pairs(set_), score=score, positive=columns(positive),
-            tta=columns(tta), target_labels=target_labels, augment=augment, precision=precision, devices=devices,
-            resume=resume, show=True,
-        )  # fmt: skip
+        run = adapt_(source, target, output, resume=resume, show=True, **options)
     except KeyboardInterrupt:
-        raise Stopped(f"stopped; the same command with --resume goes on with {output}") from None
-    tell(_summary(run), {"run": str(run.path), **run.scores}, as_json=json)
+        raise Stopped(f"stopped; the same command with --resume continues {output}") from None
+    print_result(_summary(run), {"run": str(run.path), **run.scores}, as_json=json)
 
 
-def _summary(run: Any) -> str:
+def _summary(run: "Run") -> str:
     from acclimate.runs.finding import finding
 
     return f"{finding(run)}\nReport: {run.path / 'report.html'}"

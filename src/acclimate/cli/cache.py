@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from acclimate.cli import options
-from acclimate.cli.output import tell
+from acclimate.cli.output import print_result
 
 if TYPE_CHECKING:
     from acclimate.training.cache import Entry
@@ -18,22 +18,22 @@ def register(app: typer.Typer) -> None:
 
 
 def cache(
-    clear: Annotated[bool, typer.Option("--clear", help="Remove all of it.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all cached features.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Show what features of frozen backbones are kept for other runs, or remove them."""
-    from acclimate.training import cache as kept
+    """Show or remove the cached features of frozen backbones, which Runs share."""
+    from acclimate.training import cache as features
 
-    place = kept.folder()
+    folder = features.folder()
     if clear:
-        size = kept.clear()
-        tell(f"{place}: cleared, {size / 1e6:.1f} MB", {"folder": str(place), "cleared": size}, as_json=json)
+        size = features.clear()
+        print_result(f"{folder}: cleared {size / 1e6:.1f} MB", {"folder": str(folder), "cleared": size}, as_json=json)
         return
-    found = kept.entries()
-    total = f"{sum(entry.size for entry in found) / 1e6:.1f} of {kept.most() / 1e6:.0f} MB"
+    found = features.entries()
+    total = f"{sum(entry.size for entry in found) / 1e6:.1f} of {features.most() / 1e6:.0f} MB"
     files = [{"name": e.path.name, "size": e.size, "used": e.used} for e in found]
-    lines = [*map(_line, found), f"{place}: {total}"]
-    tell("\n".join(lines), {"folder": str(place), "most": kept.most(), "files": files}, as_json=json)
+    lines = [*map(_line, found), f"{folder}: {total}"]
+    print_result("\n".join(lines), {"folder": str(folder), "most": features.most(), "files": files}, as_json=json)
 
 
 def _line(entry: "Entry") -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from acclimate.cli import options
-from acclimate.cli.output import speak_on_stderr
+from acclimate.cli.output import log_to_stderr
 from acclimate.errors import BadInput
 
 
@@ -16,21 +16,21 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    folder: Annotated[str, typer.Option(help="Where to write the example and its Run.")] = "demo",
+    folder: Annotated[str, typer.Option(help="Folder for the example and its Run.")] = "demo",
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 800,
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds to train.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds to train.")] = 1,
     json: options.Json = False,
 ) -> None:
-    """Adapt from digits drawn with fonts to handwritten ones: the main job on a real example."""
-    speak_on_stderr()
+    """Adapt from digits drawn with fonts to handwritten digits."""
+    log_to_stderr()
     import sys
 
     from acclimate.cli.adapt import adapt
     from acclimate.data.demo import write_demo
 
     if not folder:
-        raise BadInput("--folder: the path is empty; give a folder")
+        raise BadInput("--folder: the path is empty; use a folder's name")
     source, target, run = map(str, write_demo(Path(folder)))
     more = f" --steps {steps}" + (f" --seeds {seeds}" if seeds > 1 else "")
     sys.stderr.write(f"$ acclimate adapt {source} {target} -o {run} --score {target}{more}\n")
-    adapt(source, target, run, score=target, steps=steps, seeds=seeds, json=json)
+    adapt(source, target, run, options={"score": target, "steps": steps, "seeds": seeds}, json=json)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from acclimate.cli import options
-from acclimate.cli.output import columns, speak_on_stderr, tell
+from acclimate.cli.output import columns, log_to_stderr, print_result
 
 
 def register(app: typer.Typer) -> None:
@@ -15,24 +15,24 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(
     run: Annotated[str, typer.Argument(help="A finished Run.")],
-    labelled: Annotated[str, typer.Argument(help="Labelled examples: PATH or PATH#part.")],
+    labelled: Annotated[str, typer.Argument(help="Labelled examples to score on: PATH or PATH#part.")],
     positive: options.Positive = None,
     tta: options.Tta = None,
     json: options.Json = False,
 ) -> None:
-    """Score a Run on LABELLED, the source-only baseline beside it."""
-    speak_on_stderr()
+    """Score a Run on LABELLED, next to the source-only baseline."""
+    log_to_stderr()
     from acclimate.runs.run import Run
 
     result = Run.open(run).evaluate(labelled, positive=columns(positive), tta=columns(tta))
-    told = _errors if "mae" in result else _classes
-    lines = [f"{result['n']} examples: {told(result)}"]
+    line = _regression_line if "mae" in result else _classification_line
+    lines = [f"{result['n']} examples: {line(result)}"]
     if tta:
-        lines.append(f"mean over the views {tta}: {told(result['tta'])}")
-    tell("\n".join([*lines, *_each_class(result)]), result, as_json=json)
+        lines.append(f"mean over the views {tta}: {line(result['tta'])}")
+    print_result("\n".join([*lines, *_each_class(result)]), result, as_json=json)
 
 
-def _errors(scores: dict[str, Any]) -> str:
+def _regression_line(scores: dict[str, Any]) -> str:
     before = scores["source_only"]
     return ", ".join(
         f"{words} {scores[name]:.4g} (source only {before[name]:.4g})"
@@ -40,7 +40,7 @@ def _errors(scores: dict[str, Any]) -> str:
     )
 
 
-def _classes(scores: dict[str, Any]) -> str:
+def _classification_line(scores: dict[str, Any]) -> str:
     before = scores["source_only"]
     named = {"accuracy": "accuracy", "f1": "F1", "log_loss": "log loss", "auc": "AUC"}
     return ", ".join(
@@ -52,11 +52,11 @@ def _classes(scores: dict[str, Any]) -> str:
 
 def _each_class(result: dict[str, Any]) -> list[str]:
     lines = [
-        f"  {name}: {_share(recall)}, {_share(result['f1_by_class'][name])}"
+        f"  {name}: {_formatted(recall)}, {_formatted(result['f1_by_class'][name])}"
         for name, recall in result.get("recall", {}).items()
     ]
     return ["recall and F1 of each class:", *lines] if lines else []
 
 
-def _share(value: float | None) -> str:
-    return "not there" if value is None else f"{value:.3f}"
+def _formatted(value: float | None) -> str:
+    return "does not occur" if value is None else f"{value:.3f}"

@@ -3,11 +3,11 @@
 import typer
 
 from acclimate.cli import options
-from acclimate.cli.output import tell
+from acclimate.cli.output import print_result
 
-_USED = {
-    "shallow": "acclimate adapt --method NAME, before a linear model; acclimate.sklearn.Adapter(method=NAME) in Python",
-    "selfsup": "acclimate adapt --pretrain NAME, before the --method",
+_USAGE = {
+    "shallow": "acclimate adapt --method NAME, with a linear model; acclimate.sklearn.Adapter(method=NAME) in Python",
+    "selfsup": "acclimate adapt --pretrain NAME, to pretrain for any --method",
     "testtime": "acclimate predict --test-time NAME",
 }
 
@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def methods(json: options.Json = False) -> None:
-    """List the methods, with their options and where they come from."""
+    """List all methods with their options."""
     from acclimate import methods as deep
     from acclimate.methods import selfsup, shallow, testtime
 
@@ -26,10 +26,10 @@ def methods(json: options.Json = False) -> None:
     width = max(len(m["name"]) for m in found)
     lines, last = [], ""
     for method in found:
-        kind = _USED.get(method["family"], "acclimate adapt --method NAME")
-        lines += [f"\n{kind}"] if kind != last else []
-        last = kind
-        takes = ", ".join(f"{k}={v}" for k, v in method["options"].items())
-        lines.append(f"{method['name']:<{width}}  {method['does']}\n{'':<{width}}  {takes or 'no options'}")
-        lines[-1] += "; learns numbers too" if method["numbers"] else ""
-    tell("\n".join(lines).strip(), {"methods": found}, as_json=json)
+        usage = _USAGE.get(method["family"], "acclimate adapt --method NAME")
+        lines += [f"\n{usage}"] if usage != last else []
+        last = usage
+        options_ = ", ".join(f"{k}={v}" for k, v in method["options"].items())
+        lines.append(f"{method['name']:<{width}}  {method['does']}\n{'':<{width}}  {options_ or 'no options'}")
+        lines[-1] += "; for regression too" if method["numbers"] else ""
+    print_result("\n".join(lines).strip(), {"methods": found}, as_json=json)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from acclimate.cli import options
-from acclimate.cli.output import speak_on_stderr, tell
+from acclimate.cli.output import log_to_stderr, print_result
 
 
 def register(app: typer.Typer) -> None:
@@ -17,11 +17,11 @@ def report(
     run: Annotated[str, typer.Argument(help="A finished Run.")],
     json: options.Json = False,
 ) -> None:
-    """Draw a Run's report.html anew."""
-    speak_on_stderr()
+    """Write a Run's report.html again."""
+    log_to_stderr()
     from acclimate.report import write_report
     from acclimate.run_folder import RunFolder
 
     folder = RunFolder.open(run)
     path = write_report(folder)
-    tell(f"Report: {path}", {"report": str(path)}, as_json=json)
+    print_result(f"Report: {path}", {"report": str(path)}, as_json=json)

@@ -112,7 +112,7 @@ class Preprocess:
             BadInput: The domain's kind or shape differs from what this was fitted on.
         """
         if domain.kind != self.kind:
-            raise BadInput(_kinds_differ(domain, self.kind))
+            raise _kinds_differ(domain, self.kind)
         return self._inputs(domain, cache_bytes)
 
     def _inputs(self, domain: Domain, cache_bytes: int) -> Inputs:
@@ -347,11 +347,7 @@ def check_kinds(source: Domain, target: Domain) -> None:
         BadInput: They do not.
     """
     if source.kind != target.kind:
-        raise BadInput(_kinds_differ(target, source.kind))
-
-
-def _kinds_differ(domain: Domain, kind: Kind) -> str:
-    return f"{domain.name}: the examples are of kind {domain.kind!r}, the source's of kind {kind!r}; give the same kind"
+        raise _kinds_differ(target, source.kind)
 
 
 def _fit_images(source: Domain, target: Domain, size: int | None, interpolation: Interpolation) -> Preprocess:
@@ -443,6 +439,12 @@ def _fit_tokens(source: Domain, target: Domain, folder: Path, length: int | None
     most = min(length or tokenizer.longest, tokenizer.longest)
     longest = max(tokenizer(domain.texts, most).shape[1] for domain in (source, target))
     return TokenPreprocess(folder, longest)
+
+
+def _kinds_differ(domain: Domain, kind: Kind) -> BadInput:
+    return BadInput(
+        f"{domain.name}: the examples are of kind {domain.kind!r}, the source's of kind {kind!r}; give the same kind"
+    )
 
 
 FORMS: tuple[type[Preprocess], ...] = (

@@ -24,5 +24,5 @@ def paces(n_layers: int, *, span: float = 0.5) -> list[Pace]:
         [0.5, 0.25, 0.0]
     """
     if not 0 <= span <= 1:
-        raise BadInput(f"finetune.span={span}: not a progress; use a number from 0 to 1")
+        raise BadInput(f"finetune.span={span}: out of range; use a number from 0 to 1")
     return [Pace(start=span * (n_layers - 1 - i) / max(n_layers - 1, 1)) for i in range(n_layers)]

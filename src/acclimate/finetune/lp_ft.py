@@ -22,5 +22,5 @@ def paces(n_layers: int, *, probe: float = 0.5) -> list[Pace]:
         arXiv:2202.10054
     """
     if not 0 <= probe <= 1:
-        raise BadInput(f"finetune.probe={probe}: not a progress; use a number from 0 to 1")
+        raise BadInput(f"finetune.probe={probe}: out of range; use a number from 0 to 1")
     return [Pace(start=probe)] * (n_layers - 1) + [Pace()]

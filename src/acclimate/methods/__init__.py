@@ -1,8 +1,8 @@
-"""Methods by name. The folder is the registry: one file, one method, no list to keep in step.
+"""Methods by name. The folder is the registry: one file is one method, and there is no list to maintain.
 
-Classes are imported by their own names when they are first asked for: ``from acclimate.methods import DANN``. The
-shallow ones follow scikit-learn's protocol instead of `Method`: `acclimate.methods.shallow` lists them. Those that
-learn no classes, but features for another method, are in `acclimate.methods.selfsup`.
+Classes are imported by their own names when they are first used: ``from acclimate.methods import DANN``.
+The shallow methods follow scikit-learn's protocol instead of `Method`; `acclimate.methods.shallow` lists them.
+`acclimate.methods.selfsup` lists those that learn no classes, but features for another method to start from.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A folder as a registry: one file, one method, no list to keep in step."""
+"""A folder as a registry: one file is one method, and there is no list to maintain."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Registry(Generic[T]):
             name: A built-in method's, an entry point's, or ``MODULE:CLASS`` of a module that is imported already.
 
         Raises:
-            BadInput: There is no such method.
+            BadInput: No method has this name.
         """
         if self.group and plugins.is_spec(name):
             return self._checked(name, plugins.find(name))

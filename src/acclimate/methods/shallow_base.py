@@ -1,4 +1,4 @@
-"""The shallow methods' protocol, scikit-learn's own, and what more than one of them needs."""
+"""The protocol of shallow methods, scikit-learn's own, and what several of them need."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Rows: TypeAlias = Any
 
 
 class Shallow(BaseEstimator):
-    """A method that ``fit`` learns at once from the source, its labels if it wants them, and the bare target.
+    """A method that ``fit`` learns from the source, its labels if needed, and the unlabelled target.
 
-    Without ``X_target`` the source is taken for the target too, and so nothing is adapted.
+    Without ``X_target`` the source also serves as the target, so nothing is adapted.
     """
 
     takes_sparse = False
@@ -52,10 +52,10 @@ class Shallow(BaseEstimator):
 
 
 class ShallowMap(TransformerMixin, Shallow):
-    """A shallow method that maps features: ``transform`` what a model meets, ``transform_source`` what it learns from.
+    """A shallow method that maps features: ``transform`` rows to predict, ``transform_source`` rows to learn from.
 
-    ``fit_transform`` gives the mapped source, so that in a scikit-learn pipeline the next step learns from that, and
-    the pipeline then predicts for rows of the target.
+    ``fit_transform`` returns the mapped source, so the next step of a scikit-learn pipeline learns from that, and the
+    pipeline then predicts rows of the target.
     """
 
     @abstractmethod
@@ -64,7 +64,7 @@ class ShallowMap(TransformerMixin, Shallow):
 
     @abstractmethod
     def transform_source(self, X: ArrayLike) -> Matrix:
-        """Map rows of the source, ``(n, d)``, to where a model for the target may learn from them."""
+        """Map rows of the source, ``(n, d)``, to where a model for the target can learn from them."""
 
     def fit_transform(self, X: ArrayLike, y: ArrayLike | None = None, *, X_target: ArrayLike | None = None) -> Matrix:
         """Learn from both domains and map the source."""
@@ -72,21 +72,21 @@ class ShallowMap(TransformerMixin, Shallow):
 
 
 def stacked(source: Rows, target: Rows) -> Rows:
-    """Rows of both domains, ``(n_s + n_t, d)``, the source's first; sparse if either is."""
+    """Rows of both domains, ``(n_s + n_t, d)``, those of the source first; sparse if either is."""
     if issparse(source) or issparse(target):
         return vstack([source, target], "csr")
     return np.vstack([source, target])
 
 
 def power(matrix: Matrix, exponent: float) -> Matrix:
-    r"""A power of a symmetric matrix with no negative eigenvalue, ``V diag(λ^p) Vᵀ``.
+    """A power of a symmetric matrix without negative eigenvalues, ``V diag(λ^p) Vᵀ``.
 
     Args:
-        matrix: Symmetric, ``(d, d)``; eigenvalues that rounding took below zero are taken for zero.
+        matrix: Symmetric, ``(d, d)``; eigenvalues that rounding made negative count as zero.
         exponent: The power ``p``; a negative one needs an invertible matrix.
 
     Raises:
-        BadInput: A negative power of a singular matrix is asked for.
+        BadInput: The power is negative and the matrix singular.
 
     Example:
         >>> power(np.diag([4.0, 9.0]), 0.5).round(12).tolist()
@@ -94,6 +94,6 @@ def power(matrix: Matrix, exponent: float) -> Matrix:
     """
     values, vectors = np.linalg.eigh(matrix)
     if exponent < 0 and values[0] <= len(values) * np.finfo(float).eps * values[-1]:
-        raise BadInput("a covariance is singular: give a positive reg, or more rows than there are columns")
+        raise BadInput("a covariance is singular: use a positive reg, or more rows than columns")
     powered: Matrix = (vectors * values.clip(0) ** exponent) @ vectors.T
     return powered

@@ -1,4 +1,4 @@
-"""What every test-time method is, and the guard that all of them stand behind."""
+"""The interface of every test-time method, and the guard that bounds what it changes."""
 
 import copy
 from abc import abstractmethod
@@ -13,28 +13,28 @@ from acclimate.types import Outputs
 
 
 class TestTime(nn.Module):
-    r"""A finished classifier that adapts as it predicts: batches of a stream in, outputs out, no labels anywhere.
+    """A trained classifier that adapts while it predicts: batches of a stream in, outputs out, no labels.
 
-    What such methods assume is that a batch shows the stream's classes mixed. On a stream of one class they can do
-    great harm, and without labels a stream of one class is hard to tell from a hard one. So the change is bounded
-    instead: the unadapted model sees every batch too, and of each batch at most the share ``most_changed`` gets
-    another class than it says, the examples on which the adapted model is surer by most. **On no stream can the
-    accuracy fall by more than that.** Who knows that the classes come mixed sets it to 1.
+    Such methods assume that each batch mixes the classes of the stream. On a stream of one class they can do great
+    harm, and without labels such a stream is hard to tell from a difficult one. So the change is bounded: the unadapted
+    model also predicts each batch, and at most the share ``most_changed`` of it gets another class, namely the examples
+    whose confidence rises most. **On no stream can accuracy fall by more than that.** If the classes are known to be
+    mixed, set it to 1.
 
     Args:
-        model: What it adapts; a copy is taken.
+        model: The model to adapt; a copy adapts, and this one stays as it is.
         most_changed: Share of a batch whose class may change, in [0, 1].
 
     Raises:
-        BadInput: ``most_changed`` is no share.
+        BadInput: ``most_changed`` is not in [0, 1].
     """
 
-    __test__ = False  # pytest takes the name for a test's
+    __test__ = False  # the name looks like a test's to pytest
 
     def __init__(self, model: Classifier, *, most_changed: float = 0.1):
         super().__init__()
         if not 0 <= most_changed <= 1:
-            raise BadInput(f"most_changed={most_changed} is no share of a batch; give one from 0 to 1")
+            raise BadInput(f"most_changed={most_changed}: must be between 0 and 1")
         shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
         self.before: Classifier = copy.deepcopy(model, shared).eval()  # the same weights in modules of its own
         self.model = copy.deepcopy(model).eval()
@@ -42,10 +42,10 @@ class TestTime(nn.Module):
 
     @abstractmethod
     def adapt(self, inputs: Tensor, before: Outputs, domain: DomainName) -> Outputs:
-        """Learn from a batch and answer it; ``before`` is what the unadapted model says."""
+        """Learn from a batch and predict it; ``before`` are the unadapted model's outputs."""
 
     def forward(self, inputs: Tensor, domain: DomainName = "target") -> Outputs:
-        """Outputs of the next batch of the stream: the adapted model's where the guard lets them through."""
+        """Outputs for the next batch of the stream: the adapted model's, where the guard allows them."""
         with torch.no_grad():
             before: Outputs = self.before(inputs, domain)
         if len(inputs) == 1:
@@ -60,9 +60,9 @@ class TestTime(nn.Module):
 
 
 def within(before: Tensor, after: Tensor, most_changed: float) -> Tensor:
-    """Which rows ``(n,)`` may answer by ``after`` and not by ``before``, both logits ``(n, k)``.
+    """Which rows ``(n,)`` may use ``after`` instead of ``before``, both logits ``(n, k)``.
 
-    All that keep their class may; of the others the floor of ``most_changed · n`` that gain most in confidence.
+    Rows that keep their class may; of the others, the ``floor(most_changed · n)`` whose confidence rises most.
     """
     p, q = before.softmax(1), after.softmax(1)
     changed = p.argmax(1) != q.argmax(1)
@@ -80,5 +80,5 @@ def batch_norms(model: Classifier, method: str) -> list[DomainNorm | _BatchNorm]
     """
     norms = [m for m in model.modules() if isinstance(m, DomainNorm | _BatchNorm)]
     if not norms:
-        raise BadInput(f"test-time {method} works through batch norm, and this model has none; use lame")
+        raise BadInput(f"test-time {method} needs a model with batch norm, and this one has none; use lame")
     return norms

@@ -4,7 +4,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from acclimate import backbones, finetune
+from acclimate import backbones, finetune, plugins
 from acclimate.data import preprocess
 from acclimate.data.preprocess import (
     ImagePreprocess,
@@ -50,6 +50,7 @@ def load_model(run: RunFolder, seed: int, phase: str, *, shape: backbones.Shape 
     recipe, path = run.recipe, run.weights(seed, phase)
     if not recipe.trains_a_network:
         return linear.load(path).eval()
+    plugins.require(recipe.plugins, recipe.backbone)
     shape = shape or shape_of(preprocess.load(run.file("preprocess")))
     model = finetune.classifier(recipe, phase, shape, pretrained=False)
     try:

@@ -10,13 +10,12 @@ import polars as pl
 from numpy.typing import NDArray
 from torch import nn
 
-from acclimate import data
 from acclimate.augment import tta as views
 from acclimate.data import Domain, preprocess
-from acclimate.data.arrays import from_arrays
 from acclimate.data.inputs import Index, Inputs, ReadableInputs
 from acclimate.data.labels import in_units
 from acclimate.data.preprocess import Preprocess
+from acclimate.data.source import Source, as_domain
 from acclimate.errors import BadInput
 from acclimate.methods import testtime
 from acclimate.metrics import all_scores, by_name, check_positive, confusion, errors, recalls
@@ -49,12 +48,12 @@ class Run(RunFolder):
             BadInput: The Run's scores do not say so.
         """
         if (kept := self.scores.get("kept")) not in {"adapted", "source_only"}:
-            raise BadInput(f"{self.file('scores.json')}: says not which model is kept; was it changed by hand?")
+            raise BadInput(f"{self.file('scores.json')}: does not say which model was kept; was it changed by hand?")
         return str(kept)
 
     def predict(
         self,
-        examples: Any,
+        examples: Source,
         *,
         test_time: str = "",
         settings: Mapping[str, Any] | None = None,
@@ -63,7 +62,7 @@ class Run(RunFolder):
         """Class and probability of every class, or a number, for each example, in the order of the input.
 
         Args:
-            examples: A path, a `Domain`, an array as in an ``.npz``, or a pair of it and labels.
+            examples: Anything that `acclimate.data.source.Source` names; labels in it are ignored.
             test_time: A method by which the model adapts while it predicts: ``adabn``, ``tent``, ``lame``.
             settings: Options of that method, e.g. ``{"most_changed": 1.0}``.
             tta: Views of each image to average over: ``hflip``, ``shift``, ``five_crop``.
@@ -77,7 +76,7 @@ class Run(RunFolder):
         """
         self.check_views(tta)
         if tta and test_time:
-            raise BadInput("--tta and --test-time: a model that adapts as it predicts looks at each example once")
+            raise BadInput("--tta: cannot be combined with --test-time, which reads each example once; omit one")
         model = self._predicting(test_time, settings or {})
         domain = self.domain(examples)
         inputs = ReadableInputs(self._inputs(domain))
@@ -100,18 +99,18 @@ class Run(RunFolder):
         """Refuse views for test-time augmentation that this Run's examples do not have.
 
         Raises:
-            BadInput: There is no such view, or the examples are no images.
+            BadInput: There is no such view, or the examples are not images.
         """
         views.check(tta, images=self.preprocess.kind == "images")
 
-    def require_classes(self, asked: str) -> None:
-        """Refuse what makes sense for classes alone.
+    def require_classes(self, option: str) -> None:
+        """Refuse an option that is for classes only.
 
         Raises:
             BadInput: The Run predicts numbers.
         """
         if self.predicts_numbers:
-            raise BadInput(f"{asked} is for classes, and this Run predicts numbers; leave it out")
+            raise BadInput(f"{option}: is for classes, and this Run predicts numbers; omit it")
 
     def _number_column(self, logits: NDArray[np.float64]) -> list[pl.Series]:
         return [pl.Series("prediction", in_units(logits[:, 0], self.recipe.scale)).fill_nan(None)]
@@ -122,12 +121,16 @@ class Run(RunFolder):
         for i in readable:
             chosen[i] = classes[int(probabilities[i].argmax())]
         shares = [pl.Series(f"p_{c}", probabilities[:, j]).fill_nan(None) for j, c in enumerate(classes)]
-        return [pl.Series("class", chosen, dtype=pl.String), *shares]
+        return [self._class_series(pl.Series("class", chosen, dtype=pl.String)), *shares]
+
+    def _class_series(self, chosen: pl.Series) -> pl.Series:
+        """Classes in the type in which the source's labels were given: text, or whole numbers."""
+        return chosen.cast(pl.Int64) if self.recipe.label_type == "integer" else chosen
 
     def _predicting(self, test_time: str, settings: Mapping[str, Any]) -> nn.Module:
         """The kept model, or one that adapts as it predicts."""
         if settings and not test_time:
-            raise BadInput(f"setting {next(iter(settings))!r}: options go with --test-time; name the method")
+            raise BadInput(f"{next(iter(settings))}: has no effect without --test-time; add the method, or remove it")
         if not test_time:
             return self.model(self.kept)
         self.require_classes("--test-time")
@@ -135,7 +138,7 @@ class Run(RunFolder):
         options = check_options(f"test-time {test_time}", settings, testtime.options(test_time))
         model = self.model(self.kept)
         if not isinstance(model, Classifier):
-            raise BadInput(f"--test-time {test_time}: adapts a network, and this Run's model is linear; leave it out")
+            raise BadInput(f"--test-time: {test_time} adapts a network, and this Run's model is linear; omit it")
         return kind(model, **options)
 
     def label_shift(self, predicted: pl.DataFrame, how: str = "em") -> LabelShift:
@@ -151,11 +154,11 @@ class Run(RunFolder):
         self.require_classes("--label-shift")
         target = self._probabilities(predicted)
         if not len(target):
-            raise BadInput("label shift: of no example the class is known; give some that can be read")
+            raise BadInput("--label-shift: no example could be read; give some that can")
         if not (path := self.outputs(self.recipe.seeds[0], self.kept, "source_val")).is_file():
             raise BadInput(
-                "label shift: is told from held-out examples of the source, which this model has never met "
-                f"(it started from {self.recipe.origin}); ask for it there"
+                "--label-shift: needs held-out examples of the source, which this model has never met "
+                f"(it started from {self.recipe.origin}); use that Run"
             )
         held = read_class_outputs(path, self.recipe.classes)
         if held.labels is None:
@@ -169,7 +172,7 @@ class Run(RunFolder):
         corrected[read.to_numpy()] = shift.correct(self._probabilities(predicted))
         best = corrected[read.to_numpy()].argmax(1)
         chosen = pl.Series("class", [None] * predicted.height, dtype=pl.String)
-        chosen = chosen.scatter(read.arg_true(), [classes[i] for i in best])
+        chosen = self._class_series(chosen.scatter(read.arg_true(), [classes[i] for i in best]))
         columns = [pl.Series(f"p_{c}", corrected[:, j]).fill_nan(None) for j, c in enumerate(classes)]
         return predicted.with_columns(chosen, *columns)
 
@@ -177,7 +180,7 @@ class Run(RunFolder):
         columns = [f"p_{c}" for c in self.recipe.classes]
         return predicted.filter(pl.col("class").is_not_null()).select(columns).to_numpy()
 
-    def evaluate(self, labelled: Any, *, positive: Sequence[str] = (), tta: Sequence[str] = ()) -> dict[str, Any]:
+    def evaluate(self, labelled: Source, *, positive: Sequence[str] = (), tta: Sequence[str] = ()) -> dict[str, Any]:
         """Scores on labelled examples of the kept model and, beside it, of both; of the first seed.
 
         Args:
@@ -196,40 +199,35 @@ class Run(RunFolder):
         check_positive(positive, self.recipe.classes)
         domain = self.domain(labelled)
         inputs = self._inputs(domain)
-        said = self._said(inputs)
-        found = {phase: self._judged(of, domain, positive) for phase, of in said.items()}
-        more = {} if self.predicts_numbers else self._by_class(said[self.kept], domain)
-        told = {"n": len(domain), "kept": self.kept, **found[self.kept], **more, **found}
+        predictions = self._predictions(inputs)
+        found = {phase: self._scores(of, domain, positive) for phase, of in predictions.items()}
+        more = {} if self.predicts_numbers else self._by_class(predictions[self.kept], domain)
+        result = {"n": len(domain), "kept": self.kept, **found[self.kept], **more, **found}
         if tta:
-            found = {phase: self._judged(of, domain, positive) for phase, of in self._said(inputs, tta).items()}
-            told["tta"] = {"views": list(tta), **found[self.kept], **found}
-        return told
+            found = {phase: self._scores(of, domain, positive) for phase, of in self._predictions(inputs, tta).items()}
+            result["tta"] = {"views": list(tta), **found[self.kept], **found}
+        return result
 
-    def _said(self, inputs: Inputs, tta: Sequence[str] = ()) -> dict[str, Predictions]:
+    def _predictions(self, inputs: Inputs, tta: Sequence[str] = ()) -> dict[str, Predictions]:
         return {phase: predict(self.model(phase), inputs, "target", tta=tta) for phase in self.phases()}
 
-    def _judged(self, said: Predictions, domain: Domain, positive: Sequence[str]) -> dict[str, Any]:
+    def _scores(self, predictions: Predictions, domain: Domain, positive: Sequence[str]) -> dict[str, Any]:
         recipe = self.recipe
         if self.predicts_numbers:
-            return errors(said.numbers(recipe.scale), domain.numbers())
-        return all_scores(said.probabilities, domain.codes(recipe.classes), recipe.classes, positive)
+            return errors(predictions.numbers(recipe.scale), domain.numbers())
+        return all_scores(predictions.probabilities, domain.codes(recipe.classes), recipe.classes, positive)
 
-    def _by_class(self, said: Predictions, domain: Domain) -> dict[str, Any]:
+    def _by_class(self, predictions: Predictions, domain: Domain) -> dict[str, Any]:
         labels, classes = domain.codes(self.recipe.classes), self.recipe.classes
-        counts = confusion(said.probabilities, labels)
-        return {"recall": by_name(recalls(said.probabilities, labels), classes), "confusion": counts.tolist()}
+        counts = confusion(predictions.probabilities, labels)
+        return {"recall": by_name(recalls(predictions.probabilities, labels), classes), "confusion": counts.tolist()}
 
-    def domain(self, examples: Any) -> Domain:
-        """``examples`` read the way the Run's target was."""
-        if isinstance(examples, Domain):
-            return examples
-        if isinstance(examples, str | Path):
-            place = self.recipe.source
-            parted = place.path.partition("#")[2].partition("=")  # the column that parts a table is no feature
-            drop = (*place.drop, *([parted[0]] if parted[1] else []))
-            return data.load(examples, label=place.label, text=place.text, image=place.image, drop=drop)
-        x, y = examples if isinstance(examples, tuple) else (examples, None)
-        return from_arrays(x, y, name="examples")
+    def domain(self, examples: Source) -> Domain:
+        """Examples, read the way the Run's target was."""
+        spec = self.recipe.source
+        column, selects, _ = spec.path.partition("#")[2].partition("=")  # a column that selects rows is not a feature
+        drop = (*spec.drop, column) if selects else spec.drop
+        return as_domain(examples, name="examples", label=spec.label, text=spec.text, image=spec.image, drop=drop)
 
     def _inputs(self, domain: Domain) -> Inputs:
         return self.preprocess.inputs(domain, cache_bytes=self.recipe.train.cache_mb * 2**20)

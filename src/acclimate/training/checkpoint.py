@@ -104,7 +104,7 @@ class NoCheckpoint(Checkpoint):
     """Keeps nothing but the best weights, in memory."""
 
     def __init__(self) -> None:
-        super().__init__(Path())
+        super().__init__(Path("none.ckpt"))
         self._best: dict[str, Tensor] = {}
 
     def save(self, fabric: Fabric, method: Method, optimizer: Optimizer, progress: Progress) -> None:

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from acclimate import backbones, methods
 from acclimate.data.inputs import ArrayImageInputs, DenseInputs, Index, Inputs, SparseInputs
 from acclimate.data.labels import Truth
-from acclimate.errors import BadInput
+from acclimate.errors import BadInput, first_line
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier
 from acclimate.recipe import LabelScale, Training
@@ -163,7 +163,7 @@ class LabelCoder:
         if self.task == "regression":
             return ((labels.astype(np.float64) - self.scale.mean) / self.scale.std).astype(np.float32)
         if len(strange := np.setdiff1d(labels, self.classes)):
-            raise BadInput(f"labels: class {strange[0]!r} is not among the source's")
+            raise BadInput(f"labels: class {strange[0].item()!r} is not among the source's")
         return np.searchsorted(self.classes, cast("NDArray[np.int64]", labels)).astype(np.int64)
 
     def decode(self, logits: NDArray[np.float64]) -> Array:
@@ -277,8 +277,11 @@ def classifier_of(model: nn.Module | None, inputs: Inputs, n_outputs: int) -> tu
 
 @torch.no_grad()
 def _feature_dimension(backbone: nn.Module, inputs: Inputs) -> int:
-    mode = backbone.training
-    features = backbone.eval()(inputs.batch(np.arange(min(2, len(inputs)))))
+    mode, rows = backbone.training, inputs.batch(np.arange(min(2, len(inputs))))
+    try:
+        features = backbone.eval()(rows)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise BadInput(f"model: fails on inputs of shape {tuple(rows.shape)} ({first_line(error)})") from error
     backbone.train(mode)
     if not isinstance(features, Tensor) or features.ndim != 2:
         shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__

@@ -107,7 +107,7 @@ def _run(fabric: Fabric, job: Job) -> Method | None:
     try:
         method = train(fabric, spec, checkpoint=checkpoint, watchers=[*watchers, *([bar] if job.show else [])])
     except Diverged as error:
-        raise Diverged(f"{job.phase}, seed {spec.seed}: {error}") from error
+        raise Diverged(f"{job.phase}, seed {spec.seed}: {error.message}") from error
     finally:
         bar.close()
     if fabric.is_global_zero:

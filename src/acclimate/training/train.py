@@ -147,7 +147,7 @@ def train(
                     watcher.flush()
                 kept.save(fabric, method, optimizer, Progress(step.done, losses))
     except Diverged as error:
-        raise Diverged(f"{error}; {kept}") from error
+        raise Diverged(f"{error.message}; {kept}") from error
     finally:
         for watcher in watching:
             watcher.flush()
@@ -169,7 +169,7 @@ def _steps(fabric: Fabric, spec: Spec, method: Method, optimizer: Optimizer, sta
         steps=training.steps,
         rate=RATES[training.schedule or "constant"],
         thaw=thaw,
-        pass_steps=math.ceil(len(data.target) / (training.batch_size * training.accumulate)),
+        pass_steps=max(1, math.ceil(len(data.target) / (training.batch_size * training.accumulate))),
         accumulate=training.accumulate,
         read_every=1 if fabric.device.type == "cpu" else math.gcd(training.validate_every, training.save_every, 10),
     )

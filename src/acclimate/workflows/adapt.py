@@ -9,18 +9,20 @@ from contextlib import contextmanager
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
+from acclimate.data.source import Source
 from acclimate.errors import BadInput
 from acclimate.recipe import Recipe
 from acclimate.report import write_report
 from acclimate.run_folder import FORMAT, PARTIAL, RunFolder
 from acclimate.runs.run import Run
 from acclimate.training.engine import Diverged
+from acclimate.workflows.options import AdaptKeywords, Request, described_by, request
 from acclimate.workflows.plan import Plan, make_plan
-from acclimate.workflows.plan.request import Request, check_request
+from acclimate.workflows.plan.checks import check_request
 from acclimate.workflows.scoring import score as score_all
 from acclimate.workflows.select_strategy import Selected, select_strategy
 from acclimate.workflows.train_phase import Machine, train_phase
@@ -31,91 +33,40 @@ PACKAGES = (
 """Those whose versions a Run notes."""
 
 
+@described_by(Request)
 def adapt(
-    source: Any,
-    target: Any,
+    source: Source | RunFolder,
+    target: Source,
     output: str | Path | None = None,
     *,
-    method: str = "auto",
-    pretrain: str | None = None,
-    finetune: str = "auto",
-    backbone: str = "auto",
-    steps: int | None = None,
-    seeds: int | Sequence[int] = 1,
-    label: str | None = None,
-    text: str | None = None,
-    image: str | None = None,
-    drop: Sequence[str] = (),
-    task: str = "auto",
-    settings: Mapping[str, Any] | None = None,
-    weights: str | None = None,
-    image_size: int | None = None,
-    precision: str | None = None,
-    augment: str | None = None,
-    score: Any = None,
-    positive: Sequence[str] = (),
-    tta: Sequence[str] = (),
-    target_labels: Any = None,
     resume: bool = False,
-    devices: int = 1,
     show: bool = False,
+    **options: Unpack[AdaptKeywords],
 ) -> Run:
-    """Train a classifier, or a model of numbers, on the source, adapt it to the target, and leave a Run.
+    """Train a classifier, or a regression model, on the source, adapt it to the target, and leave a Run.
 
     The source-only baseline is trained on the same split and stands beside the result. Labels that the target
     happens to have are set aside before anything looks at them.
 
     Args:
-        source: Labelled domain: a path, a `Domain`, or a pair of arrays ``(x, y)``; or a finished Run (its folder,
-            or the object) for the methods that need no example of the source.
-        target: Domain to work on: a path, a `Domain`, or an array ``x``.
+        source: Labelled domain (see `acclimate.data.source.Source`); or a finished Run, its folder or the object, for
+            methods that need no example of the source.
+        target: Domain to adapt to.
         output: Folder for the Run; a temporary one by default.
-        method: What is minimised; see ``acclimate methods``.
-        pretrain: What the backbone learns from unlabelled images first: ``byol`` or ``vicreg``. The baseline does not.
-        finetune: Which weights move, when and how fast: ``full``, ``feature_extraction``, ``partial``, ``llrd``,
-            ``gradual``, ``lp_ft`` or ``lora``; ``auto`` tries those that `select_strategy.RUNGS` names on a pretrained
-            backbone, the simplest first, and is ``full`` for any other.
-        backbone: ``auto``, ``mnist``, ``svhn``, ``gtsrb``, ``cnn``, ``mlp``, ``efficientnet_lite0`` or ``timm:MODEL``;
-            of text ``minilm`` or ``encoder:FOLDER``; of images with
-            texts ``fusion``; ``linear`` is what shallow methods stand before.
-        steps: Optimizer steps.
-        seeds: How many, or which.
-        label: Column of a table with the classes, or the numbers to predict.
-        text: Column of a table with the text to learn from, or several by commas.
-        image: Column of a table with paths of the images to learn from, which begin at the table's folder; with
-            ``text`` one model learns from both.
-        drop: Columns of a table to leave out.
-        task: ``classification``, ``regression``, or ``auto``: regression if the labels are numbers with fractions, or
-            numbers about as many as examples.
-        settings: Options by dotted name: the method's own, ``train.…``, ``pretrain.…``, ``finetune.…``, ``backbone.…``,
-            ``augment.…``.
-        weights: A local file with the backbone's weights.
-        image_size: Pixels a side that images are brought to.
-        precision: ``32-true``, ``bf16-mixed`` …
-        augment: What is done to the examples of both domains in training: ``none``, ``flip_crop``, ``trivial``,
-            ``noise``; of one alone by the settings ``augment.source`` and ``augment.target``.
-        score: Labelled target, read after training is over and only for scores.
-        positive: Classes that are positive together, for the AUC; without them it is that of each against the rest.
-        tta: Views of each image that answers are averaged over, for scores beside the plain ones: ``hflip``,
-            ``shift``, ``five_crop``.
-        target_labels: Labelled target to train on, given on purpose: with the source by a method that learns from
-            labels of the source, alone by ``supervised``.
-        resume: Go on with the Run in ``output`` if there is one.
-        devices: Processes, or GPUs.
+        resume: Continue the Run in ``output`` if there is one.
         show: Draw progress bars on stderr.
+        **options: See below.
+
+    Returns:
+        The finished Run.
 
     Raises:
-        BadInput: Something only the caller can mend; nothing is left behind.
+        BadInput: Something only the caller can mend. What was written is removed, unless something was trained.
+        Diverged: A loss is not finite; the Run stays.
     """
-    began = time.monotonic()
-    check_request(output, seeds, image_size, devices, resume)
-    asked = Request(
-        method=method, pretrain=pretrain, finetune=finetune, backbone=backbone, steps=steps, seeds=seeds, label=label,
-        text=text, image=image, drop=drop, task=task, settings=settings, weights=weights, image_size=image_size,
-        precision=precision, augment=augment, score=score, positive=positive, tta=tta, target_labels=target_labels,
-        devices=devices,
-    )  # fmt: skip
-    plan, machine = make_plan(source, target, asked), Machine(devices, show)
+    began, asked = time.monotonic(), request(Request, options)
+    check_request(asked, output, resume=resume)
+    plan, machine = make_plan(source, target, asked), Machine(asked.devices, show)
     with tempfile.TemporaryDirectory(prefix="acclimate-") as trials:
         selected = select_strategy(plan, asked, Path(trials), before=_begun(output), machine=machine)
         run = _open(output, selected.plan.recipe)
@@ -154,7 +105,7 @@ def _kept_once_trained(run: RunFolder) -> Iterator[None]:
         raise
     except BadInput as error:
         if resumed or run.has_trained():
-            raise BadInput(f"{error}; {run.path} keeps what is trained: continue with --resume") from error
+            raise BadInput(f"{error.message}; {run.path} keeps what is trained: continue with --resume") from error
         run.discard("losses.jsonl")  # which other processes write
         raise
 
@@ -195,7 +146,7 @@ def _check_same(folder: RunFolder, recipe: Recipe) -> None:
     if not folder.file("recipe.yaml").exists():
         return
     if differing := [k for k, v in recipe if v != getattr(folder.recipe, k)]:
-        raise BadInput(f"{folder.path}: was made with another {differing[0]}; ask for the same, or choose another -o")
+        raise BadInput(f"{folder.path}: was made with another {differing[0]}; use the same, or choose another -o")
 
 
 def _prepare(folder: RunFolder, plan: Plan) -> None:
@@ -233,7 +184,7 @@ def _take_over(folder: RunFolder, origin: RunFolder, seeds: Sequence[int]) -> No
              origin.outputs(seed, "source_only", "source_val"))]  # fmt: skip
     for path in [*files, *origin.file("outputs").glob("snippets-source_val.parquet")]:
         if not path.is_file():
-            raise BadInput(f"{path}: is missing; the Run cannot be started from without it")
+            raise BadInput(f"{path}: is missing; a training cannot start from this Run without it")
         if not folder.file(name := str(path.relative_to(origin.path))).exists():
             folder.write(name, partial(shutil.copyfile, path))
 

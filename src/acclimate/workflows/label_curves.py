@@ -11,16 +11,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
-from acclimate import finetune, methods
+from acclimate import finetune, methods, plugins
 from acclimate.data import Domain
 from acclimate.data.budgets import Budget, budgets, draw, with_none
 from acclimate.data.domain import Part
 from acclimate.data.labels import choose_task
 from acclimate.data.loaders import split
+from acclimate.data.source import Source
 from acclimate.errors import BadInput, did_you_mean
 from acclimate.metrics import all_scores, mean_over_seeds
 from acclimate.recipe import DomainSpec
@@ -28,9 +29,10 @@ from acclimate.report.label_curves import finding, render_labels
 from acclimate.run_folder import PARTIAL, RunFolder
 from acclimate.runs.models import load_model
 from acclimate.training.inference import Predictions
+from acclimate.workflows.options import LabelKeywords, LabelRequest, Request, SharedOptions, described_by, request
 from acclimate.workflows.plan import AUTO_METHOD, Plan, make_plan
-from acclimate.workflows.plan.domains import domain
-from acclimate.workflows.plan.request import Request, check_request, check_unseen, is_same
+from acclimate.workflows.plan.checks import check_request, check_unseen, is_same
+from acclimate.workflows.plan.domains import read_domain
 from acclimate.workflows.scoring import predict_part, predict_views
 from acclimate.workflows.select_strategy import select_strategy
 from acclimate.workflows.train_phase import Machine, train_phase
@@ -57,17 +59,17 @@ class LabelCurves:
 
 
 class Strategy(NamedTuple):
-    """A way to use the labels: a method, and a rung of the fine-tuning ladder."""
+    """A way to use the labels: a method, and a fine-tuning strategy."""
 
     name: str
     method: str
-    rung: str
+    finetune: str
 
     def takes(self, key: str) -> bool:
-        """Whether a setting says anything to it."""
-        room, _, name = key.partition(".")
+        """Whether a setting has an effect on it."""
+        section, _, name = key.partition(".")
         needs = methods.get(self.method).needs
-        if room == "pretrain":
+        if section == "pretrain":
             return True
         if key == "train.batch_norm":
             return len(needs) > 1
@@ -75,117 +77,90 @@ class Strategy(NamedTuple):
             return "source" in needs
         if key == "augment.target":
             return bool(needs & {"target", "target_labels"})
-        if room == "finetune":
-            return name in finetune.options("full" if self.rung == "auto" else self.rung)
-        return room in {"train", "backbone", "augment"} or room in methods.options(self.method)
+        if section == "finetune":
+            return name in finetune.options("full" if self.finetune == "auto" else self.finetune)
+        return section in {"train", "backbone", "augment"} or section in methods.options(self.method)
 
 
-class Sides(NamedTuple):
+class LabelledTarget(NamedTuple):
     """The labelled target in two: what labels are drawn from, and what is scored on and nothing else."""
 
     pool: Domain
     scored: Domain
 
 
+@described_by(LabelRequest)
 def labels(
-    source: Any,
-    target: Any,
+    source: Source,
+    target: Source,
     output: str | Path | None = None,
     *,
-    fractions: Sequence[float] = (),
-    per_class: Sequence[int] = (),
-    strategies: Sequence[str] = (),
-    held_out: float = 0.5,
-    score: Any = None,
-    positive: Sequence[str] = (),
-    tta: Sequence[str] = (),
-    method: str = "auto",
-    pretrain: str | None = None,
-    finetune: str = "auto",
-    backbone: str = "auto",
-    steps: int | None = None,
-    seeds: int | Sequence[int] = 3,
-    label: str | None = None,
-    text: str | None = None,
-    image: str | None = None,
-    drop: Sequence[str] = (),
-    settings: Mapping[str, Any] | None = None,
-    weights: str | None = None,
-    image_size: int | None = None,
-    precision: str | None = None,
-    augment: str | None = None,
     resume: bool = False,
-    devices: int = 1,
     show: bool = False,
+    **options: Unpack[LabelKeywords],
 ) -> LabelCurves:
     """Train every strategy with few and with many labels of the target, and draw its accuracy against their number.
 
-    A share of the target, ``held_out`` of each class, is scored on and never learnt from; the rest is the target that
-    methods adapt to. Of that each seed draws labels anew, each class by itself, and a smaller draw is a part of a
-    larger one. No labels at all are tried too, where a strategy can do without. Scored is the model as it was trained,
-    also where `adapt` would have kept the source-only model.
+    A fraction of the target, ``held_out`` of each class, is scored on and never learnt from; the rest is the target
+    that methods adapt to. From it each seed draws labels anew, class by class, and a smaller draw is part of a larger
+    one. No labels at all are tried too, where a strategy needs none. The model is scored as it was trained, also where
+    `adapt` would have kept the source-only model.
 
     Args:
-        source: Labelled domain: a path, a `Domain`, or a pair of arrays ``(x, y)``.
+        source: Labelled domain (see `acclimate.data.source.Source`).
         target: Labelled domain too, since labels are drawn from it.
         output: Folder for ``labels.json`` and ``labels.html``; a temporary one by default.
-        fractions: Shares of the labels to draw, in (0, 1]; by default 0.01, 0.05, 0.1 and 1, unless ``per_class`` says.
-        per_class: Labels to draw of each class.
-        strategies: ``METHOD`` or ``METHOD+RUNG``, e.g. ``mcc`` and ``supervised+lp_ft``; by default ``source_only``,
-            ``supervised`` and ``method``.
-        held_out: Share of each class of the target that is scored on.
-        score: Labelled target that is scored on instead; then labels are drawn from the whole target.
-        positive: Classes that are positive together, for the AUC.
-        tta: Views that answers are averaged over, beside the plain ones.
-        method: The third of the strategies there are by default; ``auto`` is ``mcc``.
-        pretrain: Self-supervised method that each strategy's backbone learns by first, once for each seed.
-        finetune: The rung of strategies that name none.
-        backbone: As for `adapt`, as all else is.
-        steps: Optimizer steps, of every training.
-        seeds: How many, or which.
-        label: Column of a table with the classes.
-        text: Column of a table with the text to learn from, or several by commas.
-        image: Column of a table with paths of the images to learn from.
-        drop: Columns of a table to leave out.
-        settings: Options by dotted name; each goes to the strategies that have it.
-        weights: A local file with the backbone's weights.
-        image_size: Pixels a side that images are brought to.
-        precision: ``32-true``, ``bf16-mixed`` …
-        augment: What is done to the examples in training.
-        resume: Go on with the folder ``output`` if there is one; a training that was cut off goes on where it was.
-        devices: Processes, or GPUs.
+        resume: Continue the folder ``output`` if there is one; a training that was cut off continues where it was.
         show: Draw progress bars on stderr.
+        **options: See below.
 
     Raises:
         BadInput: Something only the caller can mend, e.g. more labels are asked for than there are.
     """
-    check_request(output, seeds, image_size, devices, resume)
-    _check_apart(source, target, score)
-    place = DomainSpec(path="", label=label, text=text, image=image, drop=tuple(drop))
-    chosen, wanted = _strategies(strategies, method, finetune), budgets(fractions, per_class)
-    here = _source(source, place)
-    if choose_task(here, "auto") == "regression":
-        raise BadInput(f"{here.name}: labels are counted by class here, and these are numbers; choose another column")
-    numbers = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
-    sides = _sides(here, target, score, held_out, numbers[0], place)
-    given = settings or {}
-    _check_settings(given, chosen)
-    asked = partial(
-        Request, backbone=backbone, steps=steps, seeds=numbers, task="classification", weights=weights,
-        image_size=image_size, precision=precision, augment=augment, score=sides.scored, target_labels=sides.pool,
-        pretrain=pretrain, positive=positive, tta=tta, label=label, text=text, image=image, drop=drop,
-        devices=devices,
-    )  # fmt: skip
-    machine = Machine(devices, show)
-    begun = _begun_strategies(output)
-    plans = {}
-    for s in chosen:
-        own = asked(method=s.method, finetune=s.rung, settings={k: v for k, v in given.items() if s.takes(k)})
-        plan = make_plan(here, sides.pool.without_labels(), own)
-        with tempfile.TemporaryDirectory(prefix="acclimate-") as trials:
-            plans[s.name] = select_strategy(plan, own, Path(trials), before=begun.get(s.name), machine=machine).plan
-    curves = _Curves(plans, sides, with_none(wanted, sides.pool.codes(here.classes), here.classes))
+    asked = request(LabelRequest, options)
+    check_request(asked, output, resume=resume)
+    _check_apart(source, target, asked.score)
+    spec = DomainSpec(path="", label=asked.label, text=asked.text, image=asked.image, drop=tuple(asked.drop))
+    chosen, wanted = _strategies(asked), budgets(asked.fractions, asked.per_class)
+    read = _source(source, spec)
+    if choose_task(read, "auto") == "regression":
+        raise BadInput(f"{read.name}: labels are drawn by class, and these are numbers; choose another column")
+    parts = _split_target(read, target, asked, spec)
+    _check_settings(asked.settings or {}, chosen)
+    machine = Machine(asked.devices, show)
+    plans = _plans(read, parts, asked, chosen, begun=_begun_strategies(output), machine=machine)
+    curves = _Curves(plans, parts, with_none(wanted, parts.pool.codes(read.classes), read.classes))
     return curves.trained(output, resume, partial(train_phase, machine=machine))
+
+
+def _seeds(request: LabelRequest) -> tuple[int, ...]:
+    return tuple(range(request.seeds)) if isinstance(request.seeds, int) else tuple(request.seeds)
+
+
+def _plans(
+    source: Domain,
+    target: LabelledTarget,
+    asked: LabelRequest,
+    chosen: Sequence[Strategy],
+    *,
+    begun: Mapping[str, Any],
+    machine: Machine,
+) -> dict[str, Plan]:
+    """A plan of each strategy with all labels that could be drawn; they share the preprocessing."""
+    plans: dict[str, Plan] = {}
+    shared = asked.model_dump(include=set(SharedOptions.model_fields) - {"method", "finetune", "settings", "seeds"})
+    for strategy in chosen:
+        settings = {k: v for k, v in (asked.settings or {}).items() if strategy.takes(k)}
+        own = Request(
+            **shared, method=strategy.method, finetune=strategy.finetune, settings=settings, seeds=_seeds(asked),
+            task="classification", score=target.scored, target_labels=target.pool,
+        )  # fmt: skip
+        like = next(iter(plans.values()), None)
+        plan = make_plan(source, target.pool.without_labels(), own, like=like)
+        with tempfile.TemporaryDirectory(prefix="acclimate-") as trials:
+            selected = select_strategy(plan, own, Path(trials), before=begun.get(strategy.name), machine=machine)
+        plans[strategy.name] = selected.plan
+    return plans
 
 
 def _begun_strategies(output: str | Path | None) -> Mapping[str, Any]:
@@ -196,37 +171,37 @@ def _begun_strategies(output: str | Path | None) -> Mapping[str, Any]:
     return dict(_read_json(folder).get("strategies", {}))
 
 
-def _strategies(names: Sequence[str], method: str, rung: str) -> list[Strategy]:
+def _strategies(request: LabelRequest) -> list[Strategy]:
     """What is compared, by name."""
-    if names and method != "auto":
-        raise BadInput(f"--method {method}: --strategies names the methods already; leave one of the two out")
-    usual = dict.fromkeys(("source_only", "supervised", method))
-    chosen = [_strategy(name, rung) for name in names or usual]
+    if request.strategies and request.method != "auto":
+        raise BadInput("--method: --strategies names the methods already; omit one of the two")
+    usual = dict.fromkeys(("source_only", "supervised", request.method))
+    chosen = [_strategy(name, request.finetune) for name in request.strategies or usual]
     if double := [s.name for i, s in enumerate(chosen) if s in chosen[:i]]:
-        raise BadInput(f"strategy {double[0]!r}: is named twice; leave one out")
+        raise BadInput(f"strategy {double[0]!r}: is named twice; omit one")
     return chosen
 
 
-def _strategy(name: str, rung: str) -> Strategy:
+def _strategy(name: str, usual: str) -> Strategy:
     method, plus, own = name.partition("+")
     method = AUTO_METHOD["classification"] if method == "auto" else method
-    can = [m for m in methods.names() if methods.get(m).needs & {"source", "target_labels"}]
-    if method not in can:
-        why = "learns from no label" if method in methods.names() else "there is no such method"
-        raise BadInput(f"strategy {name!r}: {method!r}: {why}; {did_you_mean(method, can)}")
-    rung = own if plus else rung
-    if rung not in (rungs := ["auto", *finetune.names()]):
-        raise BadInput(f"strategy {name!r}: no rung {rung!r} to fine-tune by; {did_you_mean(rung, rungs)}")
-    return Strategy(f"{method}{plus}{own}", method, rung)
+    able = [m for m in methods.names() if methods.get(m).needs & {"source", "target_labels"}]
+    if method not in able and not plugins.is_spec(method):
+        why = "learns from no labels" if method in methods.names() else "unknown method"
+        raise BadInput(f"strategy {name!r}: {method!r}: {why}; {did_you_mean(method, able)}")
+    chosen = own if plus else usual
+    if chosen not in (known := ["auto", *finetune.names()]):
+        raise BadInput(f"strategy {name!r}: no fine-tuning strategy {chosen!r}; {did_you_mean(chosen, known)}")
+    return Strategy(f"{method}{plus}{own}", method, chosen)
 
 
-def _source(given: Any, place: DomainSpec) -> Domain:
+def _source(given: Source, spec: DomainSpec) -> Domain:
     if isinstance(given, str | Path) and Path(given, "recipe.yaml").is_file():
-        raise BadInput(f"{given}: is a Run, and labels are learnt here beside the source's; give the source itself")
-    return domain(given, "source", place)
+        raise BadInput(f"{given}: is a Run, and label curves learn from the source's examples; give the source itself")
+    return read_domain(given, "source", spec)
 
 
-def _check_apart(source: Any, target: Any, score: Any) -> None:
+def _check_apart(source: Source, target: Source, score: Source | None) -> None:
     """Refuse what would be scored on and learnt from at once."""
     if is_same(source, target):
         raise BadInput("the target is the source itself, all of whose labels are learnt from; give two domains")
@@ -234,29 +209,29 @@ def _check_apart(source: Any, target: Any, score: Any) -> None:
     check_unseen(score, target, "the target itself")
 
 
-def _sides(here: Domain, target: Any, score: Any, held_out: float, seed: int, place: DomainSpec) -> Sides:
-    here.require_source()
-    there = domain(target, "target", place)
+def _split_target(source: Domain, given: Source, request: LabelRequest, spec: DomainSpec) -> LabelledTarget:
+    source.require_source()
+    target, held_out = read_domain(given, "target", spec), request.held_out
     if not 0 < held_out < 1:
-        raise BadInput(f"--held-out: {held_out:g} is no share to score on; give a number between 0 and 1")
-    if there.labels is None:
-        raise BadInput(f"{there.name}: has no labels, and labels are drawn from the target; give a labelled one")
-    codes = there.codes(here.classes)
-    if score is not None:
-        scored = domain(score, "score", place)
-        scored.codes(here.classes)
-        return Sides(there, scored)
+        raise BadInput(f"--held-out: {held_out:g} is not a fraction; give a number between 0 and 1")
+    if target.labels is None:
+        raise BadInput(f"{target.name}: has no labels, and labels are drawn from the target; give a labelled one")
+    codes = target.codes(source.classes)
+    if request.score is not None:
+        scored = read_domain(request.score, "score", spec)
+        scored.codes(source.classes)
+        return LabelledTarget(target, scored)
     if np.bincount(codes).max() < 2:
-        raise BadInput(f"{there.name}: has one example of each class, and some are to be scored on; give --score")
-    rows, held = split(codes, held_out, seed)
-    return Sides(there.take(rows), there.take(held))
+        raise BadInput(f"{target.name}: has one example of each class, and some are to be scored on; give --score")
+    rows, held = split(codes, held_out, _seeds(request)[0])
+    return LabelledTarget(target.take(rows), target.take(held))
 
 
 def _check_settings(settings: Mapping[str, Any], chosen: Sequence[Strategy]) -> None:
     for key in settings:
         if not any(s.takes(key) for s in chosen):
             names = ", ".join(s.name for s in chosen)
-            raise BadInput(f"--set {key}: says nothing to any of the strategies {names}; leave it out")
+            raise BadInput(f"{key}: has no effect on the strategies {names}; remove it")
 
 
 class _Curves:
@@ -264,15 +239,15 @@ class _Curves:
 
     Args:
         plans: Of each strategy, with all labels that could be drawn.
-        sides: The target.
+        target: What labels are drawn from, and what is scored on.
         budgets: The smallest first.
     """
 
-    def __init__(self, plans: Mapping[str, Plan], sides: Sides, budgets: Sequence[Budget]):
-        self.plans, self.sides, self.budgets = plans, sides, budgets
+    def __init__(self, plans: Mapping[str, Plan], target: LabelledTarget, budgets: Sequence[Budget]):
+        self.plans, self.target, self.budgets = plans, target, budgets
         self.some = next(iter(plans.values()))
         self.recipe = self.some.recipe
-        self.codes = sides.pool.codes(self.recipe.classes)
+        self.codes = target.pool.codes(self.recipe.classes)
         self.head = self._head()
 
     def _head(self) -> dict[str, Any]:
@@ -283,10 +258,10 @@ class _Curves:
             "source": self.recipe.source.path,
             "target": self.recipe.target.path,
             "classes": list(self.recipe.classes),
-            "scored": {"path": self.sides.scored.name, "n": len(self.sides.scored)},
+            "scored": {"path": self.target.scored.name, "n": len(self.target.scored)},
             "positive": list(self.some.positive),
             "tta": list(self.some.tta),
-            "drawn_from": len(self.sides.pool),
+            "drawn_from": len(self.target.pool),
             "seeds": list(self.recipe.seeds),
             "budgets": [
                 {"name": b.name, "labels": n, "per_class": round(n / occur, 4)}
@@ -316,7 +291,9 @@ class _Curves:
             folder.write("labels.html", lambda path: path.write_text(render_labels(found), "utf-8"))
         except BadInput as error:
             if points or any(path.is_file() for path in trainings.glob("*/*/*")):
-                raise BadInput(f"{error}; {folder.path} keeps what is trained: continue with --resume") from error
+                raise BadInput(
+                    f"{error.message}; {folder.path} keeps what is trained: continue with --resume"
+                ) from error
             folder.discard()
             raise
         for name, plan in self.plans.items():
@@ -338,7 +315,7 @@ class _Curves:
             return []
         before = _read_json(folder)
         if differing := [key for key, value in self.head.items() if before.get(key) != value]:
-            raise BadInput(f"{folder.path}: was made with other {differing[0]}; ask for the same, or choose another -o")
+            raise BadInput(f"{folder.path}: was made with other {differing[0]}; use the same, or choose another -o")
         folder.sweep()
         return list(before.get("points", []))
 
@@ -389,7 +366,7 @@ class _Curves:
         run.write(f"models/{weights.name}", partial(shutil.copyfile, weights))
 
     def _scores(self, run: RunFolder, plan: Plan, seed: int, phase: str) -> dict[str, Any]:
-        scored, classes = self.sides.scored, plan.recipe.classes
+        scored, classes = self.target.scored, plan.recipe.classes
         model = load_model(run, seed, phase, shape=plan.shape)
 
         def of(predictions: Predictions) -> dict[str, Any]:
@@ -423,7 +400,7 @@ def _read_json(folder: RunFolder) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: cannot be gone on with ({error}); choose another -o") from error
+        raise BadInput(f"{path}: cannot resume: not readable ({error}); choose another -o") from error
 
 
 def _curves(points: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:

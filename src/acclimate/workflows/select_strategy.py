@@ -15,8 +15,8 @@ from acclimate.data.domain import Part
 from acclimate.data.labels import truth
 from acclimate.run_folder import RunFolder
 from acclimate.runs.models import load_model
+from acclimate.workflows.options import Request
 from acclimate.workflows.plan import Plan, with_strategy
-from acclimate.workflows.plan.request import Request
 from acclimate.workflows.scoring import predict_part
 from acclimate.workflows.train_phase import Machine, train_phase
 

@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
-from acclimate.methods.align.afn import AFN, norm_lack
+from acclimate.methods.align.afn import AFN, norm_loss
 
 
 @given(st.integers(1, 9), st.integers(1, 6), st.integers(0, 999), st.sampled_from([0.5, 1.0, 3.0]))
 def test_gradient_pushes_each_example_outwards_by_the_step(n, d, seed, step):
     features = torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).requires_grad_()
-    loss = norm_lack(features, step)
+    loss = norm_loss(features, step)
     [gradient] = torch.autograd.grad(loss, features)
     x = features.detach().numpy()
     np.testing.assert_allclose(loss.item(), step**2)
@@ -27,5 +27,5 @@ def test_both_domains_are_added_and_weighted():
 
 def test_features_of_a_dead_layer_have_a_finite_gradient():
     features = torch.zeros(3, 2, requires_grad=True)
-    norm_lack(features, 1.0).backward()
+    norm_loss(features, 1.0).backward()
     assert features.grad.isfinite().all()

@@ -48,9 +48,9 @@ def test_the_loss_is_of_both_views_against_the_teachers_other(monkeypatch):
         for p in method.teacher.parameters():
             p.add_(0.1)
     model, project = method.teacher
-    foretold = [method.predictor(method.projector(method.model.backbone(v))) for v in views]
+    predicted = [method.predictor(method.projector(method.model.backbone(v))) for v in views]
     taught = [project(model.backbone(v)) for v in views]
-    cos = [torch.cosine_similarity(foretold[i], taught[1 - i]).mean().item() for i in (0, 1)]
+    cos = [torch.cosine_similarity(predicted[i], taught[1 - i]).mean().item() for i in (0, 1)]
     assert method(*batches(task=FEATURES))["prediction"].item() == pytest.approx(4 - 2 * sum(cos), rel=1e-5)
 
 

@@ -5,7 +5,7 @@ from conformance import FEATURES, batches, build
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acclimate.methods.selfsup.vicreg import VICReg, redundancy, spread_lacked
+from acclimate.methods.selfsup.vicreg import VICReg, covariance_loss, variance_loss
 
 
 def projections(n, d, seed):
@@ -17,15 +17,15 @@ def test_redundancy_is_the_squared_covariance_off_the_diagonal(n, d, seed):
     z = projections(n, d, seed)
     covariance = np.cov(z.numpy(), rowvar=False)
     expected = sum(covariance[i, j] ** 2 for i in range(d) for j in range(d) if i != j) / d
-    assert redundancy(z).item() == pytest.approx(expected, rel=1e-6, abs=1e-12)
+    assert covariance_loss(z).item() == pytest.approx(expected, rel=1e-6, abs=1e-12)
 
 
 @given(st.integers(2, 9), st.integers(1, 6), st.integers(0, 999))
 def test_spread_is_asked_for_up_to_one(n, d, seed):
     z = projections(n, d, seed)
     expected = np.maximum(0, 1 - np.sqrt(z.numpy().var(0, ddof=1) + 1e-4)).mean()
-    assert spread_lacked(z).item() == pytest.approx(expected, rel=1e-6, abs=1e-9)
-    assert spread_lacked(100 * z + torch.arange(n)[:, None]) <= spread_lacked(z) + 1e-9
+    assert variance_loss(z).item() == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    assert variance_loss(100 * z + torch.arange(n)[:, None]) <= variance_loss(z) + 1e-9
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -41,5 +41,5 @@ def test_the_loss_is_lightlys(lightly, monkeypatch, seed):
 
 
 def test_all_images_at_one_point_are_told_by_the_spread_alone():
-    assert redundancy(torch.ones(5, 3)) == 0
-    assert spread_lacked(torch.ones(5, 3)).item() == pytest.approx(0.99)
+    assert covariance_loss(torch.ones(5, 3)) == 0
+    assert variance_loss(torch.ones(5, 3)).item() == pytest.approx(0.99)

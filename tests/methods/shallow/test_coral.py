@@ -44,5 +44,5 @@ def test_it_equals_skadas_but_for_where_zero_is(skada):
 
 def test_a_singular_covariance_is_refused_with_advice():
     source, target = domains(4, 9, 6, 0)
-    with pytest.raises(BadInput, match="give a positive reg"):
+    with pytest.raises(BadInput, match="use a positive reg"):
         CORAL(reg=0).fit(source, X_target=target)

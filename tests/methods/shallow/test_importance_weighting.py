@@ -60,7 +60,7 @@ def test_the_adapter_gives_the_weights_to_its_classifier():
 
 def test_a_classifier_that_takes_no_weights_is_told_so_in_one_line():
     source, target = domains()
-    with pytest.raises(BadInput, match="KNeighborsClassifier takes no sample_weight") as error:
+    with pytest.raises(BadInput, match="KNeighborsClassifier accepts no sample_weight") as error:
         Adapter(KNeighborsClassifier(), method="importance_weighting").fit(source, source[:, 0] > 0, X_target=target)
     assert "\n" not in str(error.value)
 

@@ -46,5 +46,5 @@ def test_it_takes_more_columns_than_rows():
 
 
 def test_a_singular_covariance_is_refused_with_advice():
-    with pytest.raises(BadInput, match="give a positive reg"):
+    with pytest.raises(BadInput, match="use a positive reg"):
         LinearOT(reg=0).fit(*domains(4, 9, 6, 0)[:1])

@@ -51,7 +51,7 @@ def test_columns_that_are_always_zero_do_no_harm():
 
 @pytest.mark.parametrize("corruption", [0, 1, -0.5])
 def test_corruption_is_a_probability(corruption):
-    with pytest.raises(BadInput, match="not between 0 and 1"):
+    with pytest.raises(BadInput, match="must be between 0 and 1"):
         MSDA(corruption=corruption).fit(rows(5, 3))
 
 

@@ -58,7 +58,9 @@ def test_a_linear_kernel_has_no_more_components_than_columns():
     assert TCA(kernel="linear").fit_transform(source, X_target=target).shape == (30, 3)
 
 
-@pytest.mark.parametrize(("rows", "mu", "message"), [(np.eye(4), 0, "not positive"), (np.ones((4, 2)), 1, "the same")])
+@pytest.mark.parametrize(
+    ("rows", "mu", "message"), [(np.eye(4), 0, "must be positive"), (np.ones((4, 2)), 1, "rows are equal")]
+)
 def test_what_has_no_components_is_refused(rows, mu, message):
     with pytest.raises(BadInput, match=message):
         TCA(mu=mu).fit(rows)

@@ -13,33 +13,33 @@ from acclimate.types import Count, Labeled, Losses, Turn, Unlabeled
 
 
 class ADDA(Method):
-    r"""Learn features of the target that a discriminator, trained in turn with them, takes for the source's.
+    r"""Learn target features that a discriminator, trained in alternation with them, mistakes for the source's.
 
-    Each step goes round two turns:
+    Each step has two turns:
 
     .. math::
         \text{discriminate:} \; \min_{d} \mathrm{BCE}(d(f(x_s)), 1) + \mathrm{BCE}(d(f(x_t)), 0) \qquad
         \text{map:} \; \min_{f, c} L(c(f(x_s)), y_s) + \lambda \, \mathrm{BCE}(d(f(x_t)), 1)
 
-    where :math:`L` is cross entropy for classes, squared error for numbers (`acclimate.nn.label_loss`).
-    The labels of the domain are inverted where DANN reverses the gradient: the aim is the same, but the
-    gradient is large as long as the discriminator wins. These are the paper's adversarial losses. What is not the
-    paper's is that it trains an encoder on the source, holds it fast, and lets a second one for the target start
-    from its weights; here one training learns one encoder for both domains, the label loss keeps it sound on the
-    source, and :math:`\lambda = \text{weight} \cdot (2 / (1 + e^{-\gamma p}) - 1)`, which opens with the progress
-    :math:`p`, stands for the paper's first stage.
+    where :math:`L` is cross entropy for classes and squared error for numbers (`acclimate.nn.label_loss`). The domain
+    labels are inverted where DANN reverses the gradient: the aim is the same, but the gradient stays large while the
+    discriminator wins. These are the paper's adversarial losses. The training differs: the paper trains an encoder on
+    the source, freezes it, and then trains a second one for the target, initialised with its weights. This method
+    trains a single encoder for both domains. The label loss keeps it accurate on the source, and
+    :math:`\lambda = \text{weight} \cdot (2 / (1 + e^{-\gamma p}) - 1)`, which grows with the progress :math:`p`,
+    replaces the paper's first stage.
 
     When to use:
-        Where DANN's discriminator wins so early that its reversed gradient says nothing. It costs a second turn a
-        step, and like DANN it wants the same shares of the classes in both domains.
+        Where DANN's discriminator wins so early that its reversed gradient vanishes. It costs a second turn per step
+        and, like DANN, needs the same class proportions in both domains.
 
     Shapes: features ``(n_s, d)`` and ``(n_t, d)``; ``n_s`` need not equal ``n_t``.
 
     Args:
-        weight: What :math:`\lambda` grows to.
-        gamma: How fast it grows.
-        widths: Hidden units of the discriminator's layers; two of 500 in the paper's digits.
-        repeat: How many times in a row the discriminator moves.
+        weight: Final value of :math:`\lambda`.
+        gamma: How fast :math:`\lambda` grows.
+        widths: Hidden units of the discriminator's layers; two layers of 500 in the paper's digit experiments.
+        repeat: Updates of the discriminator per step.
 
     Reference:
         Tzeng et al., Adversarial Discriminative Domain Adaptation, CVPR 2017. arXiv:1702.05464
@@ -66,13 +66,13 @@ class ADDA(Method):
         if turn == "discriminate":
             with torch.no_grad():
                 out_source, out_target = self.model.both(source.inputs, target.inputs)
-            return {"domain": self.taken_for(out_source.features, 1.0) + self.taken_for(out_target.features, 0.0)}
+            return {"domain": self.domain_loss(out_source.features, 1.0) + self.domain_loss(out_target.features, 0.0)}
         scale = self.weight * ramp_up(progress, self.gamma)
         out_source, out_target = self.model.both(source.inputs, target.inputs)
-        inverted = scale * self.taken_for(out_target.features, 1.0)
+        inverted = scale * self.domain_loss(out_target.features, 1.0)
         return label_loss(out_source.logits, source.labels) | {"inverted": inverted}
 
-    def taken_for(self, features: Tensor, domain: float) -> Tensor:
-        """How surprised the discriminator is that ``features (n, d)`` are of a domain: source 1, target 0."""
+    def domain_loss(self, features: Tensor, domain: float) -> Tensor:
+        """The discriminator's cross entropy if all ``features (n, d)`` belong to ``domain``: source 1, target 0."""
         logits: Tensor = self.discriminator(features)
         return binary_cross_entropy_with_logits(logits, torch.full_like(logits, domain))

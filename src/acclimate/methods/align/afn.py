@@ -10,30 +10,30 @@ from acclimate.types import Losses, Outputs
 
 
 class AFN(Method):
-    r"""Learn features whose norm grows, step by step, in both domains.
+    r"""Learn features whose norm grows step by step in both domains.
 
     .. math::
         \min_{f, c} \; \mathrm{CE}(c(f(x_s)), y_s) + \text{weight} \cdot \Bigl[
             \frac{1}{n_s} \sum_i \ell(f(x_i^s)) + \frac{1}{n_t} \sum_j \ell(f(x_j^t)) \Bigr], \qquad
         \ell(f) = \bigl(\lVert f \rVert - (\overline{\lVert f \rVert} + \text{step})\bigr)^2
 
-    This is the stepwise variant (SAFN). :math:`\overline{\lVert f \rVert}` is the norm itself as a constant to the
-    gradient: each step asks of each example a norm a little larger than it has, since examples of the target with
-    a small norm are those that transfer badly. The value of the loss is therefore always
-    :math:`2 \cdot \text{weight} \cdot \text{step}^2`, and only its gradient tells anything. Nothing but the class loss
-    bounds the norm, so a large learning rate drives it off. The domains' means are added, as in the authors' code.
-    The paper's dropout that preserves the norm is a matter of the backbone and not here.
+    This is the stepwise variant (SAFN). :math:`\overline{\lVert f \rVert}` is the norm itself, as a constant to the
+    gradient: each step asks every example for a norm slightly larger than it has, because target examples with small
+    norms transfer badly. The value of the loss is therefore always :math:`2 \cdot \text{weight} \cdot \text{step}^2`;
+    only its gradient carries information. Only the class loss bounds the norm, so a large learning rate can make it
+    diverge. The domains' means are added, as in the authors' code. The paper's norm-preserving dropout belongs in the
+    backbone and is not part of this method.
 
     When to use:
-        With a pretrained backbone on photographs, where features of the target come out shorter than those of the
-        source: compare their norms first. It asks nothing of the predictions, but nor does it tell apart which way
-        features should grow.
+        With a pretrained backbone on photographs, where target features have smaller norms than source features:
+        compare the norms first. It makes no assumption about the predictions, but it does not know in which direction
+        features should grow either.
 
     Shapes: features ``(n_s, d)`` and ``(n_t, d)``; ``n_s`` need not equal ``n_t``.
 
     Args:
         weight: Trade-off with the class loss; 0.05 in the paper.
-        step: By how much the norm is to grow; 1 in the paper.
+        step: How much the norm should grow; 1 in the paper.
 
     Reference:
         Xu et al., Larger Norm More Transferable: An Adaptive Feature Norm Approach for Unsupervised Domain
@@ -45,12 +45,12 @@ class AFN(Method):
         self.weight, self.step = weight, step
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
-        """Class loss and what the norms lack."""
-        lack = norm_lack(source.features, self.step) + norm_lack(target.features, self.step)
-        return {"class": cross_entropy(source.logits, labels), "norm": self.weight * lack}
+        """Class loss and the loss of the norms."""
+        norm = norm_loss(source.features, self.step) + norm_loss(target.features, self.step)
+        return {"class": cross_entropy(source.logits, labels), "norm": self.weight * norm}
 
 
-def norm_lack(features: Tensor, step: float) -> Tensor:
-    """Mean squared distance of each norm of ``features (n, d)`` to itself, held fast, plus ``step``."""
+def norm_loss(features: Tensor, step: float) -> Tensor:
+    """Mean squared difference between each norm of ``features (n, d)`` and its constant value plus ``step``."""
     norm: Tensor = torch.linalg.vector_norm(features, dim=1)
     return (norm - (norm.detach() + step)).square().mean()

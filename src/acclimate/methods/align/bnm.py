@@ -12,20 +12,20 @@ from acclimate.types import Losses, Outputs
 
 
 class BNM(Method):
-    r"""Learn a classifier that is sure of the target's examples and does not give them all the same few classes.
+    r"""Learn a classifier that is confident on the target and still predicts diverse classes.
 
     .. math::
         \min_{f, c} \; \mathrm{CE}(c(f(x_s)), y_s) - \frac{\text{weight}}{n_t} \lVert P \rVert_*, \qquad
         P = \mathrm{softmax}(z_t)
 
     The nuclear norm :math:`\lVert P \rVert_*`, the sum of the singular values, is at most
-    :math:`\sqrt{n_t \min(n_t, k)}`. It grows with the norm of :math:`P`, which is certainty, and with its rank,
-    which is diversity; so a class that is rare in the target is not swallowed. No part of the source's features is
-    aligned, and classes that the target has not got are invited too.
+    :math:`\sqrt{n_t \min(n_t, k)}`. It grows with the norm of :math:`P`, which measures confidence, and with its rank,
+    which measures diversity, so that frequent target classes do not absorb rare ones. Nothing aligns the features of
+    the two domains, and classes absent from the target are encouraged too.
 
     When to use:
-        As MCC, where classes are many or rare ones are swallowed. It too sharpens what the model believes, and it
-        invites classes that the target has not got.
+        As MCC, where there are many classes or rare ones are absorbed. It too reinforces what the model already
+        predicts, and it encourages classes that the target lacks.
 
     Shapes: target logits ``(n_t, k)``.
 
@@ -44,7 +44,7 @@ class BNM(Method):
         self.weight = weight
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
-        """Class loss and the nuclear norm of the target's predictions, which is to grow."""
+        """Class loss and the negative nuclear norm of the target's predictions."""
         return {
             "class": cross_entropy(source.logits, labels),
             "nuclear norm": -self.weight * nuclear_norm(target.logits.softmax(1)) / len(target.logits),
@@ -53,6 +53,6 @@ class BNM(Method):
 
 def nuclear_norm(p: Tensor) -> Tensor:
     """Sum of the singular values of ``p (n, k)``."""
-    wide = p.to(torch.promote_types(p.dtype, torch.float32))  # there is no decomposition in half precision
+    wide = p.to(torch.promote_types(p.dtype, torch.float32))  # torch has no decomposition in half precision
     norm: Tensor = torch.linalg.svdvals(wide).sum()
     return norm

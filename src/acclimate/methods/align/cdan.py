@@ -13,7 +13,7 @@ from acclimate.types import Count, Losses, Outputs
 
 
 class CDAN(Method):
-    r"""Learn features from which, together with the predicted class, a discriminator cannot tell the domain.
+    r"""Learn features whose domain a discriminator cannot tell, even when it knows the predicted class.
 
     .. math::
         \min_{f, c} \max_{d} \; \mathrm{CE}(c(f(x_s)), y_s)
@@ -21,27 +21,28 @@ class CDAN(Method):
             + \frac{1}{n_t} \sum_j w_j^t \, \mathrm{BCE}(d(h_j^t), 0)\Bigr], \qquad
         h = f \otimes p, \quad w \propto 1 + e^{-H(p)}
 
-    :math:`p` is the softmax of the logits, a constant to the gradient as in the authors' code, so the features are
-    aligned and the predictions only say where. The weights :math:`w` have mean 1 in each domain and count most the
-    examples that the classifier is sure of (CDAN+E of the paper); they are constants too, where the authors' code
-    sends the reversed gradient through them. Where :math:`d k` is large, the outer product gives way to a random
-    map of its two sides, :math:`h = (R_f f) \odot (R_p p) / \sqrt{m}`, whose products are the same in the mean; the
-    matrices are drawn once and saved with the weights. :math:`\lambda` opens with the progress as in DANN.
+    :math:`p` is the softmax of the logits. It is a constant to the gradient, as in the authors' code: the features are
+    aligned, and the predictions only condition the alignment. The weights :math:`w` have mean 1 in each domain and
+    emphasise examples on which the classifier is confident (CDAN+E in the paper). They are constants too, where the
+    authors' code sends the reversed gradient through them. If :math:`d k` is large, a random map of both factors,
+    :math:`h = (R_f f) \odot (R_p p) / \sqrt{m}`, replaces the outer product; inner products are the same in
+    expectation, and the matrices are drawn once and saved with the weights. :math:`\lambda` grows with the progress as
+    in DANN.
 
     When to use:
-        Where DANN would do and there are several classes, which it aligns each by itself; above DANN in the paper's
-        tables of photographs. It trusts the predictions on the target: where source-only is mostly wrong, so is the
-        pairing.
+        As DANN, with several classes: it aligns them class by class and beats DANN in the paper's tables on
+        photographs. It relies on the predictions for the target: where source-only is mostly wrong, so is the
+        conditioning.
 
     Shapes: features ``(n_s, d)`` and ``(n_t, d)``, logits ``(n_s, k)`` and ``(n_t, k)``; ``n_s`` need not equal
     ``n_t``.
 
     Args:
-        weight: What :math:`\lambda` grows to.
-        gamma: How fast it grows; 10 in the paper.
+        weight: Final value of :math:`\lambda`.
+        gamma: How fast :math:`\lambda` grows; 10 in the paper.
         widths: Hidden units of the discriminator's layers.
-        entropy: Whether to weight examples by how sure the classifier is; without it all weigh 1.
-        largest_product: The largest :math:`d k` for which the outer product is taken; 4096 in the paper.
+        entropy: Whether to weight examples by the classifier's confidence; otherwise all have weight 1.
+        largest_product: Largest :math:`d k` for which the outer product is used; 4096 in the paper.
         random_width: :math:`m`, the width of the random map; 1024 in the paper.
 
     Reference:
@@ -85,7 +86,7 @@ class CDAN(Method):
         }
 
     def condition(self, features: Tensor, p: Tensor) -> Tensor:
-        """What the discriminator sees, ``(n, d·k)`` or ``(n, m)``: products of a feature and a probability."""
+        """Input of the discriminator, ``(n, d·k)`` or ``(n, m)``: products of features and probabilities."""
         if not self.random:
             return (features[:, :, None] * p[:, None, :]).flatten(1)
         return (features @ self.map_features) * (p @ self.map_classes)

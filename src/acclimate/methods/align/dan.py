@@ -12,29 +12,29 @@ from acclimate.types import Losses, Outputs
 
 
 class DAN(Method):
-    r"""Learn layers whose distribution is the same in both domains, as far as several Gaussian kernels can tell.
+    r"""Learn layers whose distribution is the same in both domains, as measured by several Gaussian kernels.
 
     .. math::
         \min_{f, c} \; L(c(f(x_s)), y_s) + \sum_l w_l \, \mathrm{MMD}_k^2(h_l(x_s), h_l(x_t)), \qquad
         k(x, y) = \frac{1}{u} \sum_q e^{-\lVert x - y \rVert^2 / (2^q \gamma)}
 
-    where :math:`L` is cross entropy for classes, squared error for numbers (`acclimate.nn.label_loss`).
-    The kernels have equal parts and sum to one, as the convex combination of the paper does (code that adds them
-    has :math:`u` times this loss); their parts are not learned. :math:`\gamma` is the mean squared distance between
-    two examples of the batch. The discrepancy is the biased estimate over all pairs (`acclimate.distances.mmd`),
-    where the paper takes an unbiased one over a few.
+    where :math:`L` is cross entropy for classes and squared error for numbers (`acclimate.nn.label_loss`). The kernels
+    have equal weights that sum to one, as in the paper's convex combination (code that adds the kernels has :math:`u`
+    times this loss); the weights are not learned. :math:`\gamma` is the mean squared distance between two examples of
+    the batch. The discrepancy is the biased estimate over all pairs (`acclimate.distances.mmd`), where the paper uses
+    an unbiased estimate over a few.
 
     When to use:
-        Where the domains differ in more than their covariance and an adversary is not wanted. Batches must be large
-        enough to show a distribution, and the classes about as frequent in both domains.
+        Where the domains differ in more than their covariance and adversarial training is not wanted. Batches must be
+        large enough to represent a distribution, and the domains need similar class proportions.
 
     Shapes: layers ``(n_s, d_l)`` and ``(n_t, d_l)``; ``n_s`` need not equal ``n_t``.
 
     Args:
-        layers: Which layers, each with its weight :math:`w_l`: ``features``, ``logits``, or any named part of
-            the backbone (pooled over space). The paper takes the last fully connected layers and the logits.
-        weight: Multiplies all of them; 1 is in the middle of those the paper tries.
-        powers: The :math:`u` exponents :math:`q`; the paper spans −8 to 8.
+        layers: The layers, each with its weight :math:`w_l`: ``features``, ``logits``, or any named part of the
+            backbone (pooled over space). The paper uses the last fully connected layers and the logits.
+        weight: Factor on all of them; 1 is in the middle of the paper's range.
+        powers: The :math:`u` exponents :math:`q`; −8 to 8 in the paper.
 
     Reference:
         Long et al., Learning Transferable Features with Deep Adaptation Networks, ICML 2015. arXiv:1502.02791
@@ -57,7 +57,7 @@ class DAN(Method):
         self.layers = tuple(name for name in self.weight_of if name not in {"features", "logits"})
 
     def losses(self, source: Outputs, labels: Tensor, target: Outputs, progress: float) -> Losses:
-        """Label loss and one discrepancy for each layer."""
+        """Label loss and one discrepancy per layer."""
         source_layers = {**source.layers, "features": source.features, "logits": source.logits}
         target_layers = {**target.layers, "features": target.features, "logits": target.logits}
         return label_loss(source.logits, labels) | {

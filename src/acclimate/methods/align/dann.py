@@ -17,22 +17,22 @@ class DANN(Method):
         \min_{f, c} \max_{d} \; L(c(f(x_s)), y_s)
             - \lambda \, [\mathrm{BCE}(d(f(x_s)), 1) + \mathrm{BCE}(d(f(x_t)), 0)]
 
-    where :math:`L` is cross entropy for classes, squared error for numbers (`acclimate.nn.label_loss`).
-    The min-max is one backward pass: `reverse_grad` stands between features and discriminator.
-    It opens slowly, :math:`\lambda = \text{weight} \cdot (2 / (1 + e^{-\gamma p}) - 1)`, with the
-    progress :math:`p \in [0, 1]`, since a discriminator that knows nothing yet teaches only noise.
+    where :math:`L` is cross entropy for classes and squared error for numbers (`acclimate.nn.label_loss`). The min-max
+    is a single backward pass: `reverse_grad` stands between features and discriminator.
+    :math:`\lambda = \text{weight} \cdot (2 / (1 + e^{-\gamma p}) - 1)` grows with the progress :math:`p \in [0, 1]`,
+    because an untrained discriminator contributes only noise.
 
     When to use:
-        Where the domains look different, their classes come in about the same shares, and there are thousands of steps
-        to spend: the best of those tried from MNIST to MNIST-M. It aligns whole domains, so it does harm where the
-        shares differ. Adversaries are fickle: run several seeds.
+        Where the domains look different, their class proportions are similar, and there are thousands of steps to
+        train: the best of the methods tried from MNIST to MNIST-M. It aligns whole domains, so it does harm where class
+        proportions differ. Adversarial training is unstable: run several seeds.
 
     Shapes: features ``(n_s, d)`` and ``(n_t, d)``; ``n_s`` need not equal ``n_t``.
 
     Args:
-        weight: What :math:`\lambda` grows to.
-        gamma: How fast it grows; 10 in the paper.
-        widths: Hidden units of the discriminator's layers; one of 100 in the paper's MNIST experiments.
+        weight: Final value of :math:`\lambda`.
+        gamma: How fast :math:`\lambda` grows; 10 in the paper.
+        widths: Hidden units of the discriminator's layers; one layer of 100 in the paper's MNIST experiments.
 
     Reference:
         Ganin et al., Domain-Adversarial Training of Neural Networks, JMLR 2016. arXiv:1505.07818

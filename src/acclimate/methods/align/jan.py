@@ -20,24 +20,24 @@ class JAN(Method):
         \qquad
         k\bigl((f, p), (f', p')\bigr) = k_f(f, f') \, k_p(p, p'), \quad p = \mathrm{softmax}(c(f(x)))
 
-    Each factor is a mean of Gaussian kernels around the mean squared distance of its layer in the batch, the
-    paper's heuristic with the mean for the median (the authors' code fixes the width for :math:`p`). The gradient
-    goes through both layers. :math:`\lambda` opens with the progress as in DANN, since predictions that know
-    nothing yet pair the wrong examples. The discrepancy is the biased estimate over all pairs
-    (`acclimate.distances.joint_mmd`), where the paper takes an unbiased one over a few; the paper's adversarial
-    variant is not here.
+    Each factor is a mean of Gaussian kernels whose width is the mean squared distance of its layer in the batch: the
+    paper's heuristic, with the mean in place of the median (the authors' code fixes the width for :math:`p`). The
+    gradient flows through both layers. :math:`\lambda` grows with the progress as in DANN, because untrained
+    predictions pair the wrong examples. The discrepancy is the biased estimate over all pairs
+    (`acclimate.distances.joint_mmd`), where the paper uses an unbiased estimate over a few. The paper's adversarial
+    variant is not included.
 
     When to use:
-        As DAN, where the classes move by themselves and the predictions on the target are mostly right from the start.
-        Where they are not, it aligns the wrong pairs.
+        As DAN, where each class shifts in its own way and predictions on the target are mostly right from the start;
+        otherwise it aligns the wrong pairs.
 
     Shapes: features ``(n_s, d)`` and ``(n_t, d)``, logits ``(n_s, k)`` and ``(n_t, k)``; ``n_s`` need not equal
     ``n_t``.
 
     Args:
-        weight: What :math:`\lambda` grows to; 1 in the paper.
-        gamma: How fast it grows; 10 in the paper.
-        powers: How much wider than the mean squared distance each kernel is, as powers of two.
+        weight: Final value of :math:`\lambda`; 1 in the paper.
+        gamma: How fast :math:`\lambda` grows; 10 in the paper.
+        powers: Widths of the kernels relative to the mean squared distance, as powers of two.
 
     Reference:
         Long et al., Deep Transfer Learning with Joint Adaptation Networks, ICML 2017. arXiv:1605.06636

@@ -19,14 +19,14 @@ class MCC(Method):
         C = P^\top \mathrm{diag}(w) P, \quad P = \mathrm{softmax}(z_t / T), \quad
         w_i = \frac{n \, (1 + e^{-H(P_i)})}{\sum_{i'} (1 + e^{-H(P_{i'})})}
 
-    :math:`\tilde C` is :math:`C` with rows summing to one: the confusion of each class with the others, counted
-    most on the examples that the classifier is sure of. The weights :math:`w` are constants to the gradient.
-    It wants batches of at least as many examples as classes; no part of the source's features is aligned.
+    :math:`\tilde C` is :math:`C` with rows that sum to one: how much each class is confused with the others, with most
+    weight on examples on which the classifier is confident. The weights :math:`w` are constants to the gradient.
+    Batches should have at least as many examples as there are classes. Nothing aligns the features of the two domains.
 
     When to use:
-        First of all, where a batch has at least as many examples as there are classes: cheap, nothing else to train,
-        the best of those tried from USPS to MNIST, and far above source-only on MNIST-M. It sharpens what the
-        model believes, and so also its mistakes: on the moons it does harm.
+        As the first choice, where a batch has at least as many examples as there are classes: cheap, with nothing else
+        to train, the best of the methods tried from USPS to MNIST, and far above source-only on MNIST-M. It reinforces
+        what the model predicts, mistakes included: on the moons it does harm.
 
     Shapes: target logits ``(n_t, k)``.
 
@@ -51,7 +51,7 @@ class MCC(Method):
 
 
 def class_confusion(logits: Tensor, temperature: float) -> Tensor:
-    """Mean share of a class's correlation that falls on other classes: scalar in [0, 1), of ``logits (n, k)``."""
+    """Mean share of a class's correlation that falls on other classes: scalar in [0, 1), for ``logits (n, k)``."""
     p = (logits / temperature).softmax(1)
     correlation = (p * certainty(logits / temperature)[:, None]).T @ p
     correlation = correlation / correlation.sum(1, keepdim=True)

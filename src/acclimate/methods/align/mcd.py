@@ -9,9 +9,9 @@ from acclimate.types import Count, Labeled, Losses, Turn, Unlabeled
 
 
 class MCD(Method):
-    r"""Two heads find the target examples far from the source by disagreeing; the backbone learns to end that.
+    r"""Two heads find target examples far from the source, where they disagree; the backbone learns to make them agree.
 
-    Each step goes round three turns, with
+    Each step has three turns, with
     :math:`L = \mathrm{CE}(c_1(f(x_s)), y_s) + \mathrm{CE}(c_2(f(x_s)), y_s)` and
     :math:`D = \frac{1}{n k} \sum_{i, j} | p_1(j \mid x_i) - p_2(j \mid x_i) |` on the target:
 
@@ -20,17 +20,17 @@ class MCD(Method):
         \text{disagree:} \; \min_{c_1, c_2} L - \text{weight} \cdot D \qquad
         \text{agree:} \; \min_{f} \text{weight} \cdot D \;\; (\text{repeat times})
 
-    The first head is the one that predicts afterwards.
+    The trained model predicts with the first head.
 
     When to use:
-        Where aligning whole domains would mix classes that lie close together, and a step may cost several times as
-        much. Heads that agree on the wrong side of a gap teach it nothing.
+        Where aligning whole domains would mix neighbouring classes, and a step may cost several times as much. It
+        learns nothing from heads that agree on a wrong class.
 
     Shapes: features ``(n_s, d)``, ``(n_t, d)``; ``n_s`` need not equal ``n_t``.
 
     Args:
-        weight: How much the discrepancy counts.
-        repeat: How many times in a row the backbone moves; 4 in the paper's digits.
+        weight: Weight of the discrepancy.
+        repeat: Updates of the backbone per step in the last turn; 4 in the paper's digit experiments.
 
     Reference:
         Saito et al., Maximum Classifier Discrepancy for Unsupervised Domain Adaptation, CVPR 2018.
@@ -61,11 +61,11 @@ class MCD(Method):
         }
 
     def class_loss(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Cross entropy of both heads, added."""
+        """Sum of both heads' cross entropies."""
         return cross_entropy(self.model.head(features), labels) + cross_entropy(self.second_head(features), labels)
 
     def discrepancy(self, features: Tensor) -> Tensor:
-        """Mean absolute difference of the two heads' probabilities."""
+        """Mean absolute difference between the two heads' probabilities."""
         first: Tensor = self.model.head(features).softmax(1)
         second: Tensor = self.second_head(features).softmax(1)
         return (first - second).abs().mean()

@@ -1,4 +1,4 @@
-"""Self-training: what is sure of a weak view teaches a strong one."""
+"""Self-training: confident predictions on weak views are labels for strong views."""
 
 import math
 from functools import partial
@@ -15,37 +15,38 @@ from acclimate.types import Labeled, Losses, Unlabeled
 
 
 class SelfTraining(Method):
-    r"""Learn to give strong views of the target the classes that its weak views are sure to have.
+    r"""Learn to predict, for strong views of the target, the classes predicted with confidence for weak views.
 
     .. math::
         \min_{f, c} \; \mathrm{CE}(z_s^w, y_s) + \mathrm{CE}(z_s^a, y_s)
             + \frac{\mu}{n_t} \sum_j \bigl[\max_k \tilde p_{jk} \ge \tau\bigr] \, \mathrm{CE}(z_j^a, \hat y_j), \qquad
         \hat y_j = \arg\max_k \tilde p_{jk}
 
-    :math:`z^w = c(f(w(x)))` are logits of a weak view, :math:`z^a` those of a strong one; :math:`\tilde p_j` is the
-    softmax of :math:`z_j^w`, a constant to the gradient. That is FixMatch, with what AdaMatch adds for two domains:
-    strong views of the source too; a threshold relative to the source,
-    :math:`\tau = \text{threshold} \cdot \frac{1}{n_s} \sum_i \max_k p_{ik}^w`; the alignment of distributions,
+    :math:`z^w = c(f(w(x)))` are the logits of a weak view, :math:`z^a` those of a strong one; :math:`\tilde p_j` is the
+    softmax of :math:`z_j^w`, a constant to the gradient. This is FixMatch with the additions of AdaMatch for two
+    domains: strong views of the source too; a threshold relative to the source,
+    :math:`\tau = \text{threshold} \cdot \frac{1}{n_s} \sum_i \max_k p_{ik}^w`; distribution alignment,
     :math:`\tilde p_j \propto p_j \, \bar p_s / \bar p_t`, by the batch's mean predictions in the two domains; and
-    :math:`\mu`, which opens to ``weight`` in the first half of the training as half a cosine. AdaMatch's random
-    interpolation of logits is not in, since batch norm keeps the domains apart here, nor is its soft pseudo-label.
-    The alignment asks for classes as frequent in the target as in the source, and does harm where they are not.
+    :math:`\mu`, which grows to ``weight`` in the first half of training along half a cosine. AdaMatch's random
+    interpolation of logits is not included, because batch norm keeps the domains apart in this package, and neither is
+    its soft pseudo-label. The alignment assumes the same class proportions in both domains, and does harm where they
+    differ.
 
     When to use:
-        On images and text whose classes come in about the same shares in both domains, where the model is already
-        right about part of the target: the best of those tried from MNIST to USPS. Views cost a second pass of the
-        model, so a step takes more than twice as long. Be sure that no strong view changes the class.
+        On images and text whose class proportions are similar in both domains, where the model is already right on part
+        of the target: the best of the methods tried from MNIST to USPS. Views cost a second pass of the model, so a
+        step takes more than twice as long. Make sure that no strong view changes the class.
 
-    Shapes: inputs as `acclimate.augment.views` takes them; logits ``(n_s, k)`` and ``(n_t, k)``, ``n_s`` need not equal
+    Shapes: inputs as for `acclimate.augment.views`; logits ``(n_s, k)`` and ``(n_t, k)``, ``n_s`` need not equal
     ``n_t``.
 
     Args:
-        weight: What :math:`\mu` grows to.
-        threshold: How sure a prediction on the target must be, as a share of how sure those on the source are.
-        alignment: Whether predictions on the target are brought to the source's frequencies of classes.
-        weak: Strength of the weak views; 0 leaves the examples as they are.
+        weight: Final value of :math:`\mu`.
+        threshold: Confidence that a target prediction needs, relative to the mean confidence on the source.
+        alignment: Whether to align the target's predictions with the source's class proportions.
+        weak: Strength of the weak views; 0 leaves the examples unchanged.
         strong: Strength of the strong views.
-        flip: Whether images may be mirrored left to right; digits and text may not.
+        flip: Whether views may mirror images left to right; not for digits or text.
 
     Reference:
         Sohn et al., FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence, NeurIPS 2020.
@@ -71,7 +72,7 @@ class SelfTraining(Method):
         self.weak, self.strong, self.flip = weak, strong, flip
 
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
-        """Class losses of both views of the source, and the pseudo-labels' of the target."""
+        """Class losses of both views of the source, and the loss of the target's pseudo-labels."""
         inputs = source.inputs, target.inputs
         weak = partial(views.weak, strength=self.weak, flip=self.flip, replica=current_replica())
         strong = partial(views.strong, strength=self.strong, flip=self.flip, replica=current_replica())
@@ -91,11 +92,11 @@ class SelfTraining(Method):
 
 
 def aligned(p_target: Tensor, p_source: Tensor) -> Tensor:
-    """Probabilities ``(n_t, k)`` of the target times how much likelier each class is in ``p_source (n_s, k)``."""
+    """The target's probabilities ``(n_t, k)``, reweighted to the class proportions of ``p_source (n_s, k)``."""
     p = p_target * (p_source.mean(0) / p_target.mean(0).clamp(min=1e-6))
     return p / p.sum(1, keepdim=True)
 
 
 def warm_up(progress: float) -> float:
-    """From 0 to 1 in the first half of the training."""
+    """From 0 to 1 in the first half of training."""
     return (1 - math.cos(math.pi * min(1.0, 2 * progress))) / 2

@@ -14,7 +14,7 @@ from acclimate.types import Labeled, Losses, Outputs, Unlabeled
 
 
 class VADA(Method):
-    r"""Fool a discriminator, and keep the boundary between classes away from where the target is dense.
+    r"""Fool a discriminator, and keep decision boundaries away from dense regions of the target.
 
     .. math::
         \min_{f, c} \max_{d} \; \mathrm{CE}(c(f(x_s)), y_s)
@@ -22,25 +22,25 @@ class VADA(Method):
             + \lambda_s V(x_s) + \lambda_t \, [V(x_t) + H(p(x_t))], \qquad
         V(x) = \max_{\lVert r \rVert \le \epsilon} \mathrm{KL}\bigl(p(x) \,\Vert\, p(x + r)\bigr)
 
-    The worst :math:`r` is found as in virtual adversarial training: the gradient of the divergence at a tenth of a
-    random :math:`r`, brought to length; :math:`p(x)` is a constant to it. What is perturbed are normalised inputs
-    (sparse rows made dense), and :math:`\epsilon` is relative to each one's length, so that one number serves
-    images, vectors and text. The discriminator learns through a reversed gradient, where the authors alternate. Their
-    second stage, DIRT-T, is not in: it starts from this one's weights.
+    The worst :math:`r` is found as in virtual adversarial training: it is the gradient of the divergence at a tenth of
+    a random :math:`r`, scaled to length; :math:`p(x)` is a constant to it. The perturbation applies to normalised
+    inputs (sparse rows become dense), and :math:`\epsilon` is relative to the length of each one, so that one number
+    serves images, vectors and text. The discriminator learns through a reversed gradient, where the authors alternate.
+    Their second stage, DIRT-T, is not included; it starts from the weights of this one.
 
     When to use:
-        Where DANN mixes the domains and yet the target's examples lie on the boundary between classes. Each step
-        passes the model four more times. By the paper it is worth that on digits and small photographs; on vectors
-        mind that ``radius`` is a share of each one's length.
+        Where DANN mixes the domains but target examples lie on the boundary between classes. Each step passes the model
+        four more times. The paper shows gains on digits and small photographs; on vectors, note that ``radius`` is
+        relative to the length of each one.
 
     Shapes: normalised inputs ``(n, …)``, features ``(n_s, d)`` and ``(n_t, d)``, logits ``(n, k)``.
 
     Args:
         weight: :math:`\lambda_d`; 0.01 in the paper.
-        source: :math:`\lambda_s`; 1 in the paper, or 0 for pairs that it tells.
+        source: :math:`\lambda_s`; 1 in the paper, and 0 for some pairs of domains.
         target: :math:`\lambda_t`; 0.01 in the paper, 0.1 for pairs of photographs.
         radius: :math:`\epsilon / \lVert x \rVert`; the authors' 3.5 on standardised images of 3 · 32² is 0.063.
-        widths: Hidden units of the discriminator's layers; one of 100 in the paper.
+        widths: Hidden units of the discriminator's layers; one layer of 100 in the paper.
 
     Reference:
         Shu et al., A DIRT-T Approach to Unsupervised Domain Adaptation, ICLR 2018. arXiv:1802.08735; Miyato et al.,
@@ -66,7 +66,7 @@ class VADA(Method):
         self.discriminator = mlp(model.n_features, *widths, 1)
 
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
-        """Class loss, domain loss, smoothness around both domains' examples, and the target's entropy."""
+        """Class loss, domain loss, smoothness around the examples of both domains, and the target's entropy."""
         out_source, out_target = self.model.both(source.inputs, target.inputs)
         log_p = out_target.logits.log_softmax(1)
         smooth = self.target * self.smoothness(target.inputs, out_target, "target")
@@ -80,12 +80,12 @@ class VADA(Method):
         }
 
     def domain_loss(self, source: Tensor, target: Tensor) -> Tensor:
-        """What the discriminator loses; the features ``(n_s, d)`` and ``(n_t, d)`` get its gradient reversed."""
+        """The discriminator's loss; features ``(n_s, d)`` and ``(n_t, d)`` receive its gradient reversed."""
         features = reverse_grad(join(source, target), self.weight)
         return domain_loss(self.discriminator(features), len(source))
 
     def smoothness(self, inputs: Tensor, outputs: Outputs, domain: DomainName) -> Tensor:
-        """How far the worst small change of ``inputs`` takes the predictions from ``outputs``: a scalar."""
+        """Divergence of the predictions from ``outputs`` under the worst small change of ``inputs``: a scalar."""
         dense = inputs.to_dense() if inputs.layout == torch.sparse_csr else inputs
         x, log_p = self.model.normalize(dense).detach(), outputs.logits.detach().log_softmax(1)
         size = self.radius * torch.linalg.vector_norm(x.flatten(1), dim=1)
@@ -103,6 +103,6 @@ class VADA(Method):
 
 
 def of_length(r: Tensor, size: Tensor) -> Tensor:
-    """Each of ``r (n, …)`` brought to its length of ``size (n,)``; one of length 0 stays."""
+    """Each of ``r (n, …)`` scaled to its length in ``size (n,)``; one of length 0 stays."""
     scale: Tensor = size / torch.linalg.vector_norm(r.flatten(1), dim=1).clamp(min=1e-30)
     return r * scale.view(-1, *[1] * (r.ndim - 1))

@@ -1,1 +1,1 @@
-"""What every adaptation is measured against: no adaptation, and training with the labels of the target."""
+"""The rows every adaptation is compared with: no adaptation, and training on target labels."""

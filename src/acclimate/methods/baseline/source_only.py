@@ -15,17 +15,17 @@ class SourceOnly(Method):
     .. math::
         \min_{f, c} \; L(c(f(x_s)), y_s)
 
-    where :math:`L` is cross entropy for classes, squared error for numbers (`acclimate.nn.label_loss`).
-    The target is not looked at; batch norm keeps the statistics of the source.
+    where :math:`L` is cross entropy for classes and squared error for numbers (`acclimate.nn.label_loss`). The target
+    is not used; batch norm keeps the source's statistics.
 
     When to use:
-        Always, as the row beside every other. As the model itself where the domains hardly differ, where only the
-        shares of the classes have changed (see the estimators of label shift), or where no method can be trusted.
+        Always, as the baseline beside every other method. As the final model where the domains hardly differ, where
+        only class proportions have changed (see the estimators of label shift), or where no adaptation can be trusted.
 
     Shapes: logits ``(n_s, k)``, labels ``(n_s,)``.
 
     Args:
-        label_smoothing: Share of the label's weight spread over all classes; not for numbers.
+        label_smoothing: Share of each label's weight spread over all classes; not for numbers.
 
     Reference:
         Empirical risk minimisation; label smoothing after Szegedy et al., Rethinking the Inception

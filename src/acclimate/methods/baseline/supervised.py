@@ -1,4 +1,4 @@
-"""Training on the target's own labels."""
+"""Training on the target's labels."""
 
 from typing import ClassVar
 
@@ -15,18 +15,18 @@ class Supervised(Method):
     .. math::
         \min_{f, c} \; L(c(f(x_t)), y_t)
 
-    where :math:`L` is cross entropy for classes, squared error for numbers (`acclimate.nn.label_loss`).
-    It needs a labelled target given on purpose (``--target-labels``); that domain stands in the place of
-    the source, which it does not look at. Small targets make this less than the best that can be had.
+    where :math:`L` is cross entropy for classes and squared error for numbers (`acclimate.nn.label_loss`). It needs an
+    explicitly labelled target (``--target-labels``), which takes the place of the source; the source is not used. With
+    a small target this is not an upper bound.
 
     When to use:
-        Where the target has labels, to see how much there is to gain. It is the upper row of a table and no
+        Where the target has labels, to see how much there is to gain. It is the upper row of a table, not an
         adaptation.
 
     Shapes: logits ``(n, k)``, labels ``(n,)``, both of the labelled target.
 
     Args:
-        label_smoothing: Share of the label's weight spread over all classes; not for numbers.
+        label_smoothing: Share of each label's weight spread over all classes; not for numbers.
 
     Reference:
         The "train on target" row of Ganin et al., Domain-Adversarial Training of Neural Networks, JMLR 2016.
@@ -41,6 +41,6 @@ class Supervised(Method):
         self.label_smoothing = label_smoothing
 
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
-        """The label loss on the labelled target, which comes as ``source``."""
+        """The label loss on the labelled target, which arrives as ``source``."""
         logits: Tensor = self.model(source.inputs, "target").logits
         return label_loss(logits, source.labels, label_smoothing=self.label_smoothing)

@@ -1,4 +1,4 @@
-"""Self-supervised methods by name: they pretrain a backbone on unlabelled images, on which another method goes on."""
+"""Self-supervised methods by name: they pretrain a backbone on unlabelled images for another method."""
 
 from __future__ import annotations
 

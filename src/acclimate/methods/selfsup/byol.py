@@ -12,43 +12,45 @@ from torch.nn.functional import cosine_similarity
 from acclimate.augment import views
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, projector
+from acclimate.nn.ema import follow
 from acclimate.nn.replicas import current_replica
-from acclimate.types import Count, Labeled, Losses, Unlabeled
+from acclimate.types import Count, Labeled, Losses, Share, Unlabeled
 
 
 class BYOL(Method):
-    r"""Learn features by which one view of an image foretells what a slow teacher makes of another view of it.
+    r"""Learn features from which one view of an image predicts a slow teacher's projection of another view.
 
     .. math::
         \min_{f, g, q} \; \frac{1}{n} \sum_i \bigl[ 2 - 2 \cos\bigl(q(z_i), \hat z'_i\bigr) \bigr]
             + \bigl[ 2 - 2 \cos\bigl(q(z'_i), \hat z_i\bigr) \bigr], \qquad
         z = g(f(v)), \quad z' = g(f(v')), \quad \hat z = \hat g(\hat f(v)), \quad \hat z' = \hat g(\hat f(v'))
 
-    :math:`v` and :math:`v'` are two views of the same image, :math:`g` a projection of the features and :math:`q` a
-    predictor, both of which are thrown away when the features are learnt. No gradient reaches the teacher
-    :math:`\hat f, \hat g`; after each step its weights become :math:`\tau \hat\theta + (1 - \tau) \theta` with
-    :math:`\tau = 1 - (1 - \text{decay}) (\cos \pi p + 1) / 2`, so that at the end it stands still. No label is looked
-    at, and the model's head stands still. The paper moves the weights by LARS in batches of 4 096; here they move as
-    all others do, and ``train.accumulate`` makes the batches of a step more. Batch norm sees one view at a time. With
-    several processes batch norm takes the statistics of each one's part of the batch.
+    :math:`v` and :math:`v'` are two views of the same image, :math:`g` is a projection of the features and :math:`q` a
+    predictor; both are discarded after pretraining. The teacher :math:`\hat f, \hat g` receives no gradient; after each
+    step its weights become :math:`\tau \hat\theta + (1 - \tau) \theta` with
+    :math:`\tau = 1 - (1 - \text{decay}) (\cos \pi p + 1) / 2`, so that it stands still at the end. No labels are used,
+    and the model's head is not trained. The paper uses LARS and batches of 4 096; here the optimizer is that of every
+    other method, and ``train.accumulate`` enlarges the batch of a step. Batch norm sees one view at a time. With
+    several processes, it sees the rows of one process at a time.
 
     When to use:
-        Before the adaptation to images that look unlike those the backbone was trained on, where there are thousands
-        of them. Give it many steps: a small net from nothing with 3 000 digits of MNIST and USPS's labels was no
-        better after 200, and after 3 200 on each of three seeds, by 14 points in the mean; ImageNet's weights with
-        1 000 cartoons of PACS lost ten points in 50 steps and in 200. Look at the source-only line beside it.
-        Switch ``flip`` and ``colours`` off where a mirrored or recoloured example would be another thing.
+        Before adapting to images unlike those the backbone was trained on, if there are thousands of them. Allow many
+        steps: a small net trained from scratch on 3 000 digits of MNIST, with the labels of USPS, gained nothing from
+        200 steps, and 14 points on average from 3 200, on each of three seeds; ImageNet weights with 1 000 cartoons of
+        PACS lost ten points in 50 steps and in 200. Compare with source-only. Switch ``flip`` and ``colours`` off where
+        a mirrored or recoloured example would belong to another class.
 
     Shapes: images ``(n_t, c, h, w)``, features ``(n_t, d)``, projections ``(n_t, out)``.
 
     Args:
         hidden: Units of the hidden layer of projection and predictor; 4096 in the paper.
         out: Width of the projection; 256 in the paper.
-        norm: Behind their hidden layers: ``batch`` as in the paper, or ``layer``, which small batches do not disturb.
+        norm: Normalisation after their hidden layers: ``batch`` as in the paper, or ``layer``, which works with small
+            batches.
         decay: How slowly the teacher follows at first; 0.99 in the paper for 300 epochs, 0.996 for 1 000.
-        crop: The least share of an image's area in a view; 0.08 in the paper.
-        flip: Whether views may be mirrored left to right; digits may not.
-        colours: Whether views may change tones; where colour tells the classes apart they may not.
+        crop: Smallest share of an image's area in a view; 0.08 in the paper.
+        flip: Whether views may be mirrored left to right; not for digits.
+        colours: Whether views may change colours; not where colour distinguishes the classes.
 
     Reference:
         Grill et al., Bootstrap Your Own Latent: A New Approach to Self-Supervised Learning, NeurIPS 2020.
@@ -67,7 +69,7 @@ class BYOL(Method):
         hidden: Count = 4096,
         out: Count = 256,
         norm: Literal["batch", "layer"] = "batch",
-        decay: float = 0.99,
+        decay: Share = 0.99,
         crop: float = 0.08,
         flip: bool = True,
         colours: bool = True,
@@ -79,31 +81,29 @@ class BYOL(Method):
         self.teacher = copy.deepcopy(nn.ModuleList([model, self.projector])).requires_grad_(False)
 
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
-        """How far the predictions of both views are from the teacher's projections of the other."""
+        """Distance of each view's prediction from the teacher's projection of the other view."""
         one, other = views.pair(
             target.inputs, crop=self.crop, flip=self.flip, colours=self.colours, replica=current_replica()
         )
         model, project = self.teacher
         with torch.no_grad():
             of_one, of_other = (project(model(view).features) for view in (one, other))
-        foretold, back = (self.predictor(self.projector(self.model(view).features)) for view in (one, other))
-        return {"prediction": distance(foretold, of_other) + distance(back, of_one)}
+        predicted, predicted_back = (self.predictor(self.projector(self.model(view).features)) for view in (one, other))
+        return {"prediction": distance(predicted, of_other) + distance(predicted_back, of_one)}
 
-    @torch.no_grad()
     def after_step(self, progress: float) -> None:
-        """Have the teacher follow."""
-        mine = chain(self.model.parameters(), self.projector.parameters())
-        for its, weight in zip(self.teacher.parameters(), mine, strict=True):
-            its.lerp_(weight, 1 - momentum(progress, self.decay))
+        """Move the teacher towards the student."""
+        student = chain(self.model.parameters(), self.projector.parameters())
+        follow(self.teacher.parameters(), student, momentum(progress, self.decay))
 
 
 def distance(predicted: Tensor, projected: Tensor) -> Tensor:
-    """Mean of ``2 − 2 cos`` over the rows of two ``(n, d)``: the squared distance of what they are at unit length."""
+    """Mean of ``2 − 2 cos`` over the rows of two ``(n, d)``: their squared distance at unit length."""
     return (2 - 2 * cosine_similarity(predicted, projected)).mean()
 
 
 def momentum(progress: float, decay: float) -> float:
-    """How much of itself the teacher keeps: from ``decay`` at progress 0 along a cosine to 1 at progress 1.
+    """The teacher's decay: along a cosine from ``decay`` at progress 0 to 1 at progress 1.
 
     Example:
         >>> momentum(0.0, 0.996), round(momentum(0.5, 0.996), 6), momentum(1.0, 0.996)

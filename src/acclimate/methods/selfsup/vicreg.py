@@ -14,7 +14,7 @@ from acclimate.types import Count, Labeled, Losses, Unlabeled
 
 
 class VICReg(Method):
-    r"""Learn features that are the same for two views of an image, differ among images and do not repeat each other.
+    r"""Learn features that agree on two views of an image, vary between images and do not repeat each other.
 
     .. math::
         \min_{f, g} \; \frac{\text{weight}}{n d} \lVert Z - Z' \rVert_F^2
@@ -22,29 +22,28 @@ class VICReg(Method):
             + \frac{\text{covariance}}{d} \sum_{Y} \sum_{j \ne j'} C(Y)_{jj'}^2, \qquad Y \in \{Z, Z'\}
 
     :math:`Z` and :math:`Z'` are ``(n, d)``: the projections :math:`g(f(\cdot))` of two views of each image; the
-    projection is thrown away when the features are learnt. :math:`C` is their unbiased covariance over the batch.
-    There is no teacher: what keeps all images from becoming one point is the spread that is asked of each
-    coordinate, within a batch. No label is looked at, and the model's head stands still. The weights are the authors',
-    and the half before the variance is their code's. With several processes batch norm takes statistics of each one's
-    part of the batch.
+    projection is discarded after pretraining. :math:`C` is their unbiased covariance over the batch. There is no
+    teacher: the variance required of each coordinate within a batch prevents a collapse to one point. No labels are
+    used, and the model's head is not trained. The weights are the paper's; the factor 1/2 of the variance is from the
+    authors' code. With several processes, batch norm sees the rows of one process at a time.
 
     When to use:
-        Where BYOL's teacher is one thing too many: a step passes the model twice and not four times, but its projection
-        is the larger one. The spread is told of a batch, so give it as many images as there is room for. What is said
-        of BYOL's start, ``flip`` and ``colours`` holds here too.
+        As BYOL, if a teacher is unwanted: a step passes the model twice instead of four times, but the projection is
+        larger. The variance is estimated from a batch, so make batches as large as memory allows. What BYOL's page says
+        about steps, ``flip`` and ``colours`` applies too.
 
     Shapes: images ``(n_t, c, h, w)``, features ``(n_t, d)``, projections ``(n_t, out)``.
 
     Args:
-        weight: Of the invariance; 25 in the paper.
-        variance: Of the spread; 25 in the paper.
-        covariance: Of the covariance; 1 in the paper.
-        hidden: Units of the two hidden layers of the projection; 8192 in the paper, at a price.
+        weight: Weight of the invariance; 25 in the paper.
+        variance: Weight of the variance; 25 in the paper.
+        covariance: Weight of the covariance; 1 in the paper.
+        hidden: Units of the projection's two hidden layers; 8192 in the paper, which is expensive.
         out: Width of the projection; 8192 in the paper.
-        norm: Behind the hidden layers: ``batch`` as in the paper, or ``layer``.
-        crop: The least share of an image's area in a view; 0.08 in the paper.
-        flip: Whether views may be mirrored left to right; digits may not.
-        colours: Whether views may change tones; where colour tells the classes apart they may not.
+        norm: Normalisation after the hidden layers: ``batch`` as in the paper, or ``layer``.
+        crop: Smallest share of an image's area in a view; 0.08 in the paper.
+        flip: Whether views may be mirrored left to right; not for digits.
+        colours: Whether views may change colours; not where colour distinguishes the classes.
 
     Reference:
         Bardes, Ponce and LeCun, VICReg: Variance-Invariance-Covariance Regularization for Self-Supervised Learning,
@@ -76,24 +75,24 @@ class VICReg(Method):
         self.projector = projector(model.n_features, hidden, hidden, out, norm=norm)
 
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
-        """Distance of the two views' projections, and what spread and covariance of each lack."""
+        """Distance between the two views' projections, and the variance and covariance losses of each."""
         replica = current_replica()
         pair = views.pair(target.inputs, crop=self.crop, flip=self.flip, colours=self.colours, replica=replica)
         z, other = (replica.gather(self.projector(self.model(view).features).float()) for view in pair)
         return {
             "invariance": self.weight * mse_loss(z, other),
-            "variance": self.variance * (spread_lacked(z) + spread_lacked(other)) / 2,
-            "covariance": self.covariance * (redundancy(z) + redundancy(other)),
+            "variance": self.variance * (variance_loss(z) + variance_loss(other)) / 2,
+            "covariance": self.covariance * (covariance_loss(z) + covariance_loss(other)),
         }
 
 
-def spread_lacked(z: Tensor) -> Tensor:
-    """How much the standard deviations of the columns of ``z (n, d)`` fall short of 1, on average."""
+def variance_loss(z: Tensor) -> Tensor:
+    """Mean shortfall of the standard deviations of the columns of ``z (n, d)`` from 1."""
     return (1 - (z.var(0) + 1e-4).sqrt()).relu().mean()
 
 
-def redundancy(z: Tensor) -> Tensor:
-    """Squared covariances between different columns of ``z (n, d)``, summed, over ``d``."""
+def covariance_loss(z: Tensor) -> Tensor:
+    """Sum of the squared covariances between different columns of ``z (n, d)``, divided by ``d``."""
     centred = z - z.mean(0)
     with torch.autocast(z.device.type, enabled=False):
         covariance = centred.T @ centred / (len(z) - 1)

@@ -1,7 +1,7 @@
-"""Shallow methods by name: scikit-learn's ``fit`` and ``transform``, in closed form or nearly so, float64, no torch.
+"""Shallow methods by name: scikit-learn's ``fit`` and ``transform``, mostly in closed form, in float64, without torch.
 
-``fit(X, X_target=Xt)`` sees both domains and no label of the target. Those that map features have ``transform`` for
-rows of the target, ``transform_source`` for rows of the source; those that weight have ``weights_`` for the source.
+``fit(X, X_target=Xt)`` uses both domains and no target labels. Methods that map features have ``transform`` for target
+rows and ``transform_source`` for source rows; methods that weight examples have ``weights_`` for the source.
 """
 
 from __future__ import annotations

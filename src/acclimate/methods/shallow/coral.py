@@ -10,23 +10,23 @@ from acclimate.methods.shallow_base import Matrix, ShallowMap, power
 
 
 class CORAL(OneToOneFeatureMixin, ShallowMap):
-    r"""Whiten the source and colour it with the target's covariance.
+    r"""Whiten the source and recolour it with the target's covariance.
 
     .. math::
         x_s \mapsto (x_s - \mu_s) \, C_s^{-1/2} C_t^{1/2} + \mu_t, \qquad C = \mathrm{cov}(X) + r I
 
-    The target stays as it is. The paper has features of mean zero, where the means drop out.
+    The target does not change. The paper assumes features of mean zero, for which the means vanish.
 
     When to use:
-        On tables and features of a frozen model, up to some thousand columns (a step of :math:`O(d^3)`), where the
-        domains differ in scale and correlation: seconds, and little that can go wrong. Leave ``reg`` above 0 where
+        On tables and features of a frozen model, with up to some thousand columns (a step takes :math:`O(d^3)`), where
+        the domains differ in scale and correlation: it takes seconds, and little can go wrong. Keep ``reg`` above 0 if
         there are fewer rows than columns.
 
     Shapes: source ``(n_s, d)``, target ``(n_t, d)`` with ``n_s, n_t ≥ 2``; the map ``coral_`` is ``(d, d)``.
 
     Args:
-        reg: The ridge :math:`r` on both covariances; the paper's is 1, for features of unit variance.
-        center: Whether to move the source's mean to the target's too; ``False`` is the paper's formula to the letter.
+        reg: The ridge :math:`r` on both covariances; 1 in the paper, for features of unit variance.
+        center: Whether to move the source's mean to the target's too; ``False`` is the paper's exact formula.
 
     Raises:
         BadInput: ``reg`` is 0 and a covariance has no inverse.

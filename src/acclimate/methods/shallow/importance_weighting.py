@@ -11,24 +11,24 @@ from acclimate.methods.shallow_base import Matrix, Rows, Shallow, stacked
 
 
 class ImportanceWeighting(Shallow):
-    r"""Weight each row of the source by how much likelier it is in the target.
+    r"""Weight each source row by how much more likely it is in the target.
 
     .. math::
         w(x) = \min\Bigl( \frac{n_s}{n_t} \, \frac{P(\mathrm{target} \mid x)}{P(\mathrm{source} \mid x)},\; B \Bigr)
 
-    A classifier of the domain gives :math:`P`; weights are then divided by their mean over the source.
-    For covariate shift: the target is where the source also is, in other shares, and labels follow from features.
-    A classifier that tells the domains apart without error leaves few rows that count: give it a smaller ``C``.
+    A domain classifier gives :math:`P`; the weights are then divided by their mean over the source. This is for
+    covariate shift: the target lies within the source, in other proportions, and labels follow from features. If the
+    classifier separates the domains perfectly, few rows keep a weight; use a smaller ``C``.
 
     When to use:
         On covariate shift in few columns, where the target lies within the source. It does harm on bags of words and
-        other wide rows, where the domains are told apart nearly without error and few examples keep a weight.
+        other wide rows, where the domains can be separated almost perfectly and few examples keep a weight.
 
     Shapes: source ``(n_s, d)``, target ``(n_t, d)``, either may be sparse; ``weights_`` are ``(n_s,)``, of mean 1.
 
     Args:
-        C: Inverse strength of the ridge on the logistic regression that tells the domains apart.
-        classifier: Takes its place: any scikit-learn classifier with ``predict_proba``.
+        C: Inverse strength of the ridge penalty on the logistic regression that separates the domains.
+        classifier: Replaces it: any scikit-learn classifier with ``predict_proba``.
         max_weight: The bound :math:`B`.
 
     Reference:
@@ -43,7 +43,7 @@ class ImportanceWeighting(Shallow):
         self.max_weight = max_weight
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None, *, X_target: ArrayLike | None = None) -> Self:
-        """Learn to tell the domains apart, and from that the weights of the source."""
+        """Train the domain classifier and derive the source's weights."""
         source, target = self._domains(X, X_target, least=1)
         sizes = source.shape[0], target.shape[0]
         logistic = LogisticRegression(C=self.C, max_iter=1000)
@@ -55,7 +55,7 @@ class ImportanceWeighting(Shallow):
         return self
 
     def weights(self, X: ArrayLike) -> Matrix:
-        """Weights ``(n,)`` of other rows of the source, on the scale of ``weights_``."""
+        """Weights ``(n,)`` of other source rows, on the scale of ``weights_``."""
         weights: Matrix = self._ratio(self._read(X)) / self.scale_
         return weights
 

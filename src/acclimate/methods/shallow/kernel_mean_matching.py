@@ -12,21 +12,21 @@ from acclimate.methods.shallow_base import Matrix, Shallow
 
 
 class KernelMeanMatching(Shallow):
-    r"""Weight the source so that its mean in a kernel's space is the target's.
+    r"""Weight the source so that its mean in a kernel's feature space is the target's.
 
     .. math::
         \min_\beta \; \tfrac12 \beta^\top K \beta - \kappa^\top \beta \quad \text{with} \quad
         0 \le \beta_i \le B, \; \Bigl| \sum_i \beta_i - n_s \Bigr| \le n_s \epsilon, \qquad
         K_{ij} = k(x_i, x_j), \; \kappa_i = \frac{n_s}{n_t} \sum_j k(x_i, x'_j)
 
-    Needs no model of either density. For covariate shift, as importance weighting.
+    It needs no model of either density. Like importance weighting, it is for covariate shift.
 
     When to use:
-        As importance weighting, on up to some thousand rows, where no classifier of the domain should stand between.
-        With wide rows or a target outside of the source a few examples take all the weight.
+        As importance weighting, on up to some thousand rows, without a domain classifier. With wide rows, or a target
+        outside the source, a few examples take all the weight.
 
     Shapes: source ``(n_s, d)``, target ``(n_t, d)``, either may be sparse; ``weights_`` are ``(n_s,)``.
-    Takes ``O(n_s²)`` memory.
+    It takes ``O(n_s²)`` memory.
 
     Args:
         kernel: ``rbf`` or ``linear``.
@@ -35,7 +35,7 @@ class KernelMeanMatching(Shallow):
         eps: :math:`\epsilon`; the paper's :math:`1 - 1/\sqrt{n_s}` if ``None``.
 
     Raises:
-        BadInput: No weights within the bound can sum to so much.
+        BadInput: No weights within the bound have the required sum.
 
     Reference:
         Huang, Smola, Gretton, Borgwardt & Schölkopf, Correcting Sample Selection Bias by Unlabeled Data, NIPS 2006.
@@ -57,7 +57,7 @@ class KernelMeanMatching(Shallow):
         self.eps = eps
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None, *, X_target: ArrayLike | None = None) -> Self:
-        """Find the weights of the source."""
+        """Find the source's weights."""
         source, target = self._domains(X, X_target, least=1)
         options = {"metric": self.kernel, "filter_params": True, "gamma": self.gamma}
         within = pairwise_kernels(source, **options)
@@ -70,25 +70,29 @@ class KernelMeanMatching(Shallow):
 def match(kernel: Matrix, kappa: Matrix, bound: float, eps: float) -> Matrix:
     """The weights ``β``, ``(n,)``, for ``K``, ``(n, n)``, and ``κ``, ``(n,)``.
 
-    A price ``ν`` on the sum stands for the constraint on it: the sum falls as the price rises, so that the one price
-    at which it holds is a root, and for each price only bounds are left.
+    A price ``ν`` on the sum replaces the constraint on it. The sum falls as the price rises, so the price at which the
+    constraint holds is a root, and each price leaves only bounds.
 
     Raises:
         BadInput: ``bound`` is below ``1 − eps``.
     """
     n = len(kappa)
     if bound < 1 - eps:
-        raise BadInput(f"weights of at most bound={bound} cannot have a mean of 1 − eps = {1 - eps:.3g}")
-    weights = priced(kernel, kappa, bound)
+        raise BadInput(
+            f"bound={bound}: the weights cannot have a mean of 1 − eps = {1 - eps:.3g}; use a larger bound or eps"
+        )
+    weights = bounded_weights(kernel, kappa, bound)
     wanted = np.clip(weights.sum(), n * (1 - eps), n * (1 + eps))
     if weights.sum() == wanted:
         return weights
     dearest, cheapest = kappa.max(), (kappa - bound * kernel.clip(0).sum(1)).min()
-    price = brentq(lambda nu: priced(kernel, kappa - nu, bound).sum() - wanted, cheapest, dearest, xtol=1e-12 * n)
-    return priced(kernel, kappa - price, bound)
+    price = brentq(
+        lambda nu: bounded_weights(kernel, kappa - nu, bound).sum() - wanted, cheapest, dearest, xtol=1e-12 * n
+    )
+    return bounded_weights(kernel, kappa - price, bound)
 
 
-def priced(kernel: Matrix, kappa: Matrix, bound: float) -> Matrix:
+def bounded_weights(kernel: Matrix, kappa: Matrix, bound: float) -> Matrix:
     """The weights without the constraint on their sum."""
     n = len(kappa)
 

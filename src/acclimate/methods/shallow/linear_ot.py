@@ -16,12 +16,12 @@ class LinearOT(OneToOneFeatureMixin, ShallowMap):
         x_s \mapsto (x_s - \mu_s) \, A + \mu_t, \qquad
         A = C_s^{-1/2} \bigl( C_s^{1/2} C_t C_s^{1/2} \bigr)^{1/2} C_s^{-1/2}, \qquad C = \mathrm{cov}(X) + r I
 
-    Of all maps that give the source the target's mean and covariance, as CORAL does, it moves it least.
+    Like CORAL it gives the source the target's mean and covariance; of all maps that do, it moves the source least.
     Covariances are divided by ``n``, as in POT, whose mapping this equals.
 
     When to use:
-        As CORAL, where the target is a shift or stretch of the source, and the classes are as frequent in both: a mean
-        that moved because the shares did is moved too.
+        As CORAL, where the target is a shifted or stretched source with the same class proportions: if the mean differs
+        because the proportions do, that difference is removed too.
 
     Shapes: source ``(n_s, d)``, target ``(n_t, d)`` with ``n_s, n_t ≥ 2``; the map ``transport_`` is ``(d, d)``.
 
@@ -52,7 +52,7 @@ class LinearOT(OneToOneFeatureMixin, ShallowMap):
         return target
 
     def transform_source(self, X: ArrayLike) -> Matrix:
-        """Rows of the source, moved onto the target."""
+        """Rows of the source, transported to the target."""
         moved: Matrix = (self._read(X) - self.mean_source_) @ self.transport_ + self.mean_target_
         return moved
 

@@ -14,28 +14,28 @@ from acclimate.methods.shallow_base import Matrix, Rows, ShallowMap, stacked
 
 
 class MSDA(ClassNamePrefixFeaturesOutMixin, ShallowMap):
-    r"""Learn features of both domains that bring back what was left out, in closed form.
+    r"""Learn features of both domains that restore missing entries, in closed form.
 
-    Each layer is the linear map that best restores its input, over all ways to set each of its entries to zero with
-    probability :math:`p`; it learns from both domains at once and feeds the next one. With a bias, a feature that
-    is 1 and never left out, and :math:`S = X^\top X` over all rows,
+    Each layer is the linear map that best restores its input when each entry is set to zero with probability :math:`p`,
+    on average over all ways to do so. It learns from both domains together and feeds the next layer. With a bias, a
+    feature that is 1 and never missing, and :math:`S = X^\top X` over all rows,
 
     .. math::
         W = (Q + \eta I)^{-1} P, \quad Q_{ij} = \begin{cases} S_{ij} q_i q_j & i \ne j \\ S_{ii} q_i & i = j
         \end{cases}, \quad P_{ij} = q_i S_{ij}, \qquad h_l = \tanh([h_{l-1}, 1] \, W_l), \quad h_0 = x
 
     where :math:`q_i = 1 - p`, and 1 for the bias, which has no :math:`\eta`. Both domains are mapped alike, to
-    :math:`[h_0, \dots, h_L]`. Inputs should be about as large as what tanh gives: presence, tf-idf, small counts.
+    :math:`[h_0, \dots, h_L]`. Inputs should be on the scale of tanh: presence, tf-idf, small counts.
 
     When to use:
-        On bags of words, for which it was made and where it is the first shallow method to try; elsewhere bring the
-        columns to the size of 1 first. Not on tens of thousands of columns.
+        On bags of words, for which it was designed and where it is the first shallow method to try; elsewhere scale the
+        columns to about 1 first. Not with tens of thousands of columns.
 
     Shapes: source ``(n_s, d)``, target ``(n_t, d)``, either may be sparse; mapped rows are ``(n, (layers + 1) d)``,
     dense. A layer takes ``O(d³)`` time and three ``d × d`` matrices of memory.
 
     Args:
-        layers: How many, :math:`L`.
+        layers: Number of layers :math:`L`.
         corruption: The probability :math:`p`, in (0, 1).
         reg: The ridge :math:`\eta`.
 
@@ -55,9 +55,9 @@ class MSDA(ClassNamePrefixFeaturesOutMixin, ShallowMap):
         self.reg = reg
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None, *, X_target: ArrayLike | None = None) -> Self:
-        """Learn the layers from both domains, one after another."""
+        """Learn the layers from both domains, one after the other."""
         if not 0 < self.corruption < 1:
-            raise BadInput(f"corruption={self.corruption} is not between 0 and 1")
+            raise BadInput(f"corruption={self.corruption}: must be between 0 and 1")
         source, target = self._domains(X, X_target, least=1)
         rows = stacked(source, target)
         self.weights_per_layer_ = []
@@ -70,7 +70,7 @@ class MSDA(ClassNamePrefixFeaturesOutMixin, ShallowMap):
         return self
 
     def transform(self, X: ArrayLike) -> Matrix:
-        """Rows of either domain, beside what each layer makes of them."""
+        """Rows of either domain, followed by the output of each layer."""
         rows: Rows = self._read(X)
         out = np.empty((rows.shape[0], self._n_features_out))
         ends = range(0, self._n_features_out + 1, rows.shape[1])
@@ -101,7 +101,7 @@ def denoiser(rows: Rows, corruption: float, reg: float) -> Matrix:
 
 
 def hidden(rows: Rows, weights: Matrix, out: Matrix | None = None) -> Matrix:
-    """``tanh([rows, 1] W)``, ``(n, d)``, written to ``out`` if there is one."""
+    """``tanh([rows, 1] W)``, ``(n, d)``, written to ``out`` if given."""
     before: Matrix = rows @ weights[:-1]
     before += weights[-1]
     return np.tanh(before, out=before if out is None else out)

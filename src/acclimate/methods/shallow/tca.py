@@ -13,7 +13,7 @@ from acclimate.methods.shallow_base import Matrix, ShallowMap, stacked
 
 
 class TCA(ClassNamePrefixFeaturesOutMixin, ShallowMap):
-    r"""Keep what varies over both domains and differs little between their means, in a kernel's space.
+    r"""Keep what varies over both domains but whose mean hardly differs between them, in a kernel's feature space.
 
     .. math::
         \min_W \; \mathrm{tr}(W^\top K L K W) + \mu \, \mathrm{tr}(W^\top W)
@@ -24,19 +24,19 @@ class TCA(ClassNamePrefixFeaturesOutMixin, ShallowMap):
     mapped alike, new rows too.
 
     When to use:
-        On up to a few thousand rows in all, where a kernel sees what the domains share. Labels have no say in what is
-        kept, and what is dropped may be what tells the classes apart.
+        On up to a few thousand rows in all, where a kernel captures what the domains share. Labels play no part, so it
+        may drop what separates the classes.
 
-    Shapes: source ``(n_s, d)``, target ``(n_t, d)``; mapped rows are ``(n, p)``. Takes ``O((n_s + n_t)³)`` time.
+    Shapes: source ``(n_s, d)``, target ``(n_t, d)``; mapped rows are ``(n, p)``. It takes ``O((n_s + n_t)³)`` time.
 
     Args:
-        n_components: How many components :math:`p`; no more than the kernel's rank are taken.
-        mu: The price :math:`\mu` of large weights (the authors' conference paper of 2009 has its inverse).
+        n_components: Number of components :math:`p`; at most the kernel's rank are used.
+        mu: The penalty :math:`\mu` on large weights (the authors' conference paper of 2009 uses its inverse).
         kernel: ``rbf`` or ``linear``.
         gamma: Of ``exp(−γ‖x − x′‖²)``; ``1 / d`` if ``None``.
 
     Raises:
-        BadInput: ``mu`` is not positive, or all rows are the same.
+        BadInput: ``mu`` is not positive, or all rows are equal.
 
     Reference:
         Pan, Tsang, Kwok & Yang, Domain Adaptation via Transfer Component Analysis, IEEE Transactions on Neural
@@ -60,7 +60,7 @@ class TCA(ClassNamePrefixFeaturesOutMixin, ShallowMap):
         """Learn the components from both domains."""
         source, target = self._domains(X, X_target)
         if self.mu <= 0:
-            raise BadInput(f"mu={self.mu} is not positive")
+            raise BadInput(f"mu={self.mu}: must be positive")
         self.rows_ = stacked(source, target)
         self.components_ = components(self._kernel(self.rows_), len(source), self.mu, self.n_components)
         self._n_features_out = self.components_.shape[1]
@@ -81,7 +81,7 @@ class TCA(ClassNamePrefixFeaturesOutMixin, ShallowMap):
 
 
 def components(kernel: Matrix, n_source: int, mu: float, p: int) -> Matrix:
-    """The weights ``W``, ``(n, ≤ p)``, for a kernel ``(n, n)`` of rows of which the first ``n_source`` are the source.
+    """The weights ``W``, ``(n, ≤ p)``, for a kernel ``(n, n)`` of rows whose first ``n_source`` are the source's.
 
     Raises:
         BadInput: No component varies.
@@ -94,6 +94,6 @@ def components(kernel: Matrix, n_source: int, mu: float, p: int) -> Matrix:
     )
     kept = values > n * np.finfo(float).eps * max(values[-1], kernel.max() ** 2)
     if not kept.any():
-        raise BadInput("all rows are the same: there is no component")
+        raise BadInput("all rows are equal, so there is no component")
     weights: Matrix = vectors[:, kept] / np.sqrt(values[kept])
     return weights[:, ::-1]

@@ -1,1 +1,1 @@
-"""Methods that adapt a finished model to the target without the source."""
+"""Methods that adapt a trained model to the target without the source."""

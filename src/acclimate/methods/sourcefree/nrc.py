@@ -13,39 +13,38 @@ from acclimate.nn.replicas import gather
 from acclimate.types import Count, Labeled, Losses, Outputs, Unlabeled
 
 ROWS_AT_ONCE = 256
-"""Of the bank, compared with all of it: what is held is this times the size of the target."""
+"""Rows of the bank compared with all of it at a time; memory grows by this times the size of the target."""
 
 
 class NRC(Method):
-    r"""Predict for each example of the target what is predicted for its neighbours among the target.
+    r"""Predict for each target example what is predicted for its neighbours in the target.
 
     .. math::
         \min_{f, c} \; -\frac{1}{n} \sum_i \Bigl[ S_i^\top p_i + \sum_{k \in N_i} a_{ik} \, S_k^\top p_i
             + r \sum_{k \in N_i} \sum_{m \in E_k} S_m^\top p_i \Bigr] + \sum_c \bar p_c \log \bar p_c, \qquad
         a_{ik} = \begin{cases} 1 & i \in E_k \\ r & \text{else} \end{cases}
 
-    It starts from the weights of the source-only model, which is trained with a label smoothing of 0.1 as SHOT's,
-    learns at a tenth of its rate and sees no example of the source. Features and predictions :math:`S` of the whole
-    target are kept: those of before each pass over it, where the paper writes each batch's anew as it goes.
-    :math:`N_i` are the nearest by cosine, :math:`E_k` the nearest of those; neighbours that are so to each other
-    count fully. What a batch says of itself has no row in the bank: the nearest row is taken for the example
-    itself, so it is :math:`S_i` and not among :math:`N_i`. The entropy of the mean prediction :math:`\bar p` asks
-    for classes that are about as frequent as each other, and does harm where they are not. The bank, ``n (d + k)``
-    numbers for a target of ``n``, is part of the state, so checkpoints grow by it; to find :math:`E` takes ``n² d``
-    products before a pass.
+    It starts from the source-only model, trained with a label smoothing of 0.1 as for SHOT, learns at a tenth of its
+    rate and uses no source example. A bank holds the features and predictions :math:`S` of the whole target, computed
+    before each pass over it; the paper replaces each batch's as it goes. :math:`N_i` are the nearest rows by cosine,
+    :math:`E_k` the nearest rows of those; reciprocal neighbours have full weight. An example does not know its own row
+    of the bank, so the nearest row counts as its own: it is :math:`S_i` and not in :math:`N_i`. The entropy of the mean
+    prediction :math:`\bar p` favours equally frequent classes, and does harm where they are not. The bank,
+    ``n (d + k)`` numbers for a target of ``n``, is part of the state, so checkpoints grow by it; finding :math:`E`
+    takes ``n² d`` products before a pass.
 
     When to use:
-        In the place of SHOT, where the source cannot be had and neighbours in the features share their class though
-        source-only gives them different ones. It keeps all of the target's features in memory, so it is for targets
-        of up to some 100 000 examples; as SHOT, it wants classes about as frequent as each other.
+        As SHOT, where the source is unavailable and neighbours in feature space share a class even though source-only
+        predicts different ones. It keeps the whole target's features in memory, so it suits targets of up to some
+        100 000 examples. Like SHOT, it needs classes that are about equally frequent.
 
     Shapes: features ``(n_t, d)``, logits ``(n_t, k)``.
 
     Args:
-        neighbours: How many :math:`N_i` are; 5 in the paper's VisDA.
-        expanded: How many :math:`E_k` are; 5 in the paper's VisDA.
-        far: :math:`r`, what neighbours that are not so to each other count; 0.1 in the paper.
-        diversity: Of the mean prediction's entropy; 1 in the paper.
+        neighbours: Size of :math:`N_i`; 5 in the paper's experiments on VisDA.
+        expanded: Size of :math:`E_k`; 5 in the paper's experiments on VisDA.
+        far: :math:`r`, the weight of neighbours that are not reciprocal; 0.1 in the paper.
+        diversity: Weight of the mean prediction's entropy; 1 in the paper.
 
     Reference:
         Yang et al., Exploiting the Intrinsic Neighborhood Structure for Source-Free Domain Adaptation, NeurIPS 2021.
@@ -72,14 +71,14 @@ class NRC(Method):
 
     @torch.no_grad()
     def before_pass(self, target: Iterable[Outputs]) -> None:
-        """Fill the bank anew, with what the model says of the whole target."""
+        """Refill the bank with the model's outputs for the whole target."""
         outputs = list(target)
         self.features = normalize(torch.cat([out.features for out in outputs])).detach()
         self.scores = torch.cat([out.logits for out in outputs]).softmax(1).detach()
         self.nearest = nearest_others(self.features, self.expanded)
 
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
-        """Agreement with oneself, the neighbours and theirs, and negative entropy of the mean prediction."""
+        """Agreement with the predictions of the example itself, its neighbours and theirs; diversity of the mean."""
         out: Outputs = self.model(target.inputs, "target")
         p = out.logits.softmax(1)
         cosines = normalize(out.features.detach()) @ self.features.T
@@ -97,9 +96,9 @@ class NRC(Method):
 
 
 def nearest_others(features: Tensor, most: int) -> Tensor:
-    """For each of ``features (n, d)`` of unit length, the ``most`` other rows with the greatest cosine, ``(n, most)``.
+    """For each of ``features (n, d)`` of unit length, the ``most`` other rows with the largest cosine, ``(n, most)``.
 
-    Of fewer rows there are fewer.
+    If there are fewer other rows, all of them.
     """
     found, most = [], min(most, len(features) - 1)
     for start in range(0, len(features), ROWS_AT_ONCE):

@@ -1,4 +1,4 @@
-"""Test-time methods by name: a finished model that adapts as it predicts."""
+"""Test-time methods by name: a trained model that adapts while it predicts."""
 
 from __future__ import annotations
 

@@ -10,23 +10,23 @@ from acclimate.types import Outputs
 
 
 class AdaBN(TestTime):
-    r"""Normalise by the statistics of the stream, into which the source's fade.
+    r"""Normalise by the statistics of the stream, which gradually replace the source's.
 
     .. math::
         \mu = \frac{N \mu_s + \sum_{i \le n} x_i}{N + n}, \qquad
-        \sigma^2 \text{ alike from the variances of the batches}
+        \sigma^2 \text{ likewise, from the variances of the batches}
 
-    over all :math:`n` examples seen so far, in every batch norm. No weight moves.
+    over all :math:`n` examples so far, in every batch norm. No weights change.
 
     When to use:
-        On a stream whose contrast, noise or colours differ from the source's, with a net that has batch norm: the
-        cheapest, since no weight moves. The classes must come mixed.
+        On a stream whose contrast, noise or colours differ from the source's, with a net that has batch norm. It is the
+        cheapest test-time method, since no weights change. Batches must mix the classes.
 
     Shapes: inputs ``(n, …)``, any batch size.
 
     Args:
-        prior: :math:`N`, how many examples the source's statistics count for; the second paper's.
-        most_changed: Share of a batch whose class may change: what accuracy can lose at the worst.
+        prior: :math:`N`, the number of examples that the source's statistics count for; from the second paper.
+        most_changed: Share of a batch whose class may change: the most that accuracy can lose.
 
     Reference:
         Li et al., Revisiting Batch Normalization For Practical Domain Adaptation, 2016. arXiv:1603.04779; with the
@@ -41,7 +41,7 @@ class AdaBN(TestTime):
 
     @torch.no_grad()
     def adapt(self, inputs: Tensor, before: Outputs, domain: DomainName) -> Outputs:
-        """Fold the batch into the statistics, then answer by them."""
+        """Update the statistics with the batch, then predict with them."""
         self.learnt += len(inputs)
         for norm in self.norms:
             norm.train()

@@ -10,25 +10,25 @@ from acclimate.types import Count, Outputs
 
 
 class LAME(TestTime):
-    r"""Let the examples of a batch that look alike agree; the model itself stays as it is.
+    r"""Make similar examples of a batch agree; the model itself does not change.
 
     .. math::
         \min_{z} \; \sum_i \mathrm{KL}(z_i \,\Vert\, p_i) - \sum_{i, j} w_{ij} z_i^\top z_j, \qquad
         z_i \leftarrow \mathrm{softmax}\Bigl(\log p_i + \sum_j w_{ij} z_j\Bigr)
 
-    with :math:`w_{ij} = 1` where :math:`j` is one of the ``neighbours`` of :math:`i` by the cosine of their features
-    or the other way round, halved if only one is. The update is repeated until nothing moves.
+    with :math:`w_{ij} = 1` if :math:`i` and :math:`j` are each among the other's ``neighbours`` by the cosine of their
+    features, 1/2 if only one is, and 0 otherwise. The update is repeated until it converges.
 
     When to use:
-        On a stream whose neighbours are of one class, as frames of a video are, or with a net without batch norm. It
-        mends single answers by those of their likes; where a whole region is wrong, it stays so.
+        On a stream whose neighbours share a class, such as video frames, or with a net without batch norm. It corrects
+        single predictions by those of similar examples; where a whole region is wrong, it stays wrong.
 
     Shapes: features ``(n, d)``, logits ``(n, k)``.
 
     Args:
-        neighbours: Of each example; 5 in the paper's vision experiments.
-        rounds: Most updates.
-        most_changed: Share of a batch whose class may change: what accuracy can lose at the worst.
+        neighbours: Number of neighbours of each example; 5 in the paper's vision experiments.
+        rounds: Largest number of updates.
+        most_changed: Share of a batch whose class may change: the most that accuracy can lose.
 
     Reference:
         Boudiaf et al., Parameter-Free Online Test-Time Adaptation, CVPR 2022. arXiv:2201.05718
@@ -40,7 +40,7 @@ class LAME(TestTime):
 
     @torch.no_grad()
     def adapt(self, inputs: Tensor, before: Outputs, domain: DomainName) -> Outputs:
-        """Answer with the assignments that the batch settles on, as logits."""
+        """The assignments on which the batch converges, as logits."""
         affinity = neighbourhood(before.features, self.neighbours)
         log_p = before.logits.log_softmax(1)
         z = log_p.exp()
@@ -52,7 +52,7 @@ class LAME(TestTime):
 
 
 def neighbourhood(features: Tensor, neighbours: int) -> Tensor:
-    """Who is whose nearest, ``(n, n)``: the mean of both directions, nobody their own."""
+    """The weights ``w (n, n)``: whether each is a nearest neighbour of the other, averaged over both directions."""
     unit = normalize(features)
     near = unit @ unit.T
     near.fill_diagonal_(-torch.inf)

@@ -10,24 +10,24 @@ from acclimate.types import Outputs
 
 
 class Tent(TestTime):
-    r"""Become surer of each batch by the scales and shifts of batch norm alone.
+    r"""Become more confident on each batch by changing only the scales and shifts of batch norm.
 
     .. math::
         \min_{\gamma, \beta} \; \frac{1}{n} \sum_i H(p(x_i)), \qquad
         H(p) = -\sum_c p_c \log p_c
 
-    One step of Adam a batch; batch norm takes the statistics of the batch itself. The answer is that of before the
-    step, so a batch is passed through once.
+    One step of Adam per batch; batch norm uses the batch's own statistics. The prediction is that of before the step,
+    so a batch passes the model once.
 
     When to use:
         As AdaBN, on long streams in batches of dozens, where the model is mostly right. On a stream of few classes it
-        grows sure of the wrong ones, which ``most_changed`` bounds.
+        becomes confident of wrong ones; ``most_changed`` bounds the damage.
 
-    Shapes: inputs ``(n, …)``; logits ``(n, k)``. Batches of a few examples have no statistics worth the name.
+    Shapes: inputs ``(n, …)``; logits ``(n, k)``. A batch of a few examples is too small for useful statistics.
 
     Args:
-        lr: Rate of Adam; the paper's.
-        most_changed: Share of a batch whose class may change: what accuracy can lose at the worst.
+        lr: Learning rate of Adam; the paper's.
+        most_changed: Share of a batch whose class may change: the most that accuracy can lose.
 
     Reference:
         Wang et al., Tent: Fully Test-Time Adaptation by Entropy Minimization, ICLR 2021. arXiv:2006.10726
@@ -41,7 +41,7 @@ class Tent(TestTime):
         self.optimizer = torch.optim.Adam(moved, lr=lr)
 
     def adapt(self, inputs: Tensor, before: Outputs, domain: DomainName) -> Outputs:
-        """Answer by the batch's own statistics, then lower the entropy of the answer."""
+        """Predict with the batch's own statistics, then lower the entropy of the predictions."""
         for norm in self.norms:
             norm.train()
         outputs: Outputs = self.model(inputs, domain)

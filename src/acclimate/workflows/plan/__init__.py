@@ -1,23 +1,32 @@
-"""From what was asked for to all that is decided before training: domains, preprocessing, a recipe."""
+"""From a request to all that is decided before training: domains, preprocessing, a recipe."""
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
-from acclimate import backbones, finetune, methods, metrics
+from acclimate import backbones, finetune, methods, metrics, plugins
 from acclimate.augment import tta
 from acclimate.data import Domain, preprocess
 from acclimate.data.domain import Part
 from acclimate.data.labels import choose_task, scale_of
 from acclimate.data.preprocess import Preprocess
+from acclimate.data.source import Source
 from acclimate.errors import BadInput
 from acclimate.recipe import LINEAR, Augmentation, DomainSpec, LabelScale, Options, Recipe, TargetLabels, check_options
+from acclimate.run_folder import RunFolder
 from acclimate.runs.models import shape_of
 from acclimate.runs.run import Run
-from acclimate.training import linear as fitting
-from acclimate.workflows.plan import domains as given
+from acclimate.training import linear
+from acclimate.workflows.options import Request
 from acclimate.workflows.plan.base import Plan
-from acclimate.workflows.plan.request import Request, check_share, check_source_free, check_task, check_unseen, seeds_of
+from acclimate.workflows.plan.checks import check_source_free, check_target_share, check_task, check_unseen, seeds_of
+from acclimate.workflows.plan.domains import (
+    check_labelled,
+    read_domain,
+    read_origin,
+    read_target,
+    read_target_labels,
+    score_later,
+)
 from acclimate.workflows.plan.resolve import (
     AUTO_METHOD,
     AUTO_SOURCE_FREE,
@@ -25,31 +34,36 @@ from acclimate.workflows.plan.resolve import (
     augmentation_of,
     backbone_options,
     bottleneck_for,
-    looks_at_the_target,
+    looks_at_target,
     of_method,
     resolve,
-    rung_of,
+    strategy_of,
 )
-from acclimate.workflows.plan.trial_build import check_moves, resolved
+from acclimate.workflows.plan.trial_build import check_moves, with_defaults
 
 __all__ = ["AUTO_METHOD", "Plan", "make_plan", "with_strategy"]
 
 
-def make_plan(source: Any, target: Any, asked: Request) -> Plan:
-    """Read the domains and decide.
+def make_plan(source: Source | RunFolder, target: Source, request: Request, *, like: Plan | None = None) -> Plan:
+    """Read the domains and decide all else.
 
     Args:
         source: Labelled domain, or a finished Run for methods that need no example of the source.
-        target: Domain to work on.
-        asked: All else.
+        target: Domain to adapt to.
+        request: All else.
+        like: A plan of the same domains, whose preprocessing is taken over where the backbone wants the same.
 
     Raises:
-        BadInput: Something in it cannot be, told before anything is written.
+        BadInput: Something cannot be; it is told before anything is written.
     """
-    origin = given.origin(source)
-    plan = _from_source(source, target, asked) if origin is None else _from_run(origin, target, asked)
-    _check_scoring(plan, asked)
-    return replace(plan, positive=tuple(asked.positive), tta=tuple(asked.tta))
+    origin = read_origin(source)
+    if origin is not None:
+        plan = _from_run(origin, target, request)
+    else:
+        assert not isinstance(source, RunFolder)
+        plan = _from_source(source, target, request, like)
+    _check_scoring(plan, request)
+    return replace(plan, positive=tuple(request.positive), tta=tuple(request.tta))
 
 
 def with_strategy(plan: Plan, name: str, tried: Mapping[str, float] | None = None) -> Plan:
@@ -75,115 +89,132 @@ def with_strategy(plan: Plan, name: str, tried: Mapping[str, float] | None = Non
     return replace(plan, recipe=recipe)
 
 
-def _from_source(source: Any, target: Any, asked: Request) -> Plan:
-    check_unseen(asked.score, source, "the source itself")
-    check_unseen(asked.score, asked.target_labels, "the labelled target itself")
-    place = DomainSpec(path="", label=asked.label, text=asked.text, image=asked.image, drop=tuple(asked.drop))
-    here = given.domain(source, "source", place)
-    task = choose_task(here, asked.task)
-    said = resolve(asked, here, task)
-    here.require_source(task)
-    there = given.target(target, place)
-    labelled = given.target_labels(asked.target_labels, said.method, place, linear=said.linear)
-    check_share(said.training, said.method, labelled)
-    preprocess.check_kinds(here, there)
-    name = LINEAR if said.linear else _backbone(asked, here, there)
-    of_backbone = backbone_options(name, asked, said)
-    fitted = _fitted(name, of_backbone, asked, said, here, there)
-    met = {"source": True, "target": not said.linear and looks_at_the_target(said.method)}
+def _from_source(given: Source, given_target: Source, request: Request, like: Plan | None) -> Plan:
+    check_unseen(request.score, given, "the source itself")
+    check_unseen(request.score, request.target_labels, "the labelled target itself")
+    spec = DomainSpec(path="", label=request.label, text=request.text, image=request.image, drop=tuple(request.drop))
+    source = read_domain(given, "source", spec)
+    task = choose_task(source, request.task)
+    resolved = resolve(request, source, task)
+    source.require_source(task)
+    target = read_target(given_target, spec)
+    labelled = read_target_labels(request.target_labels, resolved.method, spec, linear=resolved.linear)
+    check_target_share(resolved.training, resolved.method, labelled)
+    preprocess.check_kinds(source, target)
+    backbone = LINEAR if resolved.linear else _backbone(request, source, target)
+    of_backbone = backbone_options(backbone, request, resolved)
+    spec_of_input = _input_spec(backbone, of_backbone, resolved, source)
+    wanted = replace(spec_of_input, size=request.image_size or spec_of_input.size)
+    fitted = like.fitted if like is not None and like.wanted == wanted else _fitted(wanted, source, target)
     recipe = Recipe(
-        source=place.model_copy(update={"path": here.name}),
-        target=place.model_copy(update={"path": there.name}),
-        method=said.method,
-        options=said.options,
-        backbone=name,
+        source=spec.model_copy(update={"path": source.name}),
+        target=spec.model_copy(update={"path": target.name}),
+        method=resolved.method,
+        options=resolved.options,
+        backbone=backbone,
         backbone_options=of_backbone,
-        train=said.training,
-        pretrain=said.pretrain,
-        finetune=said.rung,
-        finetune_options=check_options(f"--finetune {said.rung}", said.parsed.finetune, finetune.options(said.rung)),
-        augment=Augmentation() if said.linear else augmentation_of(said.parsed, asked, shape_of(fitted), met),
-        image_size=asked.image_size,
+        train=resolved.training,
+        pretrain=resolved.pretrain,
+        finetune=resolved.strategy,
+        finetune_options=_strategy_options(resolved.strategy, resolved.settings.finetune),
+        augment=_augmentation(resolved, request, fitted),
+        image_size=request.image_size,
         target_labels=None if labelled is None else TargetLabels(path=labelled.name, n=len(labelled)),
-        seeds=tuple(range(asked.seeds)) if isinstance(asked.seeds, int) else tuple(asked.seeds),
+        seeds=tuple(range(request.seeds)) if isinstance(request.seeds, int) else tuple(request.seeds),
         task=task,
-        classes=here.classes if task == "classification" else (),
-        scale=scale_of(here) if task == "regression" else LabelScale(),
+        classes=source.classes if task == "classification" else (),
+        label_type=source.label_type,
+        scale=scale_of(source) if task == "regression" else LabelScale(),
+        plugins=plugins.origins(resolved.method, backbone),
     )
-    given.check_labelled(labelled, recipe, fitted)
-    later = given.later(asked.score, place, recipe, fitted)
-    recipe = recipe if said.linear else resolved(recipe, shape_of(fitted))
-    return Plan(here, None, there, None if labelled is None else Part(labelled), fitted, recipe, later)
+    if resolved.linear:
+        linear.check(resolved.method, shape_of(fitted))
+    check_labelled(labelled, recipe, fitted)
+    score = score_later(request.score, spec, recipe, fitted)
+    recipe = recipe if resolved.linear else with_defaults(recipe, shape_of(fitted))
+    part = None if labelled is None else Part(labelled)
+    return Plan(source, None, target, part, fitted, recipe, score, wanted=wanted)
 
 
-def _fitted(name: str, options: Options, asked: Request, said: Resolved, here: Domain, there: Domain) -> Preprocess:
-    """The preprocessing, as the backbone wants it."""
-    wants = backbones.InputSpec() if said.linear else backbones.input_spec(name, here.kind, options)
-    if wants.encoder and methods.get(said.method).moves_inputs:
+def _input_spec(name: str, options: Options, resolved: Resolved, source: Domain) -> backbones.InputSpec:
+    """The inputs that the backbone wants."""
+    spec = backbones.InputSpec() if resolved.linear else backbones.input_spec(name, source.kind, options)
+    if spec.encoder and methods.get(resolved.method).moves_inputs:
         raise BadInput(
-            f"method {said.method} moves its inputs a little, and tokens cannot be moved; leave --backbone out"
+            f"--backbone: method {resolved.method} perturbs its inputs, and tokens cannot be perturbed; omit it"
         )
-    fitted = preprocess.fit(
-        here, there, size=asked.image_size or wants.size, interpolation=wants.interpolation, encoder=wants.encoder,
-        length=wants.length,
+    return spec
+
+
+def _fitted(wanted: backbones.InputSpec, source: Domain, target: Domain) -> Preprocess:
+    """The preprocessing, as the backbone wants it."""
+    return preprocess.fit(
+        source, target, size=wanted.size, interpolation=wanted.interpolation, encoder=wanted.encoder,
+        length=wanted.length,
     )  # fmt: skip
-    if said.linear:
-        fitting.check(said.method, shape_of(fitted))
-    return fitted
 
 
-def _backbone(asked: Request, here: Domain, there: Domain) -> str:
-    if asked.backbone != "auto":
-        return asked.backbone
-    size = (asked.image_size or preprocess.usual_size(here, there)) if here.kind == "images" else 0
-    return backbones.auto(here.kind, size)
+def _strategy_options(strategy: str, given: Options) -> Options:
+    return check_options(f"--finetune {strategy}", given, finetune.options(strategy))
 
 
-def _from_run(origin: Run, target: Any, asked: Request) -> Plan:
+def _augmentation(resolved: Resolved, request: Request, fitted: Preprocess) -> Augmentation:
+    if resolved.linear:
+        return Augmentation()
+    used = {"source": True, "target": looks_at_target(resolved.method)}
+    return augmentation_of(resolved.settings, request, shape_of(fitted), used)
+
+
+def _backbone(request: Request, source: Domain, target: Domain) -> str:
+    if request.backbone != "auto":
+        return request.backbone
+    size = (request.image_size or preprocess.usual_size(source, target)) if source.kind == "images" else 0
+    return backbones.auto(source.kind, size)
+
+
+def _from_run(origin: Run, given_target: Source, request: Request) -> Plan:
     """All that was decided for the Run holds, but for the target, the method and how it is trained."""
-    method = AUTO_SOURCE_FREE if asked.method == "auto" else asked.method
-    check_source_free(origin, method, asked)
+    method = AUTO_SOURCE_FREE if request.method == "auto" else request.method
+    check_source_free(origin, method, request)
     before = origin.recipe
     check_task(method, before.task)
     if not before.trains_a_network:
-        raise BadInput(
-            f"{origin.path}: its model is linear, and method {method} goes on with a network; give another Run"
-        )
-    parsed, options, training = of_method(method, asked)
-    if parsed.backbone:
-        raise BadInput(f"backbone.{next(iter(parsed.backbone))}: the Run has its backbone already; leave it out")
+        raise BadInput(f"{origin.path}: its model is linear, and method {method} needs a network; give another Run")
+    settings, options, training = of_method(method, request)
+    if settings.backbone:
+        raise BadInput(f"backbone.{next(iter(settings.backbone))}: the Run has its backbone already; remove it")
     if training.patience:
-        raise BadInput("train.patience: stops by the source's validation split, and a Run holds none; leave it out")
+        raise BadInput("train.patience: needs the source's validation split, and a Run holds none; remove it")
     if training.balance != "none":
-        raise BadInput("train.balance: is of the source's classes, and a Run holds no example; leave it out")
-    check_share(training, method, None)
-    rung = before.finetune if asked.finetune == "auto" else rung_of(asked, method, linear=False)
-    same = rung == before.finetune and not parsed.finetune
-    moves = before.finetune_options if same else parsed.finetune
-    there, fitted = given.target(target, before.source), preprocess.load(origin.file("preprocess"))
-    fitted.inputs(there, cache_bytes=0)
+        raise BadInput("train.balance: needs examples of the source, and a Run holds none; remove it")
+    check_target_share(training, method, None)
+    strategy = before.finetune if request.finetune == "auto" else strategy_of(request, method, linear=False)
+    same = strategy == before.finetune and not settings.finetune
+    target, fitted = read_target(given_target, before.source), preprocess.load(origin.file("preprocess"))
+    fitted.inputs(target, cache_bytes=0)
     recipe = before.model_copy(
         update={
-            "target": before.source.model_copy(update={"path": there.name}),
+            "target": before.source.model_copy(update={"path": target.name}),
             "method": method,
             "options": options,
             "train": training,
-            "finetune": rung,
-            "finetune_options": check_options(f"--finetune {rung}", moves, finetune.options(rung)),
-            "augment": augmentation_of(parsed, asked, shape_of(fitted), {"source": False, "target": True}),
-            "seeds": seeds_of(origin, asked.seeds),
+            "finetune": strategy,
+            "finetune_options": _strategy_options(strategy, before.finetune_options if same else settings.finetune),
+            "augment": augmentation_of(settings, request, shape_of(fitted), {"source": False, "target": True}),
+            "seeds": seeds_of(origin, request.seeds),
             "origin": str(origin.path),
+            "plugins": plugins.origins(method, before.backbone),
         }
     )
-    later = given.later(asked.score, before.source, before, fitted)
-    return Plan(None, origin, there, None, fitted, resolved(recipe, shape_of(fitted)), later)
+    score = score_later(request.score, before.source, before, fitted)
+    return Plan(None, origin, target, None, fitted, with_defaults(recipe, shape_of(fitted)), score)
 
 
-def _check_scoring(plan: Plan, asked: Request) -> None:
+def _check_scoring(plan: Plan, request: Request) -> None:
     """Find a mistake in how the models are to be scored now, and not after the training."""
-    if asked.positive and plan.recipe.task == "regression":
-        raise BadInput("--positive: is for classes, and this is a regression; leave it out")
-    metrics.check_positive(asked.positive, plan.recipe.classes)
-    tta.check(asked.tta, images=plan.shape.images)
-    if asked.tta and asked.score is None:
-        raise BadInput("--tta: is for scores on a labelled target; give one with --score, or use it in predict")
+    if request.positive and plan.recipe.task == "regression":
+        raise BadInput("--positive: names classes, and this is a regression; omit it")
+    metrics.check_positive(request.positive, plan.recipe.classes)
+    tta.check(request.tta, images=plan.shape.images)
+    if request.tta and request.score is None:
+        raise BadInput("--tta: needs a labelled target; give one with --score, or use --tta with predict")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from acclimate.backbones import Shape
+from acclimate.backbones import InputSpec, Shape
 from acclimate.data import Domain
 from acclimate.data.domain import Part
 from acclimate.data.inputs import Index, Inputs
@@ -42,7 +42,8 @@ class Plan:
         recipe: Everything else.
         score: Where a labelled target for scores is read from, when training is over.
         positive: Classes that are positive together, for the AUC.
-        tta: Views that answers on the labelled target are averaged over, beside the plain ones.
+        tta: Views that predictions on the labelled target are averaged over, beside the plain ones.
+        wanted: The inputs that the backbone wants, which the preprocessing was fitted for.
     """
 
     source: Domain | None
@@ -54,6 +55,7 @@ class Plan:
     score: Callable[[], Domain] | None
     positive: tuple[str, ...] = ()
     tta: tuple[str, ...] = ()
+    wanted: InputSpec | None = None
 
     @property
     def shape(self) -> Shape:

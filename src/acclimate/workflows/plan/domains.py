@@ -1,15 +1,14 @@
-"""Domains and labels as a person gives them: paths, arrays, Domains or a finished Run."""
+"""Reads the domains and labels of a request: whatever `acclimate.data.source` reads, or a finished Run as source."""
 
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from acclimate import data, methods
+from acclimate import methods
 from acclimate.data import Domain, listed
-from acclimate.data.arrays import from_arrays
 from acclimate.data.labels import truth
 from acclimate.data.preprocess import Preprocess
+from acclimate.data.source import Source, as_domain
 from acclimate.errors import BadInput
 from acclimate.recipe import DomainSpec, Recipe
 from acclimate.run_folder import RunFolder
@@ -18,40 +17,37 @@ from acclimate.runs.run import Run
 log = logging.getLogger("acclimate")
 
 
-def origin(source: Any) -> Run | None:
+def read_origin(source: Source | RunFolder) -> Run | None:
     """The finished Run that is given in the place of a source, if it is one."""
-    is_path = isinstance(source, str | Path)
-    if isinstance(source, RunFolder) or (is_path and Path(source, "recipe.yaml").is_file()):
-        return Run.open(source.path if isinstance(source, RunFolder) else source)
+    if isinstance(source, RunFolder):
+        return Run.open(source.path)
+    if isinstance(source, str | Path) and Path(source, "recipe.yaml").is_file():
+        return Run.open(source)
     return None
 
 
-def domain(given: Any, name: str, place: DomainSpec, *, labelled: bool = True) -> Domain:
-    """A domain, read if it is a path; ``name`` is what it is called where it has none.
+def read_domain(given: Source, name: str, spec: DomainSpec, *, labelled: bool = True) -> Domain:
+    """A domain; ``name`` is what it is called where it has none.
 
     Raises:
-        BadInput: It cannot be read, or should be ``labelled`` and has no column of labels.
+        BadInput: It cannot be read, or is to be ``labelled`` and has no column of labels.
     """
-    if isinstance(given, Domain):
-        return given
+    columns = {"label": spec.label, "text": spec.text, "image": spec.image}
+    domain = as_domain(given, name=name, **columns, drop=spec.drop, must_have_label=labelled)
     if isinstance(given, str | Path):
-        columns: Any = {"label": place.label, "text": place.text, "image": place.image, "drop": place.drop}
-        there = data.load(given, **columns, must_have_label=labelled)
-        listed.require_files(there)
-        return there
-    x, y = given if isinstance(given, tuple) else (given, None)
-    return from_arrays(x, y, name=name)
+        listed.require_files(domain)
+    return domain
 
 
-def target(given: Any, place: DomainSpec) -> Domain:
-    """The domain to work on; what labels it has are set aside."""
-    there = domain(given, "target", place, labelled=False)
-    if there.labels is not None:
-        log.info("%s: its labels are set aside; training does not see them", there.name)
-    return there.without_labels()
+def read_target(given: Source, spec: DomainSpec) -> Domain:
+    """The domain to adapt to; labels in it are set aside."""
+    target = read_domain(given, "target", spec, labelled=False)
+    if target.labels is not None:
+        log.info("%s: its labels are set aside; training does not see them", target.name)
+    return target.without_labels()
 
 
-def target_labels(given: Any, method: str, place: DomainSpec, *, linear: bool) -> Domain | None:
+def read_target_labels(given: Source | None, method: str, spec: DomainSpec, *, linear: bool) -> Domain | None:
     """Labelled examples of the target to learn from, where the method takes any.
 
     Raises:
@@ -63,20 +59,20 @@ def target_labels(given: Any, method: str, place: DomainSpec, *, linear: bool) -
     if given is None:
         return None
     if linear:
-        raise BadInput(f"--target-labels: {method} fits a linear model to the source's labels alone; leave it out")
+        raise BadInput(f"--target-labels: {method} fits a linear model to the source's labels alone; omit it")
     if not (needed or "source" in methods.get(method).needs):
-        raise BadInput(
-            f"method {method} learns from no label, and so from none of the target; leave --target-labels out"
-        )
-    return domain(given, "target labels", place)
+        raise BadInput(f"--target-labels: method {method} learns from no labels; omit it")
+    return read_domain(given, "target labels", spec)
 
 
-def later(given: Any, place: DomainSpec, recipe: Recipe, fitted: Preprocess) -> Callable[[], Domain] | None:
-    """Where labels for scores are read from when training is over; looked at for mistakes now, and forgotten."""
+def score_later(
+    given: Source | None, spec: DomainSpec, recipe: Recipe, fitted: Preprocess
+) -> Callable[[], Domain] | None:
+    """Reads labels for scores when training is over; they are checked for mistakes now, and forgotten."""
     if given is None:
         return None
-    check_labelled(domain(given, "score", place), recipe, fitted)
-    return lambda: domain(given, "score", place)
+    check_labelled(read_domain(given, "score", spec), recipe, fitted)
+    return lambda: read_domain(given, "score", spec)
 
 
 def check_labelled(domain: Domain | None, recipe: Recipe, fitted: Preprocess) -> None:

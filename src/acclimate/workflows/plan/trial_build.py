@@ -13,8 +13,8 @@ from acclimate.nn import Classifier
 from acclimate.recipe import Options, Recipe, Training
 
 
-def resolved(recipe: Recipe, shape: backbones.Shape) -> Recipe:
-    """The recipe with what suits the backbone where nothing was said, once the model was built and tried."""
+def with_defaults(recipe: Recipe, shape: backbones.Shape) -> Recipe:
+    """The recipe with training settings that suit the backbone where none are given; the model is built and tried."""
     built = backbones.build(recipe.backbone, shape, recipe.n_outputs, recipe.backbone_options)
     _check_size(recipe.backbone, built.classifier, shape)
     _check_layers(recipe, built.classifier)

@@ -1,0 +1,17 @@
+"""A teacher whose weights are an exponential moving average of a student's."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+
+def follow(teacher: Iterable[nn.Parameter], student: Iterable[nn.Parameter], decay: float) -> None:
+    """Move each weight of the teacher, in place, to ``decay`` of itself plus ``1 − decay`` of the student's.
+
+    `torch.optim.swa_utils.AveragedModel` is not used: its decay cannot change during training, and its first update
+    copies the student.
+    """
+    averaging: Any = get_ema_multi_avg_fn  # torch gives it no types
+    averaging(decay)([*teacher], [*student], 0)

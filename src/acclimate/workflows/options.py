@@ -1,0 +1,180 @@
+"""The options of the workflows, described once: `adapt`, `labels`, the command line and its help are made from them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from acclimate import plugins
+from acclimate.errors import BadInput, did_you_mean
+
+if TYPE_CHECKING:  # so that --help needs no torch
+    from acclimate.data.source import Source
+    from acclimate.methods.base import Method
+else:
+    Source = object
+
+
+class SharedOptions(BaseModel):
+    """What every workflow that trains can be told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str = Field(
+        "auto", description="What is minimised: auto, a name that `acclimate methods` lists, or MODULE:CLASS."
+    )
+    pretrain: str | None = Field(
+        None,
+        description="Self-supervised method by which the backbone first learns from unlabelled images: byol, vicreg.",
+    )
+    finetune: str = Field(
+        "auto",
+        description="Which weights move, when and how fast: full, feature_extraction, partial, llrd, gradual, lp_ft or "
+        "lora. auto tries three of them on a pretrained backbone, from simplest to fullest; else it is full.",
+    )
+    backbone: str = Field(
+        "auto",
+        description="auto, mnist, svhn, gtsrb, cnn, mlp, efficientnet_lite0, timm:MODEL, minilm, encoder:FOLDER, "
+        "fusion, linear (what shallow methods stand before), or MODULE:NAME of a function that builds one.",
+    )
+    weights: str | None = Field(None, description="Local .safetensors or .pth file for the backbone.")
+    image_size: int | None = Field(None, description="Pixels a side to which images are resized.")
+    steps: int | None = Field(None, description="Optimizer steps of a training.")
+    seeds: int | Sequence[int] = Field(1, description="How many seeds to train; in Python also which.")
+    label: str | None = Field(None, description="Column of a table with classes, or with numbers to predict.")
+    text: str | None = Field(None, description="Column with the text to learn from; several separated by commas.")
+    image: str | None = Field(
+        None, description="Column with paths of the images to learn from, relative to the table's folder."
+    )
+    drop: Sequence[str] = Field((), description="Columns of a table to leave out.")
+    settings: Mapping[str, Any] | None = Field(
+        None,
+        description="Options by dotted name: the method's own, train.…, finetune.…, pretrain.…, backbone.…, augment.…",
+    )
+    augment: str | None = Field(
+        None, description="Augmentation of both domains in training: none, flip_crop, trivial or noise."
+    )
+    precision: str | None = Field(None, description="32-true, bf16-mixed, 16-mixed, bf16-true or 64-true.")
+    positive: Sequence[str] = Field((), description="Classes that together count as positive for the AUC.")
+    tta: Sequence[str] = Field(
+        (),
+        description="Views of each image to average over, for scores beside the plain ones: hflip, shift, five_crop.",
+    )
+    devices: int = Field(1, description="Processes, or GPUs.")
+
+
+class Request(SharedOptions):
+    """What `adapt` can be told beside the two domains."""
+
+    task: str = Field(
+        "auto",
+        description="classification, regression, or auto: regression if the labels are numbers with fractions, or "
+        "about as many different numbers as examples.",
+    )
+    score: Source | None = Field(None, description="Labelled target, read after training and only for scores.")
+    target_labels: Source | None = Field(
+        None, description="Labelled target to train on: beside the source, or alone with method supervised."
+    )
+
+
+class LabelRequest(SharedOptions):
+    """What `labels` can be told beside the two domains."""
+
+    fractions: Sequence[float] = Field((), description="Fractions of the labels to draw: 0.01,0.05,0.1,1 by default.")
+    per_class: Sequence[int] = Field((), description="Labels to draw of each class.")
+    strategies: Sequence[str] = Field(
+        (), description="METHOD or METHOD+FINETUNE: source_only, supervised and the method by default."
+    )
+    held_out: float = Field(0.5, description="Fraction of each class of the target that is kept for scores.")
+    score: Source | None = Field(None, description="Labelled target to score on instead.")
+    seeds: int | Sequence[int] = Field(3, description="How many seeds to train; in Python also which.")
+
+
+class SharedKeywords(TypedDict, total=False):
+    """The types of `SharedOptions` for type checkers; a test keeps them equal."""
+
+    method: str | type[Method]
+    pretrain: str | None
+    finetune: str
+    backbone: str | Callable[..., object]
+    weights: str | None
+    image_size: int | None
+    steps: int | None
+    seeds: int | Sequence[int]
+    label: str | None
+    text: str | None
+    image: str | None
+    drop: Sequence[str]
+    settings: Mapping[str, Any] | None
+    augment: str | None
+    precision: str | None
+    positive: Sequence[str]
+    tta: Sequence[str]
+    devices: int
+
+
+class AdaptKeywords(SharedKeywords, total=False):
+    """The types of `Request` for type checkers."""
+
+    task: str
+    score: Source | None
+    target_labels: Source | None
+
+
+class LabelKeywords(SharedKeywords, total=False):
+    """The types of `LabelRequest` for type checkers."""
+
+    fractions: Sequence[float]
+    per_class: Sequence[int]
+    strategies: Sequence[str]
+    held_out: float
+    score: Source | None
+
+
+R = TypeVar("R", bound=SharedOptions)
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def request(kind: type[R], given: Mapping[str, Any]) -> R:
+    """The options that are given, with defaults for the rest.
+
+    Raises:
+        BadInput: An option is unknown, or has a value of the wrong type.
+    """
+    for name in given:
+        if name not in kind.model_fields:
+            raise BadInput(f"no option {name!r}; {did_you_mean(name, kind.model_fields)}")
+    named = {name: plugins.spec_of(value) if callable(value) else value for name, value in given.items()}
+    named |= {name: plugins.import_spec(value) for name, value in named.items() if _is_plugin(name, value)}
+    try:
+        return kind(**named)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = str(problem["loc"][0])
+        raise BadInput(f"{name}={given[name]!r:.80}: {problem['msg'].lower()}") from error
+
+
+def _is_plugin(name: str, value: object) -> bool:
+    """Whether an option names something outside the package that is to be imported: the caller asked for it."""
+    return name in {"method", "backbone"} and isinstance(value, str) and plugins.is_spec(value)
+
+
+def described_by(kind: type[SharedOptions]) -> Callable[[F], F]:
+    """Give a function with ``**options`` the signature and the docstring of the options of ``kind``."""
+
+    def describe(function: F) -> F:
+        signature = inspect.signature(function)
+        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        options = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.annotation)
+            for name, field in kind.model_fields.items()
+        ]
+        function.__dict__["__signature__"] = signature.replace(parameters=[*own, *options])
+        lines = "\n".join(f"        {name}: {field.description}" for name, field in kind.model_fields.items())
+        function.__doc__ = (function.__doc__ or "").replace("        **options: See below.", lines)
+        return function
+
+    return describe
