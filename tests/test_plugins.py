@@ -127,7 +127,8 @@ def test_the_conformance_suite_tells_what_is_broken(module):
 def test_a_package_offers_methods_by_entry_points(module, domains, monkeypatch):
     import_mine()
     entry = EntryPoint("mean_match", "mine:MeanMatch", plugins.METHODS)
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [entry] if group == plugins.METHODS else [])
+    offered = {plugins.METHODS: {"mean_match": entry}}
+    monkeypatch.setattr(plugins, "_installed", lambda group, path: offered.get(group, {}))
     assert "mean_match" in methods.names()
     assert acclimate.adapt(*domains, "run", method="mean_match", steps=2).recipe.method == "mean_match"
 
