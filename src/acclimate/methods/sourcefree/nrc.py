@@ -80,7 +80,7 @@ class NRC(Method):
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:
         """Agreement with the predictions of the example itself, its neighbours and theirs; diversity of the mean."""
         out: Outputs = self.model(target.inputs, "target")
-        p = out.logits.softmax(1)
+        p, mean = out.logits.softmax(1), gather(out.logits.softmax(1)).mean(0)
         cosines = normalize(out.features.detach()) @ self.features.T
         found = cosines.topk(min(self.neighbours + 1, len(self.features))).indices
         itself, near = found[:, 0], found[:, 1:]
@@ -91,7 +91,7 @@ class NRC(Method):
             "itself": -(self.scores[itself] * p).sum(1).mean(),
             "neighbours": -(counts[:, :, None] * self.scores[near] * p[:, None]).sum((1, 2)).mean(),
             "expanded": -self.far * (self.scores[theirs] * p[:, None, None]).sum((1, 2, 3)).mean(),
-            "diversity": -self.diversity * torch.special.entr(gather(p).mean(0)).sum(),
+            "diversity": -self.diversity * torch.special.entr(mean).sum(),
         }
 
 
