@@ -1,13 +1,16 @@
 """``acclimate predict``."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from acclimate.cli import options
 from acclimate.cli.output import columns, import_modules, log_to_stderr, pairs, print_result
 from acclimate.errors import BadInput
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def register(app: typer.Typer) -> None:
@@ -58,16 +61,20 @@ def predict(
     shift = opened.label_shift(frame, label_shift) if label_shift else None
     frame = frame if shift is None else opened.correct(frame, shift)
     RunFolder(path.parent).write(path.name, frame.write_csv if path.suffix == ".csv" else frame.write_parquet)
+    _print(path, frame, shift.by_class(opened.recipe.classes) if shift else [], as_json=json)
+
+
+def _print(path: Path, frame: "pl.DataFrame", shares: list[dict[str, Any]], *, as_json: bool) -> None:
+    """Print what was written, and the estimated shares of the classes if there are any."""
     unread = frame["error"].count()
     text = f"Wrote {frame.height} rows to {path}" + (f"; {unread} unreadable, see the column error" if unread else "")
     value: dict[str, Any] = {"output": str(path), "rows": frame.height, "unread": unread, **_summary(frame)}
-    if shift is not None:
-        value["shares"] = shift.by_class(opened.recipe.classes)
-        text = "\n".join([text, *(_SHARE.format(**of) for of in value["shares"])])
-    print_result(text, value, as_json=json)
+    if shares:
+        value["shares"] = shares
+    print_result("\n".join([text, *(_SHARE.format(**of) for of in shares)]), value, as_json=as_json)
 
 
-def _summary(frame: Any) -> dict[str, Any]:
+def _summary(frame: "pl.DataFrame") -> dict[str, Any]:
     """Summarise predictions: the count of each class, or the range and mean of a regression."""
     if "prediction" in frame.columns:
         numbers = frame["prediction"]

@@ -115,14 +115,7 @@ def train(
         Diverged: A loss is not finite; the last checkpoint is kept.
         BadInput: An example cannot be read, or a checkpoint cannot be written.
     """
-    training = spec.training
-    torch.manual_seed(spec.seed)
-    # a copy, since the memory of what is sent to other processes is shared with them
-    method = copy.deepcopy(spec.method).to(fabric.device)
-    for part in method.frozen:
-        method.get_submodule(part).requires_grad_(False)  # or DDP waits for their gradients
-    if any(p.ndim == 4 for p in method.parameters()):
-        method = method.to(memory_format=torch.channels_last)
+    training, method = spec.training, _copied(fabric, spec)
     optimizer = make_optimizer(method, training, spec.layers)
     kept = checkpoint or NoCheckpoint()
     done, losses = kept.load(method, optimizer)
@@ -156,6 +149,18 @@ def train(
         kept.load_best(method.model)
     if fabric.is_global_zero:
         _finish(spec, method.model)
+    return method
+
+
+def _copied(fabric: Fabric, spec: Spec) -> Method:
+    """The spec's method on the device, with the random numbers of its seed to come."""
+    torch.manual_seed(spec.seed)
+    # a copy, since the memory of what is sent to other processes is shared with them
+    method = copy.deepcopy(spec.method).to(fabric.device)
+    for part in method.frozen:
+        method.get_submodule(part).requires_grad_(False)  # or DDP waits for their gradients
+    if any(p.ndim == 4 for p in method.parameters()):
+        method = method.to(memory_format=torch.channels_last)
     return method
 
 
