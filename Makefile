@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-.PHONY: demo install test check fix docs clean bench-%
+.PHONY: demo install test test-lightning check fix docs clean bench-%
 
 demo: .venv/installed
 	$(BIN)/acclimate demo
@@ -12,6 +12,10 @@ install: .venv/installed
 
 test: .venv/installed
 	$(BIN)/pytest $(ARGS)
+
+test-lightning: .venv/installed
+	$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --group lightning
+	$(BIN)/pytest -m lightning
 
 check: .venv/installed
 	$(BIN)/ruff check .
