@@ -20,6 +20,12 @@ METHODS, BACKBONES = "acclimate.methods", "acclimate.backbones"
 
 def installed(group: str) -> dict[str, EntryPoint]:
     """Entry points of a group by name; imports none of them."""
+    return dict(_installed(group, tuple(sys.path)))
+
+
+@cache
+def _installed(group: str, path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """The entry points of packages on ``path``, read once: reading them opens a file of every installed package."""
     return {entry.name: entry for entry in entry_points(group=group)}
 
 

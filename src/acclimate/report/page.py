@@ -3,7 +3,7 @@
 import re
 from abc import abstractmethod
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import ClassVar, Generic
 
 import jinja2
@@ -35,14 +35,21 @@ def render(contents: "Contents[S]") -> str:
 
 def render_template(template: str, contents: Mapping[str, object]) -> str:
     """Render a template with its contents, the style sheet, the script and plotly.js."""
+    pages, loader = _templates()
+    parts = {name: Markup(loader.get_source(pages, f"report.{name}")[0]) for name in ("css", "js")}
+    return pages.get_template(template).render(**contents, **parts, plotly=Markup(get_plotlyjs()))
+
+
+@cache
+def _templates() -> tuple[jinja2.Environment, jinja2.PackageLoader]:
+    """Return the environment of the templates, each of which jinja2 compiles once, and their loader."""
     loader = jinja2.PackageLoader("acclimate.report")
     pages = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     pages.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     pages.filters |= {"percent": _percent, "breakable": _breakable}
-    parts = {name: Markup(loader.get_source(pages, f"report.{name}")[0]) for name in ("css", "js")}
-    return pages.get_template(template).render(**contents, **parts, plotly=Markup(get_plotlyjs()))
+    return pages, loader
 
 
 class Contents(Generic[S]):
