@@ -11,7 +11,7 @@ demo: .venv/installed
 install: .venv/installed
 
 test: .venv/installed
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 check: .venv/installed
 	$(BIN)/ruff check .
