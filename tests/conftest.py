@@ -36,8 +36,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """
     from acclimate.report import embed, page
 
-    def principal(features: NDArray[np.float64]) -> embed.Plane:
-        return embed.Plane(embed._principal(features, 2), "PCA")
+    def principal(features: NDArray[np.float64]) -> embed.Embedding:
+        return embed.Embedding(embed._principal(features, 2), "PCA")
 
     page.embed = embed.embed if item.path.is_relative_to(REPORT) else principal
 
