@@ -11,7 +11,7 @@ demo: .venv/installed
 install: .venv/installed
 
 test: .venv/installed
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 test-lightning: .venv/installed
 	$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --group lightning

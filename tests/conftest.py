@@ -5,12 +5,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: each core has a process of tests already
+
+import numpy as np
 import pytest
 import samples
 from hypothesis import settings
+from numpy.typing import NDArray
 
-settings.register_profile("acclimate", deadline=None, derandomize=True)  # a slow machine is not a failing test
-settings.load_profile("acclimate")
+settings.register_profile("quick", deadline=None, derandomize=True, max_examples=25)  # machines may be slow
+settings.register_profile("ci", settings.get_profile("quick"), max_examples=100)
+settings.load_profile("quick")
+
+REPORT = Path(__file__).parent / "report"
 
 
 class Told(NamedTuple):
@@ -19,6 +26,20 @@ class Told(NamedTuple):
     code: int
     out: str
     lines: list[str]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Draw maps by PCA, which takes a hundredth of t-SNE's time, except in the report's own tests.
+
+    This is not a fixture because fixtures of the session make Runs too, for tests of either kind.
+    """
+    from acclimate.report import embed, page
+
+    def principal(features: NDArray[np.float64]) -> embed.Embedding:
+        return embed.Embedding(embed._principal(features, 2), "PCA")
+
+    page.embed = embed.embed if item.path.is_relative_to(REPORT) else principal
 
 
 @pytest.fixture(autouse=True, scope="session")

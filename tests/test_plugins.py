@@ -1,7 +1,6 @@
 """Methods and backbones from a file outside the package, as a researcher would write it."""
 
 import sys
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
@@ -124,13 +123,15 @@ def test_the_conformance_suite_tells_what_is_broken(module):
         check_method(Counts)
 
 
-def test_a_package_offers_methods_by_entry_points(module, domains, monkeypatch):
-    import_mine()
-    entry = EntryPoint("mean_match", "mine:MeanMatch", plugins.METHODS)
-    offered = {plugins.METHODS: {"mean_match": entry}}
-    monkeypatch.setattr(plugins, "_installed", lambda group, path: offered.get(group, {}))
+def test_a_package_offers_methods_by_entry_points(module, domains, monkeypatch, tmp_path):
+    package = tmp_path / "netlib-1.2.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: netlib\nVersion: 1.2\n")
+    (package / "entry_points.txt").write_text(f"[{plugins.METHODS}]\nmean_match = mine:MeanMatch\n")
+    monkeypatch.syspath_prepend(tmp_path)
     assert "mean_match" in methods.names()
-    assert acclimate.adapt(*domains, "run", method="mean_match", steps=2).recipe.method == "mean_match"
+    recipe = acclimate.adapt(*domains, "run", method="mean_match", steps=2).recipe
+    assert (recipe.method, recipe.plugins) == ("mean_match", {"mean_match": "netlib 1.2"})
 
 
 def test_a_missing_package_is_named():

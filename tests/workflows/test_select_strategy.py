@@ -9,33 +9,57 @@ from safetensors.torch import load_file, save_file
 
 from acclimate import adapt, labels
 from acclimate.errors import BadInput
-from acclimate.workflows import select_strategy as climb
+from acclimate.workflows import select_strategy as selection
+from acclimate.workflows.options import Request
+from acclimate.workflows.plan import make_plan
+from acclimate.workflows.train_phase import Machine
+
+
+class Domains:
+    """Two folders of pictures, and weights of random numbers that count as pretrained."""
+
+    def __init__(self, folder):
+        torch.manual_seed(0)
+        save_file(timm.create_model("resnet10t", num_classes=0).state_dict(), folder / "w.safetensors")
+        self.domains = (
+            samples.images(folder / "source", each=8, size=32),
+            samples.images(folder / "target", each=4, size=32),
+        )
+        weights = str(folder / "w.safetensors")
+        self.options = {"backbone": "timm:resnet10t", "weights": weights, "image_size": 32, "steps": 2}
+
+    def adapt(self, output, **more):
+        return adapt(*self.domains, output, **self.asked(more), resume=more.get("resume", False))
+
+    def select(self, folder, **more):
+        """The recipe that is selected; only the tries are trained."""
+        request = Request(**self.asked(more))
+        plan = make_plan(*self.domains, request)
+        return selection.select_strategy(plan, request, folder, machine=Machine()).plan.recipe
+
+    def labels(self, output, **more):
+        asked = {"strategies": ["source_only"], "per_class": [1], "seeds": 1, **self.options, **more}
+        return labels(*self.domains, output, **asked)
+
+    def asked(self, more):
+        settings = {"train.batch_size": 4, "train.validation": 0.3}
+        asked = {"method": "source_only", "settings": settings, **self.options, **more}
+        return {name: value for name, value in asked.items() if name != "resume"}
 
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory):
-    """Two folders of pictures, and weights that a backbone may be said to be pretrained by."""
-    folder = tmp_path_factory.mktemp("climb")
-    torch.manual_seed(0)
-    save_file(timm.create_model("resnet10t", num_classes=0).state_dict(), folder / "w.safetensors")
-    source = samples.images(folder / "source", each=8, size=32)
-    return source, samples.images(folder / "target", ["cat", "dog"], each=4, size=32), str(folder / "w.safetensors")
+    return Domains(tmp_path_factory.mktemp("select"))
 
 
-def run(given, output, **more):
-    source, target, weights = given
-    usual = {"method": "source_only", "weights": weights, "settings": {"train.batch_size": 4, "train.validation": 0.3}}
-    return adapt(source, target, output, backbone="timm:resnet10t", steps=3, **{**usual, **more})
-
-
-def saying(monkeypatch, *means):
-    """Have the validation losses of the rungs be these, as they are tried."""
+def validate_with(monkeypatch, *means):
+    """Let the validation losses of the strategies be these, in the order of the tries."""
     left, noise = list(means), np.random.default_rng(0).normal(size=(len(means), 50)) / 100
-    monkeypatch.setattr(climb, "validation_losses", lambda run, plan: left.pop(0) + noise[len(left)])
+    monkeypatch.setattr(selection, "validation_losses", lambda run, plan: left.pop(0) + noise[len(left)])
 
 
 @pytest.mark.parametrize(
-    ("losses", "rung", "n_tried"),
+    ("losses", "strategy", "n_tried"),
     [
         ((0.5, 0.5), "feature_extraction", 2),
         ((0.5, 0.4, 0.4), "partial", 3),
@@ -43,57 +67,55 @@ def saying(monkeypatch, *means):
         ((0.5, 0.7), "feature_extraction", 2),
     ],
 )
-def test_it_climbs_as_long_as_the_next_rung_is_better(given, tmp_path, monkeypatch, losses, rung, n_tried):
-    saying(monkeypatch, *losses)
-    recipe = run(given, tmp_path / "run").recipe
-    assert (recipe.finetune, list(recipe.tried)) == (rung, list(climb.STRATEGIES[:n_tried]))
+def test_strategies_are_tried_until_the_next_is_no_better(given, tmp_path, monkeypatch, losses, strategy, n_tried):
+    validate_with(monkeypatch, *losses)
+    recipe = given.select(tmp_path)
+    assert (recipe.finetune, list(recipe.tried)) == (strategy, list(selection.STRATEGIES[:n_tried]))
+    assert [recipe.tried[name] for name in recipe.tried] == pytest.approx(losses, abs=0.01)
 
 
 def test_a_gain_must_be_more_than_a_standard_error():
     before, noise = np.ones(100), np.random.default_rng(0).normal(size=100)
     noise = (noise - noise.mean()) / noise.std(ddof=1)
-    assert climb.gains(before, before - 0.11 + noise)
-    assert not climb.gains(before, before - 0.09 + noise)
-    assert not climb.gains(before[:1], before[:1] - 1)
+    assert selection.gains(before, before - 0.11 + noise)
+    assert not selection.gains(before, before - 0.09 + noise)
+    assert not selection.gains(before[:1], before[:1] - 1)
 
 
-def test_the_run_is_that_of_the_rung_which_was_found(given, tmp_path):
-    found = run(given, tmp_path / "auto", method="mcc", seeds=2)
-    asked = run(given, tmp_path / "asked", method="mcc", seeds=2, finetune=found.recipe.finetune)
-    assert found.recipe.model_copy(update={"tried": {}}) == asked.recipe
-    for path in sorted(asked.file("models").iterdir()):
-        ours, theirs = load_file(found.file(f"models/{path.name}")), load_file(path)
-        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    assert list(found.losses()) == list(asked.losses())
+def test_the_run_is_that_of_the_strategy_which_was_selected(given, tmp_path):
+    selected = given.adapt(tmp_path / "auto", method="mcc", seeds=2)
+    asked = given.adapt(tmp_path / "asked", method="mcc", seeds=2, finetune=selected.recipe.finetune)
+    assert selected.recipe.model_copy(update={"tried": {}}) == asked.recipe
+    models = sorted(asked.file("models").iterdir())
+    assert len(models) == 4
+    for path in models:
+        torch.testing.assert_close(load_file(selected.file(f"models/{path.name}")), load_file(path), rtol=0, atol=0)
+    assert list(selected.losses()) == list(asked.losses())
 
 
-def test_what_was_found_holds_when_a_run_is_gone_on_with(given, tmp_path, monkeypatch):
-    before = run(given, tmp_path / "run").recipe
-    monkeypatch.setattr(climb, "_trained", None)
-    assert run(given, tmp_path / "run", resume=True).recipe == before
+def test_a_resumed_run_keeps_its_strategy(given, tmp_path, monkeypatch):
+    before = given.adapt(tmp_path / "run").recipe
+    monkeypatch.setattr(selection, "_trained", None)
+    assert given.adapt(tmp_path / "run", resume=True).recipe == before
 
 
 @pytest.mark.parametrize("more", [{"weights": None, "settings": {"backbone.pretrained": False}}, {"finetune": "full"}])
 def test_nothing_is_tried_where_there_is_no_choice(given, tmp_path, more):
-    recipe = run(given, tmp_path / "run", **more).recipe
-    assert (recipe.finetune, recipe.tried) == ("full", {})
+    recipe = given.select(tmp_path, **more)
+    assert (recipe.finetune, recipe.tried, list(tmp_path.iterdir())) == ("full", {}, [])
 
 
-def test_strategies_of_label_curves_that_name_no_rung_climb_too(given, tmp_path, monkeypatch):
-    source, target, weights = given
-    saying(monkeypatch, 0.5, 0.4, 0.4)
-    asked = {"strategies": ["source_only"], "per_class": [1], "seeds": 1, "steps": 2, "weights": weights}
-    found = labels(source, target, tmp_path / "labels", backbone="timm:resnet10t", **asked).found
+def test_label_curves_select_for_a_method_without_a_strategy(given, tmp_path, monkeypatch):
+    validate_with(monkeypatch, 0.5, 0.4, 0.4)
+    found = given.labels(tmp_path / "labels").found
     assert found["strategies"]["source_only"]["finetune"] == "partial"
 
 
-def test_curves_from_before_rungs_were_tried_are_refused_in_a_line(given, tmp_path, monkeypatch):
-    source, target, weights = given
-    saying(monkeypatch, 0.5, 0.5)
-    asked = {"strategies": ["source_only"], "per_class": [1], "seeds": 1, "steps": 2, "weights": weights}
-    labels(source, target, tmp_path / "labels", backbone="timm:resnet10t", **asked)
+def test_curves_of_an_earlier_version_without_tries_are_not_resumed(given, tmp_path, monkeypatch):
+    validate_with(monkeypatch, 0.5, 0.5)
+    given.labels(tmp_path / "labels")
     found = json.loads((tmp_path / "labels/labels.json").read_text("utf-8"))
     del found["strategies"]["source_only"]["tried"]
     (tmp_path / "labels/labels.json").write_text(json.dumps(found), "utf-8")
     with pytest.raises(BadInput, match="was made with other strategies"):
-        labels(source, target, tmp_path / "labels", backbone="timm:resnet10t", resume=True, **asked)
+        given.labels(tmp_path / "labels", resume=True)

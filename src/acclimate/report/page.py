@@ -42,7 +42,7 @@ def render_template(template: str, contents: Mapping[str, object]) -> str:
 
 @cache
 def _templates() -> tuple[jinja2.Environment, jinja2.PackageLoader]:
-    """The templates of the pages, which jinja2 compiles once."""
+    """Return the environment of the templates, each of which jinja2 compiles once, and their loader."""
     loader = jinja2.PackageLoader("acclimate.report")
     pages = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
