@@ -183,7 +183,7 @@ PATHS = {
         f"adapt a.xlsx target.npz {OUT}", "a.xlsx: this type of file cannot be read", _write("a.xlsx", "x")
     ),
     "label of an npz": Bad(f"{NPZ} --label y", "source.npz: is not a table, so it has no column"),
-    "kinds differ": Bad(f"adapt source.npz images {OUT}", "images: contains images, and the source vectors"),
+    "kinds differ": Bad(f"adapt source.npz images {OUT}", "images: the examples are of kind 'images'"),
     "output exists": Bad("adapt source.npz target.npz -o images", "images: exists already"),
     "output is a file": Bad("adapt source.npz target.npz -o table.csv --resume", "table.csv: is a file"),
     "output below a file": Bad("adapt source.npz target.npz -o table.csv/run", "table.csv/run: cannot be written"),
@@ -654,7 +654,7 @@ FROM_RUNS = {
         f"{FROM_RUN} --set train.balance=sampler", "train.balance: needs examples of the source, and", _run()
     ),
     "a Run and a task": Bad(f"{FROM_RUN} --task regression", "--task: is fixed by the Run run", _run()),
-    "a Run and another kind": Bad("adapt run images -o after", "images: contains images, and the source", _run()),
+    "a Run and another kind": Bad("adapt run images -o after", "images: the examples are of kind 'images'", _run()),
     "a Run that is not finished": Bad(FROM_RUN, "is not finished", _run(lambda: Path("run/scores.json").unlink())),
     "a Run without its weights": Bad(
         FROM_RUN, "source_only-0.safetensors: is missing",

@@ -89,14 +89,14 @@ def test_a_folder_without_a_list_is_refused(tmp_path, name):
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).touch()
     top = name.partition("/")[0]
-    refused(tmp_path, f"{tmp_path}: not a demo folder (contains '{top}'); remove it yourself, or choose another --fo")
+    refused(tmp_path, f"{tmp_path}: not a demo folder (contains '{top}'); remove it, or choose another fo")
 
 
 @pytest.mark.parametrize("name", ["source/0/mine.png", "target/more/mine.JPG", "source/mine.png"])
 def test_a_foreign_image_is_refused_since_it_would_be_learnt_from(folder, name):
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_bytes(b"mine")
-    refused(folder, f"{folder / name}: not written by the demo; move it, or choose another --folder")
+    refused(folder, f"{folder / name}: not written by the demo; move it, or choose another folder")
 
 
 def test_a_foreign_file_that_is_no_image_is_left_alone(folder):

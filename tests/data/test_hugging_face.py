@@ -82,7 +82,7 @@ def test_labels_that_are_withheld_are_none():
 def test_one_of_two_columns_of_images_is_chosen(tmp_path):
     given, expected = photos(tmp_path / "images")
     given = given.add_column("other", [given.data["photo"][0].as_py()] * 6, feature=datasets.Image())
-    with pytest.raises(BadInput, match="s: has images in the columns photo, other; choose one with --image"):
+    with pytest.raises(BadInput, match="s: has images in the columns photo, other; choose one with image"):
         as_domain(given, name="s", label="kind")
     same_images(as_domain(given, name="s", label="kind", drop=["other"]), expected)
 

@@ -1,4 +1,4 @@
-"""The folder of the demo: its images, a list of them by which a later demo knows them again, and its Run."""
+"""The folder of the demo: its images, a list of them that a later demo recognises them by, and its Run."""
 
 import os
 import re
@@ -13,41 +13,40 @@ from acclimate.errors import BadInput
 from acclimate.run_folder import sort_run
 
 MARKER = ".acclimate-demo"
-"""The file that says that a folder is a demo's: the images that demos wrote, a line each."""
+"""The file that marks a demo's folder: it lists the images that demos wrote, one per line."""
 _PARTIAL = re.compile(rf"\.{re.escape(MARKER)}\.\d+\.partial")
 _IMAGE = re.compile(r"(source|target)/[0-9]/[^/]+\.png")
 
 
 def write_demo(folder: Path) -> tuple[Path, Path, Path]:
-    """Write both domains as image folders and make room for the Run; an earlier demo's files are replaced.
+    """Write both domains as image folders, in place of an earlier demo's images and Run.
 
     Returns:
-        The source, the target, and where the Run goes.
+        The paths of the source, the target, and the Run.
 
     Raises:
-        BadInput: The folder is not a demo's, holds files that no demo wrote and that would be in its way, or cannot be
-            written.
+        BadInput: The folder is not a demo's, contains other files where the demo writes its own, or cannot be written.
     """
     before = _written_before(folder)
     if strange := [*_strange_images(folder, before), *sort_run(folder / "run")[1]]:
         raise BadInput(f"{strange[0]}: not written by the demo; move it, or choose another --folder")
-    pictures = {
-        f"{part}/{digit}/{stem}.png": picture
+    images = {
+        f"{part}/{digit}/{stem}.png": image
         for part, digits in (("source", font_digits()), ("target", handwritten_digits()))
-        for stem, digit, picture in digits
+        for stem, digit, image in digits
     }
     try:
-        _mark(folder, before | pictures.keys())  # all that there may be if this is killed
+        _mark(folder, before | images.keys())  # whatever exists if the process is killed
         _remove(folder, before)
-        _save(folder, pictures)
-        _mark(folder, pictures)
+        _save(folder, images)
+        _mark(folder, images)
     except OSError as error:
-        raise BadInput(f"{folder}: cannot be written ({error}); mend it, or choose another --folder") from error
+        raise BadInput(f"{folder}: cannot be written ({error}); correct this, or choose another --folder") from error
     return folder / "source", folder / "target", folder / "run"
 
 
 def _written_before(folder: Path) -> set[str]:
-    """The images that the folder's list names.
+    """Return the images in the folder's list.
 
     Raises:
         BadInput: The folder is not a demo's.
@@ -58,15 +57,13 @@ def _written_before(folder: Path) -> set[str]:
         raise BadInput(f"{folder}: is a file; choose another --folder")
     found = sorted(path.name for path in folder.iterdir() if not _PARTIAL.fullmatch(path.name))
     if found and MARKER not in found:
-        raise BadInput(
-            f"{folder}: not a demo folder (contains {found[0]!r}); remove it yourself, or choose another --folder"
-        )
+        raise BadInput(f"{folder}: not a demo folder (contains {found[0]!r}); remove it, or choose another --folder")
     listed = (folder / MARKER).read_text("utf-8").splitlines() if found else []
     return {name for name in listed if _IMAGE.fullmatch(name)}
 
 
 def _strange_images(folder: Path, known: set[str]) -> list[Path]:
-    """What would be learnt from beside the demo's own images, and links, which lead elsewhere."""
+    """Return images that the demo did not write, and links, which lead elsewhere."""
     found = [path for part in ("source", "target") for path in [folder / part, *sorted((folder / part).rglob("*"))]]
     names = {path: path.relative_to(folder).as_posix() for path in found}
     return [p for p, name in names.items() if (p.is_symlink() or is_image(name)) and name not in known]
@@ -80,16 +77,16 @@ def _mark(folder: Path, names: Iterable[str]) -> None:
 
 
 def _remove(folder: Path, images: set[str]) -> None:
-    """Remove images, the Run, and lists half-written when a demo was killed."""
-    half = [path for path in folder.iterdir() if _PARTIAL.fullmatch(path.name)]
-    for path in *half, *(folder / name for name in images):
+    """Remove images, the Run, and incomplete lists of demos that were killed."""
+    incomplete = [path for path in folder.iterdir() if _PARTIAL.fullmatch(path.name)]
+    for path in *incomplete, *(folder / name for name in images):
         path.unlink(missing_ok=True)
     run = folder / "run"
     for path in [*sort_run(run)[0], run] if run.exists() else []:
         path.rmdir() if path.is_dir() else path.unlink()
 
 
-def _save(folder: Path, pictures: Mapping[str, Image.Image]) -> None:
-    for name, picture in pictures.items():
+def _save(folder: Path, images: Mapping[str, Image.Image]) -> None:
+    for name, image in images.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        picture.save(folder / name)
+        image.save(folder / name)

@@ -1,4 +1,4 @@
-"""The embedded example: digits drawn from matplotlib's fonts, and scikit-learn's handwritten digits."""
+"""The digits of the demo: drawn with matplotlib's fonts, and scikit-learn's handwritten ones."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 SIZE = 32
-"""Pixels a side of every image written."""
-FINENESS = 8
-"""Pixels a side that the handwritten digits were scanned with."""
+"""Pixels a side of each image."""
+SCANNED_SIZE = 8
+"""Pixels a side of the handwritten digits as they were scanned."""
 VARIANTS = 6
-"""Pictures of each digit in each font, each with another slant."""
+"""Images of each digit in each font, each rotated by another angle."""
 
 
 def fonts_with_digits() -> list[Path]:
-    """Matplotlib's TrueType fonts that draw ten different digits."""
+    """Return matplotlib's TrueType fonts that have ten different digits."""
     import matplotlib
 
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -37,7 +37,7 @@ def _draw(font: ImageFont.FreeTypeFont, text: str) -> Image.Image:
 
 
 def font_digits(*, seed: int = 0) -> Iterator[tuple[str, int, Image.Image]]:
-    """Name, digit and picture ``(SIZE, SIZE)``, white on black, of the handwritten digits' fineness."""
+    """Iterate over name, digit and image ``(SIZE, SIZE)``, white on black, at the handwritten digits' resolution."""
     rng = np.random.default_rng(seed)
     for path in fonts_with_digits():
         for digit in range(10):
@@ -48,13 +48,13 @@ def font_digits(*, seed: int = 0) -> Iterator[tuple[str, int, Image.Image]]:
 
 
 def _scanned(drawn: Image.Image) -> Image.Image:
-    """A digit as large as it fits, in the middle of as few pixels as the handwritten ones have."""
+    """Return the digit scaled to fill the image, at the resolution of the handwritten digits."""
     cut = drawn.crop(drawn.getbbox())
     scale = 28 / max(cut.size)
     cut = cut.resize((round(cut.width * scale), round(cut.height * scale)), Image.Resampling.BILINEAR)
     page = Image.new("L", (SIZE, SIZE))
     page.paste(cut, ((SIZE - cut.width) // 2, (SIZE - cut.height) // 2))
-    return page.resize((FINENESS, FINENESS), Image.Resampling.BOX)
+    return page.resize((SCANNED_SIZE, SCANNED_SIZE), Image.Resampling.BOX)
 
 
 def _enlarged(image: Image.Image) -> Image.Image:
@@ -62,7 +62,7 @@ def _enlarged(image: Image.Image) -> Image.Image:
 
 
 def handwritten_digits() -> Iterator[tuple[str, int, Image.Image]]:
-    """scikit-learn's 1 797 digits (UCI, 8 × 8, written by 43 people), enlarged to ``SIZE``."""
+    """Iterate over scikit-learn's 1,797 digits (UCI, 8 × 8, written by 43 people), enlarged to ``SIZE``."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()

@@ -45,7 +45,7 @@ class Types(NamedTuple):
         return {**PLAIN, "ObjectNode": self.objects, "FunctionNode": self.functions}
 
 
-def dump(fitted: Any, path: Path, types: Types, *, compress: bool = False) -> None:
+def dump(fitted: object, path: Path, types: Types, *, compress: bool = False) -> None:
     """Write ``fitted`` to ``path`` if `load` can read it back.
 
     Args:
@@ -89,15 +89,15 @@ def load(path: Path, types: Types) -> Any:
 
 
 def _unlisted(file: Path | IO[bytes], types: Types) -> str:
-    """The first part of the file that is not listed, or an empty text."""
+    """Return the first part of the file that is not listed, or an empty text."""
     allowed = types.allowed()
     with zipfile.ZipFile(file) as stored:
         parts = _parts(json.loads(stored.read("schema.json")))
     return next((f"{name} (as {kind})" for kind, name in parts if name not in allowed.get(kind, ())), "")
 
 
-def _parts(schema: Any) -> Iterator[tuple[str, str]]:
-    """The kind and full name of every node, whether or not skops would build it."""
+def _parts(schema: object) -> Iterator[tuple[str, str]]:
+    """Iterate over the kind and full name of every node, whether or not skops would build it."""
     left = [schema]
     while left:
         part = left.pop()

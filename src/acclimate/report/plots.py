@@ -22,7 +22,7 @@ Layout: TypeAlias = dict[str, Json]
 Figure: TypeAlias = dict[str, Json]
 
 HUES = 10
-"""The number of colours for classes; more classes repeat them, and are told apart by their names on the map."""
+"""The number of colours for classes; more classes repeat them and differ by their names on the map."""
 LETTERS = 18
 """Most characters of a class's name on an axis."""
 COLOURS = {"source_only": "<before>", "pretrained": "<low>", "adapted": "<after>"}
