@@ -590,7 +590,7 @@ RUNS = {
     "unknown test-time method": Bad(f"{PREDICT} --test-time tend", "did you mean tent?", _run()),
     "unknown test-time option": Bad(f"{PREDICT} --test-time lame --set neighbors=3", "mean neighbours?", _run()),
     "test-time option alone": Bad(f"{PREDICT} --set lr=1", "lr: has no effect without --test-time", _run()),
-    "test-time without batch norm": Bad(f"{PREDICT} --test-time tent", "this model has none; use lame", _run()),
+    "test-time without batch norm": Bad(f"{PREDICT} --test-time tent", "and this one has none; use lame", _run()),
     "unknown label shift": Bad(f"{PREDICT} --label-shift bbs", "did you mean bbse?", _run()),
     "views of a Run on vectors": Bad(f"{PREDICT} --tta shift", "--tta shift: applies to images only", _run()),
     "evaluate with unknown views": Bad("evaluate run target.npz --tta hflop", "did you mean hflip?", _run()),
