@@ -100,9 +100,10 @@ def test_correction_makes_predictions_better_under_shift():
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_intervals_cover_the_truth(name):
+@pytest.mark.parametrize("worlds", [4, pytest.param(20, marks=pytest.mark.slow)])
+def test_intervals_cover_the_truth(name, worlds):
     held = []
-    for seed in range(20):
+    for seed in range(worlds):
         source, labels = world(300, EQUAL, seed)
         found = label_shift(name, source, labels, world(300, SKEWED, 100 + seed)[0], draws=100)
         held += list((found.low <= SKEWED) & (found.high >= SKEWED))

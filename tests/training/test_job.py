@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,42 +22,45 @@ from acclimate.training.inference import estimate_statistics
 from acclimate.training.job import _warn_if_slow, run_job
 
 
+def check_resumes_to_the_bit(folder, monkeypatch, make, stops, phase="adapted"):
+    """A training that dies right after each of the steps ends with the weights and the log of a straight one.
+
+    Args:
+        folder: An empty one.
+        monkeypatch: The fixture.
+        make: The job in a folder.
+        stops: The steps.
+        phase: Of the job.
+    """
+    run_job(make(folder / "straight"))
+    for step in stops:
+        place = folder / f"stopped at {step}"
+        with monkeypatch.context() as patched:
+            stop_at(patched, step)
+            with pytest.raises(KeyboardInterrupt):
+                run_job(make(place))
+        run_job(make(place))
+        torch.testing.assert_close(weights(place, phase), weights(folder / "straight", phase), rtol=0, atol=0)
+        assert list(RunFolder(place).losses()) == list(RunFolder(folder / "straight").losses())
+
+
 @pytest.mark.parametrize("name", ["dann", "mcd", "source_only", "shot", "nrc", "self_training", "mean_teacher", "vada"])
-@pytest.mark.parametrize("step", [7, 12])
-def test_resumed_weights_are_the_same_to_the_bit(tmp_path, monkeypatch, name, step):
-    run_job(job(tmp_path / "straight", name))
-    with monkeypatch.context() as patched:
-        stop_at(patched, step)
-        with pytest.raises(KeyboardInterrupt):
-            run_job(job(tmp_path / "resumed", name))
-    run_job(job(tmp_path / "resumed", name))
-    torch.testing.assert_close(weights(tmp_path / "resumed"), weights(tmp_path / "straight"), rtol=0, atol=0)
+def test_resumed_weights_are_the_same_to_the_bit(tmp_path, monkeypatch, name):
+    check_resumes_to_the_bit(tmp_path, monkeypatch, partial(job, name=name), (7, 12))
 
 
 @pytest.mark.parametrize(("rung", "options"), [("gradual", {}), ("lp_ft", {}), ("lora", {"rank": 2}), ("llrd", {})])
-@pytest.mark.parametrize("step", [7, 12])
-def test_a_training_resumes_to_the_bit_in_every_stage_of_the_ladder(tmp_path, monkeypatch, rung, options, step):
-    def climbing(folder):
+def test_a_training_resumes_to_the_bit_in_every_stage_of_the_ladder(tmp_path, monkeypatch, rung, options):
+    def in_stages(folder):
         made = job(folder, "dann")
         return change(made, layers=finetune.layers(made.spec.method.model, rung, options), strategy=rung)
 
-    run_job(climbing(tmp_path / "straight"))
-    with monkeypatch.context() as patched:
-        stop_at(patched, step)
-        with pytest.raises(KeyboardInterrupt):
-            run_job(climbing(tmp_path / "resumed"))
-    run_job(climbing(tmp_path / "resumed"))
-    torch.testing.assert_close(weights(tmp_path / "resumed"), weights(tmp_path / "straight"), rtol=0, atol=0)
+    check_resumes_to_the_bit(tmp_path, monkeypatch, in_stages, (7, 12))
 
 
-def test_balanced_training_resumes_to_the_bit(tmp_path, monkeypatch):
-    run_job(job(tmp_path / "straight", balance="sampler"))
-    with monkeypatch.context() as patched:
-        stop_at(patched, 7)
-        with pytest.raises(KeyboardInterrupt):
-            run_job(job(tmp_path / "resumed", balance="sampler"))
-    run_job(job(tmp_path / "resumed", balance="sampler"))
-    torch.testing.assert_close(weights(tmp_path / "resumed"), weights(tmp_path / "straight"), rtol=0, atol=0)
+@pytest.mark.parametrize("settings", [{"balance": "sampler"}, {"accumulate": 3, "name": "mcd"}])
+def test_balanced_training_and_steps_of_several_batches_resume_to_the_bit(tmp_path, monkeypatch, settings):
+    check_resumes_to_the_bit(tmp_path, monkeypatch, partial(job, **settings), (7,))
 
 
 def joint(folder, name="dann", **settings):
@@ -69,13 +73,7 @@ def joint(folder, name="dann", **settings):
 
 @pytest.mark.parametrize("balance", ["none", "sampler"])
 def test_with_labels_of_the_target_it_resumes_to_the_bit(tmp_path, monkeypatch, balance):
-    run_job(joint(tmp_path / "straight", balance=balance))
-    with monkeypatch.context() as patched:
-        stop_at(patched, 7)
-        with pytest.raises(KeyboardInterrupt):
-            run_job(joint(tmp_path / "resumed", balance=balance))
-    run_job(joint(tmp_path / "resumed", balance=balance))
-    torch.testing.assert_close(weights(tmp_path / "resumed"), weights(tmp_path / "straight"), rtol=0, atol=0)
+    check_resumes_to_the_bit(tmp_path, monkeypatch, partial(joint, balance=balance), (7,))
 
 
 @pytest.mark.parametrize(("share", "of_each"), [(0.5, 4), (0.25, 2), (0.01, 1), (0.99, 7)])
@@ -111,16 +109,8 @@ def test_balanced_every_method_sees_rare_classes_as_often(tmp_path, monkeypatch,
 @pytest.mark.parametrize("name", selfsup.names())
 @pytest.mark.parametrize("settings", [{}, {"accumulate": 2}, {"precision": "bf16-mixed"}])
 def test_a_resumed_pretraining_is_the_same_to_the_bit_and_so_is_its_teacher(tmp_path, monkeypatch, name, settings):
-    run_job(pretraining(tmp_path / "straight", name, **settings))
-    with monkeypatch.context() as patched:
-        stop_at(patched, 12)
-        with pytest.raises(KeyboardInterrupt):
-            run_job(pretraining(tmp_path / "resumed", name, **settings))
-    run_job(pretraining(tmp_path / "resumed", name, **settings))
-    resumed, straight = (weights(tmp_path / n, "pretrained") for n in ("resumed", "straight"))
-    torch.testing.assert_close(resumed, straight, rtol=0, atol=0)
-    log = [list(RunFolder(tmp_path / n).losses()) for n in ("resumed", "straight")]
-    assert log[0] == log[1]  # a teacher that differs would show in the losses of the next step
+    # a teacher that differs shows in the losses of the next step
+    check_resumes_to_the_bit(tmp_path, monkeypatch, partial(pretraining, name=name, **settings), (12,), "pretrained")
 
 
 @pytest.mark.parametrize(("precision", "told"), [("bf16-mixed", 1), ("32-true", 0)])
@@ -131,16 +121,6 @@ def test_a_cpu_without_instructions_of_16_bits_is_told_of_once(tmp_path, monkeyp
     for place in ("one", "two"):
         run_job(job(tmp_path / place, precision=precision, steps=1))
     assert caplog.text.count("no instructions") == told
-
-
-def test_a_resumed_step_of_several_batches_is_the_same_to_the_bit(tmp_path, monkeypatch):
-    run_job(job(tmp_path / "straight", "mcd", accumulate=3))
-    with monkeypatch.context() as patched:
-        stop_at(patched, 7)
-        with pytest.raises(KeyboardInterrupt):
-            run_job(job(tmp_path / "resumed", "mcd", accumulate=3))
-    run_job(job(tmp_path / "resumed", "mcd", accumulate=3))
-    torch.testing.assert_close(weights(tmp_path / "resumed"), weights(tmp_path / "straight"), rtol=0, atol=0)
 
 
 def test_pretraining_leaves_statistics_of_the_images_and_not_of_their_views(tmp_path):
@@ -154,16 +134,9 @@ def test_pretraining_leaves_statistics_of_the_images_and_not_of_their_views(tmp_
     torch.testing.assert_close(kept["backbone.2.running_var"], before.var(0), rtol=1e-3, atol=1e-2)
 
 
-def test_the_log_of_a_resumed_training_is_that_of_a_straight_one(tmp_path, monkeypatch):
-    run_job(job(tmp_path / "straight"))
-    with monkeypatch.context() as patched:
-        stop_at(patched, 13)
-        with pytest.raises(KeyboardInterrupt):
-            run_job(job(tmp_path / "resumed"))
-    run_job(job(tmp_path / "resumed"))
-    straight, resumed = (list(RunFolder(tmp_path / n).losses()) for n in ("straight", "resumed"))
-    assert resumed == straight
-    assert [line["step"] for line in straight] == list(range(1, 21))
+def test_the_log_of_a_training_has_every_step_once(tmp_path):
+    run_job(job(tmp_path))
+    assert [line["step"] for line in RunFolder(tmp_path).losses()] == list(range(1, 21))
 
 
 def test_early_stopping_keeps_the_best_weights(tmp_path):
