@@ -64,7 +64,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for, so that importing Acclimate costs nothing."""
+    """Import a public name when it is first used, so that importing Acclimate costs nothing."""
     if name == "__version__":
         return import_module("importlib.metadata").version("acclimate")
     if name in {"sklearn", "losses", "methods"}:

@@ -42,7 +42,7 @@ def origins(*names: str) -> dict[str, str]:
 
 
 def require(origins: Mapping[str, str], name: str) -> None:
-    """Refuse to go on without the plug-in that a recipe names.
+    """Refuse to continue without the plug-in that a recipe names.
 
     Raises:
         BadInput: It is not there; the message names its package or module.

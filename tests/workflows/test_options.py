@@ -9,7 +9,7 @@ import pytest
 import acclimate
 from acclimate.errors import BadInput
 from acclimate.workflows import options
-from acclimate.workflows.options import LabelRequest, Request, request
+from acclimate.workflows.options import LabelRequest, Request, parse_request
 
 
 @pytest.mark.parametrize(
@@ -54,12 +54,12 @@ def test_help_imports_no_torch():
 
 def test_an_unknown_option_is_told_with_the_nearest():
     with pytest.raises(BadInput, match="no option 'methd'; did you mean method"):
-        request(Request, {"methd": "dann"})
+        parse_request(Request, {"methd": "dann"})
 
 
 def test_a_value_of_another_type_is_told():
     with pytest.raises(BadInput, match="steps='many': input should be a valid integer"):
-        request(Request, {"steps": "many"})
+        parse_request(Request, {"steps": "many"})
 
 
 def test_an_error_carries_the_options_name():

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from acclimate.errors import BadInput
+from acclimate.files import write_atomically
 
 log = logging.getLogger("acclimate")
 
@@ -147,13 +148,12 @@ def _write(path: Path, values: NDArray[Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not (marker := path.parent / MARKER).exists():
         marker.write_text("Acclimate keeps <32 hex digits>.npy in this folder, and removes them.\n")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+
+    def save(partial: Path) -> None:
         with partial.open("wb") as file:
             np.save(file, values)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+
+    write_atomically(path, save)
 
 
 def _shrink(newest: Path) -> None:

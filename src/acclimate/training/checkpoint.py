@@ -128,4 +128,4 @@ class NoCheckpoint(Checkpoint):
 
     def __str__(self) -> str:
         """There is no file to look at."""
-        return "no checkpoint was asked for"
+        return "there is no checkpoint"

@@ -243,16 +243,16 @@ def build_method(
         BadInput: There is no such method or no default model for these inputs, or both a built method and a model
             are given.
     """
-    asked = training or Training()
+    given = training or Training()
     if isinstance(method, Method):
         if model is not None:
             raise BadInput("model: the method has a model already; leave it out")
-        return method, asked
+        return method, given
     kind = methods.get(method) if isinstance(method, str) else method
     if coder.task not in kind.tasks | ({coder.task} if not kind.tasks else set()):
         raise BadInput(f"method {kind.__name__}: learns classes, and the labels are numbers; choose another method")
     classifier, suits = classifier_of(model, inputs, coder.n_outputs)
-    filled = asked.model_copy(update={k: v for k, v in suits.items() if getattr(asked, k) is None})
+    filled = given.model_copy(update={k: v for k, v in suits.items() if getattr(given, k) is None})
     if {"source", "target"} <= kind.needs and filled.batch_norm != "concat":
         classifier.separate_batch_norm(shared=filled.batch_norm == "separate")
     return kind(classifier), filled

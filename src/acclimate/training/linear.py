@@ -158,10 +158,10 @@ class Fitted(nn.Module):
         return Outputs(self._features(self._mapped(x, domain)), torch.from_numpy(self._logits(x, domain)), {})
 
     def _logits(self, x: Any, domain: str) -> NDArray[np.float64]:
-        told = {"domain": domain} if self.method is not None else {}
+        keywords = {"domain": domain} if self.method is not None else {}
         if not hasattr(self.model, "predict_proba"):
-            return np.asarray(self.model.predict(x, **told), dtype=np.float64)[:, None]
-        return np.asarray(np.log(self.model.predict_proba(x, **told).clip(1e-300)))
+            return np.asarray(self.model.predict(x, **keywords), dtype=np.float64)[:, None]
+        return np.asarray(np.log(self.model.predict_proba(x, **keywords).clip(1e-300)))
 
     def _mapped(self, x: Any, domain: str) -> Any:
         name = "transform_source" if domain == "source" else "transform"

@@ -1,4 +1,4 @@
-"""What is told of a training while it runs: its losses in a file, a bar in the terminal."""
+"""What shows a training while it runs: its losses in a file, a bar in the terminal."""
 
 import json
 import time

@@ -242,7 +242,7 @@ def _joined_sampler(spec: Spec, labels: Truth, *, rank: int, world: int) -> Join
 
 
 def _sampler(spec: Spec, n: int, labels: Truth | None, size: int, stream: int, **process: int) -> Sampler:
-    """Of the rows of one domain, of every class equally often if that was asked for."""
+    """Of the rows of one domain, of every class equally often with ``balance: sampler``."""
     if labels is not None and spec.training.balance == "sampler":
         return BalancedSampler(labels.astype(np.int64), size, seed=spec.seed, stream=stream, **process)
     return Sampler(n, size, seed=spec.seed, stream=stream, **process)
@@ -250,10 +250,10 @@ def _sampler(spec: Spec, n: int, labels: Truth | None, size: int, stream: int, *
 
 def _augment(fabric: Fabric, spec: Spec) -> Augment:
     """What is done to the batches of those domains that the method looks at."""
-    needs, asked = spec.method.needs, spec.augment
-    of_labelled = asked.target if "target_labels" in needs else asked.source
+    needs, augment = spec.method.needs, spec.augment
+    of_labelled = augment.target if "target_labels" in needs else augment.source
     return Augment(
         of_labelled if needs & {"source", "target_labels"} else "none",
-        asked.target if "target" in needs else "none",
+        augment.target if "target" in needs else "none",
         Replica(fabric.global_rank, fabric.world_size),
     )

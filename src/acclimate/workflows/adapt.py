@@ -20,7 +20,7 @@ from acclimate.report import write_report
 from acclimate.run_folder import FORMAT, PARTIAL, RunFolder
 from acclimate.runs.run import Run
 from acclimate.training.engine import Diverged
-from acclimate.workflows.options import AdaptKeywords, Request, described_by, request
+from acclimate.workflows.options import AdaptKeywords, Request, described_by, parse_request
 from acclimate.workflows.plan import Plan, make_plan
 from acclimate.workflows.plan.checks import check_request
 from acclimate.workflows.scoring import score as score_all
@@ -64,11 +64,11 @@ def adapt(
         BadInput: Something only the caller can mend. What was written is removed, unless something was trained.
         Diverged: A loss is not finite; the Run stays.
     """
-    began, asked = time.monotonic(), request(Request, options)
-    check_request(asked, output, resume=resume)
-    plan, machine = make_plan(source, target, asked), Machine(asked.devices, show)
+    began, request = time.monotonic(), parse_request(Request, options)
+    check_request(request, output, resume=resume)
+    plan, machine = make_plan(source, target, request), Machine(request.devices, show)
     with tempfile.TemporaryDirectory(prefix="acclimate-") as trials:
-        selected = select_strategy(plan, asked, Path(trials), before=_begun(output), machine=machine)
+        selected = select_strategy(plan, request, Path(trials), before=_begun(output), machine=machine)
         run = _open(output, selected.plan.recipe)
         with _kept_once_trained(run):
             _carry_out(run, selected, machine)
@@ -142,7 +142,7 @@ def _begun(output: str | Path | None) -> Mapping[str, Any] | None:
 
 
 def _check_same(folder: RunFolder, recipe: Recipe) -> None:
-    """Refuse to go on with another Run."""
+    """Refuse to resume a Run of another recipe."""
     if not folder.file("recipe.yaml").exists():
         return
     if differing := [k for k, v in recipe if v != getattr(folder.recipe, k)]:
@@ -173,13 +173,13 @@ def _environment() -> dict[str, Any]:
 
 
 def _take_baseline(folder: RunFolder, trial: RunFolder, seed: int) -> None:
-    """Copy the first seed's baseline from where its rung was tried: it is the same training."""
+    """Copy the first seed's baseline from the try of its strategy: it is the same training."""
     for name in "losses.jsonl", f"models/{trial.weights(seed, 'source_only').name}":
         folder.write(name, partial(shutil.copyfile, trial.file(name)))
 
 
 def _take_over(folder: RunFolder, origin: RunFolder, seeds: Sequence[int]) -> None:
-    """Copy what a finished Run knows of its source: the source-only models and what they said of held-out examples."""
+    """Copy what a finished Run knows of its source: the source-only models and their outputs for held-out examples."""
     files = [path for seed in seeds for path in (origin.weights(seed, "source_only"),
              origin.outputs(seed, "source_only", "source_val"))]  # fmt: skip
     for path in [*files, *origin.file("outputs").glob("snippets-source_val.parquet")]:

@@ -29,7 +29,7 @@ from acclimate.report.label_curves import finding, render_labels
 from acclimate.run_folder import PARTIAL, RunFolder
 from acclimate.runs.models import load_model
 from acclimate.training.inference import Predictions
-from acclimate.workflows.options import LabelKeywords, LabelRequest, Request, SharedOptions, described_by, request
+from acclimate.workflows.options import LabelKeywords, LabelRequest, Request, SharedOptions, described_by, parse_request
 from acclimate.workflows.plan import AUTO_METHOD, Plan, make_plan
 from acclimate.workflows.plan.checks import check_request, check_unseen, is_same
 from acclimate.workflows.plan.domains import read_domain
@@ -115,20 +115,20 @@ def labels(
         **options: See below.
 
     Raises:
-        BadInput: Something only the caller can mend, e.g. more labels are asked for than there are.
+        BadInput: Something only the caller can mend, e.g. more labels are requested than there are.
     """
-    asked = request(LabelRequest, options)
-    check_request(asked, output, resume=resume)
-    _check_apart(source, target, asked.score)
-    spec = DomainSpec(path="", label=asked.label, text=asked.text, image=asked.image, drop=tuple(asked.drop))
-    chosen, wanted = _strategies(asked), budgets(asked.fractions, asked.per_class)
+    request = parse_request(LabelRequest, options)
+    check_request(request, output, resume=resume)
+    _check_apart(source, target, request.score)
+    spec = DomainSpec(path="", label=request.label, text=request.text, image=request.image, drop=tuple(request.drop))
+    chosen, wanted = _strategies(request), budgets(request.fractions, request.per_class)
     read = _source(source, spec)
     if choose_task(read, "auto") == "regression":
         raise BadInput(f"{read.name}: labels are drawn by class, and these are numbers; choose another column")
-    parts = _split_target(read, target, asked, spec)
-    _check_settings(asked.settings or {}, chosen)
-    machine = Machine(asked.devices, show)
-    plans = _plans(read, parts, asked, chosen, begun=_begun_strategies(output), machine=machine)
+    parts = _split_target(read, target, request, spec)
+    _check_settings(request.settings or {}, chosen)
+    machine = Machine(request.devices, show)
+    plans = _plans(read, parts, request, chosen, begun=_begun_strategies(output), machine=machine)
     curves = _Curves(plans, parts, with_none(wanted, parts.pool.codes(read.classes), read.classes))
     return curves.trained(output, resume, partial(train_phase, machine=machine))
 
@@ -140,7 +140,7 @@ def _seeds(request: LabelRequest) -> tuple[int, ...]:
 def _plans(
     source: Domain,
     target: LabelledTarget,
-    asked: LabelRequest,
+    request: LabelRequest,
     chosen: Sequence[Strategy],
     *,
     begun: Mapping[str, Any],
@@ -148,11 +148,11 @@ def _plans(
 ) -> dict[str, Plan]:
     """A plan of each strategy with all labels that could be drawn; they share the preprocessing."""
     plans: dict[str, Plan] = {}
-    shared = asked.model_dump(include=set(SharedOptions.model_fields) - {"method", "finetune", "settings", "seeds"})
+    shared = request.model_dump(include=set(SharedOptions.model_fields) - {"method", "finetune", "settings", "seeds"})
     for strategy in chosen:
-        settings = {k: v for k, v in (asked.settings or {}).items() if strategy.takes(k)}
+        settings = {k: v for k, v in (request.settings or {}).items() if strategy.takes(k)}
         own = Request(
-            **shared, method=strategy.method, finetune=strategy.finetune, settings=settings, seeds=_seeds(asked),
+            **shared, method=strategy.method, finetune=strategy.finetune, settings=settings, seeds=_seeds(request),
             task="classification", score=target.scored, target_labels=target.pool,
         )  # fmt: skip
         like = next(iter(plans.values()), None)
@@ -164,7 +164,7 @@ def _plans(
 
 
 def _begun_strategies(output: str | Path | None) -> Mapping[str, Any]:
-    """What is known of each strategy in a folder that is gone on with."""
+    """What a folder that is resumed knows of each strategy."""
     folder = RunFolder(Path(output)) if output else None
     if folder is None or not folder.file("labels.json").is_file():
         return {}

@@ -19,7 +19,7 @@ else:
 
 
 class SharedOptions(BaseModel):
-    """What every workflow that trains can be told."""
+    """Options of every workflow that trains."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -67,7 +67,7 @@ class SharedOptions(BaseModel):
 
 
 class Request(SharedOptions):
-    """What `adapt` can be told beside the two domains."""
+    """Options of `adapt`, beside the two domains."""
 
     task: str = Field(
         "auto",
@@ -81,7 +81,7 @@ class Request(SharedOptions):
 
 
 class LabelRequest(SharedOptions):
-    """What `labels` can be told beside the two domains."""
+    """Options of `labels`, beside the two domains."""
 
     fractions: Sequence[float] = Field((), description="Fractions of the labels to draw: 0.01,0.05,0.1,1 by default.")
     per_class: Sequence[int] = Field((), description="Labels to draw of each class.")
@@ -138,7 +138,7 @@ R = TypeVar("R", bound=SharedOptions)
 F = TypeVar("F", bound=Callable[..., object])
 
 
-def request(kind: type[R], given: Mapping[str, Any]) -> R:
+def parse_request(kind: type[R], given: Mapping[str, Any]) -> R:
     """The options that are given, with defaults for the rest.
 
     Raises:

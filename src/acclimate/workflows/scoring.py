@@ -180,8 +180,8 @@ def _write_scores(run: RunFolder, plan: Plan, parts: Mapping[str, dict[str, Any]
         log.warning("the adapted model is not kept: %s; the source-only model predicts", why)
     weights = run.weights(plan.recipe.seeds[0], kept)
     run.write(f"model{weights.suffix}", lambda path: shutil.copyfile(weights, path))
-    asked = {"seeds": list(plan.recipe.seeds), "positive": list(plan.positive), "tta": list(plan.tta)}
-    run.write_json("scores.json", {**scores, "kept": kept, "why": why, "source_only": before, **asked})
+    settings = {"seeds": list(plan.recipe.seeds), "positive": list(plan.positive), "tta": list(plan.tta)}
+    run.write_json("scores.json", {**scores, "kept": kept, "why": why, "source_only": before, **settings})
 
 
 def _why_not(run: RunFolder, plan: Plan) -> str:

@@ -66,8 +66,8 @@ def select_strategy(
         if least is not None and not gains(least, losses):
             break
         best, least = Selected(candidate, run), losses
-    told = ", ".join(f"{name} {loss:.4f}" for name, loss in tried.items())
-    log.info("--finetune auto: %s (validation loss of the source: %s)", best.plan.recipe.finetune, told)
+    losses_by_name = ", ".join(f"{name} {loss:.4f}" for name, loss in tried.items())
+    log.info("--finetune auto: %s (validation loss of the source: %s)", best.plan.recipe.finetune, losses_by_name)
     recipe = best.plan.recipe.model_copy(update={"tried": tried})
     return best._replace(plan=replace(best.plan, recipe=recipe))
 

@@ -54,7 +54,7 @@ def make_plan(source: Source | RunFolder, target: Source, request: Request, *, l
         like: A plan of the same domains, whose preprocessing is taken over where the backbone wants the same.
 
     Raises:
-        BadInput: Something cannot be; it is told before anything is written.
+        BadInput: The request contradicts itself or the data; nothing is written.
     """
     origin = read_origin(source)
     if origin is not None:

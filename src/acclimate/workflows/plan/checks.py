@@ -114,14 +114,14 @@ def check_source_free(origin: Run, method: str, request: Request) -> None:
             raise BadInput(f"--{flag}: is fixed by the Run {origin.path}; omit it")
 
 
-def seeds_of(origin: Run, asked: int | Sequence[int]) -> tuple[int, ...]:
-    """The seeds that are asked for, if the Run has models of them.
+def seeds_of(origin: Run, wanted: int | Sequence[int]) -> tuple[int, ...]:
+    """The seeds that are wanted, if the Run has models of them.
 
     Raises:
         BadInput: It has not.
     """
     known = origin.recipe.seeds
-    seeds = known[:asked] if isinstance(asked, int) else tuple(asked)
-    if (isinstance(asked, int) and asked > len(known)) or not set(seeds) <= set(known):
+    seeds = known[:wanted] if isinstance(wanted, int) else tuple(wanted)
+    if (isinstance(wanted, int) and wanted > len(known)) or not set(seeds) <= set(known):
         raise BadInput(f"--seeds: {origin.path} has models of the seeds {', '.join(map(str, known))} only")
     return seeds

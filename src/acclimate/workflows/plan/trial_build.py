@@ -1,4 +1,4 @@
-"""A model built and tried before anything is written, so that what it cannot do is told at once."""
+"""Builds and tries the model before anything is written, to find errors early."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +27,7 @@ def with_defaults(recipe: Recipe, shape: backbones.Shape) -> Recipe:
 
 
 def _filled(training: Training, suits: Mapping[str, Any]) -> Training:
-    """``training`` with what suits the backbone where nothing was said."""
+    """``training`` with the backbone's defaults where it has none."""
     return training.model_copy(update={k: v for k, v in suits.items() if getattr(training, k) is None})
 
 
@@ -43,7 +43,7 @@ def _check_norms(recipe: Recipe, built: backbones.Built) -> None:
 
 @torch.no_grad()
 def _check_size(backbone: str, model: Any, shape: backbones.Shape) -> None:
-    """Have the model see one empty image, so that a size it cannot take is told before training."""
+    """Run the model on one empty image, to find a size that it cannot take."""
     if not shape.size:
         return
     row = (3, shape.size, shape.size) if shape.images else (shape.n_features,)
@@ -58,7 +58,7 @@ def _check_size(backbone: str, model: Any, shape: backbones.Shape) -> None:
 
 
 def _check_layers(recipe: Recipe, model: Any) -> None:
-    """Build the method once, so that an option it cannot take is told before anything is written."""
+    """Build the method once, to find options that it cannot take."""
     built = _built(f"method {recipe.method}", methods.get(recipe.method), model, recipe.options)
     _check_moves(recipe, built)
     known = dict(built.model.backbone.named_modules())
@@ -86,12 +86,12 @@ def _check_moves(recipe: Recipe, method: Method) -> None:
     if not any(named.get(id(p)) not in still for p in method.trainable()):
         raise BadInput(
             f"--finetune {recipe.finetune}: nothing is left that method {recipe.method} could move; train the source "
-            "with --set backbone.bottleneck=256, or choose another rung"
+            "with --set backbone.bottleneck=256, or choose another strategy"
         )
 
 
 def _built(owner: str, kind: type[Method], model: Classifier, options: Options) -> Method:
-    """The method, built; what it cannot be built with is said to be of its ``owner``."""
+    """The method, built; an error names its ``owner``."""
     try:
         return kind(model, **options)
     except (TypeError, ValueError, RuntimeError) as error:
