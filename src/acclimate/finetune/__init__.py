@@ -17,7 +17,7 @@ from acclimate.backbones.layers import layer_groups
 from acclimate.errors import BadInput, did_you_mean
 from acclimate.finetune.base import FROZEN, Pace
 from acclimate.nn import Classifier
-from acclimate.recipe import Recipe
+from acclimate.recipe import Options, Recipe
 
 __all__ = [
     "FROZEN",
@@ -31,6 +31,7 @@ __all__ = [
     "names",
     "options",
     "paces_of",
+    "untrained",
 ]
 
 
@@ -89,9 +90,7 @@ def classifier(
         pretrained: Load pretrained weights; not needed if the weights of a Run are loaded next.
         learnt: Weights of a classifier from which the backbone takes its own; the head stays untrained.
     """
-    untrained = {"pretrained": False, "weights": None}
-    without = {} if pretrained else {k: v for k, v in untrained.items() if k in backbones.options(recipe.backbone)}
-    options = {**recipe.backbone_options, **without}
+    options = recipe.backbone_options if pretrained else untrained(recipe)
     model = backbones.build(recipe.backbone, shape, recipe.n_outputs, options).classifier
     if learnt is not None:  # before batch norm is separated, as both domains start from these statistics
         own = {k.removeprefix("backbone."): v for k, v in learnt.items() if k.startswith("backbone.")}
@@ -103,6 +102,13 @@ def classifier(
         frozen = {name for layer in parts for name in layer.names if layer.pace == FROZEN}
         model.separate_batch_norm(shared=recipe.train.batch_norm == "separate", exclude=frozen)
     return model
+
+
+def untrained(recipe: Recipe) -> Options:
+    """The backbone's options without pretrained weights, whose file a recipe may name: a Run has weights of its own."""
+    fresh = {"pretrained": False, "weights": None}
+    known = backbones.options(recipe.backbone)
+    return {**recipe.backbone_options, **{name: value for name, value in fresh.items() if name in known}}
 
 
 def layers(model: Classifier, name: str, options: Mapping[str, Any]) -> list[Layer]:

@@ -69,7 +69,8 @@ def _training(run: RunFolder, plan: Plan, seed: int, phase: str, machine: Machin
     recipe, (name, options) = plan.recipe, _method_of(plan.recipe, phase)
     torch.manual_seed(seed)
     learnt = load_file(run.weights(seed, "pretrained")) if phase == "adapted" and recipe.pretrain else None
-    kind, model = methods.get(name), finetune.classifier(recipe, phase, plan.shape, learnt=learnt)
+    kind = methods.get(name)
+    model = finetune.classifier(recipe, phase, plan.shape, pretrained=not kind.starts_from, learnt=learnt)
     if kind.starts_from:
         model.load_state_dict(load_file(run.weights(seed, kind.starts_from)))
     layers = finetune.layers(model, recipe.finetune, recipe.finetune_options)

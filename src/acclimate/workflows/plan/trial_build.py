@@ -37,7 +37,7 @@ def _check_norms(recipe: Recipe, built: backbones.Built) -> None:
     if recipe.train.freeze_batch_norm and not learnt:
         raise BadInput(
             f"train.freeze_batch_norm: backbone {recipe.backbone} starts from fresh weights, whose batch norm has no "
-            "statistics to keep; leave it out"
+            "statistics to keep; remove it"
         )
 
 
