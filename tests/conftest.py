@@ -1,3 +1,4 @@
+import importlib
 import os
 import sys
 import warnings
@@ -26,6 +27,13 @@ class Told(NamedTuple):
     code: int
     out: str
     lines: list[str]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Import skops first: it looks through all modules that are loaded, which takes 5 s more beside torch's."""
+    starts_workers = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
+    if not starts_workers:
+        importlib.import_module("skops.io")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 from PIL import Image
 
 CLASSES = ("cat", "dog")
@@ -20,6 +19,7 @@ def picture(seed: int = 0, size: int = 16) -> Image.Image:
 
 def encoder(folder: Path) -> Path:
     """A BERT of two layers that knows a dozen words, as transformers saves it."""
+    import torch
     import transformers
 
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "book", "film", "a", "the", "!"]

@@ -1,0 +1,48 @@
+"""Decisions before training: they are in the plan, so nothing is trained here."""
+
+import numpy as np
+import pytest
+import samples
+from samples import shifted
+
+from acclimate.runs.run import Run
+from acclimate.workflows.options import Request
+from acclimate.workflows.plan import make_plan
+
+
+def plan_of(source=None, target=None, **options):
+    return make_plan(source or shifted(), shifted(shift=2)[0] if target is None else target, Request(**options))
+
+
+def test_augmentation_is_recorded_for_the_domains_that_are_learnt_from():
+    both = plan_of(method="mcc", augment="noise", settings={"augment.target": "none"}).recipe.augment
+    one = plan_of(method="source_only", augment="noise").recipe.augment
+    assert (both.source, both.target) == (one.source, one.target) == ("noise", "none")
+    default = plan_of(method="mcc", augment="noise").recipe.augment
+    assert (default.source, default.target) == ("noise", "noise")
+
+
+@pytest.mark.parametrize(("asked", "size"), [({}, 224), ({"image_size": 32}, 32)])
+def test_a_pretrained_backbone_gets_the_images_it_was_trained_on_unless_told_otherwise(tmp_path, asked, size):
+    folder = samples.images(tmp_path / "images")
+    plan = plan_of(folder, folder, method="source_only", backbone="efficientnet_lite0", **asked)
+    assert (plan.fitted.size, plan.fitted.interpolation) == (size, "bicubic")
+    assert plan.read(plan.source).batch(np.arange(1)).shape[-2:] == (size, size)
+
+
+@pytest.mark.parametrize(("size", "backbone"), [(64, "cnn"), (72, "efficientnet_lite0")])
+def test_larger_images_get_a_pretrained_backbone_without_asking(tmp_path, size, backbone):
+    folder = samples.images(tmp_path / "images", size=80)
+    assert plan_of(folder, folder, method="source_only", image_size=size).recipe.backbone == backbone
+
+
+def test_of_a_run_the_first_source_free_method_is_auto_and_python_takes_the_object(finished_run):
+    for run in (finished_run, Run.open(finished_run)):
+        plan = plan_of(run, shifted()[0], method="auto")
+        assert (plan.recipe.method, plan.recipe.origin) == ("shot", str(finished_run))
+        assert plan.source is None
+
+
+def test_labels_of_the_target_do_not_reach_the_plan():
+    x, y = shifted(shift=2)
+    assert plan_of(target=(x, y)).target.labels is None
