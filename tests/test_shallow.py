@@ -13,6 +13,11 @@ from acclimate.methods import shallow
 from acclimate.sklearn import Adapter, AdapterRegressor
 
 ALL = pytest.mark.parametrize("name", shallow.names())
+QUICK = ("coral", "importance_weighting")
+"""One method that maps its rows and one that weighs them: the adapter knows no other difference."""
+ADAPTED = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in shallow.names()]
+)
 
 
 def domains(n_s=40, n_t=30, d=4, seed=0):
@@ -32,12 +37,12 @@ def test_it_is_a_scikit_learn_estimator(name):
     check_estimator(shallow.get(name)(), on_skip=None)
 
 
-@ALL
+@ADAPTED
 def test_the_adapter_with_it_is_a_scikit_learn_classifier(name):
     check_estimator(Adapter(method=name), on_skip=None)
 
 
-@ALL
+@ADAPTED
 def test_the_adapter_with_it_is_a_scikit_learn_regressor(name):
     check_estimator(AdapterRegressor(method=name), on_skip=None)
 

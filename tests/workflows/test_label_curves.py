@@ -76,8 +76,13 @@ def test_without_labels_a_plan_has_none(tmp_path, monkeypatch):
     assert plan.recipe.target_labels is None
 
 
-def test_what_was_cut_off_goes_on_to_the_same_points(tmp_path, monkeypatch):
-    straight = asked(tmp_path / "straight")
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """Curves that nothing cut off; tests only read them."""
+    return asked(tmp_path_factory.mktemp("straight") / "labels")
+
+
+def test_what_was_cut_off_goes_on_to_the_same_points(straight, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         watched(patched, dies_at=4)
         with pytest.raises(KeyboardInterrupt):
@@ -91,10 +96,9 @@ def test_what_was_cut_off_goes_on_to_the_same_points(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("more", [{"steps": 4}, {"per_class": [1, 6]}, {"strategies": ["mcc"]}, {"held_out": 0.4}])
-def test_another_question_is_no_resumption(tmp_path, more):
-    asked(tmp_path / "labels")
+def test_another_question_is_no_resumption(straight, more):
     with pytest.raises(BadInput, match="was made with other"):
-        asked(tmp_path / "labels", resume=True, **more)
+        asked(straight.path, resume=True, **more)
 
 
 def test_a_strategy_names_its_rung_and_takes_the_settings_that_are_its_own(tmp_path):
