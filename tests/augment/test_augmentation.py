@@ -170,6 +170,5 @@ def test_resumed_weights_are_the_same_to_the_bit(tmp_path, monkeypatch):
 def test_two_processes_agree_with_one(tmp_path):
     for devices in (1, 2):
         made = noisy(tmp_path / str(devices), dropout=0.0, batch_norm=False, optimizer="sgd")
-        made.devices = devices
-        run_job(made)
+        run_job(change(made, devices=devices))
     torch.testing.assert_close(weights(tmp_path / "2"), weights(tmp_path / "1"), rtol=1e-4, atol=1e-6)
