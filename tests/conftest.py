@@ -63,6 +63,7 @@ def acclimate(monkeypatch, capsys) -> Callable[..., Told]:
 
     def run(*arguments: object) -> Told:
         monkeypatch.setattr(sys, "argv", ["acclimate", *map(str, arguments)])
+        monkeypatch.setattr(sys, "path", list(sys.path))  # to which the command adds its folder
         capsys.readouterr()
         with pytest.raises(SystemExit) as left:
             main()

@@ -371,6 +371,7 @@ LISTED = {
 }  # fmt: skip
 
 BOTH = f"{PICTURES} --text text"
+SMALL = f"{BOTH} --set backbone.image=cnn --set backbone.text=mlp"
 TOGETHER = {
     "image is the text": Bad(f"{PICTURES} --text photo", "column 'photo' cannot be both text and image", _catalogue()),
     "image and text, image missing": Bad(
@@ -378,7 +379,7 @@ TOGETHER = {
         _catalogue(photo=["photos/0.png", "photos/x.png"] * 6),
     ),
     "image and text, image damaged": Bad(
-        f"{BOTH} --set backbone.image=cnn --set backbone.text=mlp", "row 3, photos/3.png: not a readable", _broken_photo
+        SMALL, "row 3, photos/3.png: not a readable", _broken_photo
     ),
     "image and text, no text": Bad(BOTH, "column 'text' has no text in any row", _catalogue(text=[None] * 12)),
     "image and text against images": Bad(
@@ -390,10 +391,10 @@ TOGETHER = {
         _catalogue(),
     ),
     "image and text moved": Bad(f"{BOTH} --method vada", "method vada learns from views", _catalogue()),
-    "image and text augmented": Bad(f"{BOTH} --augment noise", "augment.source=noise: does not", _catalogue()),
+    "image and text augmented": Bad(f"{SMALL} --augment noise", "augment.source=noise: does not", _catalogue()),
     "image and text pretrained": Bad(f"{BOTH} --pretrain byol", "--pretrain: byol learns from views", _catalogue()),
     "image and text and tta": Bad(
-        f"{BOTH} --tta hflip --score new/items.csv", "--tta hflip: applies to images only",
+        f"{SMALL} --tta hflip --score new/items.csv", "--tta hflip: applies to images only",
         lambda: [samples.catalogue(Path(folder)) for folder in ("shop", "new")],
     ),
     "image and text by a linear model": Bad(f"{BOTH} --method coral", "and these are images", _catalogue()),

@@ -9,7 +9,7 @@ import importlib.util
 import sys
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 
 from acclimate.errors import BadInput, first_line
@@ -20,13 +20,15 @@ METHODS, BACKBONES = "acclimate.methods", "acclimate.backbones"
 
 def installed(group: str) -> dict[str, EntryPoint]:
     """Entry points of a group by name; imports none of them."""
-    return dict(_installed(group, tuple(sys.path)))
+    entries = [entry for folder in reversed(sys.path) for entry in _entries(folder)]
+    return {entry.name: entry for entry in entries if entry.group == group}
 
 
 @cache
-def _installed(group: str, path: tuple[str, ...]) -> dict[str, EntryPoint]:
-    """The entry points of packages on ``path``, read once: reading them opens a file of every installed package."""
-    return {entry.name: entry for entry in entry_points(group=group)}
+def _entries(folder: str) -> tuple[EntryPoint, ...]:
+    """Our entry points in a folder of packages, read once: reading opens a file of every package."""
+    packages = distributions(path=[folder])
+    return tuple(entry for package in packages for entry in package.entry_points if entry.group in (METHODS, BACKBONES))
 
 
 def origins(*names: str) -> dict[str, str]:

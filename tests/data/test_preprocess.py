@@ -248,7 +248,10 @@ def _columns():
     return {**holes.to_dict(), "integer": list(range(n)), "nothing": [None] * n}
 
 
-@pytest.mark.parametrize("name", ["", "number", "boolean", "few", "many", "date", "zone as text"])
+ALONE = [pytest.param(name, marks=pytest.mark.slow) for name in ("boolean", "few", "many", "date", "zone as text")]
+
+
+@pytest.mark.parametrize("name", ["", "number", *ALONE])
 def test_columns_of_every_type_come_back_from_disk(name, tmp_path):
     columns = _columns()
     domain = _frame(**({name: columns[name]} if name else columns))

@@ -1,8 +1,6 @@
 """Whatever a domain is given as, it is the same domain."""
 
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import polars as pl
@@ -191,20 +189,6 @@ def test_images_of_a_dataset_travel_to_other_processes_and_keep_their_digest():
     images = as_domain([samples.picture(i) for i in range(3)], name="target").images
     there = pickle.loads(pickle.dumps(images))
     assert there.digest() == images.digest() != images.take_rows(np.array([1, 0, 2])).digest()
-
-
-NOTHING_OPTIONAL = """
-import sys
-from acclimate.data.source import as_domain
-as_domain(["a", "b"], name="source")
-as_domain(([[1.0, 2.0]], ["c"]), name="source")
-print({"torch", "pandas", "datasets", "pyarrow"} & set(sys.modules))
-"""
-
-
-def test_no_optional_library_is_imported():
-    done = subprocess.run([sys.executable, "-c", NOTHING_OPTIONAL], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
 
 
 WRONG = {

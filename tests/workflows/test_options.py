@@ -1,8 +1,6 @@
 """The options are described once."""
 
 import inspect
-import subprocess
-import sys
 
 import pytest
 
@@ -44,12 +42,6 @@ def test_the_command_line_has_every_option(acclimate, command, kind):
 def test_every_option_has_a_description():
     for kind in (Request, LabelRequest):
         assert all(field.description for field in kind.model_fields.values())
-
-
-def test_help_imports_no_torch():
-    code = "import sys, acclimate.workflows.options\nprint('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
 
 
 def test_an_unknown_option_is_told_with_the_nearest():

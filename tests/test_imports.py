@@ -1,0 +1,48 @@
+"""What is not imported before it is needed: one process takes the steps in order."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+STEPS = {
+    "describing the options": ("import acclimate.workflows.options", {"torch", "numpy"}),
+    "listing the methods": (
+        "from acclimate import methods; from acclimate.methods import shallow\n"
+        "assert {'dann', 'mcd', 'source_only'} <= set(methods.names()) and 'coral' in shallow.names()",
+        {"torch", "numpy"},
+    ),
+    "reading arrays": (
+        "from acclimate.data.source import as_domain\n"
+        "as_domain(['a', 'b'], name='source'), as_domain(([[1.0, 2.0]], ['c']), name='source')",
+        {"torch", "pandas", "datasets", "pyarrow"},
+    ),
+    "building an Adapter": ("import acclimate; acclimate.sklearn.Adapter()", {"torch", "timm"}),
+}
+"""Code by the step's name, and the packages that it must not import."""
+
+
+def imported_by(*steps):
+    """The packages that are imported after each step of one process."""
+    told = "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    code = "\n".join(["import json, sys", *(f"{step}\n{told}" for step in steps)])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return [set(json.loads(line)) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def imported():
+    return dict(zip(STEPS, imported_by(*(code for code, _ in STEPS.values())), strict=True))
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_imports_nothing_that_it_does_not_need(step, imported):
+    assert "acclimate" in imported[step]
+    assert imported[step] & STEPS[step][1] == set()
+
+
+@pytest.mark.slow
+def test_opening_a_run_imports_nothing_that_trains():
+    [packages] = imported_by("import acclimate.runs.run")
+    assert {"lightning_fabric", "transformers", "openTSNE"} & packages == set()
