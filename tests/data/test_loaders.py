@@ -1,8 +1,8 @@
+import threading
 from itertools import islice
 
 import numpy as np
 import pytest
-import samples
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -111,13 +111,28 @@ def test_a_loader_goes_on_at_any_step(step):
     assert all(torch.equal(a, b) for a, b in zip(later, first, strict=True))
 
 
-def test_a_loader_that_fetches_ahead_gives_the_same(image_folder):
+@pytest.fixture
+def fetching():
+    """The threads that fetch batches, but for those of other tests."""
+    before = threading.enumerate()
+    return lambda: [t for t in threading.enumerate() if t.name.startswith("fetch") and t not in before]
+
+
+def test_a_loader_that_fetches_ahead_gives_the_same(image_folder, fetching):
     inputs = ImageInputs(load(image_folder).examples, 8)
-    loader = Loader(inputs, Sampler(6, 4, seed=0), np.arange(6))
-    for step, (batch, labels) in enumerate(islice(loader.start(0), 7)):
+    batches = Loader(inputs, Sampler(6, 4, seed=0), np.arange(6)).start(0)
+    for step, (batch, labels) in enumerate(islice(batches, 7)):
         index = Sampler(6, 4, seed=0).indices(step)
         np.testing.assert_array_equal(labels, index)
         assert torch.equal(batch, inputs.batch(index))
+    assert len(fetching()) == 1
+    batches.close()
+
+
+def test_a_loader_of_rows_in_memory_starts_no_thread(fetching):
+    batches = Loader(DenseInputs(np.zeros((6, 1), np.float32)), Sampler(6, 2, seed=0)).start(0)
+    next(batches)
+    assert fetching() == []
 
 
 def test_labels_go_with_their_rows():
@@ -149,11 +164,12 @@ def test_a_domain_without_labels_gives_none():
     assert next(loader.start(0))[1].numel() == 0
 
 
-def test_a_loader_left_early_stops_its_thread(tmp_path):
-    inputs = ImageInputs(load(samples.images(tmp_path / "few")).examples, 8)
-    batches = Loader(inputs, Sampler(6, 2, seed=0)).start(0)
+def test_a_loader_left_early_stops_its_thread(image_folder, fetching):
+    batches = Loader(ImageInputs(load(image_folder).examples, 8), Sampler(6, 2, seed=0)).start(0)
     next(batches)
+    assert len(fetching()) == 1
     batches.close()
+    assert fetching() == []
 
 
 @given(st.integers(40, 300), seeds)
