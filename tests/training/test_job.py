@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from trainings import change, job, pretraining, stop_at, weights
+from trainings import TornInputs, change, job, pretraining, stop_at, weights
 
 from acclimate import finetune, methods
 from acclimate.data.inputs import DenseInputs
@@ -262,15 +262,6 @@ def test_two_processes_pretrain_otherwise_than_one_and_the_docstring_says_why(tm
     first, second = (weights(tmp_path / n, "pretrained")["backbone.1.weight"] for n in "12")
     assert not torch.allclose(first, second, rtol=1e-4, atol=1e-6)
     assert "several processes" in " ".join(selfsup.get(name).__doc__.split())
-
-
-class TornInputs(DenseInputs):
-    """Rows of which one cannot be read."""
-
-    def batch(self, index, out=None):
-        if 7 in index:
-            raise BadInput("t/7.png: not a readable image; remove it or save it again")
-        return super().batch(index, out)
 
 
 @pytest.mark.slow
