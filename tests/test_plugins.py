@@ -1,5 +1,6 @@
 """Methods and backbones from a file outside the package, as a researcher would write it."""
 
+import pickle
 import sys
 from pathlib import Path
 
@@ -166,3 +167,12 @@ def test_whole_number_classes_come_back_as_whole_numbers(tmp_path):
     found = run.predict(x)["class"].to_numpy()
     assert found.dtype == np.int64
     assert set(found) == {1, 4}
+
+
+def test_another_process_imports_the_file_of_a_class_before_the_class(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere.py").write_text("class Thing:\n    pass\n")
+    plugins.import_module(str(tmp_path / "elsewhere.py"))
+    sent = pickle.dumps((plugins.ImportedFiles(), sys.modules["elsewhere"].Thing()))
+    monkeypatch.delitem(sys.modules, "elsewhere")
+    assert type(pickle.loads(sent)[1]).__qualname__ == "Thing"
+    sys.modules.pop("elsewhere")

@@ -43,6 +43,10 @@ class Stopped(Exception):
     """The user pressed Ctrl-C; its text says how to continue."""
 
 
+class FirstProcessFailed(Exception):
+    """The cause of an error that the first of several processes raised, and whose message it prints."""
+
+
 SWITCHES = ("resume", "overwrite")
 """Flags that are true or false."""
 

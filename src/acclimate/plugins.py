@@ -7,7 +7,7 @@ installed plug-in, or be imported already.
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
@@ -102,6 +102,24 @@ def import_module(given: str) -> str:
         raise BadInput(f"{given}: cannot be imported ({type(error).__name__}: {first_line(error)})") from error
 
 
+class ImportedFiles:
+    """The files imported so far; another process that unpickles this imports them, and then knows their classes."""
+
+    def __reduce__(self) -> tuple[Callable[..., "ImportedFiles"], tuple[Path, ...]]:
+        """Pickle the paths; whoever reads them imports the files."""
+        return _import_files, tuple(path for name, path in _files.items() if name in sys.modules)
+
+
+_files: dict[str, Path] = {}
+"""Of the modules imported by path, in their order."""
+
+
+def _import_files(*paths: Path) -> ImportedFiles:
+    for path in paths:
+        _import_file(path)
+    return ImportedFiles()
+
+
 def find(spec: str) -> object:
     """What ``MODULE:NAME`` stands for, if its module is imported already.
 
@@ -147,4 +165,5 @@ def _import_file(path: Path) -> str:
     except BaseException:
         del sys.modules[name]
         raise
+    _files[name] = path.resolve()
     return name

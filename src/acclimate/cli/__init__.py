@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import typer
 
-from acclimate.errors import BadInput, Stopped, did_you_mean
+from acclimate.errors import BadInput, FirstProcessFailed, Stopped, did_you_mean
 
 _UsageError = cast("type[Exception]", typer.BadParameter.__base__)  # typer does not export it
 
@@ -18,7 +18,7 @@ def main() -> None:
     try:
         code = app(args=sys.argv[1:] or ["--help"], prog_name="acclimate", standalone_mode=False)
     except BadInput as error:
-        _exit(error.message, 2)
+        _exit("" if isinstance(error.__cause__, FirstProcessFailed) else error.message, 2)
     except _UsageError as error:
         _exit(_usage_message(error), 2)
     except Stopped as stopped:
@@ -50,7 +50,8 @@ def _commands() -> list[str]:
 
 
 def _exit(message: str, code: int) -> None:
-    sys.stderr.write(f"acclimate: {' '.join(message.split())}\n")
+    if message:
+        sys.stderr.write(f"acclimate: {' '.join(message.split())}\n")
     sys.exit(code)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,8 +13,9 @@ from acclimate.errors import BadInput
 
 
 def print_result(text: str, value: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print ``value`` as JSON if ``as_json``, else ``text``."""
-    sys.stdout.write((json.dumps(value, ensure_ascii=False) if as_json else text) + "\n")
+    """Print ``value`` as JSON if ``as_json``, else ``text``; of the processes of ``torchrun`` only the first prints."""
+    if os.environ.get("RANK", "0") == "0":
+        sys.stdout.write((json.dumps(value, ensure_ascii=False) if as_json else text) + "\n")
 
 
 class _OnStderr(logging.Handler):

@@ -3,7 +3,6 @@
 import logging
 import math
 import multiprocessing
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -19,9 +18,11 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 from acclimate.errors import BadInput
 from acclimate.files import Write
 from acclimate.methods.base import Method
+from acclimate.plugins import ImportedFiles
 from acclimate.run_folder import RunFolder
 from acclimate.training.checkpoint import Checkpoint
 from acclimate.training.engine import Diverged
+from acclimate.training.launch import launched, share
 from acclimate.training.progress import LossLog, ProgressBar
 from acclimate.training.train import Spec, Watcher, train
 
@@ -73,33 +74,47 @@ def run_job(job: Job) -> Method | None:
         Diverged: A loss is not finite; the last checkpoint is kept.
         BadInput: An example cannot be read, or the batch cannot be shared among the processes.
     """
-    training = job.spec.training
-    launched = "LOCAL_RANK" in os.environ and "WORLD_SIZE" in os.environ  # by torchrun
-    world = int(os.environ["WORLD_SIZE"]) if launched else job.devices
+    training, place = job.spec.training, launched()
+    world = place.world if place else job.devices
     if training.batch_size % world:
         raise BadInput(
             f"a batch of {training.batch_size} cannot be shared among {world} processes; "
             f"use --set train.batch_size={world * max(1, training.batch_size // world)}"
         )
-    several = DDPStrategy(start_method="popen" if launched else "spawn", find_unused_parameters=_some_wait(job.spec))
-    fabric = Fabric(
-        accelerator="cuda" if torch.cuda.is_available() else "cpu",
-        devices=job.devices,
-        strategy=several if world > 1 else "auto",
-        precision=training.precision,
-    )
     if not torch.cuda.is_available():
         _warn_if_slow(training.precision)
-    if fabric.is_global_zero:
+    if not place or place.rank == 0:
         job.run.sweep()
+    launch = partial(_launch, ImportedFiles(), job)
+    share(launch)
+    return launch()
+
+
+def _launch(modules: object, job: Job) -> Method | None:
+    """Train in each of the processes.
+
+    Args:
+        modules: Come before the job, since another process imports them when it unpickles them.
+        job: The training.
+    """
+    place = launched()
+    local, world = (place.local, place.world) if place else (job.devices, job.devices)
+    several = DDPStrategy(start_method="popen" if place else "spawn", find_unused_parameters=_some_wait(job.spec))
+    fabric = Fabric(
+        accelerator="cuda" if torch.cuda.is_available() else "cpu",
+        devices=local,
+        num_nodes=world // local,
+        strategy=several if world > 1 else "auto",
+        precision=job.spec.training.precision,
+    )
     try:
-        trained: Method | None = fabric.launch(partial(_run, job=job))
+        trained: Method | None = fabric.launch(partial(_run, modules, job))
     except ProcessRaisedException as error:
         raise _as_raised(error) from error
     return trained
 
 
-def _run(fabric: Fabric, job: Job) -> Method | None:
+def _run(modules: object, job: Job, fabric: Fabric) -> Method | None:
     """What each process does."""
     spec, checkpoint = job.spec, job.checkpoint
     watchers: list[Watcher] = [LossLog(job.run, seed=spec.seed, phase=job.phase)]

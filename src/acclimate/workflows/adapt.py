@@ -20,6 +20,7 @@ from acclimate.report import write_report
 from acclimate.run_folder import FORMAT, PARTIAL, RunFolder
 from acclimate.runs.run import Run
 from acclimate.training.engine import Diverged
+from acclimate.training.launch import in_first_process
 from acclimate.workflows.options import AdaptKeywords, Request, described_by, parse_request
 from acclimate.workflows.plan import Plan, make_plan
 from acclimate.workflows.plan.checks import check_request
@@ -64,6 +65,19 @@ def adapt(
         BadInput: Something only the caller can mend. What was written is removed, unless something was trained.
         Diverged: A loss is not finite; the Run stays.
     """
+    return Run.open(in_first_process(partial(_adapt, source, target, output, options, resume=resume, show=show)))
+
+
+def _adapt(
+    source: Source | RunFolder,
+    target: Source,
+    output: str | Path | None,
+    options: AdaptKeywords,
+    *,
+    resume: bool,
+    show: bool,
+) -> Path:
+    """`adapt`, in the first of several processes; return the Run's folder."""
     began, request = time.monotonic(), parse_request(Request, options)
     check_request(request, output, resume=resume)
     plan, machine = make_plan(source, target, request), Machine(request.devices, show)
@@ -74,7 +88,7 @@ def adapt(
             _carry_out(run, selected, machine)
             _note_time(run, time.monotonic() - began)
             write_report(run)
-    return Run.open(run.path)
+    return run.path
 
 
 def _carry_out(run: RunFolder, selected: Selected, machine: Machine) -> None:

@@ -29,6 +29,7 @@ from acclimate.report.label_curves import finding, render_labels
 from acclimate.run_folder import PARTIAL, RunFolder
 from acclimate.runs.models import load_model
 from acclimate.training.inference import Predictions
+from acclimate.training.launch import in_first_process
 from acclimate.workflows.options import LabelKeywords, LabelRequest, Request, SharedOptions, described_by, parse_request
 from acclimate.workflows.plan import AUTO_METHOD, Plan, make_plan
 from acclimate.workflows.plan.checks import check_request, check_unseen, is_same
@@ -117,6 +118,13 @@ def labels(
     Raises:
         BadInput: Something only the caller can mend, e.g. more labels are requested than there are.
     """
+    return in_first_process(partial(_labels, source, target, output, options, resume=resume, show=show))
+
+
+def _labels(
+    source: Source, target: Source, output: str | Path | None, options: LabelKeywords, *, resume: bool, show: bool
+) -> LabelCurves:
+    """`labels`, in the first of several processes."""
     request = parse_request(LabelRequest, options)
     check_request(request, output, resume=resume)
     _check_apart(source, target, request.score)
