@@ -10,6 +10,8 @@ works there, with a report.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from acclimate.cpu import let_threads_sleep
+
 if TYPE_CHECKING:
     from acclimate.data import Domain, load
     from acclimate.errors import BadInput
@@ -43,6 +45,8 @@ __all__ = [
     "list_methods",
     "load",
 ]
+
+let_threads_sleep()  # before torch is imported
 
 _MODULES = {
     "BadInput": "acclimate.errors",

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from acclimate.augment.tta import views_of
+from acclimate.cpu import keep_freed_memory
 from acclimate.data.inputs import Inputs, rows_of
 from acclimate.data.labels import Truth, in_units
 from acclimate.nn import Classifier, DomainNorm, label_loss
@@ -51,6 +52,7 @@ def in_batches(
     model: Callable[[Tensor], T], inputs: Inputs, device: torch.device | str, *, size: int = BATCH
 ) -> Iterator[T]:
     """What ``model`` gives for all rows in order, ``size`` rows at a time."""
+    keep_freed_memory()
     for rows in rows_of(inputs, size):
         yield model(inputs.batch(rows).to(device))
 

@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from acclimate.augment.augmentation import Augment
+from acclimate.cpu import keep_freed_memory
 from acclimate.data.inputs import DenseInputs, Inputs, joined
 from acclimate.data.labels import Truth
 from acclimate.data.loaders import BalancedSampler, JoinedSampler, Loader, Order, Sampler, pairs
@@ -115,6 +116,7 @@ def train(
         Diverged: A loss is not finite; the last checkpoint is kept.
         BadInput: An example cannot be read, or a checkpoint cannot be written.
     """
+    keep_freed_memory()
     training, method = spec.training, _copied(fabric, spec)
     optimizer = make_optimizer(method, training, spec.layers)
     kept = checkpoint or NoCheckpoint()
