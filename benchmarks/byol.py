@@ -22,6 +22,7 @@ import numpy as np
 from digits import domains
 
 import acclimate
+from acclimate.contents import ClassMeasure
 from acclimate.data import Domain, load
 from acclimate.data.loaders import split
 
@@ -32,7 +33,7 @@ ROWS = {
     "byol": "+ {pretrain} on the target, {steps:,} steps",
     "larger": "larger: {backbone}{apart}, {size} pixels",
 }
-NAMES = {"accuracy": "accuracy", "log_loss": "log loss", "auc": "AUC", "f1": "F1"}
+NAMES: dict[ClassMeasure, str] = {"accuracy": "accuracy", "log_loss": "log loss", "auc": "AUC", "f1": "F1"}
 
 
 class Task(NamedTuple):

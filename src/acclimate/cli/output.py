@@ -5,13 +5,13 @@ import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from acclimate import plugins
 from acclimate.errors import BadInput
 
 
-def print_result(text: str, value: Mapping[str, Any], *, as_json: bool) -> None:
+def print_result(text: str, value: Mapping[str, object], *, as_json: bool) -> None:
     """Print ``value`` as JSON if ``as_json``, else ``text``."""
     sys.stdout.write((json.dumps(value, ensure_ascii=False) if as_json else text) + "\n")
 
