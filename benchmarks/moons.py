@@ -31,7 +31,6 @@ from sklearn.svm import SVC
 from torch import nn
 
 from acclimate import backbones, methods
-from acclimate.backbones import Built
 from acclimate.data import Domain, preprocess
 from acclimate.data.arrays import from_arrays
 from acclimate.data.inputs import DenseInputs
@@ -71,6 +70,13 @@ class Found(NamedTuple):
     answers: Labels | None = None
 
 
+class Net(NamedTuple):
+    """An untrained net, and how it is trained."""
+
+    classifier: Classifier
+    training: Training
+
+
 class Moons:
     """One draw of the points, and what is learnt of the source alone."""
 
@@ -87,35 +93,35 @@ class Moons:
     def inputs(self, x: Points) -> DenseInputs:
         return self.fitted.inputs(self.domain(x))  # type: ignore[return-value]
 
-    def train(self, name: str, built: Built, **options: Any) -> Classifier:
+    def train(self, name: str, net: Net, **options: Any) -> Classifier:
         """The net when ``name`` is done with it."""
         rows, held = split(self.y, 0.1, self.seed)
         x, y = self.inputs(self.x[rows]), self.y[rows]
-        kind, training = methods.get(name), Training(**built.training)
+        kind = methods.get(name)
         if kind.starts_from:
             start = self.train(kind.starts_from, self.net(), **kind.start_options)
-            built.classifier.load_state_dict(start.state_dict())
+            net.classifier.load_state_dict(start.state_dict())
         if "target_labels" in kind.needs:
             x, y = self.inputs(self.target), self.target_y
         fitted = fit(
-            kind(built.classifier, **options), (x, y), self.inputs(self.target),
-            training=training, validation=(self.inputs(self.x[held]), self.y[held]), seed=self.seed,
+            kind(net.classifier, **options), (x, y), self.inputs(self.target),
+            training=net.training, validation=(self.inputs(self.x[held]), self.y[held]), seed=self.seed,
         )  # fmt: skip
         return fitted.model
 
-    def net(self) -> Built:
+    def net(self) -> Net:
         torch.manual_seed(self.seed)
-        return backbones.build("mlp", shape_of(self.fitted), 2, {})
+        built = backbones.build("mlp", shape_of(self.fitted), 2, {})
+        return Net(built.classifier, Training(**built.training))
 
-    def paper_net(self) -> Built:
+    def paper_net(self) -> Net:
         """The paper's 15 sigmoid units, learnt from one example of each domain at a time at its constant rate."""
         torch.manual_seed(self.seed)
         hidden = nn.Sequential(nn.Linear(2, 15), nn.Sigmoid())
-        how = {"optimizer": "sgd", "lr": 0.05, "momentum": 0.0, "schedule": "constant", "batch_size": 1}
-        return Built(
-            Classifier(hidden, nn.Linear(15, 2), n_features=15, n_classes=2),
-            {**how, "steps": 30_000, "save_every": 30_000},
+        training = Training(
+            optimizer="sgd", lr=0.05, momentum=0.0, schedule="constant", batch_size=1, steps=30_000, save_every=30_000
         )
+        return Net(Classifier(hidden, nn.Linear(15, 2), n_features=15, n_classes=2), training)
 
     @cached_property
     def plain(self) -> Classifier:
@@ -125,11 +131,11 @@ class Moons:
     @cached_property
     def normed(self) -> Classifier:
         """The source-only net with batch norm, which two of the test-time methods work through."""
-        built = self.net()
-        layers = built.classifier.backbone
+        net = self.net()
+        layers = net.classifier.backbone
         assert isinstance(layers, nn.Sequential)
-        layers.insert(1, nn.BatchNorm1d(built.classifier.n_features))
-        return self.train("source_only", built)
+        layers.insert(1, nn.BatchNorm1d(net.classifier.n_features))
+        return self.train("source_only", net)
 
     @cached_property
     def paper(self) -> Classifier:
