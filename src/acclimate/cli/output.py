@@ -51,7 +51,7 @@ def columns(text: str | None) -> tuple[str, ...]:
     return tuple(c.strip() for c in (text or "").split(",") if c.strip())
 
 
-N = TypeVar("N", int, float)
+N = TypeVar("N", bound=float)
 
 
 def numbers(option: str, text: str | None, kind: Callable[[str], N]) -> tuple[N, ...]:
