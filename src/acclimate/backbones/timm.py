@@ -1,4 +1,4 @@
-"""Any model of timm, with weights from the hub or a local file."""
+"""Models of timm by name, with weights from the hub or a local file."""
 
 import logging
 import warnings
