@@ -67,7 +67,7 @@ class Scored(TypedDict, total=False):
     r2_sd: float
 
 
-class Estimate(TypedDict):
+class AccuracyEstimate(TypedDict):
     """The accuracy on the target, estimated without its labels."""
 
     accuracy: float
@@ -80,7 +80,7 @@ class PhaseScores(TypedDict):
     """The scores of one phase's models, over all seeds."""
 
     source_val: Scored | None
-    target_estimate: Estimate | None
+    target_estimate: AccuracyEstimate | None
     target: NotRequired[Scored]
     target_tta: NotRequired[Scored]
 

@@ -104,7 +104,7 @@ class TransformerConfig(Protocol):
     pad_token_id: int | None
 
 
-class Transformer(nn.Module):
+class EncoderModel(nn.Module):
     """What every text encoder of transformers has."""
 
     config: TransformerConfig
@@ -124,7 +124,7 @@ class TextEncoder(nn.Module):
         normalize: Whether to normalise features to length 1.
     """
 
-    def __init__(self, model: Transformer, pool: "Pool", *, normalize: bool):
+    def __init__(self, model: EncoderModel, pool: "Pool", *, normalize: bool):
         super().__init__()
         self.model, self.pool, self.normalize = model, pool, normalize
 
@@ -219,11 +219,11 @@ def _pooling(folder: Path) -> tuple[Pool, bool]:
     return POOLS[modes[0]], "Normalize" in kinds
 
 
-def _transformer(folder: Path, pretrained: bool) -> Transformer:
+def _transformer(folder: Path, pretrained: bool) -> EncoderModel:
     from transformers import AutoConfig, AutoModel
 
     kinds: Any = AutoModel  # is only partly typed
-    model: Transformer
+    model: EncoderModel
     safely = {"local_files_only": True, "trust_remote_code": False}
     try:
         config = AutoConfig.from_pretrained(folder, **safely)

@@ -12,7 +12,7 @@ from torch import nn
 from acclimate import metrics
 from acclimate.augment import tta
 from acclimate.augment.augmentation import AUGMENTATIONS
-from acclimate.contents import Estimate, Phase, PhaseScores, Scored, ScoredPart, Scores
+from acclimate.contents import AccuracyEstimate, Phase, PhaseScores, Scored, ScoredPart, Scores
 from acclimate.data import Domain
 from acclimate.data.domain import Part
 from acclimate.data.inputs import DenseInputs, Inputs
@@ -134,7 +134,7 @@ def _parts(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> Pha
         if saw == phase:
             on_source.append(metrics.all_scores(source, labels, classes, positive))
         estimates.append(atc(source, labels, target.probabilities, seed=seed))
-    estimate: Estimate = {
+    estimate: AccuracyEstimate = {
         "accuracy": round(float(np.mean([e.accuracy for e in estimates])), 6),
         "low": min(e.low for e in estimates),
         "high": max(e.high for e in estimates),
