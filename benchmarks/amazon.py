@@ -58,7 +58,7 @@ Learn = Callable[..., Predict]
 """Source, its labels, target, seed and options → a classifier for the target."""
 
 
-class Domain(NamedTuple):
+class ReviewDomain(NamedTuple):
     """One kind of product in one form of input."""
 
     train: Rows
@@ -67,7 +67,7 @@ class Domain(NamedTuple):
     truth: Labels
 
 
-class Row(NamedTuple):
+class Setup(NamedTuple):
     """One row of the table: how it learns, from what, and what is chosen among."""
 
     name: str
@@ -82,8 +82,8 @@ class Row(NamedTuple):
         return [dict(zip(self.grid, values, strict=True)) for values in product(*self.grid.values())]
 
 
-class Forms:
-    """The reviews in every form of input, made when first asked for; both pairs share them."""
+class ReviewForms:
+    """The reviews in every form of input, made on first use; both pairs share them."""
 
     def __init__(self, data: Path):
         self.rows: dict[str, Rows] = {}
@@ -101,11 +101,11 @@ class Forms:
             MORE: lambda: self._msda(("train", "test")),
         }
 
-    def domains(self, form: str, pair: tuple[str, str]) -> list[Domain]:
+    def domains(self, form: str, pair: tuple[str, str]) -> list[ReviewDomain]:
         """Source and target of a pair."""
         rows = self._of(form)
         ends = [(f"{name}_train", f"{name}_test") for name in pair]
-        return [Domain(rows[a], rows[b], self.classes[a], self.classes[b]) for a, b in ends]
+        return [ReviewDomain(rows[a], rows[b], self.classes[a], self.classes[b]) for a, b in ends]
 
     def _of(self, form: str) -> dict[str, Rows]:
         if form not in self.made:
@@ -163,8 +163,8 @@ def before_svm(name: str) -> Learn:
     """A linear SVM behind a shallow method of the library's; ``C`` is the SVM's, ``domain_C`` the weighting's."""
 
     def learn(source: Rows, labels: Labels, target: Rows, seed: int, *, C: float, **options: Any) -> Predict:
-        told = {key.removeprefix("domain_"): value for key, value in options.items()}
-        return Adapter(svm(C), method=name, options=told).fit(source, labels, X_target=target).predict
+        of_method = {key.removeprefix("domain_"): value for key, value in options.items()}
+        return Adapter(svm(C), method=name, options=of_method).fit(source, labels, X_target=target).predict
 
     return learn
 
@@ -186,7 +186,7 @@ def net(method: str) -> Learn:
             methods.get(method)(built.classifier, **options), (to_inputs(source[rows]), labels[rows]),
             to_inputs(target), training=training, validation=(to_inputs(source[held]), labels[held]), seed=seed,
         )  # fmt: skip
-        return lambda asked: fitted.predict_proba(to_inputs(asked)).argmax(1)
+        return lambda rows: fitted.predict_proba(to_inputs(rows)).argmax(1)
 
     return learn
 
@@ -201,7 +201,7 @@ def scaled(source: Rows, target: Rows) -> Callable[[Rows], Inputs]:
     return lambda rows: DenseInputs(10 * (rows - mean) / length)
 
 
-def reverse_validation(row: Row, options: Options, source: Domain, target: Domain) -> float:
+def reverse_validation(row: Setup, options: Options, source: ReviewDomain, target: ReviewDomain) -> float:
     """How well a classifier, learnt on the target as the first one labels it, knows the source it did not see.
 
     Ganin et al., section 5.1.2: learn from S' and T', label T' by that, learn from T' for S' the same way, and score
@@ -213,13 +213,13 @@ def reverse_validation(row: Row, options: Options, source: Domain, target: Domai
         strict=True,
     )
     scores = []
-    for (here, held), (there, _) in list(parts)[: row.folds]:
-        s, t = source.train[here], target.train[there]
-        said = row.learn(s, source.labels[here], t, 0, **options)(t)
-        if len(np.unique(said)) < 2:
+    for (source_rows, held), (target_rows, _) in list(parts)[: row.folds]:
+        s, t = source.train[source_rows], target.train[target_rows]
+        predicted = row.learn(s, source.labels[source_rows], t, 0, **options)(t)
+        if len(np.unique(predicted)) < 2:
             scores.append(0.5)
             continue
-        back = row.learn(t, said, s, 0, **options)
+        back = row.learn(t, predicted, s, 0, **options)
         scores.append(float((back(source.train[held]) == source.labels[held]).mean()))
     return statistics.mean(scores)
 
@@ -234,23 +234,23 @@ LOGISTIC = {"widths": [()]}
 """The paper's domain classifier."""
 RATES = {"lr": [0.01, 0.03]}
 ROWS = (
-    Row("SVM", "counts", plain, C),
-    Row("SVM", "tf-idf", plain, UNIT_C),
-    Row("importance weighting", "tf-idf", before_svm("importance_weighting"), UNIT_C | {"domain_C": [0.1, 1.0]}, 2),
-    Row("SVM", DIRECTED, plain, FEW_C, 2),
-    Row("CORAL", DIRECTED, before_svm("coral"), FEW_C | {"reg": [0.1, 1.0]}, 2),
-    Row(
+    Setup("SVM", "counts", plain, C),
+    Setup("SVM", "tf-idf", plain, UNIT_C),
+    Setup("importance weighting", "tf-idf", before_svm("importance_weighting"), UNIT_C | {"domain_C": [0.1, 1.0]}, 2),
+    Setup("SVM", DIRECTED, plain, FEW_C, 2),
+    Setup("CORAL", DIRECTED, before_svm("coral"), FEW_C | {"reg": [0.1, 1.0]}, 2),
+    Setup(
         "subspace alignment", DIRECTED, before_svm("subspace_alignment"),
         FEW_C | {"n_components": [50, 100, 200]}, 2,
     ),
-    Row("MLP", "counts", net("source_only"), {"hidden": [50, 100]}, 1, seeds=True),
-    Row("DANN", "counts", net("dann"), {"weight": WEIGHTS, "hidden": [50, 100]} | LOGISTIC, 1, seeds=True),
-    Row("SVM", "mSDA", plain, C),
-    Row("MLP", "mSDA", net("source_only"), RATES, 1, seeds=True),
-    Row("DANN", "mSDA", net("dann"), {"weight": [0.1, 0.3, 1.0]} | RATES | LOGISTIC, 1, seeds=True),
-    Row("MCC", "mSDA", net("mcc"), {"weight": [0.3, 1.0]} | RATES, 1, seeds=True),
-    Row("SVM", MORE, plain, C),
-    Row("MCC", MORE, net("mcc"), {"weight": [0.3, 1.0]} | RATES, 1, seeds=True),
+    Setup("MLP", "counts", net("source_only"), {"hidden": [50, 100]}, 1, seeds=True),
+    Setup("DANN", "counts", net("dann"), {"weight": WEIGHTS, "hidden": [50, 100]} | LOGISTIC, 1, seeds=True),
+    Setup("SVM", "mSDA", plain, C),
+    Setup("MLP", "mSDA", net("source_only"), RATES, 1, seeds=True),
+    Setup("DANN", "mSDA", net("dann"), {"weight": [0.1, 0.3, 1.0]} | RATES | LOGISTIC, 1, seeds=True),
+    Setup("MCC", "mSDA", net("mcc"), {"weight": [0.3, 1.0]} | RATES, 1, seeds=True),
+    Setup("SVM", MORE, plain, C),
+    Setup("MCC", MORE, net("mcc"), {"weight": [0.3, 1.0]} | RATES, 1, seeds=True),
 )  # fmt: skip
 
 HEAD = """# Amazon reviews: books ↔ dvd
@@ -278,7 +278,7 @@ gain at most .1 points and lose up to 3.6.
 """
 
 
-def line(row: Row, found: list[dict[str, Any]]) -> str:
+def line(row: Setup, found: list[dict[str, Any]]) -> str:
     """The row of the table: accuracy on both pairs, the paper's, and what was chosen."""
     cells, chosen = [], []
     for source, target in PAIRS:
@@ -286,8 +286,8 @@ def line(row: Row, found: list[dict[str, Any]]) -> str:
         scores = [f["accuracy"] for f in of_pair]
         spread = f" ± {statistics.stdev(scores):.4f}" if len(scores) > 1 else ""
         cells.append(f"{statistics.mean(scores):.4f}{spread}" if scores else "not run")
-        told = of_pair[0]["options"] if of_pair else {}
-        chosen.append(", ".join(f"{k} {v}" for k, v in told.items() if len(row.grid[k]) > 1))
+        options = of_pair[0]["options"] if of_pair else {}
+        chosen.append(", ".join(f"{k} {v}" for k, v in options.items() if len(row.grid[k]) > 1))
     paper = " / ".join(f"{p:.3f}" for p in PAPER.get((row.name, row.form), ()))
     return f"| {row.name} | {row.form} | {' | '.join(cells)} | {paper} | {'; '.join(chosen)} |"
 
@@ -298,8 +298,8 @@ def table(found: list[dict[str, Any]]) -> str:
     return "\n".join([head, "|---" * 6 + "|", *(line(row, found) for row in ROWS)])
 
 
-class Log:
-    """All that was computed, a line each: what is there already is not repeated."""
+class ResultLog:
+    """All results, a line each; none is computed again."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -308,7 +308,7 @@ class Log:
         )
 
     def get(self, what: dict[str, Any], compute: Callable[[], float]) -> dict[str, Any]:
-        """The line that says ``what``, computed if there is none."""
+        """The line of the result ``what``, computed if it is missing."""
         as_read = json.loads(json.dumps(what))
         for known in self.found:
             if as_read.items() <= known.items():
@@ -324,7 +324,7 @@ class Log:
         return entry
 
 
-def run(row: Row, forms: Forms, pair: tuple[str, str], seeds: int, log: Log) -> None:
+def run(row: Setup, forms: ReviewForms, pair: tuple[str, str], seeds: int, log: ResultLog) -> None:
     """Choose the row's options for a pair by reverse validation, then score them."""
     which = {"row": row.name, "form": row.form, "pair": " → ".join(pair)}
 
@@ -350,7 +350,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
-    forms, log = Forms(args.data), Log(args.out.with_suffix(".jsonl"))
+    forms, log = ReviewForms(args.data), ResultLog(args.out.with_suffix(".jsonl"))
     for row, pair in product(ROWS, PAIRS):
         run(row, forms, pair, args.seeds, log)
     scored = [entry for entry in log.found if entry["step"] == "score"]

@@ -22,6 +22,7 @@ import numpy as np
 from digits import domains
 
 import acclimate
+from acclimate.contents import ClassMeasure
 from acclimate.data import Domain, load
 from acclimate.data.loaders import split
 
@@ -32,10 +33,10 @@ ROWS = {
     "byol": "+ {pretrain} on the target, {steps:,} steps",
     "larger": "larger: {backbone}{apart}, {size} pixels",
 }
-NAMES = {"accuracy": "accuracy", "log_loss": "log loss", "auc": "AUC", "f1": "F1"}
+NAMES: dict[ClassMeasure, str] = {"accuracy": "accuracy", "log_loss": "log loss", "auc": "AUC", "f1": "F1"}
 
 
-class Task(NamedTuple):
+class ByolPair(NamedTuple):
     """A pair of domains: the source, the target to learn from and the target to be scored on."""
 
     source: Domain
@@ -47,16 +48,16 @@ class Task(NamedTuple):
     larger: tuple[str, dict[str, Any]]
 
 
-def task(data: Path, pair: str, most: int) -> Task:
+def pair_of(data: Path, pair: str, most: int) -> ByolPair:
     """``usps-mnist`` and its like, or ``photo-cartoon`` and its like of PACS; of each part ``most`` at the most."""
-    here, there = pair.split("-")
-    if (data / here / f"{here}.npz").exists():
-        source, target, test = (few(domain, most) for domain in domains(data, here, there))
-        return Task(source, target, test, 28, DIGITS, "cnn", ("cnn", {"backbone.width": 96, "backbone.d": 512}))
-    source, whole = (load(data / "pacs" / f"pacs_{name}_160.zip") for name in (here, there))
+    source_name, target_name = pair.split("-")
+    if (data / source_name / f"{source_name}.npz").exists():
+        source, target, test = (few(domain, most) for domain in domains(data, source_name, target_name))
+        return ByolPair(source, target, test, 28, DIGITS, "cnn", ("cnn", {"backbone.width": 96, "backbone.d": 512}))
+    source, whole = (load(data / "pacs" / f"pacs_{name}_160.zip") for name in (source_name, target_name))
     rows, held = split(whole.codes(whole.classes), 0.3, 0)
     source, target, test = (few(domain, most) for domain in (source, whole.take(rows), whole.take(held)))
-    return Task(source, target, test, 160, {}, "efficientnet_lite0", ("timm:resnetv2_50x1_bit", {}))
+    return ByolPair(source, target, test, 160, {}, "efficientnet_lite0", ("timm:resnetv2_50x1_bit", {}))
 
 
 def few(domain: Domain, most: int) -> Domain:
@@ -70,11 +71,11 @@ def labelled(target: Domain, each: int, seed: int) -> Domain:
     return target.take(np.sort(np.concatenate(rows)))
 
 
-def run(pair: Task, row: str, seed: int, args: argparse.Namespace, steps: int, folder: Path) -> dict[str, Any]:
+def run(pair: ByolPair, row: str, seed: int, args: argparse.Namespace, steps: int, folder: Path) -> dict[str, Any]:
     """Train once and score the last step."""
     backbone, own = pair.larger if row == "larger" else (pair.backbone, {})
-    asked, weights = (args.larger, args.larger_weights) if row == "larger" else (args.backbone, args.weights)
-    own = {} if asked else own
+    replaced, weights = (args.larger, args.larger_weights) if row == "larger" else (args.backbone, args.weights)
+    own = {} if replaced else own
     settings = {**own, **pair.settings, "pretrain.steps": steps}
     settings |= dict(item.split("=", 1) for item in args.set)
     if row != "byol":
@@ -86,14 +87,14 @@ def run(pair: Task, row: str, seed: int, args: argparse.Namespace, steps: int, f
     found = acclimate.adapt(
         pair.source, pair.target.without_labels(), folder / "run",
         method="supervised" if args.labelled else "source_only", pretrain=args.pretrain if row == "byol" else None,
-        backbone=asked or backbone, weights=weights, steps=args.train_steps, seeds=[seed], image_size=size,
+        backbone=replaced or backbone, weights=weights, steps=args.train_steps, seeds=[seed], image_size=size,
         settings=settings, score=pair.test, tta=args.tta, **given,
     )  # fmt: skip
     seconds = round(time.perf_counter() - began, 1)
     parts = {"": found.scores["target"], **({"tta ": found.scores["target_tta"]} if args.tta else {})}
     scores = {before + metric: part[metric] for before, part in parts.items() for metric in NAMES}
     apart = "".join(f", {name.removeprefix('backbone.')} {value}" for name, value in own.items())
-    return {**scores, "backbone": asked or backbone, "apart": apart, "size": size, "seconds": seconds}
+    return {**scores, "backbone": replaced or backbone, "apart": apart, "size": size, "seconds": seconds}
 
 
 HEAD = """# BYOL on the unlabelled target
@@ -152,14 +153,14 @@ def main() -> None:
     parser.add_argument("--train-steps", type=int, default=2000)
     parser.add_argument("--most", type=int, default=10**9, help="examples of each part of a domain")
     parser.add_argument("--labelled", type=int, default=0, help="labels a class of the target, not the source's")
-    parser.add_argument("--backbone", help="in the place of the task's")
+    parser.add_argument("--backbone", help="in place of the pair's")
     parser.add_argument("--weights", help="a local file for it")
-    parser.add_argument("--larger", help="in the place of the task's larger backbone")
+    parser.add_argument("--larger", help="in place of the pair's larger backbone")
     parser.add_argument("--larger-weights", help="a local file for it")
-    parser.add_argument("--size", type=int, help="pixels a side, in the place of the task's")
+    parser.add_argument("--size", type=int, help="pixels a side, in place of the pair's")
     parser.add_argument("--larger-size", type=int, help="and of the larger reference")
     parser.add_argument(
-        "--tta", nargs="*", default=[], help="views that answers are averaged over, beside the plain ones"
+        "--tta", nargs="*", default=[], help="views whose outputs are averaged, in addition to plain scores"
     )
     parser.add_argument("--finetune", help="fine-tuning strategy of each backbone")
     parser.add_argument("--set", nargs="*", default=[], help="key=value, as of `acclimate adapt`")
@@ -167,13 +168,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
-    kept = args.out.with_suffix(".jsonl")  # a run that is there already is not repeated
-    told = changed(parser, args)
+    kept = args.out.with_suffix(".jsonl")  # whose runs are not repeated
+    options = changed(parser, args)
     for name in args.pairs:
-        pair = task(args.data, name, args.most)
+        pair = pair_of(args.data, name, args.most)
         for seed, row in itertools.product(range(args.seeds), args.rows):
             for steps in args.steps if row == "byol" else [0]:
-                key = {"pair": name, "options": told, "labelled": args.labelled, "pretrain": args.pretrain}
+                key = {"pair": name, "options": options, "labelled": args.labelled, "pretrain": args.pretrain}
                 key |= {"row": row, "steps": steps, "seed": seed}
                 if any(key.items() <= r.items() for r in read(kept)):
                     continue

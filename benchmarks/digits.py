@@ -71,7 +71,7 @@ def domains(data: Path, source: str, target: str) -> tuple[Domain, Domain, Domai
     return domain(source, "train"), domain(target, "train"), domain(target, "test")
 
 
-class Row(NamedTuple):
+class NetTraining(NamedTuple):
     """How one row of the table is trained."""
 
     backbone: str
@@ -80,7 +80,7 @@ class Row(NamedTuple):
     options: dict[str, Any]
 
 
-class Task:
+class DigitPair:
     """One pair of domains, brought into the model's form once for all methods and seeds."""
 
     def __init__(self, data: Path, source: str, target: str, size: int):
@@ -93,14 +93,14 @@ class Task:
         self.labels, self.truth = self.source.codes(classes), self.test.codes(classes)
         self.trained: dict[tuple[str, int, str], dict[str, torch.Tensor]] = {}
 
-    def start(self, method: str, seed: int, row: Row) -> dict[str, torch.Tensor]:
+    def start(self, method: str, seed: int, row: NetTraining) -> dict[str, torch.Tensor]:
         """The weights of the method that another starts from, trained by the same settings, once for all of them."""
         key = method, seed, repr((row.train, row.options))
         if key not in self.trained:
             self.run(method, seed, row)
         return self.trained[key]
 
-    def run(self, method: str, seed: int, row: Row) -> dict[str, Any]:
+    def run(self, method: str, seed: int, row: NetTraining) -> dict[str, Any]:
         """Train once and score the last step."""
         rows, held = split(self.labels, 0.05, seed)
         validation = self.fitted.inputs(self.source.take(held))
@@ -138,23 +138,23 @@ class Task:
 
 
 NETS = {
-    "cnn": ("Acclimate's defaults for small images", Row("cnn", {}, {}, {})),
-    "long": ("The same, four times as long", Row("cnn", {}, {}, {})),
+    "cnn": ("Acclimate's defaults for small images", NetTraining("cnn", {}, {}, {})),
+    "long": ("The same, four times as long", NetTraining("cnn", {}, {}, {})),
     "image": (
         "Acclimate's defaults, every image normalised by itself (`--set backbone.pixels=image`)",
-        Row("cnn", {"pixels": "image"}, {}, {}),
+        NetTraining("cnn", {"pixels": "image"}, {}, {}),
     ),
-    "image-long": ("The same, four times as long", Row("cnn", {"pixels": "image"}, {}, {})),
+    "image-long": ("The same, four times as long", NetTraining("cnn", {"pixels": "image"}, {}, {})),
     "paper": (
         "The DANN paper's network and recipe, every image normalised by itself",
-        Row("mnist", {"pixels": "image"}, {}, {}),
+        NetTraining("mnist", {"pixels": "image"}, {}, {}),
     ),
 }
 """The networks that methods are compared on; target labels chose none of them and changed no setting."""
 STEPS = {"cnn": 3000, "long": 12000, "image": 3000, "image-long": 12000, "paper": 20000}
 
 
-def recipe(net: str, method: str, steps: int) -> Row:
+def recipe(net: str, method: str, steps: int) -> NetTraining:
     """What a method is trained by: the same for all three pairs, and for all methods on a net."""
     row = NETS[net][1]
     return row._replace(
@@ -223,11 +223,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
-    kept = args.out.with_suffix(".jsonl")  # a run that is there already is not repeated
+    kept = args.out.with_suffix(".jsonl")  # whose runs are not repeated
     for pair, net in itertools.product(args.tasks, args.net):
         wanted = [m for m in args.methods if m in PAPER] if net == "paper" else args.methods
-        here, there = pair.split("-")
-        task = Task(args.data, here, there, args.size)
+        source, target = pair.split("-")
+        task = DigitPair(args.data, source, target, args.size)
         for seed, method in itertools.product(range(args.seeds), wanted):
             if any((r["task"], r["net"], r["method"], r["seed"]) == (task.name, net, method, seed) for r in read(kept)):
                 continue

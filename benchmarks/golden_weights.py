@@ -133,17 +133,17 @@ def main() -> None:
     parser.add_argument("--write", type=Path)
     parser.add_argument("--compare", type=Path)
     parser.add_argument("--only", default="")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     found: dict[str, dict[str, str]] = {}
     with tempfile.TemporaryDirectory() as place:
         for i, (name, given) in enumerate(runs(Path(place))):
-            if asked.only in name:
+            if args.only in name:
                 found[name] = digests(acclimate.adapt(output=Path(place) / f"run{i}", **given))
                 sys.stderr.write(f"{name}: {len(found[name])} hashes\n")
-    if asked.write:
-        asked.write.write_text(json.dumps(found, indent=1))
-    if asked.compare:
-        before = json.loads(asked.compare.read_text())
+    if args.write:
+        args.write.write_text(json.dumps(found, indent=1))
+    if args.compare:
+        before = json.loads(args.compare.read_text())
         differing = [name for name in found if found[name] != before.get(name)]
         print(f"{len(found)} runs, {len(differing)} differ: {', '.join(differing) or 'none'}")
         sys.exit(bool(differing))

@@ -44,37 +44,37 @@ COLUMNS = ("logistic", *SHALLOW, "net", "dann", *ESTIMATORS, "logistic on target
 SEEDS, STEPS = 5, 200
 
 Labels = NDArray[np.int64]
-Said = NDArray[np.float64]
+Probabilities = NDArray[np.float64]
 
 
 def hospital(data: Path, site: str) -> Domain:
-    """One hospital's patients; the degree of a disease is not asked for."""
+    """One hospital's patients; the degree of the disease is dropped."""
     table = data / "heart_disease_sites/heart_disease_sites.csv.gz"
     domain = acclimate.load(f"{table}#site={site}", label="num")
     assert domain.labels is not None
     return replace(domain, labels=np.where(domain.labels == "0", *CLASSES))
 
 
-def columns(data: Path, source: str, target: str, seed: int) -> Iterator[tuple[str, Said]]:
-    """What every column of the table says of the target's patients."""
-    here, there = hospital(data, source), hospital(data, target)
-    fitted = preprocess.fit(here, there.without_labels())
-    x, labels, asked = rows_of(fitted, here), here.codes(CLASSES), rows_of(fitted, there)
+def columns(data: Path, source: str, target: str, seed: int) -> Iterator[tuple[str, Probabilities]]:
+    """The outputs of every column of the table for the target's patients."""
+    source_domain, target_domain = hospital(data, source), hospital(data, target)
+    fitted = preprocess.fit(source_domain, target_domain.without_labels())
+    x, x_target = rows_of(fitted, source_domain), rows_of(fitted, target_domain)
+    labels, truth = source_domain.codes(CLASSES), target_domain.codes(CLASSES)
     rows, held = split(labels, 0.2, seed)
-    yield "logistic", logistic().fit(x[rows], labels[rows]).predict_proba(asked)
+    yield "logistic", logistic().fit(x[rows], labels[rows]).predict_proba(x_target)
     for name in SHALLOW:
-        adapter = Adapter(logistic(), method=name).fit(x[rows], labels[rows], X_target=asked)
-        yield name, adapter.predict_proba(asked)
-    on_held, on_target = net("source_only", fitted, x[rows], labels[rows], asked, [x[held], asked], seed)
+        adapter = Adapter(logistic(), method=name).fit(x[rows], labels[rows], X_target=x_target)
+        yield name, adapter.predict_proba(x_target)
+    on_held, on_target = net("source_only", fitted, x[rows], labels[rows], x_target, [x[held], x_target], seed)
     yield "net", on_target
-    yield "dann", net("dann", fitted, x[rows], labels[rows], asked, [asked], seed)[0]
+    yield "dann", net("dann", fitted, x[rows], labels[rows], x_target, [x_target], seed)[0]
     for name in ESTIMATORS:
         yield name, label_shift(name, on_held, labels[held], on_target, draws=0).correct(on_target)
-    truth = there.codes(CLASSES)
-    yield "logistic on target", crossed(lambda a, y, b: logistic().fit(a, y).predict_proba(b), asked, truth, seed)
+    yield "logistic on target", crossed(lambda a, y, b: logistic().fit(a, y).predict_proba(b), x_target, truth, seed)
     yield (
         "net on target",
-        crossed(lambda a, y, b: net("source_only", fitted, a, y, b, [b], seed)[0], asked, truth, seed),
+        crossed(lambda a, y, b: net("source_only", fitted, a, y, b, [b], seed)[0], x_target, truth, seed),
     )
 
 
@@ -89,24 +89,24 @@ def logistic() -> LogisticRegression:
 
 def net(
     method: str, fitted: preprocess.Preprocess, x: NDArray[np.float32], labels: Labels, target: NDArray[np.float32],
-    asked: list[NDArray[np.float32]], seed: int,
-) -> list[Said]:  # fmt: skip
-    """The library's `mlp` with its defaults, trained by a method, and what it says of all that is ``asked``."""
+    scored: list[NDArray[np.float32]], seed: int,
+) -> list[Probabilities]:  # fmt: skip
+    """The library's `mlp` with its defaults, trained by a method, and its outputs for each of ``scored``."""
     torch.manual_seed(seed)
     built = backbones.build("mlp", shape_of(fitted), len(CLASSES), {})
     training = Training(**{**built.training, "steps": STEPS, "validate_every": STEPS})
     source = DenseInputs(x), labels
     made = methods.get(method)(built.classifier)
     fitted_model = fit(made, source, DenseInputs(target), training=training, validation=source, seed=seed)
-    return [fitted_model.predict_proba(rows) for rows in asked]
+    return [fitted_model.predict_proba(rows) for rows in scored]
 
 
-def crossed(learn: Any, x: NDArray[np.float32], labels: Labels, seed: int) -> Said:
-    """What five models say, each of a fifth of the labelled target that it did not learn from."""
-    said = np.empty((len(x), len(CLASSES)))
-    for learnt, asked in StratifiedKFold(5, shuffle=True, random_state=seed).split(x, labels):
-        said[asked] = learn(x[learnt], labels[learnt], x[asked])
-    return said
+def crossed(learn: Any, x: NDArray[np.float32], labels: Labels, seed: int) -> Probabilities:
+    """The outputs of five models, each for a fifth of the labelled target that it did not learn from."""
+    outputs = np.empty((len(x), len(CLASSES)))
+    for learnt, held in StratifiedKFold(5, shuffle=True, random_state=seed).split(x, labels):
+        outputs[held] = learn(x[learnt], labels[learnt], x[held])
+    return outputs
 
 
 HEAD = """# Heart disease: four hospitals, twelve pairs
@@ -156,9 +156,9 @@ def hurts(found: list[dict[str, Any]], pairs: list[str]) -> Iterator[str]:
         }
         mean = {p: statistics.mean(g) for p, g in gains.items()}
         worst = [p for p in sorted(mean, key=mean.__getitem__) if mean[p] < -0.005][:3]
-        told = "; ".join(f"{p} {mean[p]:+.3f} ± {statistics.stdev(gains[p]):.3f}" for p in worst)
+        listed = "; ".join(f"{p} {mean[p]:+.3f} ± {statistics.stdev(gains[p]):.3f}" for p in worst)
         better, worse = (sum(sign * m > 0.005 for m in mean.values()) for sign in (1, -1))
-        yield f"| {method} | {base} | {statistics.mean(mean.values()):+.3f} | {better} | {worse} | {told or 'none'} |"
+        yield f"| {method} | {base} | {statistics.mean(mean.values()):+.3f} | {better} | {worse} | {listed or 'none'} |"
     yield "\nBetter, worse: number of the twelve pairs that differ by more than .005."
 
 
@@ -177,7 +177,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
-    kept = args.out.with_suffix(".jsonl")  # what is there already is not repeated
+    kept = args.out.with_suffix(".jsonl")  # whose runs are not repeated
     found = [json.loads(line) for line in kept.read_text("utf-8").splitlines()] if kept.exists() else []
     truths = {site: hospital(args.data, site).codes(CLASSES) for site in SITES}
     for source, target in permutations(SITES, 2):
@@ -186,13 +186,13 @@ def main() -> None:
             if any((f["pair"], f["seed"]) == (name, seed) for f in found):
                 continue
             start, truth = time.perf_counter(), truths[target]
-            said = {column: p.argmax(1) for column, p in columns(args.data, source, target, seed)}
+            predicted = {column: p.argmax(1) for column, p in columns(args.data, source, target, seed)}
             found.append(
                 {
                     "pair": name,
                     "seed": seed,
-                    "balanced": {c: round(float(balanced_accuracy_score(truth, p)), 4) for c, p in said.items()},
-                    "accuracy": {c: round(float(accuracy_score(truth, p)), 4) for c, p in said.items()},
+                    "balanced": {c: round(float(balanced_accuracy_score(truth, p)), 4) for c, p in predicted.items()},
+                    "accuracy": {c: round(float(accuracy_score(truth, p)), 4) for c, p in predicted.items()},
                     "seconds": round(time.perf_counter() - start, 1),
                 }
             )

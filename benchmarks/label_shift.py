@@ -30,8 +30,8 @@ ALPHAS, SIZES = (0.1, 1.0, 10.0), (500, 2000, 8000)
 CLASSES = 10
 
 
-class Said(NamedTuple):
-    """What one classifier says of the held-out source and of the pool that targets are drawn from."""
+class ClassifierOutputs(NamedTuple):
+    """Probabilities for the held-out source and for the pool that targets are drawn from, with their labels."""
 
     source: NDArray[np.float64]
     labels: NDArray[np.int64]
@@ -39,7 +39,7 @@ class Said(NamedTuple):
     truth: NDArray[np.int64]
 
 
-def classifier(data: Path, seed: int, rows: int, steps: int) -> Said:
+def classifier(data: Path, seed: int, rows: int, steps: int) -> ClassifierOutputs:
     """Train once; the pool is the whole of the test part and of the train part that was not learnt from."""
     with np.load(data / "mnist/mnist.npz") as z:
         x, y = np.concatenate([z["x_train"], z["x_test"]]), np.concatenate([z["y_train"], z["y_test"]])
@@ -59,10 +59,10 @@ def classifier(data: Path, seed: int, rows: int, steps: int) -> Said:
         run = Run.open(run.path)
         held = run.outputs(seed, "source_only", "source_val")
         frame = pl.read_parquet(held)
-        there = from_arrays(x[pool], y[pool], name="pool")
-        said = predict(run.model("source_only"), run.preprocess.inputs(there), "target").probabilities
-    here = np.array(frame["probabilities"].to_list(), dtype=np.float64)
-    return Said(here, frame["label"].cast(pl.Int64).to_numpy(), said, y[pool].astype(np.int64))
+        inputs = run.preprocess.inputs(from_arrays(x[pool], y[pool], name="pool"))
+        of_pool = predict(run.model("source_only"), inputs, "target").probabilities
+    of_source = np.array(frame["probabilities"].to_list(), dtype=np.float64)
+    return ClassifierOutputs(of_source, frame["label"].cast(pl.Int64).to_numpy(), of_pool, y[pool].astype(np.int64))
 
 
 def draw(truth: NDArray[np.int64], alpha: float, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -72,12 +72,12 @@ def draw(truth: NDArray[np.int64], alpha: float, n: int, rng: np.random.Generato
     return np.concatenate(rows)
 
 
-def trial(said: Said, name: str, rows: NDArray[np.int64], draws: int) -> dict[str, float]:
-    """One estimate against the truth. The truth of the weights is the shares' the rows have."""
-    there, truth = said.pool[rows], said.truth[rows]
-    found = label_shift(name, said.source, said.labels, there, draws=draws)
+def trial(outputs: ClassifierOutputs, name: str, rows: NDArray[np.int64], draws: int) -> dict[str, float]:
+    """One estimate against the truth. The true weights are those of the shares of the drawn rows."""
+    target, truth = outputs.pool[rows], outputs.truth[rows]
+    found = label_shift(name, outputs.source, outputs.labels, target, draws=draws)
     shares = np.bincount(truth, minlength=CLASSES) / len(truth)
-    plain, corrected = (np.mean(p.argmax(1) == truth) for p in (there, found.correct(there)))
+    plain, corrected = (np.mean(p.argmax(1) == truth) for p in (target, found.correct(target)))
     inside = (found.low - 1e-9 <= shares) & (shares <= found.high + 1e-9)
     return {
         "mse": float(np.mean((found.shares / found.source - shares / found.source) ** 2)),
@@ -113,17 +113,17 @@ def main() -> None:
     args: Any = parser.parse_args()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(min(2, torch.get_num_threads()))
-    kept = args.out.with_suffix(".jsonl")  # a classifier and a target that are there already are not repeated
+    kept = args.out.with_suffix(".jsonl")  # whose targets are not repeated
     found = [json.loads(line) for line in kept.read_text("utf-8").splitlines()] if kept.exists() else []
     done = {(f["seed"], f["alpha"], f["n"], f["draw"]) for f in found}
     for seed in range(args.seeds):
         wanted = [c for c in itertools.product(range(args.draws), ALPHAS, SIZES) if (seed, *c[1:], c[0]) not in done]
-        said = classifier(args.data, seed, args.rows, args.steps) if wanted else None
+        outputs = classifier(args.data, seed, args.rows, args.steps) if wanted else None
         for turn, alpha, n in wanted:
-            assert said is not None
-            rows = draw(said.truth, alpha, n, np.random.default_rng([seed, turn, n, int(10 * alpha)]))
+            assert outputs is not None
+            rows = draw(outputs.truth, alpha, n, np.random.default_rng([seed, turn, n, int(10 * alpha)]))
             which = {"seed": seed, "alpha": alpha, "n": n, "draw": turn}
-            new = [{**which, "estimator": name, **trial(said, name, rows, 100)} for name in ESTIMATORS]
+            new = [{**which, "estimator": name, **trial(outputs, name, rows, 100)} for name in ESTIMATORS]
             found += new
             with kept.open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(f) + "\n" for f in new)

@@ -31,7 +31,6 @@ from sklearn.svm import SVC
 from torch import nn
 
 from acclimate import backbones, methods
-from acclimate.backbones import Built
 from acclimate.data import Domain, preprocess
 from acclimate.data.arrays import from_arrays
 from acclimate.data.inputs import DenseInputs
@@ -51,7 +50,7 @@ PAPER: dict[str, Any] = {"weight": 6.0, "gamma": 1e9, "widths": ()}
 COLOURS, TINTS = ("#332288", "#c9575e"), ("#d9d6ea", "#f6dfe0")
 Points = NDArray[np.float64]
 Labels = NDArray[np.int64]
-Says = Callable[[Points], Labels]
+Classify = Callable[[Points], Labels]
 """The class of every point."""
 
 
@@ -63,12 +62,19 @@ def points(n: int, seed: int, degrees: float = 0.0) -> tuple[Points, Labels]:
     return 2 * (x - [0.5, 0.25]) @ turn, y.astype(np.int64)
 
 
-class Found(NamedTuple):
-    """What came of one method: its accuracy, how it parts the plane, and its answers where they hang on the stream."""
+class MethodResult(NamedTuple):
+    """Accuracy, the classifier of the plane, and the predictions for the stream if they depend on its order."""
 
     accuracy: float
-    says: Says
-    answers: Labels | None = None
+    classify: Classify
+    predicted: Labels | None = None
+
+
+class UntrainedNet(NamedTuple):
+    """An untrained net, and how it is trained."""
+
+    classifier: Classifier
+    training: Training
 
 
 class Moons:
@@ -87,35 +93,35 @@ class Moons:
     def inputs(self, x: Points) -> DenseInputs:
         return self.fitted.inputs(self.domain(x))  # type: ignore[return-value]
 
-    def train(self, name: str, built: Built, **options: Any) -> Classifier:
+    def train(self, name: str, net: UntrainedNet, **options: Any) -> Classifier:
         """The net when ``name`` is done with it."""
         rows, held = split(self.y, 0.1, self.seed)
         x, y = self.inputs(self.x[rows]), self.y[rows]
-        kind, training = methods.get(name), Training(**built.training)
+        kind = methods.get(name)
         if kind.starts_from:
             start = self.train(kind.starts_from, self.net(), **kind.start_options)
-            built.classifier.load_state_dict(start.state_dict())
+            net.classifier.load_state_dict(start.state_dict())
         if "target_labels" in kind.needs:
             x, y = self.inputs(self.target), self.target_y
         fitted = fit(
-            kind(built.classifier, **options), (x, y), self.inputs(self.target),
-            training=training, validation=(self.inputs(self.x[held]), self.y[held]), seed=self.seed,
+            kind(net.classifier, **options), (x, y), self.inputs(self.target),
+            training=net.training, validation=(self.inputs(self.x[held]), self.y[held]), seed=self.seed,
         )  # fmt: skip
         return fitted.model
 
-    def net(self) -> Built:
+    def net(self) -> UntrainedNet:
         torch.manual_seed(self.seed)
-        return backbones.build("mlp", shape_of(self.fitted), 2, {})
+        built = backbones.build("mlp", shape_of(self.fitted), 2, {})
+        return UntrainedNet(built.classifier, Training(**built.training))
 
-    def paper_net(self) -> Built:
+    def paper_net(self) -> UntrainedNet:
         """The paper's 15 sigmoid units, learnt from one example of each domain at a time at its constant rate."""
         torch.manual_seed(self.seed)
         hidden = nn.Sequential(nn.Linear(2, 15), nn.Sigmoid())
-        how = {"optimizer": "sgd", "lr": 0.05, "momentum": 0.0, "schedule": "constant", "batch_size": 1}
-        return Built(
-            Classifier(hidden, nn.Linear(15, 2), n_features=15, n_classes=2),
-            {**how, "steps": 30_000, "save_every": 30_000},
+        training = Training(
+            optimizer="sgd", lr=0.05, momentum=0.0, schedule="constant", batch_size=1, steps=30_000, save_every=30_000
         )
+        return UntrainedNet(Classifier(hidden, nn.Linear(15, 2), n_features=15, n_classes=2), training)
 
     @cached_property
     def plain(self) -> Classifier:
@@ -125,11 +131,11 @@ class Moons:
     @cached_property
     def normed(self) -> Classifier:
         """The source-only net with batch norm, which two of the test-time methods work through."""
-        built = self.net()
-        layers = built.classifier.backbone
+        net = self.net()
+        layers = net.classifier.backbone
         assert isinstance(layers, nn.Sequential)
-        layers.insert(1, nn.BatchNorm1d(built.classifier.n_features))
-        return self.train("source_only", built)
+        layers.insert(1, nn.BatchNorm1d(net.classifier.n_features))
+        return self.train("source_only", net)
 
     @cached_property
     def paper(self) -> Classifier:
@@ -141,33 +147,34 @@ class Moons:
         """The source-only support-vector machine."""
         return SVC().fit(self.x, self.y)
 
-    def says(self, model: nn.Module) -> Says:
+    def classifier(self, model: nn.Module) -> Classify:
         return lambda x: predict(model, self.inputs(x), "target").probabilities.argmax(1)
 
-    def found(self, says: Says, stream: bool = False, regions: Says | None = None) -> Found:
-        answers = says(self.stream)
-        return Found(float((answers == self.truth).mean()), regions or says, answers if stream else None)
+    def result(self, classify: Classify, stream: bool = False, regions: Classify | None = None) -> MethodResult:
+        predicted = classify(self.stream)
+        accuracy = float((predicted == self.truth).mean())
+        return MethodResult(accuracy, regions or classify, predicted if stream else None)
 
-    def before(self, room: str) -> Found:
+    def before(self, room: str) -> MethodResult:
         """What is learnt of the source alone, for the methods of one of the `ROOMS`."""
         if room == "shallow":
-            return self.found(self.machine.predict)
+            return self.result(self.machine.predict)
         models = {"net": lambda: self.plain, "testtime": lambda: self.normed, "paper": lambda: self.paper}
-        return self.found(self.says(models[room]()))
+        return self.result(self.classifier(models[room]()))
 
-    def after(self, room: str, name: str) -> Found:
+    def after(self, room: str, name: str) -> MethodResult:
         """What a method makes of it."""
         if room == "shallow":
-            return self.found(Adapter(SVC(), method=name).fit(self.x, self.y, X_target=self.target).predict)
+            return self.result(Adapter(SVC(), method=name).fit(self.x, self.y, X_target=self.target).predict)
         if room == "testtime":
             adapting = testtime.get(name)(self.normed)
-            return self.found(self.says(adapting), stream=True, regions=self.says(self.normed))
+            return self.result(self.classifier(adapting), stream=True, regions=self.classifier(self.normed))
         if room == "paper":
-            return self.found(self.says(self.train(name, self.paper_net(), **PAPER)))
-        return self.found(self.says(self.train(name, self.net(), **options(name))))
+            return self.result(self.classifier(self.train(name, self.paper_net(), **PAPER)))
+        return self.result(self.classifier(self.train(name, self.net(), **options(name))))
 
 
-def picture(moons: Moons, room: str, name: str, after: Found) -> bytes:
+def picture(moons: Moons, room: str, name: str, after: MethodResult) -> bytes:
     """Source only beside the method: a PNG of few colours."""
     with mpl.rc_context({"font.family": "DejaVu Sans", "font.size": 11}):
         figure = Figure(figsize=(4 if name == "source_only" else 8, 3.3), dpi=100, facecolor="white")
@@ -189,17 +196,17 @@ def dots(place: Axes, points: Points, size: float, colour: Any) -> None:
     place.scatter(across, up, s=size, color=colour, linewidths=0)
 
 
-def draw(place: Axes, moons: Moons, found: Found) -> None:
-    """How the plane is parted; the source in its classes' colours, the target black or in those of the answers."""
+def draw(place: Axes, moons: Moons, found: MethodResult) -> None:
+    """How the plane is parted; the source in its classes' colours, the target black or in those of the predictions."""
     across, up = np.meshgrid(np.linspace(-3.6, 3.6, 288), np.linspace(-2.8, 2.8, 224))
-    regions = found.says(np.column_stack([across.ravel(), up.ravel()])).reshape(across.shape)
+    regions = found.classify(np.column_stack([across.ravel(), up.ravel()])).reshape(across.shape)
     place.contourf(across, up, regions, levels=[-0.5, 0.5, 1.5], colors=TINTS)
     place.contour(across, up, regions, levels=[0.5], colors="#555555", linewidths=0.8)
-    if found.answers is None:
+    if found.predicted is None:
         dots(place, moons.x, 9, np.array(COLOURS)[moons.y])
         dots(place, moons.target, 5, "#111111")
     else:
-        dots(place, moons.stream[:300], 9, np.array(COLOURS)[found.answers[:300]])
+        dots(place, moons.stream[:300], 9, np.array(COLOURS)[found.predicted[:300]])
     place.set(aspect="equal", xticks=[], yticks=[])
 
 

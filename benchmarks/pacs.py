@@ -24,7 +24,7 @@ from acclimate.data.loaders import split
 
 DOMAINS = ("photo", "art_painting", "cartoon")
 FROZEN = "feature_extraction"
-LADDER = ("partial", "lora", "llrd", "gradual", "lp_ft", "full")
+STRATEGIES = ("partial", "lora", "llrd", "gradual", "lp_ft", "full")
 ON_FEATURES = ("source_only", "dann", "mcc", "supervised")
 EACH = (1, 5, 10)
 
@@ -39,7 +39,7 @@ Minutes: two cores, empty cache at the start.
 ABOUT_FEATURES = """A frozen backbone, run once per image, and a trainable bottleneck of 256 features in all rows.
 {steps} steps of {batch} examples per domain. Target labels are half of the labelled rows of each batch; `supervised`
 learns from them alone, so with all labels it is training on the target."""
-ABOUT_LADDER = """Source-only, no target labels, by the weights that move. {steps} steps of {batch} images in bf16;
+ABOUT_STRATEGIES = """Source-only, no target labels, by the weights that move. {steps} steps of {batch} images in bf16;
 `feature_extraction`, a linear head on stored features, has {cheap} steps."""
 
 
@@ -78,11 +78,11 @@ def on_features(pair: str, source: Domain, pool: Domain, held: Domain, args: Any
                "accuracy": accuracy}  # fmt: skip
 
 
-def up_the_ladder(pair: str, source: Domain, pool: Domain, held: Domain, args: Any) -> Iterable[dict[str, Any]]:
+def by_strategy(pair: str, source: Domain, pool: Domain, held: Domain, args: Any) -> Iterable[dict[str, Any]]:
     """Source-only by the weights that move."""
     settings = {"train.batch_size": args.ladder_batch}
     same: dict[str, Any] = {"image_size": args.size, "seeds": args.seeds, "per_class": (0,), "score": held}
-    moving = [f"source_only+{rung}" for rung in LADDER]
+    moving = [f"source_only+{strategy}" for strategy in STRATEGIES]
     found = acclimate.labels(
         source, pool, strategies=moving, steps=args.ladder_steps, settings=settings, precision="bf16-mixed", **same
     ).found
@@ -102,7 +102,7 @@ def without_cache(pair: str, source: Domain, pool: Domain, held: Domain, args: A
         yield line | {"seconds": point["seconds"]}
 
 
-PARTS = {"features": on_features, "ladder": up_the_ladder, "without": without_cache}
+PARTS = {"features": on_features, "ladder": by_strategy, "without": without_cache}
 
 
 def table(results: list[dict[str, Any]], part: str) -> str:
@@ -112,8 +112,8 @@ def table(results: list[dict[str, Any]], part: str) -> str:
     lines = [f"| {head} | {' | '.join(pairs)} | mean |", "|---" * (len(pairs) + 1 + head.count("|") + 1) + "|"]
     for strategy, budget in dict.fromkeys((r["strategy"], r["budget"]) for r in of_part):
         rows = [r for r in of_part if (r["strategy"], r["budget"]) == (strategy, budget)]
-        method, _, rung = strategy.partition("+")
-        name = rung if part == "ladder" else f"{method} | {'all' if budget == '1.0' else budget}"
+        method, _, finetune = strategy.partition("+")
+        name = finetune if part == "ladder" else f"{method} | {'all' if budget == '1.0' else budget}"
         lines.append(f"| {name} | {' | '.join(cells(rows, pairs))} |")
     return "\n".join(lines)
 
@@ -124,8 +124,8 @@ def cells(rows: list[dict[str, Any]], pairs: list[str]) -> list[str]:
     of_seed = [[r["accuracy"] for r in rows if r["seed"] == seed] for seed in dict.fromkeys(r["seed"] for r in rows)]
     means = [statistics.mean(values) for values in of_seed if len(values) == len(pairs)]
     spread = f" ± {statistics.stdev(means):.3f}" if len(means) > 1 else ""
-    told = [f"{statistics.mean(found):.3f}" if found else "not run" for found in of_pair]
-    return [*told, f"{statistics.mean(means):.3f}{spread}" if means else "not run"]
+    of_pairs = [f"{statistics.mean(found):.3f}" if found else "not run" for found in of_pair]
+    return [*of_pairs, f"{statistics.mean(means):.3f}{spread}" if means else "not run"]
 
 
 def read(kept: Path) -> list[dict[str, Any]]:
@@ -146,8 +146,10 @@ def without(results: list[dict[str, Any]]) -> str:
     if not taken:
         return ""
     hours = statistics.mean(taken) * len(of_features) / 3600
-    told = ", ".join(f"{r['strategy'].partition('+')[0]} {r['seconds']:.0f}" for r in results if r["part"] == "without")
-    return f"""Without the cache, one training takes this many seconds: {told}. The table has {len(of_features)}
+    seconds = ", ".join(
+        f"{r['strategy'].partition('+')[0]} {r['seconds']:.0f}" for r in results if r["part"] == "without"
+    )
+    return f"""Without the cache, one training takes this many seconds: {seconds}. The table has {len(of_features)}
 trainings, which would take about {hours:.0f} hours."""
 
 
@@ -164,7 +166,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
-    kept = args.out.with_suffix(".jsonl")  # a part of a pair that is there already is not repeated
+    kept = args.out.with_suffix(".jsonl")  # whose parts of pairs are not repeated
     with tempfile.TemporaryDirectory() as cache:
         os.environ["ACCLIMATE_CACHE"] = cache  # so that the minutes are those of a first run
         for part, (source, target) in itertools.product(args.parts, itertools.permutations(DOMAINS, 2)):
@@ -183,7 +185,7 @@ def main() -> None:
     parts = [
         HEAD.format(size=args.size, seeds=args.seeds),
         f"## Fine-tuning strategies: {minutes(results, 'ladder')}",
-        ABOUT_LADDER.format(steps=args.ladder_steps, batch=args.ladder_batch, cheap=args.steps),
+        ABOUT_STRATEGIES.format(steps=args.ladder_steps, batch=args.ladder_batch, cheap=args.steps),
         table(results, "ladder"),
         f"## Stored features, with target labels: {minutes(results, 'features')}",
         ABOUT_FEATURES.format(steps=args.steps, batch=args.batch),

@@ -35,7 +35,7 @@ BATCH = 64
 STEPS = {"cnn": 150, "mlp, dense": 1000, "mlp, sparse rows": 2000}
 
 
-class Net(nn.Module):
+class BareNet(nn.Module):
     """The bare loop's net: the same layers, nothing of ours."""
 
     def __init__(self, hidden: nn.Module, head: nn.Module):
@@ -47,7 +47,7 @@ class Net(nn.Module):
         return logits
 
 
-class Domains(nn.Module):
+class DomainDiscriminator(nn.Module):
     """The domain net that peers are given: features → width → 1, its gradient reversed."""
 
     def __init__(self, d: int, width: int):
@@ -94,17 +94,17 @@ class Workload:
         x = x.to_dense() if x.layout == torch.sparse_csr else x
         return (x.float() / 255).contiguous() if self.backbone == "mnist" else x
 
-    def net(self) -> Net:
+    def net(self) -> BareNet:
         torch.manual_seed(0)
         if self.backbone == "mlp":
-            return Net(nn.Sequential(nn.Linear(5000, 50), nn.ReLU()), nn.Linear(50, 2))
+            return BareNet(nn.Sequential(nn.Linear(5000, 50), nn.ReLU()), nn.Linear(50, 2))
         hidden = nn.Sequential(
             nn.Conv2d(3, 32, 5), nn.ReLU(), nn.MaxPool2d(2),
             nn.Conv2d(32, 48, 5), nn.ReLU(), nn.MaxPool2d(2),
             nn.Flatten(),
         )  # fmt: skip
         dense = (nn.Linear(768, 100), nn.ReLU(), nn.Linear(100, 100), nn.ReLU(), nn.Linear(100, 10))
-        return Net(hidden, nn.Sequential(*dense))
+        return BareNet(hidden, nn.Sequential(*dense))
 
     def prepare(self) -> None:
         """What the bare loop and the peers read: made once, outside of all timing."""
@@ -130,7 +130,7 @@ class Workload:
         training = Training(steps=self.steps, optimizer="sgd", lr=0.01, schedule="dann")
         fit(
             methods.get(method)(model, **options), (self.source, self.labels), self.target,
-            training=training, validation=(First(self.source, 256), self.labels[:256]),
+            training=training, validation=(FirstRows(self.source, 256), self.labels[:256]),
         )  # fmt: skip
 
     def skada(self, method: str) -> None:
@@ -149,8 +149,8 @@ class Workload:
         }
         d = net.hidden(self.xs[:2]).shape[1]
         if method == "dann":
-            domains = Domains(d, self.width)
-            model = DANN(net, reg=1, domain_classifier=domains, domain_criterion=nn.BCEWithLogitsLoss(), **same)
+            discriminator = DomainDiscriminator(d, self.width)
+            model = DANN(net, reg=1, domain_classifier=discriminator, domain_criterion=nn.BCEWithLogitsLoss(), **same)
         else:
             model = DeepCoral(net, reg=1, **same)
         n = len(self.xs)
@@ -159,7 +159,7 @@ class Workload:
         model.fit(x, y, sample_domain=np.repeat([1, -2], n))
 
 
-class First:
+class FirstRows:
     """The first rows of others: a validation split that costs little."""
 
     in_memory = True

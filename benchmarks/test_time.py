@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
-    kept = args.out.with_suffix(".jsonl")  # a Run that is there already is not repeated
+    kept = args.out.with_suffix(".jsonl")  # whose Runs are not repeated
     found = [json.loads(line) for line in kept.read_text("utf-8").splitlines()] if kept.exists() else []
     pairs = {f"{source} → {target}": (source, target) for source, target in (("usps", "mnist"), ("mnist", "usps"))}
     for (pair, names), seed in itertools.product(pairs.items(), range(args.seeds)):

@@ -33,11 +33,11 @@ DIRECTIONS = 300
 NETWORKS = ("source_only", "dann", "mcc", "deep_coral")
 
 
-class Row(NamedTuple):
+class TextReader(NamedTuple):
     """What reads the text, how it moves, which methods are tried on it, what columns it is, of which pairs."""
 
     backbone: str
-    rung: str
+    finetune: str
     methods: tuple[str, ...]
     how: dict[str, Any]
     text: str = "text"
@@ -45,11 +45,11 @@ class Row(NamedTuple):
 
 
 ROWS = {
-    "tf-idf, linear": Row("directions", "", ("source_only", "coral"), {}),
-    "tf-idf, dense": Row("mlp", "full", NETWORKS, {"steps": 1000}),
-    "minilm, linear": Row("sentences", "", ("source_only", "coral"), {}),
-    "minilm, frozen": Row("minilm", "feature_extraction", NETWORKS, {"steps": 1000}),
-    "minilm": Row(
+    "tf-idf, linear": TextReader("directions", "", ("source_only", "coral"), {}),
+    "tf-idf, dense": TextReader("mlp", "full", NETWORKS, {"steps": 1000}),
+    "minilm, linear": TextReader("sentences", "", ("source_only", "coral"), {}),
+    "minilm, frozen": TextReader("minilm", "feature_extraction", NETWORKS, {"steps": 1000}),
+    "minilm": TextReader(
         "minilm", "full", ("source_only", "mcc", "dann"),
         {"steps": 300, "precision": "bf16-mixed", "settings": {"train.batch_size": 16, "train.head_lr": 1}},
     ),
@@ -71,9 +71,9 @@ def domain(folder: Path, name: str, text: str) -> Domain:
     if name in {"books", "dvd"}:
         return data.load(folder / f"amazon_reviews/{name}.csv.gz", label="label", text=text)
     rated = pl.read_csv(folder / "vader_media/vader_media.csv.gz")
-    said = rated.filter((pl.col("medium") == name) & (pl.col("mean_rating") != 0))
-    labels = np.where(said["mean_rating"].to_numpy() > 0, "1", "0")
-    return Domain(name, "text", said["text"].to_list(), [str(i) for i in range(len(said))], labels)
+    opinions = rated.filter((pl.col("medium") == name) & (pl.col("mean_rating") != 0))
+    labels = np.where(opinions["mean_rating"].to_numpy() > 0, "1", "0")
+    return Domain(name, "text", opinions["text"].to_list(), [str(i) for i in range(len(opinions))], labels)
 
 
 def sides(whole: Domain) -> tuple[Domain, Domain]:
@@ -90,32 +90,35 @@ def same(line: dict[str, Any], done: list[dict[str, Any]]) -> dict[str, Any]:
     return {k: v for r in twins for k, v in r.items() if k not in line}
 
 
-def timed(row: Row, method: str, seed: int, source: Domain, pool: Domain, held: Domain) -> dict[str, Any]:
+def timed(row: TextReader, method: str, seed: int, source: Domain, pool: Domain, held: Domain) -> dict[str, Any]:
     start = time.perf_counter()
     found = accuracy(row, method, seed, source, pool, held)
     return {"accuracy": found, "minutes": round((time.perf_counter() - start) / 60, 2)}
 
 
-def accuracy(row: Row, method: str, seed: int, source: Domain, pool: Domain, held: Domain) -> float:
+def accuracy(row: TextReader, method: str, seed: int, source: Domain, pool: Domain, held: Domain) -> float:
     """On the half of the target that no training saw."""
     if row.backbone in VECTORS:
         return linear(row, method, source, pool, held)
     share: Any = {"fractions": (1.0,)} if method == "supervised" else {"per_class": (0,)}
     found = acclimate.labels(
-        source, pool, score=held, strategies=[f"{method}+{row.rung}"], backbone=row.backbone, seeds=[seed], **share,
+        source, pool, score=held, strategies=[f"{method}+{row.finetune}"], backbone=row.backbone, seeds=[seed], **share,
         **row.how,
     ).found  # fmt: skip
     return float(found["points"][0]["accuracy"])
 
 
-def linear(row: Row, method: str, source: Domain, pool: Domain, held: Domain) -> float:
+def linear(row: TextReader, method: str, source: Domain, pool: Domain, held: Domain) -> float:
     """Of logistic regression."""
-    x, theirs, scored = VECTORS[row.backbone](source, pool, held)
-    here, there = ((x, source.labels), theirs) if method != "supervised" else ((theirs, pool.labels), scored)
+    x, x_pool, x_scored = VECTORS[row.backbone](source, pool, held)
+    if method == "supervised":
+        labelled, unlabelled = (x_pool, pool.labels), x_scored
+    else:
+        labelled, unlabelled = (x, source.labels), x_pool
     with tempfile.TemporaryDirectory() as folder:
         run = acclimate.adapt(
-            here, there, Path(folder, "run"), method=method if method == "coral" else "source_only",
-            backbone="linear", score=(scored, held.labels),
+            labelled, unlabelled, Path(folder, "run"), method=method if method == "coral" else "source_only",
+            backbone="linear", score=(x_scored, held.labels),
         )  # fmt: skip
         return float(run.scores["target"]["accuracy"])
 
@@ -129,7 +132,7 @@ def directions(source: Domain, pool: Domain, held: Domain) -> list[Any]:
 
 
 def sentences(source: Domain, pool: Domain, held: Domain) -> list[Any]:
-    """What the sentence encoder says as it comes, to a length of the square root of its width."""
+    """The features of the pretrained sentence encoder, with a length of the square root of their number."""
     wants = backbones.input_spec("minilm", "text", {})
     fitted = preprocess.fit(source, pool, encoder=wants.encoder, length=wants.length)
     model = backbones.build("minilm", shape_of(fitted), 2, {}).classifier
@@ -214,28 +217,28 @@ def main() -> None:
     parser.add_argument("--rows", nargs="*", choices=ROWS, default=list(ROWS))
     parser.add_argument("--methods", nargs="*", help="of each row, in the place of all it has")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--precision", help="in the place of the rows' own, and told in text.jsonl")
+    parser.add_argument("--precision", help="in place of the rows' own, and noted in text.jsonl")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     args = parser.parse_args()
     precision = {"precision": args.precision} if args.precision else {}
     warnings.filterwarnings("ignore")
-    kept = args.out.with_suffix(".jsonl")  # a training that is there already is not repeated
+    kept = args.out.with_suffix(".jsonl")  # whose trainings are not repeated
     for name, pair in itertools.product(args.rows, args.pairs):
-        row, (here, there) = ROWS[name], pair.split("-")
+        row, domain_names = ROWS[name], pair.split("-")
         if pair not in row.pairs:
             continue
         row = row._replace(how=row.how | precision)
         methods = args.methods or [*row.methods, "supervised"]
-        source, whole = (domain(args.data, side, row.text) for side in (here, there))
+        source, whole = (domain(args.data, side, row.text) for side in domain_names)
         pool, held = sides(whole)
         for seed, method in itertools.product(range(1 if row.backbone in VECTORS else args.seeds), methods):
             line = {"pair": pair, "row": name, "method": method, "seed": seed}
             if any(line.items() <= r.items() for r in read(kept)):
                 continue
             line |= same(line, read(kept)) or timed(row, method, seed, source, pool, held) | precision
-            print(told := json.dumps(line), flush=True)
+            print(text := json.dumps(line), flush=True)
             with kept.open("a", encoding="utf-8") as file:
-                file.write(told + "\n")
+                file.write(text + "\n")
     head = HEAD.format(seeds=args.seeds, directions=DIRECTIONS)
     args.out.write_text(f"{head}\n{table(read(kept), args.seeds)}\n", "utf-8")
 

@@ -147,5 +147,5 @@ def test_r2_of_a_single_label_is_a_number(predicted, r2):
 
 
 def test_several_seeds_have_a_spread_of_each_error():
-    found = mean_errors([{"mae": 1.0, "r2": 0.5}, {"mae": 2.0, "r2": 0.5}])
-    assert found == {"mae": 1.5, "r2": 0.5, "mae_sd": 0.707107, "r2_sd": 0.0}
+    found = mean_errors([{"mae": 1.0, "rmse": 1.0, "r2": 0.5}, {"mae": 2.0, "rmse": 1.0, "r2": 0.5}])
+    assert found == {"mae": 1.5, "rmse": 1.0, "r2": 0.5, "mae_sd": 0.707107, "rmse_sd": 0.0, "r2_sd": 0.0}

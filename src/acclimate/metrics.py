@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import SupportsFloat, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +15,14 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
+from acclimate.contents import ClassScores, ClassSummary, NumberMeasure, NumberScores, Scored
 from acclimate.errors import BadInput, did_you_mean
 
 Probabilities = NDArray[np.float64]
+NUMBER_MEASURES: tuple[NumberMeasure, ...] = ("mae", "rmse", "r2")
 
 
-def scores(
-    probabilities: Probabilities, labels: NDArray[np.int64], positive: Sequence[int] = ()
-) -> dict[str, float | None]:
+def scores(probabilities: Probabilities, labels: NDArray[np.int64], positive: Sequence[int] = ()) -> ClassSummary:
     """Accuracy, macro F1, log loss and `auc` of ``probabilities (n, k)`` against ``labels (n,)``.
 
     F1 is the mean over the classes that occur or are predicted.
@@ -85,7 +85,7 @@ def _area(is_positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
 
 def all_scores(
     probabilities: Probabilities, labels: NDArray[np.int64], classes: Sequence[str], positive: Sequence[str] = ()
-) -> dict[str, Any]:
+) -> ClassScores:
     """`scores`, with F1 of each class under ``f1_by_class``; ``positive`` are names out of ``classes``."""
     codes = [i for i, name in enumerate(classes) if name in positive]
     found = scores(probabilities, labels, codes)
@@ -115,7 +115,7 @@ def check_positive(positive: Sequence[str], classes: Sequence[str]) -> None:
         raise BadInput("--positive: lists every class, so none is negative; leave at least one out")
 
 
-def errors(predicted: NDArray[np.float64], numbers: NDArray[np.float64]) -> dict[str, float]:
+def errors(predicted: NDArray[np.float64], numbers: NDArray[np.float64]) -> NumberScores:
     r"""MAE, RMSE and R² of predicted numbers ``(n,)`` against the true ``numbers (n,)``.
 
     .. math::
@@ -144,7 +144,7 @@ def _rounded(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def mean_over_seeds(of_seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def mean_over_seeds(of_seeds: Sequence[Mapping[str, object]]) -> Scored:
     """Mean of each metric and, with several seeds, its standard deviation under ``…_sd``.
 
     Seeds in which a metric is None are left out of it; ``f1_by_class`` has a mean for each class.
@@ -153,22 +153,25 @@ def mean_over_seeds(of_seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     means = {name: _over_seeds(v, np.mean, 1) for name, v in values.items()}
     if len(of_seeds) > 1:
         means |= {f"{name}_sd": _over_seeds(v, partial(np.std, ddof=1), 2) for name, v in values.items()}
-    return means
+    return cast("Scored", means)  # its names are computed
 
 
-def _over_seeds(values: Sequence[Any], how: Callable[[Sequence[float]], Any], least: int) -> Any:
-    if isinstance(values[0], Mapping):
-        return {name: _over_seeds([v[name] for v in values], how, least) for name in values[0]}
-    known = [v for v in values if v is not None]
+def _over_seeds(
+    values: Sequence[object], how: Callable[[Sequence[float]], SupportsFloat], least: int
+) -> float | dict[str, object] | None:
+    """A number for numbers; for the values of classes, a number for each class."""
+    if by_class := [v for v in values if isinstance(v, Mapping)]:
+        return {name: _over_seeds([v[name] for v in by_class], how, least) for name in by_class[0]}
+    known = [v for v in values if isinstance(v, int | float)]
     return round(float(how(known)), 6) if len(known) >= least else None
 
 
-def mean_errors(of_seeds: Sequence[dict[str, float]]) -> dict[str, float]:
+def mean_errors(of_seeds: Sequence[NumberScores]) -> Scored:
     """Mean of each of `errors` and, with several seeds, its standard deviation under ``…_sd``."""
-    values = {name: [s[name] for s in of_seeds] for name in of_seeds[0]}
-    means = {name: _rounded(float(np.mean(v))) for name, v in values.items()}
+    values = {name: [s[name] for s in of_seeds] for name in NUMBER_MEASURES}
+    means = {str(name): _rounded(float(np.mean(v))) for name, v in values.items()}
     spreads = {f"{name}_sd": _rounded(float(np.std(v, ddof=1))) for name, v in values.items() if len(v) > 1}
-    return means | spreads
+    return cast("Scored", means | spreads)  # its names are computed
 
 
 def confusion(probabilities: Probabilities, labels: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from acclimate.errors import BadInput, did_you_mean, first_line
 
 Options = dict[str, Any]
+"""Values by the names of parameters, which check them: a type checker cannot know what a name stands for."""
 LINEAR = "linear"
 """The name that stands for no backbone: a linear model of scikit-learn, preceded by a shallow method."""
 
@@ -192,7 +193,7 @@ class Settings(BaseModel):
     augment: Options = {}
 
 
-def parse_settings(texts: Mapping[str, Any]) -> Settings:
+def parse_settings(texts: Mapping[str, object]) -> Settings:
     """Sort settings by prefix: ``train.``, ``backbone.``, ``pretrain.``, ``finetune.``, ``augment.``, or the method's.
 
     Args:
@@ -217,14 +218,15 @@ def parse_settings(texts: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def _value(key: str, text: str) -> Any:
+def _value(key: str, text: str) -> object:
     try:
-        return yaml.safe_load(text)
+        value: object = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise BadInput(f"--set {key}={text}: the value is not valid YAML; put text in quotes") from error
+    return value
 
 
-def check_training(given: Mapping[str, Any], of: str = "train") -> Training:
+def check_training(given: Mapping[str, object], of: str = "train") -> Training:
     """Return the training settings ``given``, with defaults for the rest; messages name them as settings ``of`` that.
 
     Raises:
@@ -233,7 +235,7 @@ def check_training(given: Mapping[str, Any], of: str = "train") -> Training:
     return _checked(Training, of, given)
 
 
-def check_augmentation(given: Mapping[str, Any]) -> Augmentation:
+def check_augmentation(given: Mapping[str, object]) -> Augmentation:
     """Return the augmentation ``given`` for each domain, none by default.
 
     Raises:
@@ -242,7 +244,7 @@ def check_augmentation(given: Mapping[str, Any]) -> Augmentation:
     return _checked(Augmentation, "augment", given)
 
 
-def _checked(kind: type[P], name: str, given: Mapping[str, Any]) -> P:
+def _checked(kind: type[P], name: str, given: Mapping[str, object]) -> P:
     for key in given:
         if key not in kind.model_fields:
             raise BadInput(f"{name} has no setting {key!r}; {did_you_mean(key, kind.model_fields)}")
@@ -252,7 +254,7 @@ def _checked(kind: type[P], name: str, given: Mapping[str, Any]) -> P:
         raise BadInput(_first_problem(error, f"{name}.")) from error
 
 
-def check_options(owner: str, given: Mapping[str, Any], known: Mapping[str, inspect.Parameter]) -> Options:
+def check_options(owner: str, given: Mapping[str, object], known: Mapping[str, inspect.Parameter]) -> Options:
     """Return the options ``given`` to ``owner``, each converted to the type in its signature.
 
     Raises:

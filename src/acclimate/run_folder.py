@@ -4,12 +4,13 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from acclimate.contents import Environment, Line, Scores
 from acclimate.errors import BadInput
 from acclimate.files import Write, explain_disk_errors, partial_path, write_atomically
 from acclimate.recipe import Recipe
@@ -22,9 +23,6 @@ PARTIAL = re.compile(r"\..+\.\d+\.partial")
 """Temporary names that `RunFolder.write` gives to files until they are complete."""
 SUBFOLDERS = ("", "models", "checkpoints", "outputs")
 """Sub-folders of a Run that hold its files; the empty name is the Run's folder itself."""
-
-Line = dict[str, Any]
-"""One line of ``losses.jsonl``: ``seed``, ``phase``, ``step`` and losses by name."""
 
 
 class RunFolder:
@@ -79,14 +77,16 @@ class RunFolder:
         return Recipe.load(self.file("recipe.yaml"))
 
     @property
-    def scores(self) -> dict[str, Any]:
+    def scores(self) -> Scores:
         """``scores.json``."""
-        return self._json("scores.json")
+        scores: Scores = self._json("scores.json")
+        return scores
 
     @property
-    def environment(self) -> dict[str, Any]:
+    def environment(self) -> Environment:
         """``environment.json``: versions, devices, times, the format."""
-        return self._json("environment.json")
+        environment: Environment = self._json("environment.json")
+        return environment
 
     def weights(self, seed: int, phase: str) -> Path:
         """Return the path of the model of one seed and phase, e.g. ``adapted``: a network's or scikit-learn's."""
@@ -180,7 +180,7 @@ class RunFolder:
                 os.close(file)
         self._written.add(target)
 
-    def write_json(self, name: str, value: Any) -> Path:
+    def write_json(self, name: str, value: Mapping[str, object]) -> Path:
         """Write ``value`` as JSON."""
         text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
         return self.write(name, lambda path: path.write_text(text + "\n", "utf-8"))
@@ -212,7 +212,7 @@ class RunFolder:
         self._made += [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
 
-    def _json(self, name: str) -> dict[str, Any]:
+    def _json(self, name: str) -> Any:
         path = self.file(name)
         try:
             value = json.loads(path.read_text("utf-8"))

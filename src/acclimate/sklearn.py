@@ -13,16 +13,18 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.pipeline import Pipeline
-from sklearn.utils import get_tags
+from sklearn.utils import Tags, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
 
 from acclimate.errors import BadInput
 from acclimate.methods import shallow
+from acclimate.methods.shallow_base import Matrix, Rows
 from acclimate.recipe import check_options
 
-Matrix: TypeAlias = NDArray[np.float64]
+Labels: TypeAlias = NDArray[Any]
+"""Classes of any type, or numbers; `NDArray` has no other way to write it."""
 Side: TypeAlias = Literal["source", "target"]
 STRENGTHS = tuple(10.0 ** (k / 2) for k in range(-6, 7))
 """Ridge penalties to choose from on the source: no single one suits features of every scale."""
@@ -42,62 +44,68 @@ class AdapterBase(BaseEstimator):
         options: Options of the named method.
     """
 
-    def __init__(self, estimator: Any = None, *, method: Any = "coral", options: Mapping[str, Any] | None = None):
+    def __init__(
+        self,
+        estimator: BaseEstimator | None = None,
+        *,
+        method: str | BaseEstimator = "coral",
+        options: Mapping[str, object] | None = None,
+    ):
         self.estimator = estimator
         self.method = method
         self.options = options
 
     def fit(self, X: ArrayLike, y: ArrayLike, *, X_target: ArrayLike | None = None) -> Self:
         """Learn from the labelled source ``X``, ``y`` and the unlabelled target ``X_target``."""
-        X, y = validate_data(self, X, y, accept_sparse="csr", y_numeric=self._regression)
-        self._fit_labels(y)
-        target = X if X_target is None else self._validated(X_target, name="X_target")
-        self.method_ = self._method().fit(X, y, X_target=target)
-        self.estimator_ = self.method_ if self._is_estimator() else self._fit_estimator(X, y)
+        rows, labels = validate_data(self, X, y, accept_sparse="csr", y_numeric=self._regression)
+        self._fit_labels(labels)
+        target = rows if X_target is None else self._validated(X_target, name="X_target")
+        self.method_ = self._method().fit(rows, labels, X_target=target)
+        self.estimator_ = self.method_ if self._is_estimator() else self._fit_estimator(rows, labels)
         return self
 
-    def predict(self, X: ArrayLike, *, domain: Side = "target") -> NDArray[Any]:
+    def predict(self, X: ArrayLike, *, domain: Side = "target") -> Labels:
         """Predict labels for rows ``(n, d)`` of ``domain``."""
         return self._call("predict", X, domain)
 
     _regression = False
 
     @abstractmethod
-    def _fit_labels(self, y: Any) -> None:
+    def _fit_labels(self, y: Labels) -> None:
         """Check the labels and learn the classes."""
 
     @abstractmethod
-    def _default(self) -> Any:
+    def _default(self) -> BaseEstimator:
         """Return the default estimator."""
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = get_tags(self._method()).input_tags.sparse
         return tags
 
-    def _call(self, function: str, X: ArrayLike, domain: Side) -> NDArray[Any]:
+    def _call(self, function: str, X: ArrayLike, domain: Side) -> Labels:
         check_is_fitted(self)
         if domain not in {"source", "target"}:
             raise BadInput(f"domain={domain!r}: unknown domain; use 'source' or 'target'")
         rows = self._validated(X)
         if self._is_estimator():
-            result: NDArray[Any] = self.estimator_.call(function, rows, domain)
+            result: Labels = self.estimator_.call(function, rows, domain)
         else:
             result = getattr(self.estimator_, function)(self._map(rows, domain))
         return result
 
-    def _map(self, X: Any, domain: Side) -> Any:
+    def _map(self, X: Rows, domain: Side) -> Rows:
         map_rows = getattr(self.method_, "transform_source" if domain == "source" else "transform", None)
         return X if map_rows is None else np.asarray(map_rows(X))
 
-    def _fit_estimator(self, X: Any, y: Any) -> Any:
+    def _fit_estimator(self, X: Rows, y: Labels) -> BaseEstimator:
         estimator = self._estimator()
         weights = getattr(self.method_, "weights_", None)
         fit_params = {} if weights is None else weighting(estimator, weights)
         with sklearn.config_context(enable_metadata_routing=False):  # importing skada enables it
             return estimator.fit(self._map(X, "source"), y, **fit_params)
 
-    def _method(self) -> Any:
+    def _method(self) -> BaseEstimator:
         if isinstance(self.method, str):
             options = check_options(f"method {self.method}", self.options or {}, shallow.options(self.method))
             return shallow.get(self.method)(**options)
@@ -115,7 +123,7 @@ class AdapterBase(BaseEstimator):
             return SkadaAdapter(self.method, regression=self._regression)
         return clone(self.method)
 
-    def _estimator(self) -> Any:
+    def _estimator(self) -> BaseEstimator:
         if self._is_estimator():
             return self.method
         return self._default() if self.estimator is None else clone(self.estimator)
@@ -123,11 +131,12 @@ class AdapterBase(BaseEstimator):
     def _is_estimator(self) -> bool:
         return hasattr(self.method, "predict")
 
-    def _validated(self, X: ArrayLike, name: str = "") -> Any:
+    def _validated(self, X: ArrayLike, name: str = "") -> Rows:
         try:
-            return validate_data(self, X, reset=False, accept_sparse="csr")
+            rows: Rows = validate_data(self, X, reset=False, accept_sparse="csr")
         except ValueError as error:
             raise BadInput(f"{name}: {error}") if name else error from None
+        return rows
 
 
 class Adapter(ClassifierMixin, AdapterBase):
@@ -176,11 +185,11 @@ class Adapter(ClassifierMixin, AdapterBase):
         """Return the accuracy on rows of the source; also a scorer, ``scoring=Adapter.source_score``."""
         return float(accuracy_score(y, self.predict(X, domain="source")))
 
-    def _fit_labels(self, y: Any) -> None:
+    def _fit_labels(self, y: Labels) -> None:
         check_classification_targets(y)
         self.classes_ = np.unique(y)
 
-    def _default(self) -> Any:
+    def _default(self) -> BaseEstimator:
         return LogisticRegression(max_iter=1000)
 
 
@@ -214,14 +223,14 @@ class AdapterRegressor(RegressorMixin, AdapterBase):
         """Return R² on rows of the source; also a scorer, ``scoring=AdapterRegressor.source_score``."""
         return float(r2_score(y, self.predict(X, domain="source")))
 
-    def _fit_labels(self, y: Any) -> None:
+    def _fit_labels(self, y: Labels) -> None:
         pass
 
-    def _default(self) -> Any:
+    def _default(self) -> BaseEstimator:
         return RidgeCV(alphas=STRENGTHS)
 
 
-def weighting(estimator: Any, weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+def weighting(estimator: BaseEstimator, weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     """Return the fit parameter that passes row weights to an estimator, or to the last step of a pipeline.
 
     Raises:
@@ -244,11 +253,11 @@ class SkadaAdapter(BaseEstimator):
         regression: Whether labels are numbers rather than classes.
     """
 
-    def __init__(self, adapter: Any, *, regression: bool = False):
+    def __init__(self, adapter: BaseEstimator, *, regression: bool = False):
         self.adapter = adapter
         self.regression = regression
 
-    def fit(self, X: Matrix, y: NDArray[Any], *, X_target: Matrix) -> Self:
+    def fit(self, X: Matrix, y: Labels, *, X_target: Matrix) -> Self:
         """Learn from both domains."""
         rows, labels, domains = stacked(X, y, X_target, regression=self.regression)
         self.adapter_ = clone(self.adapter)
@@ -278,11 +287,11 @@ class SkadaEstimator(BaseEstimator):
         regression: Whether labels are numbers rather than classes.
     """
 
-    def __init__(self, estimator: Any, *, regression: bool = False):
+    def __init__(self, estimator: BaseEstimator, *, regression: bool = False):
         self.estimator = estimator
         self.regression = regression
 
-    def fit(self, X: Matrix, y: NDArray[Any], *, X_target: Matrix) -> Self:
+    def fit(self, X: Matrix, y: Labels, *, X_target: Matrix) -> Self:
         """Learn from both domains."""
         rows, labels, domains = stacked(X, y, X_target, regression=self.regression)
         self.classes_ = np.unique(y)
@@ -290,16 +299,14 @@ class SkadaEstimator(BaseEstimator):
         self.estimator_.fit(rows, labels, sample_domain=domains)  # not every fit of skada returns the estimator
         return self
 
-    def call(self, function: str, X: Matrix, domain: Side) -> NDArray[Any]:
+    def call(self, function: str, X: Matrix, domain: Side) -> Labels:
         """Call a function of the estimator, e.g. ``predict``, with rows of ``domain``."""
         source = {"sample_domain": np.full(len(X), SKADA_SOURCE), "allow_source": True}
-        result: NDArray[Any] = getattr(self.estimator_, function)(X, **(source if domain == "source" else {}))
+        result: Labels = getattr(self.estimator_, function)(X, **(source if domain == "source" else {}))
         return self.classes_[result] if function == "predict" and not self.regression else result
 
 
-def stacked(
-    X: Matrix, y: NDArray[Any], X_target: Matrix, *, regression: bool
-) -> tuple[Matrix, NDArray[Any], NDArray[Any]]:
+def stacked(X: Matrix, y: Labels, X_target: Matrix, *, regression: bool) -> tuple[Matrix, Labels, NDArray[np.int64]]:
     """Stack both domains as skada expects them: rows, labels, and the domain of each row.
 
     Labels are ``0 … k − 1``, or numbers; the target's labels are skada's value for an unknown label.

@@ -3,8 +3,7 @@
 import copy
 import inspect
 import itertools
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier, mlp
+from acclimate.recipe import Options
 from acclimate.types import Labeled, Turn, Unlabeled
 
 FEATURES = "features"
@@ -128,11 +128,17 @@ def step(method: Method, optimizer: Optimizer, progress: float = 0.5, seed: int 
 class FlippedDraws(TorchFunctionMode):
     """Random numbers with a row for each example of a batch come last row first."""
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: Sequence[type],
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         """Flip what is drawn."""
         drawn = func(*args, **kwargs or {})
         draws = func in {torch.rand, torch.randn, torch.rand_like, torch.randn_like}
-        return drawn.flip(0) if draws and len(drawn) in ROWS else drawn
+        return drawn.flip(0) if draws and isinstance(drawn, Tensor) and len(drawn) in ROWS else drawn
 
 
 def check_losses_are_named_finite_scalars(method: type[Method], task: str = TASK) -> None:
@@ -195,8 +201,9 @@ def check_batched_seeds_agree_with_single_ones(method: type[Method], task: str =
     batch, stacked = batches(task=task), stack_module_state(built)
     for turn in turns(built[0]):
 
-        def losses(p: Any, b: Any, turn: str = turn) -> Any:
-            return functional_call(built[0], (p, b), (*batch, 0.5, turn))
+        def losses(p: dict[str, Tensor], b: dict[str, Tensor], turn: str = turn) -> Mapping[str, Tensor]:
+            found: Mapping[str, Tensor] = functional_call(built[0], (p, b), (*batch, 0.5, turn))
+            return found
 
         torch.manual_seed(0)
         try:
@@ -214,7 +221,7 @@ def check_batched_seeds_agree_with_single_ones(method: type[Method], task: str =
 
 def check_the_callers_model_stays_as_it_was(method: type[Method], task: str = TASK) -> None:
     """Building a method, and its losses, change neither weights nor flags nor modes nor parts of the model."""
-    tapped: dict[str, Any] = {"layers": {"0": 1.0}} if "layers" in inspect.signature(method).parameters else {}
+    tapped: Options = {"layers": {"0": 1.0}} if "layers" in inspect.signature(method).parameters else {}
     given: list[tuple[Classifier, dict[str, object]]] = []
 
     def construct(model: Classifier) -> Method:

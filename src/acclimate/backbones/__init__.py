@@ -5,12 +5,12 @@ import inspect
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from types import ModuleType
 
 from pydantic import NonNegativeInt
 
 from acclimate import plugins
-from acclimate.backbones.base import Built, InputKind, InputSpec, Shape
+from acclimate.backbones.base import Built, InputKind, InputSpec, Shape, TrainingDefaults
 from acclimate.backbones.outside import Outside
 from acclimate.errors import BadInput, did_you_mean
 
@@ -27,7 +27,19 @@ INPUT_NAMES: Mapping[InputKind, str] = {
 BOTTLENECK = inspect.Parameter("bottleneck", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=NonNegativeInt)
 """Features of a narrow layer after the backbone, which trains even if the backbone is frozen; 0 adds none."""
 
-__all__ = ["Built", "InputSpec", "Shape", "auto", "build", "defaults", "input_spec", "names", "options", "pretrained"]
+__all__ = [
+    "Built",
+    "InputSpec",
+    "Shape",
+    "TrainingDefaults",
+    "auto",
+    "build",
+    "defaults",
+    "input_spec",
+    "names",
+    "options",
+    "pretrained",
+]
 
 
 def names() -> list[str]:
@@ -59,7 +71,7 @@ def options(name: str) -> dict[str, inspect.Parameter]:
     return {k: p for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY} | {"bottleneck": BOTTLENECK}
 
 
-def pretrained(name: str, options: Mapping[str, Any]) -> bool:
+def pretrained(name: str, options: Mapping[str, object]) -> bool:
     """Whether the backbone called ``name`` starts from pretrained weights with these options.
 
     Raises:
@@ -72,18 +84,18 @@ def pretrained(name: str, options: Mapping[str, Any]) -> bool:
     return bool(options.get("weights") or options.get("pretrained", default and default.default))
 
 
-def defaults(name: str) -> dict[str, Any]:
+def defaults(name: str) -> dict[str, object]:
     """Return the default options that depend on the installed packages, so that a recipe records them.
 
     Raises:
         BadInput: The backbone is unknown.
     """
     module = _module(name)
-    found: dict[str, Any] = module.defaults() if hasattr(module, "defaults") else {}
+    found: dict[str, object] = module.defaults() if hasattr(module, "defaults") else {}
     return found
 
 
-def input_spec(name: str, kind: str, options: Mapping[str, Any]) -> InputSpec:
+def input_spec(name: str, kind: str, options: Mapping[str, object]) -> InputSpec:
     """Return the inputs that the backbone called ``name`` requires, for domains of this kind.
 
     Raises:
@@ -105,7 +117,7 @@ def input_spec(name: str, kind: str, options: Mapping[str, Any]) -> InputSpec:
     return spec
 
 
-def build(name: str, shape: Shape, n_classes: int, options: Mapping[str, Any]) -> Built:
+def build(name: str, shape: Shape, n_classes: int, options: Mapping[str, object]) -> Built:
     """Build an untrained classifier on the backbone called ``name``.
 
     Raises:
@@ -116,10 +128,10 @@ def build(name: str, shape: Shape, n_classes: int, options: Mapping[str, Any]) -
         raise _wrong_kind(name, module.INPUT_KIND)
     built: Built = module.build(shape, n_classes, **_model_option(name), **_own(options))
     width = options.get("bottleneck", 0)
-    return replace(built, classifier=built.classifier.narrowed(width)) if width else built
+    return replace(built, classifier=built.classifier.narrowed(width)) if width and isinstance(width, int) else built
 
 
-def _own(options: Mapping[str, Any]) -> dict[str, Any]:
+def _own(options: Mapping[str, object]) -> dict[str, object]:
     """Return the options that the backbone's own file defines."""
     return {name: value for name, value in options.items() if name != BOTTLENECK.name}
 
@@ -142,7 +154,7 @@ def _model_option(name: str) -> dict[str, str]:
     return {"model": model} if model else {}
 
 
-def _module(name: str) -> Any:
+def _module(name: str) -> ModuleType | Outside:
     if plugins.is_spec(name):
         return Outside(name, plugins.find(name))
     if name in (installed := plugins.installed(plugins.BACKBONES)):

@@ -1,9 +1,8 @@
 """What a backbone takes and returns."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 from torch import nn
 
@@ -39,6 +38,10 @@ InputKind = Literal["images", "vectors", "tokens", "image and text"]
 """Kinds of input; each backbone's file names its own as ``INPUT_KIND``."""
 
 
+Interpolation = Literal["bilinear", "bicubic"]
+"""How images are resized."""
+
+
 @dataclass(frozen=True)
 class InputSpec:
     """The inputs that a backbone requires; the data decide what is None.
@@ -51,9 +54,21 @@ class InputSpec:
     """
 
     size: int | None = None
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    interpolation: Interpolation = "bilinear"
     encoder: Path | None = None
     length: int | None = None
+
+
+class TrainingDefaults(TypedDict, total=False):
+    """Values for the settings of `acclimate.recipe.Training` that the backbone chooses."""
+
+    optimizer: Literal["sgd", "adam", "adamw"]
+    lr: float
+    head_lr: float
+    schedule: Literal["dann", "cosine", "constant"]
+    weight_decay: float
+    freeze_batch_norm: bool
+    patience: int
 
 
 @dataclass(frozen=True)
@@ -61,7 +76,7 @@ class Built:
     """An untrained classifier, and default training settings that suit it."""
 
     classifier: Classifier
-    training: Mapping[str, Any]
+    training: TrainingDefaults
 
 
 Normalisation = Literal["mean", "standard", "image"]
@@ -76,5 +91,5 @@ def normalisation(how: Normalisation, shape: Shape) -> nn.Module:
     return Normalize(shape.mean, shape.std if how == "standard" else [255.0] * len(shape.mean))
 
 
-PAPER_TRAINING: Mapping[str, Any] = {"optimizer": "sgd", "lr": 0.01, "schedule": "dann"}
+PAPER_TRAINING: TrainingDefaults = {"optimizer": "sgd", "lr": 0.01, "schedule": "dann"}
 """SGD with momentum 0.9 and the annealed learning rate of Ganin et al., JMLR 2016, section 5.2.2."""

@@ -1,12 +1,12 @@
 """EfficientNet-Lite0 with ImageNet weights from an installed package; ``auto`` chooses it for large images."""
 
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
 
 from acclimate.backbones.base import Built, InputSpec, Shape
-from acclimate.backbones.timm import load_weights, with_head
+from acclimate.backbones.timm import TimmModel, load_weights, with_head
 from acclimate.nn import Normalize
 from acclimate.types import Share
 
@@ -48,11 +48,11 @@ def build(
     return with_head(net, n_classes, Normalize(*pixels), trained)
 
 
-def network(*, pretrained: bool = True, classifier: bool = False, dropout: float = 0.0) -> Any:
+def network(*, pretrained: bool = True, classifier: bool = False, dropout: float = 0.0) -> TimmModel:
     """Return timm's network with TensorFlow's padding and batch norm, optionally with ImageNet's ``classifier``."""
     import timm
 
-    net: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False, drop_rate=dropout)
+    net = cast("TimmModel", timm.create_model("tf_efficientnet_lite0", pretrained=False, drop_rate=dropout))
     if pretrained:
         # the published names differ from timm's, but their order is the same
         net.load_state_dict(dict(zip(net.state_dict(), _published().values(), strict=True)))

@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from acclimate.backbones.base import Built, InputSpec, Shape
+from acclimate.backbones.base import Built, InputSpec, Shape, TrainingDefaults
 from acclimate.backbones.layers import transformer_depth
 from acclimate.errors import BadInput, did_you_mean, first_line
 from acclimate.nn import Classifier
@@ -76,12 +76,12 @@ def build(
     # a Run's copy of the folder has no weights: the Run's own are loaded next
     load = pretrained and _has_weights(shape.encoder)
     encoder = TextEncoder(_transformer(shape.encoder, load), pool, normalize=normalize)
-    d = int(encoder.model.config.hidden_size)
+    d = encoder.model.config.hidden_size
     # with features of length 1, logits would hardly change at an ordinary learning rate
     scale = Scale(math.sqrt(d) if normalize else 1.0)
     head = nn.Sequential(scale, nn.Linear(d, n_classes))
-    rates = {"lr": 5e-5, "head_lr": 10.0} if pretrained else {"lr": 5e-4}
-    training = {"optimizer": "adamw", **rates, "schedule": "cosine", "weight_decay": 1e-2}
+    rates: TrainingDefaults = {"lr": 5e-5, "head_lr": 10.0} if pretrained else {"lr": 5e-4}
+    training: TrainingDefaults = {"optimizer": "adamw", **rates, "schedule": "cosine", "weight_decay": 1e-2}
     return Built(Classifier(encoder, head, n_features=d, n_classes=n_classes), training)
 
 
@@ -97,6 +97,24 @@ class Scale(nn.Module):
         return self.factor * x
 
 
+class TransformerConfig(Protocol):
+    """What is read from the configuration of a transformer."""
+
+    hidden_size: int
+    pad_token_id: int | None
+
+
+class EncoderModel(nn.Module):
+    """What every text encoder of transformers has."""
+
+    config: TransformerConfig
+    pooler: nn.Module | None
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Return the layer from tokens to vectors."""
+        raise NotImplementedError
+
+
 class TextEncoder(nn.Module):
     """Tokens ``(n, length)``, padded with -1, to features ``(n, d)``.
 
@@ -106,7 +124,7 @@ class TextEncoder(nn.Module):
         normalize: Whether to normalise features to length 1.
     """
 
-    def __init__(self, model: Any, pool: "Pool", *, normalize: bool):
+    def __init__(self, model: EncoderModel, pool: "Pool", *, normalize: bool):
         super().__init__()
         self.model, self.pool, self.normalize = model, pool, normalize
 
@@ -201,10 +219,11 @@ def _pooling(folder: Path) -> tuple[Pool, bool]:
     return POOLS[modes[0]], "Normalize" in kinds
 
 
-def _transformer(folder: Path, pretrained: bool) -> Any:
+def _transformer(folder: Path, pretrained: bool) -> EncoderModel:
     from transformers import AutoConfig, AutoModel
 
     kinds: Any = AutoModel  # is only partly typed
+    model: EncoderModel
     safely = {"local_files_only": True, "trust_remote_code": False}
     try:
         config = AutoConfig.from_pretrained(folder, **safely)

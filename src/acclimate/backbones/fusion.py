@@ -2,14 +2,13 @@
 
 import importlib.util
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from acclimate import backbones
-from acclimate.backbones.base import Built, InputSpec, Shape
+from acclimate.backbones.base import Built, InputSpec, Shape, TrainingDefaults
 from acclimate.backbones.minilm import PACKAGE
 from acclimate.data.packing import unpack
 from acclimate.errors import BadInput
@@ -18,7 +17,7 @@ from acclimate.nn import Classifier
 INPUT_KIND = "image and text"
 
 
-def defaults() -> dict[str, Any]:
+def defaults() -> dict[str, str]:
     """Return the default backbones: for texts MiniLM, or dense layers on tf-idf if it is not installed."""
     text = "minilm" if all(importlib.util.find_spec(name) for name in ("transformers", PACKAGE)) else "mlp"
     return {"image": "efficientnet_lite0", "text": text}
@@ -47,7 +46,7 @@ def input_spec(
     )
 
 
-def is_pretrained(*, image: str = "efficientnet_lite0", text: str = "minilm", **given: Any) -> bool:
+def is_pretrained(*, image: str = "efficientnet_lite0", text: str = "minilm", **given: object) -> bool:
     """Whether both start from pretrained weights."""
     return all(backbones.pretrained(name, _own(name, given)) for name in (image, text))
 
@@ -122,12 +121,12 @@ class Fusion(nn.Module):
         return f"size={self.size}, tokens={self.tokens}"
 
 
-def _own(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def _own(name: str, given: Mapping[str, object]) -> dict[str, object]:
     """Return those of the options that the backbone called ``name`` has."""
     return {k: v for k, v in given.items() if k in backbones.options(name) and v is not None}
 
 
-def _check_known(option: str, value: Any, name: str) -> None:
+def _check_known(option: str, value: object, name: str) -> None:
     if value is not None and option not in backbones.options(name):
         raise BadInput(f"backbone.{option}: backbone {name} has no such option; remove it")
 
@@ -136,7 +135,7 @@ def _has_batch_norm(built: Built) -> bool:
     return any(isinstance(m, _BatchNorm) for m in built.classifier.modules())
 
 
-def _training(image: Mapping[str, Any], text: Mapping[str, Any]) -> dict[str, Any]:
+def _training(image: TrainingDefaults, text: TrainingDefaults) -> TrainingDefaults:
     """Combine the settings of both: the lower rate for the backbones, the higher head rate for the head."""
     rates = [of for of in (image, text) if of["optimizer"] == "adamw"]  # a rate of SGD does not apply to AdamW
     lr = min(of["lr"] for of in rates)

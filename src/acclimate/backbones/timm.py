@@ -1,4 +1,4 @@
-"""Any model of timm, with weights from the hub or a local file."""
+"""Models of timm by name, with weights from the hub or a local file."""
 
 import logging
 import warnings
@@ -6,18 +6,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from acclimate.backbones.base import Built, InputSpec, Shape
+from acclimate.backbones.base import Built, InputSpec, Interpolation, Shape, TrainingDefaults
 from acclimate.errors import BadInput, did_you_mean
 from acclimate.nn import Classifier, Normalize
 from acclimate.types import Share
 
 INPUT_KIND = "images"
+
+
+class PixelScale(TypedDict):
+    """What is read from the configuration of pretrained weights: mean and standard deviation of pixels in [0, 1]."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+class TimmModel(nn.Module):
+    """What every model of timm has; its own annotations say ``nn.Module``."""
+
+    pretrained_cfg: PixelScale
+    head_hidden_size: int
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Replace the classifier; 0 classes remove it."""
+        raise NotImplementedError
 
 
 def input_spec(*, model: str = "resnet18", pretrained: bool = True, weights: str | None = None) -> InputSpec:
@@ -34,13 +52,14 @@ def input_spec(*, model: str = "resnet18", pretrained: bool = True, weights: str
     if not timm.is_model(model):
         raise BadInput(f"backbone timm:{model}: timm has no such model; {_nearest(model, timm.list_models())}")
     try:
-        config: Any = timm.get_pretrained_cfg(model)
+        config = timm.get_pretrained_cfg(model)
     except RuntimeError as error:
         tags = timm.list_pretrained(f"{model.partition('.')[0]}.*")
         raise BadInput(f"backbone timm:{model}: no such weights; {did_you_mean(model, tags)}") from error
+    assert config, model
     if not (pretrained or weights):
         return InputSpec(size=config.input_size[-1] if config.fixed_input_size else None)
-    how: Any = "bilinear" if config.interpolation == "bilinear" else "bicubic"
+    how: Interpolation = "bilinear" if config.interpolation == "bilinear" else "bicubic"
     return InputSpec(size=config.input_size[-1], interpolation=how)
 
 
@@ -72,7 +91,7 @@ def build(
     fetched = pretrained and not weights
     try:
         with _silent_hub():
-            net: Any = timm.create_model(model, pretrained=fetched, num_classes=0, drop_rate=dropout)
+            net = cast("TimmModel", timm.create_model(model, pretrained=fetched, num_classes=0, drop_rate=dropout))
     except (OSError, RuntimeError, ValueError) as error:
         raise BadInput(
             f"backbone timm:{model}: cannot download its weights from the hub ({type(error).__name__}); "
@@ -80,7 +99,7 @@ def build(
         ) from error
     if weights:
         load_weights(net, Path(weights))
-    config: dict[str, Any] = net.pretrained_cfg
+    config = net.pretrained_cfg
     scale = [255.0 * v for v in config["mean"]], [255.0 * v for v in config["std"]]
     trained = bool(pretrained or weights)
     return with_head(net, n_classes, Normalize(*(scale if trained else (shape.mean, shape.std))), trained)
@@ -98,7 +117,7 @@ def _silent_hub() -> Iterator[None]:
         client.setLevel(before)
 
 
-def with_head(net: Any, n_classes: int, normalize: Normalize, trained: bool) -> Built:
+def with_head(net: TimmModel, n_classes: int, normalize: Normalize, trained: bool) -> Built:
     """Put a linear head on a model of timm without classifier; a trained backbone learns at a tenth of the head's rate.
 
     Args:
@@ -107,12 +126,12 @@ def with_head(net: Any, n_classes: int, normalize: Normalize, trained: bool) -> 
         normalize: Normalisation of its inputs.
         trained: Whether its weights are pretrained.
     """
-    d = int(net.head_hidden_size)  # some models have a layer after what timm calls their features
+    d = net.head_hidden_size  # some models have a layer after what timm calls their features
     for norm in net.modules():
         if isinstance(norm, _BatchNorm) and norm.momentum is not None:
             norm.momentum = max(norm.momentum, 0.1)  # some models have 0.01, too slow for a short training
     classifier = Classifier(net, nn.Linear(d, n_classes), n_features=d, n_classes=n_classes, normalize=normalize)
-    how = {"lr": 1e-4, "head_lr": 10.0, "freeze_batch_norm": True} if trained else {"lr": 1e-3}
+    how: TrainingDefaults = {"lr": 1e-4, "head_lr": 10.0, "freeze_batch_norm": True} if trained else {"lr": 1e-3}
     return Built(classifier, {"optimizer": "adamw", **how, "schedule": "cosine", "weight_decay": 1e-2})
 
 
@@ -140,7 +159,7 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            loaded: Any = load_file(path)
+            loaded = load_file(path)
         else:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

@@ -1,6 +1,6 @@
 """``acclimate adapt``."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,7 @@ from acclimate.errors import Stopped
 
 if TYPE_CHECKING:
     from acclimate.runs.run import Run
+    from acclimate.workflows.options import AdaptKeywords
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +23,7 @@ def adapt(
     target: Annotated[str, typer.Argument(help="Domain to adapt to; its labels, if any, are ignored.")],
     output: Annotated[str, typer.Option("--output", "-o", help="Folder for the Run.")],
     *,
-    options: dict[str, Any],
+    options: "AdaptKeywords",
     modules: shared.Import = None,
     resume: shared.Resume = False,
     json: shared.Json = False,

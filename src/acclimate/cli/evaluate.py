@@ -1,11 +1,14 @@
 """``acclimate evaluate``."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from acclimate.cli import options
 from acclimate.cli.output import columns, import_modules, log_to_stderr, print_result
+
+if TYPE_CHECKING:
+    from acclimate.contents import BothPhases, ClassMeasure, Evaluation, NumberMeasure
 
 
 def register(app: typer.Typer) -> None:
@@ -34,17 +37,15 @@ def evaluate(
     print_result("\n".join([*lines, *_each_class(result)]), result, as_json=json)
 
 
-def _regression_line(scores: dict[str, Any]) -> str:
+def _regression_line(scores: "BothPhases") -> str:
     before = scores["source_only"]
-    return ", ".join(
-        f"{words} {scores[name]:.4g} (source only {before[name]:.4g})"
-        for name, words in (("mae", "MAE"), ("rmse", "RMSE"), ("r2", "R²"))
-    )
+    named: dict[NumberMeasure, str] = {"mae": "MAE", "rmse": "RMSE", "r2": "R²"}
+    return ", ".join(f"{words} {scores[name]:.4g} (source only {before[name]:.4g})" for name, words in named.items())
 
 
-def _classification_line(scores: dict[str, Any]) -> str:
+def _classification_line(scores: "BothPhases") -> str:
     before = scores["source_only"]
-    named = {"accuracy": "accuracy", "f1": "F1", "log_loss": "log loss", "auc": "AUC"}
+    named: dict[ClassMeasure, str] = {"accuracy": "accuracy", "f1": "F1", "log_loss": "log loss", "auc": "AUC"}
     return ", ".join(
         f"{words} {scores[name]:.4f} (source only {before[name]:.4f})"
         for name, words in named.items()
@@ -52,7 +53,7 @@ def _classification_line(scores: dict[str, Any]) -> str:
     )
 
 
-def _each_class(result: dict[str, Any]) -> list[str]:
+def _each_class(result: "Evaluation") -> list[str]:
     lines = [
         f"  {name}: {_formatted(recall)}, {_formatted(result['f1_by_class'][name])}"
         for name, recall in result.get("recall", {}).items()

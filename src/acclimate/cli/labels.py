@@ -1,12 +1,15 @@
 """``acclimate labels``."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from acclimate.cli import options as shared
 from acclimate.cli.output import import_modules, log_to_stderr, print_result
 from acclimate.errors import Stopped
+
+if TYPE_CHECKING:
+    from acclimate.workflows.options import LabelKeywords
 
 
 def register(app: typer.Typer) -> None:
@@ -19,7 +22,7 @@ def labels(
     target: Annotated[str, typer.Argument(help="Labelled domain to draw labels from.")],
     output: Annotated[str, typer.Option("--output", "-o", help="Folder for labels.json and labels.html.")],
     *,
-    options: dict[str, Any],
+    options: "LabelKeywords",
     modules: shared.Import = None,
     resume: shared.Resume = False,
     json: shared.Json = False,

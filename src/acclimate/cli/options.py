@@ -28,8 +28,10 @@ Import = Annotated[
     typer.Option("--import", help="Import a Python module or FILE.py first, for methods and backbones of your own."),
 ]
 
-LISTS: Mapping[str, Callable[[str], Any]] = {"fractions": float, "per_class": int}
+LISTS: Mapping[str, type[float]] = {"fractions": float, "per_class": int}
 """Types of the options that are lists of numbers; other lists are of words."""
+Given = str | int | float | list[str] | None
+"""Values of the command line."""
 
 
 def command(function: Callable[..., None], describes: str) -> Callable[..., None]:
@@ -55,7 +57,7 @@ def _named_as(command: Callable[..., None], function: Callable[..., None]) -> Ca
 
 
 def _with_options(function: Callable[..., None], kind: "type[SharedOptions]") -> Callable[..., None]:
-    def run(**given: Any) -> None:
+    def run(**given: Given) -> None:
         own = {name: given.pop(name) for name in list(given) if name not in kind.model_fields}
         function(**own, options={name: _value(name, kind, value) for name, value in given.items()})
 
@@ -83,24 +85,25 @@ def _parameter(name: str, field: "FieldInfo") -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def _plain(annotation: Any) -> type:
+def _plain(annotation: object) -> type:
     """Return the type of an option's value on the command line: a number if possible, else text."""
     kinds = (annotation,) if _is_list(annotation) else (annotation, *get_args(annotation))
     return next((kind for kind in (int, float) if kind in kinds), str)
 
 
-def _is_list(annotation: Any) -> bool:
+def _is_list(annotation: object) -> bool:
     return get_origin(annotation) is Sequence
 
 
-def _annotated(kind: Any, option: Any) -> Any:
+def _annotated(kind: object, option: object) -> object:
     return operator.getitem(cast("Any", Annotated), (kind, option))  # its type is known only at run time
 
 
-def _value(name: str, kind: "type[SharedOptions]", value: Any) -> Any:
+def _value(name: str, kind: "type[SharedOptions]", value: Given) -> object:
     """Convert a value of the command line to the library's."""
     if name == "settings":
-        return pairs(value)
-    if name in LISTS:
-        return numbers(f"--{name.replace('_', '-')}", value, LISTS[name])
-    return columns(value) if _is_list(kind.model_fields[name].annotation) else value
+        return pairs(value if isinstance(value, list) else None)
+    if not _is_list(kind.model_fields[name].annotation):
+        return value
+    text = value if isinstance(value, str) else None
+    return numbers(f"--{name.replace('_', '-')}", text, LISTS[name]) if name in LISTS else columns(text)

@@ -6,13 +6,13 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from acclimate import plugins
 from acclimate.errors import BadInput
 
 
-def print_result(text: str, value: Mapping[str, Any], *, as_json: bool) -> None:
+def print_result(text: str, value: Mapping[str, object], *, as_json: bool) -> None:
     """Print ``value`` as JSON if ``as_json``, else ``text``; of the processes of ``torchrun`` only the first prints."""
     if os.environ.get("RANK", "0") == "0":
         sys.stdout.write((json.dumps(value, ensure_ascii=False) if as_json else text) + "\n")
@@ -53,7 +53,7 @@ def columns(text: str | None) -> tuple[str, ...]:
     return tuple(c.strip() for c in (text or "").split(",") if c.strip())
 
 
-N = TypeVar("N", int, float)
+N = TypeVar("N", bound=float)
 
 
 def numbers(option: str, text: str | None, kind: Callable[[str], N]) -> tuple[N, ...]:

@@ -1,7 +1,7 @@
 """``acclimate predict``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,8 @@ from acclimate.errors import BadInput
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from acclimate.shift.label_shift import ClassShare
 
 
 def register(app: typer.Typer) -> None:
@@ -64,17 +66,17 @@ def predict(
     _print(path, frame, shift.by_class(opened.recipe.classes) if shift else [], as_json=json)
 
 
-def _print(path: Path, frame: "pl.DataFrame", shares: list[dict[str, Any]], *, as_json: bool) -> None:
+def _print(path: Path, frame: "pl.DataFrame", shares: "list[ClassShare]", *, as_json: bool) -> None:
     """Print what was written, and the estimated shares of the classes if there are any."""
     unread = frame["error"].count()
     text = f"Wrote {frame.height} rows to {path}" + (f"; {unread} unreadable, see the column error" if unread else "")
-    value: dict[str, Any] = {"output": str(path), "rows": frame.height, "unread": unread, **_summary(frame)}
+    value: dict[str, object] = {"output": str(path), "rows": frame.height, "unread": unread, **_summary(frame)}
     if shares:
         value["shares"] = shares
     print_result("\n".join([text, *(_SHARE.format(**of) for of in shares)]), value, as_json=as_json)
 
 
-def _summary(frame: "pl.DataFrame") -> dict[str, Any]:
+def _summary(frame: "pl.DataFrame") -> dict[str, object]:
     """Summarise predictions: the count of each class, or the range and mean of a regression."""
     if "prediction" in frame.columns:
         numbers = frame["prediction"]

@@ -8,7 +8,8 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -111,7 +112,7 @@ def untrained(recipe: Recipe) -> Options:
     return {**recipe.backbone_options, **{name: value for name, value in fresh.items() if name in known}}
 
 
-def layers(model: Classifier, name: str, options: Mapping[str, Any]) -> list[Layer]:
+def layers(model: Classifier, name: str, options: Mapping[str, object]) -> list[Layer]:
     """Return the layers of a model's backbone, lowest first, each with its pace; prepares the model for the strategy.
 
     Parameters outside these layers, such as those of the head and the method, train from the start.
@@ -156,14 +157,14 @@ class Unfreezer:
             self.model.freeze(frozen)
 
 
-def _layers(model: Classifier, name: str, options: Mapping[str, Any]) -> list[Layer]:
+def _layers(model: Classifier, name: str, options: Mapping[str, object]) -> list[Layer]:
     prefix, net = model.net
     groups = layer_groups(net)
     paces = _module(name).paces(len(groups) + 1, **options)
     return [Layer(tuple(prefix + n for n in group), pace) for group, pace in zip(groups, paces[:-1], strict=True)]
 
 
-def _module(name: str) -> Any:
+def _module(name: str) -> ModuleType:
     if name not in names():
         raise BadInput(f"no fine-tuning strategy {name!r}; {did_you_mean(name, names())}")
     return importlib.import_module(f"{__name__}.{name}")

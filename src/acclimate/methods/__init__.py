@@ -57,9 +57,9 @@ def list_methods(*, task: str | None = None, needs: Collection[str] | None = Non
     """
     found = []
     for name in names():
-        kind, told = get(name), summary(name)
+        kind, about = get(name), summary(name)
         if (task is None or task in kind.tasks) and (needs is None or kind.needs <= set(needs)):
-            found.append(MethodInfo(name, told["family"], told["does"], kind.tasks, kind.needs, told["options"]))
+            found.append(MethodInfo(name, about["family"], about["does"], kind.tasks, kind.needs, about["options"]))
     return found
 
 
@@ -68,7 +68,8 @@ def __getattr__(name: str) -> Any:
     if name == "Method":
         return importlib.import_module("acclimate.methods.base").Method
     if not name.startswith("_"):
-        for family in (_folders, *(Registry[Any](other) for other in _OTHERS)):
+        families: list[Registry[Method] | Registry[object]] = [_folders, *(Registry(other) for other in _OTHERS)]
+        for family in families:
             if name in (classes := family.classes()):
                 return family.get(classes[name])
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,13 +8,24 @@ import inspect
 import pkgutil
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Generic, TypedDict, TypeVar, cast
 
 from acclimate import plugins
 from acclimate.errors import BadInput, did_you_mean
 
 T = TypeVar("T")
 HERE = Path(__file__).parent
+
+
+class MethodSummary(TypedDict):
+    """What ``acclimate methods`` prints of a method; ``numbers`` says whether it takes numbers as labels."""
+
+    name: str
+    family: str
+    numbers: bool
+    does: str
+    options: dict[str, str]
+    reference: str
 
 
 class Registry(Generic[T]):
@@ -64,7 +75,7 @@ class Registry(Generic[T]):
         parameters = inspect.signature(self.get(name), eval_str=True).parameters
         return {k: p for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
 
-    def summary(self, name: str) -> dict[str, Any]:
+    def summary(self, name: str) -> MethodSummary:
         """What the folder tells of a method without importing it: family, first sentence, options, and so on."""
         if name not in self._family_of():
             return self._plugin_summary(name)
@@ -81,7 +92,7 @@ class Registry(Generic[T]):
             "reference": " ".join(doc.partition("Reference:")[2].split()),
         }
 
-    def _plugin_summary(self, name: str) -> dict[str, Any]:
+    def _plugin_summary(self, name: str) -> MethodSummary:
         method = self.get(name)
         doc = inspect.getdoc(method) or ""
         return {

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, Self, TypeAlias
+from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import issparse, vstack
+from scipy.sparse import csr_array, issparse, vstack
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from acclimate.errors import BadInput
 
 Matrix: TypeAlias = NDArray[np.float64]
-Rows: TypeAlias = Any
-"""Float64, ``(n, d)``: a `Matrix` or SciPy's CSR, which has no types."""
+Rows: TypeAlias = Matrix | csr_array
+"""Float64, ``(n, d)``: dense or sparse."""
 
 
 class Shallow(BaseEstimator):
@@ -30,7 +31,7 @@ class Shallow(BaseEstimator):
     def fit(self, X: ArrayLike, y: ArrayLike | None = None, *, X_target: ArrayLike | None = None) -> Self:
         """Learn from source ``X``, ``(n_s, d)``, and target ``X_target``, ``(n_t, d)``."""
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = self.takes_sparse
         return tags
@@ -44,11 +45,12 @@ class Shallow(BaseEstimator):
         except ValueError as error:
             raise BadInput(f"X_target: {error}") from error
 
-    def _read(self, X: ArrayLike, *, reset: bool = False, **checks: Any) -> Any:
+    def _read(self, X: ArrayLike, *, reset: bool = False, **checks: int) -> Rows:
         if not reset:
             check_is_fitted(self, "n_features_in_")
         sparse = "csr" if self.takes_sparse else False
-        return validate_data(self, X, reset=reset, accept_sparse=sparse, dtype=np.float64, **checks)
+        rows: Rows = validate_data(self, X, reset=reset, accept_sparse=sparse, dtype=np.float64, **checks)
+        return rows
 
 
 class ShallowMap(TransformerMixin, Shallow):
@@ -69,6 +71,11 @@ class ShallowMap(TransformerMixin, Shallow):
     def fit_transform(self, X: ArrayLike, y: ArrayLike | None = None, *, X_target: ArrayLike | None = None) -> Matrix:
         """Learn from both domains and map the source."""
         return self.fit(X, y, X_target=X_target).transform_source(X)
+
+
+def dense(rows: Rows) -> Matrix:
+    """Return the rows as an array."""
+    return np.asarray(rows.toarray() if issparse(rows) and not isinstance(rows, np.ndarray) else rows)
 
 
 def stacked(source: Rows, target: Rows) -> Rows:

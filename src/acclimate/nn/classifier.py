@@ -1,10 +1,10 @@
 """The model that methods train: a backbone and a head."""
 
 import copy
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -48,11 +48,13 @@ def fresh_copy(module: nn.Module) -> nn.Module:
 
 def size_buffers_as_loaded(module: nn.Module) -> None:
     """Resize a module's own buffers to those of a loaded state dict, for buffers whose size depends on the data."""
-    register: Any = module.register_load_state_dict_pre_hook  # torch gives it no types
+    register: Callable[[Callable[..., None]], object] = (
+        module.register_load_state_dict_pre_hook
+    )  # torch gives it no types
     register(_resize_buffers)
 
 
-def _resize_buffers(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+def _resize_buffers(module: nn.Module, state: Mapping[str, Tensor], prefix: str, *_: object) -> None:
     for name, buffer in module.named_buffers(recurse=False):
         if prefix + name in state:
             setattr(module, name, buffer.new_empty(state[prefix + name].shape))
@@ -222,7 +224,7 @@ def _tap(module: nn.Module, names: Sequence[str]) -> Iterator[dict[str, Tensor]]
     """Collect the outputs of the named sub-modules while open; maps and tokens are pooled to ``(n, d)``."""
     collected: dict[str, Tensor] = {}
 
-    def keep(name: str) -> Any:
+    def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         return lambda _module, _inputs, output: collected.__setitem__(name, _pool(output))
 
     hooks = [module.get_submodule(name).register_forward_hook(keep(name)) for name in names]

@@ -1,7 +1,7 @@
 """Losses and loss weights that several methods share."""
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ def reverse_grad(x: Tensor, scale: float = 1.0) -> Tensor:
     r"""Identity forward; multiplies the gradient by ``−scale`` backward (the GRL of DANN).
 
     Args:
-        x: Any tensor.
+        x: A tensor of any shape.
         scale: :math:`\lambda`, the factor of the reversed gradient.
 
     Reference:
@@ -28,7 +28,7 @@ def reverse_grad(x: Tensor, scale: float = 1.0) -> Tensor:
     """
     y = x.view_as(x)
     if y.requires_grad:  # a hook costs a fifth of an autograd.Function that torch.func supports
-        register: Any = y.register_hook  # torch gives it no types
+        register: Callable[[Callable[[Tensor], Tensor]], object] = y.register_hook  # torch gives it no types
         register(lambda grad: -scale * grad)
     return y
 

@@ -1,9 +1,10 @@
 """A batch that several processes share: the rows of one of them, and the whole batch where a loss needs it."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, distributed
+from torch.autograd.function import FunctionCtx
 
 from acclimate.types import Outputs
 
@@ -73,16 +74,20 @@ def gather_outputs(outputs: Outputs) -> Outputs:
     return Outputs(gather(outputs.features), gather(outputs.logits), layers)
 
 
+class _ReplicaKept(FunctionCtx):
+    replica: Replica
+
+
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, replica: Replica) -> Tensor:
+    def forward(ctx: _ReplicaKept, rows: Tensor, replica: Replica) -> Tensor:
         ctx.replica = replica
         parts = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(replica.world)]
         distributed.all_gather(parts, rows.contiguous())
         return torch.stack(parts, 1).flatten(0, 1)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: _ReplicaKept, *gradients: Tensor) -> tuple[Tensor, None]:
         whole = gradients[0].clone(memory_format=torch.contiguous_format)
         distributed.all_reduce(whole)
         return ctx.replica.own(whole), None

@@ -2,11 +2,15 @@
 
 import warnings
 from functools import cache
-from typing import Any
 
 import scipy.sparse
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
+
+
+class _RowsKept(FunctionCtx):
+    rows: Tensor
 
 
 class _SparseAffine(torch.autograd.Function):
@@ -16,12 +20,12 @@ class _SparseAffine(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: _RowsKept, rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.rows = rows
         return _weighted_bags(rows.crow_indices(), rows.col_indices(), rows.values(), weight).add_(bias)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor, Tensor]:
+    def backward(ctx: _RowsKept, *grads: Tensor) -> tuple[None, Tensor, Tensor]:
         rows = ctx.rows
         parts = rows.values().numpy(), rows.col_indices().numpy(), rows.crow_indices().numpy()
         columns = scipy.sparse.csr_array(parts, shape=tuple(rows.shape)).tocsc()

@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from acclimate.contents import CurveScores, Json, Measure, Scored
 from acclimate.report.measures import OF_CLASSES, format_mean, measure_name
 
 if TYPE_CHECKING:
-    from acclimate.report.plots import Figure, Json, Layout, Trace
-
-Found: TypeAlias = Mapping[str, Any]
-"""What ``labels.json`` contains."""
+    from acclimate.report.plots import Figure, Layout, Trace
 
 NEAR = 0.01
 """Difference in accuracy below which a result is about as good as the best: one point."""
@@ -30,7 +28,7 @@ class Best(NamedTuple):
     accuracy: float
 
 
-def best_strategies(found: Found) -> list[Best]:
+def best_strategies(found: CurveScores) -> list[Best]:
     """Return the best strategy at each budget that has results, from the smallest budget."""
     best_at: dict[float, Best] = {}
     for name, curve in found["curves"].items():
@@ -41,7 +39,7 @@ def best_strategies(found: Found) -> list[Best]:
     return [best_at[per_class] for per_class in sorted(best_at)]
 
 
-def finding(found: Found) -> str:
+def finding(found: CurveScores) -> str:
     """Return in a sentence or two how many labels are worth their cost."""
     of_budgets = best_strategies(found)
     top = max(of_budgets, key=lambda best: best.accuracy)
@@ -82,35 +80,35 @@ class MeasureTable(NamedTuple):
     rows: list[tuple[str, list[str]]]
 
 
-def measure_tables(found: Found) -> list[MeasureTable]:
+def measure_tables(found: CurveScores) -> list[MeasureTable]:
     """Return a table of mean ± standard deviation for each measure; accuracy comes first and is in percent."""
     return [table for name in OF_CLASSES for table in _tables(found, name)]
 
 
-def _tables(found: Found, name: str) -> list[MeasureTable]:
+def _tables(found: CurveScores, name: Measure) -> list[MeasureTable]:
     """Return the tables of one measure, without and with views, as far as there are results."""
     some = next(iter(found["curves"].values()))[0]
-    title = measure_name(name, found)
+    title = measure_name(name, found.get("positive", ()))
     return [
-        MeasureTable(title + views, _rows(found, name, part))
-        for part, views in ((None, ""), ("tta", f", with views {', '.join(found.get('tta', ()))}"))
-        if name in (some if part is None else some.get(part, {}))
+        MeasureTable(title + heading, _rows(found, name, views=views))
+        for views, heading in ((False, ""), (True, f", with views {', '.join(found.get('tta', ()))}"))
+        if name in (some.get("tta", {}) if views else some)
     ]
 
 
-def _rows(found: Found, measure: str, part: str | None) -> list[tuple[str, list[str]]]:
+def _rows(found: CurveScores, measure: Measure, *, views: bool) -> list[tuple[str, list[str]]]:
     rows = []
     for name, curve in found["curves"].items():
-        of_budget = {at["budget"]: at if part is None else at[part] for at in curve}
+        of_budget: dict[str, Scored] = {at["budget"]: at["tta"] if views else at for at in curve}
         rows.append((name, [_cell(measure, of_budget.get(budget["name"])) for budget in found["budgets"]]))
     return rows
 
 
-def _cell(measure: str, at: Found | None) -> str:
+def _cell(measure: Measure, at: Scored | None) -> str:
     return "–" if at is None else format_mean(measure, at).replace(" %", "")
 
 
-def table(found: Found) -> str:
+def table(found: CurveScores) -> str:
     """Return the accuracies, also with views if there are any, as a table for the terminal."""
     head = ["labels per class", *(number(budget["per_class"]) for budget in found["budgets"])]
     plain, *others = ([[name, *texts] for name, texts in measure.rows] for measure in _tables(found, "accuracy"))
@@ -122,7 +120,7 @@ def table(found: Found) -> str:
     )
 
 
-def render_labels(found: Found) -> str:
+def render_labels(found: CurveScores) -> str:
     """Return one HTML page that loads nothing else."""
     from acclimate.report.page import render_template, short_path  # plotly takes a second to import
 
@@ -146,23 +144,22 @@ def render_labels(found: Found) -> str:
     )
 
 
-def _facts(found: Found, source: str, target: str) -> dict[str, str]:
+def _facts(found: CurveScores, source: str, target: str) -> dict[str, str]:
     recipe = next(iter(found["strategies"].values()))
-    train = recipe["train"]
     facts = {
         "Source": source,
         "Target": target,
         "Scored on": f"{found['scored']['n']:,} examples",
         "Labels drawn from": f"{found['drawn_from']:,} examples",
         "Backbone": recipe["backbone"],
-        "Trainings": f"{len(found['points']):,} of {train['steps']:,} steps",
+        "Trainings": f"{len(found['points']):,} of {recipe['train']['steps']:,} steps",
         "Seeds": ", ".join(map(str, found["seeds"])),
         "Time": f"{found['seconds'] / 60:.1f} min",
     }
     return {name: value for name, value in facts.items() if value}
 
 
-def curves(found: Found) -> "Figure":
+def curves(found: CurveScores) -> "Figure":
     """Return accuracy over labels per class on a logarithmic axis, at whose left end are results without labels."""
     from acclimate.report.plots import HUES, figure, plain
 
@@ -207,7 +204,7 @@ def axis_positions(per_class: Sequence[float]) -> dict[float, float]:
     return at
 
 
-def _axes(found: Found, at: Mapping[float, float]) -> "Layout":
+def _axes(found: CurveScores, at: Mapping[float, float]) -> "Layout":
     axis: dict[str, Json] = {"gridcolor": "<faint>", "automargin": True, "zeroline": False}
     ticks: Layout = {"tickvals": [round(x, 4) for x in at.values()], "ticktext": [number(value) for value in at]}
     return {

@@ -1,17 +1,20 @@
 """The table of scores: every measure on the target, for each model, with and without test-time augmentation."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
+from acclimate.contents import Measure, Scored, ScoredPart, Scores
 from acclimate.report.plots import NAMES
 from acclimate.runs.finding import amount
 
-OF_CLASSES = {"accuracy": "Accuracy", "f1": "F1, mean over classes", "log_loss": "Log loss", "auc": "AUC"}
-OF_NUMBERS = {"mae": "Mean absolute error", "rmse": "RMSE", "r2": "R²"}
-
-
-Scores: TypeAlias = Mapping[str, Any]
-"""What ``scores.json`` contains."""
+OF_CLASSES: Mapping[Measure, str] = {
+    "accuracy": "Accuracy",
+    "f1": "F1, mean over classes",
+    "log_loss": "Log loss",
+    "auc": "AUC",
+}
+OF_NUMBERS: Mapping[Measure, str] = {"mae": "Mean absolute error", "rmse": "RMSE", "r2": "R²"}
+PARTS: tuple[ScoredPart, ...] = ("target", "target_tta")
 
 
 class Measures(NamedTuple):
@@ -33,35 +36,35 @@ def measures(scores: Scores, phases: Sequence[str]) -> Measures | None:
     before, views = scores["source_only"], " with views"
     shown = {
         f"{NAMES[phase]}{views if part == 'target_tta' else ''}": (before if phase == "source_only" else scores)[part]
-        for part in ("target", "target_tta")
+        for part in PARTS
         for phase in phases
         if part in scores
     }
     names = OF_NUMBERS if "mae" in scores["target"] else OF_CLASSES
     rows = [
-        (measure_name(name, scores), [format_mean(name, part) for part in shown.values()])
+        (measure_name(name, scores.get("positive", ())), [format_mean(name, part) for part in shown.values()])
         for name in names
         if name in scores["target"]
     ]
     return Measures(list(shown), rows)
 
 
-def measure_name(name: str, scores: Scores) -> str:
+def measure_name(name: Measure, positive: Sequence[str]) -> str:
     """Return the display name of a measure; that of the AUC names its positive classes."""
     if name != "auc":
         return {**OF_CLASSES, **OF_NUMBERS}[name]
-    return f"AUC, {', '.join(scores.get('positive') or ['each class'])} against the rest"
+    return f"AUC, {', '.join(positive or ['each class'])} against the rest"
 
 
-def format_mean(name: str, part: Scores) -> str:
+def format_mean(name: Measure, part: Scored) -> str:
     """Return a mean, with its standard deviation if there is one."""
-    if part[name] is None:
+    value, spread = part.get(name), part.get(f"{name}_sd")
+    if not isinstance(value, int | float):
         return "–"
-    spread = part.get(f"{name}_sd")
-    return _format(name, part[name]) + ("" if spread is None else f" ± {_format(name, spread)}")
+    return _format(name, value) + (f" ± {_format(name, spread)}" if isinstance(spread, int | float) else "")
 
 
-def _format(name: str, value: float) -> str:
+def _format(name: Measure, value: float) -> str:
     if name == "accuracy":
         return f"{100 * value:.1f} %"
     text = amount(value) if name in {"mae", "rmse"} else f"{value:.3f}"

@@ -12,11 +12,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from acclimate.contents import Json
 from acclimate.report.losses import mean_curve
 from acclimate.runs.outputs import Codes
 
-Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
-"""What JSON can contain."""
 Trace: TypeAlias = dict[str, Json]
 Layout: TypeAlias = dict[str, Json]
 Figure: TypeAlias = dict[str, Json]

@@ -1,8 +1,8 @@
 """The finding of a Run in one sentence."""
 
 from collections.abc import Callable
-from typing import Any
 
+from acclimate.contents import Scored
 from acclimate.run_folder import RunFolder
 
 UNKNOWN = "the error on the target cannot be estimated without labels: add some with --score"
@@ -20,6 +20,7 @@ def finding(run: RunFolder) -> str:
     if labels := recipe.target_labels:
         method += f" with {labels.n:,} labelled example{'s' * (labels.n > 1)} of the target"
     if "target" not in scores:
+        assert before["source_val"]
         return (
             f"The source-only model reaches {_source_score(before['source_val'])} on held-out examples of "
             f"{recipe.source.path}; {method} has no score on {recipe.target.path}, as no labels were given "
@@ -40,17 +41,17 @@ def amount(number: float) -> str:
     return f"{float(f'{number:.4g}'):,g}"
 
 
-def _source_score(part: dict[str, Any]) -> str:
+def _source_score(part: Scored) -> str:
     return f"an R² of {part['r2']:.3f}" if "r2" in part else f"{part['accuracy']:.1%} accuracy"
 
 
-def _target_score(part: dict[str, Any]) -> str:
+def _target_score(part: Scored) -> str:
     if "mae" in part:
         return f"the mean absolute error is {amount(part['mae'])} (RMSE {amount(part['rmse'])}, R² {part['r2']:.3f})"
     return f"accuracy is {part['accuracy']:.1%}"
 
 
-def _change(target: str, before: dict[str, Any], after: dict[str, Any]) -> str:
+def _change(target: str, before: Scored, after: Scored) -> str:
     """Say what the method does to the score on ``target``, e.g. ``raises accuracy on … from … to …``."""
     if "mae" not in after:
         return _compared(f"accuracy on {target}", before["accuracy"], after["accuracy"], "{:.1%}".format)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import polars as pl
@@ -106,7 +106,7 @@ class RunOutputs(Generic[S]):
         """The models there are."""
         return tuple(self.target)
 
-    def target_truth(self) -> NDArray[Any] | None:
+    def target_truth(self) -> Codes | NDArray[np.float64] | None:
         """True labels of the target's examples, if those that were scored are the very same ones."""
         first = self.phases[0]
         if first not in self.scored:
@@ -213,7 +213,7 @@ def _of_run(run: RunFolder, read: Callable[[Path], S]) -> RunOutputs[S]:
     return RunOutputs(source, by_phase("target"), by_phase("scored"))
 
 
-def _predicted(recipe: Recipe, predictions: Predictions) -> dict[str, Any]:
+def _predicted(recipe: Recipe, predictions: Predictions) -> dict[str, NDArray[np.float64] | list[str] | pl.Series]:
     """The columns with predictions."""
     if recipe.task == "regression":
         return {"predicted": predictions.numbers(recipe.scale)}

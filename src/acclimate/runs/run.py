@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from acclimate.augment import tta as views
+from acclimate.contents import PHASES, ClassScores, Evaluation, NumberScores, Phase
 from acclimate.data import Domain, preprocess
 from acclimate.data.inputs import Index, Inputs, ReadableInputs
 from acclimate.data.labels import in_units
@@ -41,7 +42,7 @@ class Run(RunFolder):
         return cls(RunFolder.open(path).path)
 
     @property
-    def kept(self) -> str:
+    def kept(self) -> Phase:
         """``adapted`` or ``source_only``: which model predicts.
 
         Raises:
@@ -49,14 +50,14 @@ class Run(RunFolder):
         """
         if (kept := self.scores.get("kept")) not in {"adapted", "source_only"}:
             raise BadInput(f"{self.file('scores.json')}: does not say which model was kept; was it changed by hand?")
-        return str(kept)
+        return kept
 
     def predict(
         self,
         examples: Source,
         *,
         test_time: str = "",
-        settings: Mapping[str, Any] | None = None,
+        settings: Mapping[str, object] | None = None,
         tta: Sequence[str] = (),
     ) -> pl.DataFrame:
         """Class and probability of every class, or a number, for each example, in the order of the input.
@@ -127,7 +128,7 @@ class Run(RunFolder):
         """Classes in the type in which the source's labels were given: text, or whole numbers."""
         return chosen.cast(pl.Int64) if self.recipe.label_type == "integer" else chosen
 
-    def _predicting(self, test_time: str, settings: Mapping[str, Any]) -> nn.Module:
+    def _predicting(self, test_time: str, settings: Mapping[str, object]) -> nn.Module:
         """The kept model, or one that adapts as it predicts."""
         if settings and not test_time:
             raise BadInput(f"{next(iter(settings))}: has no effect without --test-time; add the method, or remove it")
@@ -180,7 +181,7 @@ class Run(RunFolder):
         columns = [f"p_{c}" for c in self.recipe.classes]
         return predicted.filter(pl.col("class").is_not_null()).select(columns).to_numpy()
 
-    def evaluate(self, labelled: Source, *, positive: Sequence[str] = (), tta: Sequence[str] = ()) -> dict[str, Any]:
+    def evaluate(self, labelled: Source, *, positive: Sequence[str] = (), tta: Sequence[str] = ()) -> Evaluation:
         """Scores on labelled examples of the kept model and, beside it, of both; of the first seed.
 
         Args:
@@ -202,22 +203,22 @@ class Run(RunFolder):
         predictions = self._predictions(inputs)
         found = {phase: self._scores(of, domain, positive) for phase, of in predictions.items()}
         more = {} if self.predicts_numbers else self._by_class(predictions[self.kept], domain)
-        result = {"n": len(domain), "kept": self.kept, **found[self.kept], **more, **found}
+        result: dict[str, object] = {"n": len(domain), "kept": self.kept, **found[self.kept], **more, **found}
         if tta:
             found = {phase: self._scores(of, domain, positive) for phase, of in self._predictions(inputs, tta).items()}
             result["tta"] = {"views": list(tta), **found[self.kept], **found}
-        return result
+        return cast("Evaluation", result)  # its keys depend on the task and the phases
 
     def _predictions(self, inputs: Inputs, tta: Sequence[str] = ()) -> dict[str, Predictions]:
         return {phase: predict(self.model(phase), inputs, "target", tta=tta) for phase in self.phases()}
 
-    def _scores(self, predictions: Predictions, domain: Domain, positive: Sequence[str]) -> dict[str, Any]:
+    def _scores(self, predictions: Predictions, domain: Domain, positive: Sequence[str]) -> ClassScores | NumberScores:
         recipe = self.recipe
         if self.predicts_numbers:
             return errors(predictions.numbers(recipe.scale), domain.numbers())
         return all_scores(predictions.probabilities, domain.codes(recipe.classes), recipe.classes, positive)
 
-    def _by_class(self, predictions: Predictions, domain: Domain) -> dict[str, Any]:
+    def _by_class(self, predictions: Predictions, domain: Domain) -> dict[str, object]:
         labels, classes = domain.codes(self.recipe.classes), self.recipe.classes
         counts = confusion(predictions.probabilities, labels)
         return {"recall": by_name(recalls(predictions.probabilities, labels), classes), "confusion": counts.tolist()}
@@ -247,6 +248,6 @@ class Run(RunFolder):
     def _models(self) -> dict[str, nn.Module]:
         return {}
 
-    def phases(self) -> Sequence[str]:
+    def phases(self) -> Sequence[Phase]:
         """The models there are: ``source_only`` and, unless that is the method itself, ``adapted``."""
-        return [p for p in ("source_only", "adapted") if self.weights(self.recipe.seeds[0], p).exists()]
+        return [p for p in PHASES if self.weights(self.recipe.seeds[0], p).exists()]

@@ -6,7 +6,7 @@ machine, or for arrays that existed only in memory.
 
 import base64
 import io
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from acclimate.data import Domain
-from acclimate.data.domain import parted
+from acclimate.data.domain import Images, parted
 from acclimate.errors import BadInput
 from acclimate.run_folder import RunFolder
 
@@ -127,7 +127,7 @@ def _shorten(text: str) -> str:
     return flat if len(flat) <= LETTERS else f"{flat[: LETTERS - 1].rstrip()}…"
 
 
-def _thumbnail(images: Any, i: int) -> bytes | None:
+def _thumbnail(images: Images, i: int) -> bytes | None:
     try:
         pixels = images.read(i, SIDE)
     except BadInput:

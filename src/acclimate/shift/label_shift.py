@@ -5,7 +5,7 @@ the classes ``(n,)`` of the source examples.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,10 @@ Labels = NDArray[np.int64]
 Weights = NDArray[np.float64]
 Estimator = Callable[[Probabilities, Labels, Probabilities], Weights]
 """Held-out source probabilities, their labels, target probabilities → target share / source share of every class."""
+
+
+ClassShare = TypedDict("ClassShare", {"class": str, "share": float, "low": float, "high": float, "source": float})
+"""The estimated share of one class in the target, its bounds, and the class's share in the source."""
 
 
 class Calibration(NamedTuple):
@@ -49,11 +53,13 @@ class LabelShift(NamedTuple):
     source: NDArray[np.float64]
     calibration: Calibration
 
-    def by_class(self, classes: Sequence[str]) -> list[dict[str, Any]]:
+    def by_class(self, classes: Sequence[str]) -> list[ClassShare]:
         """Return ``class``, ``share``, ``low``, ``high`` and ``source`` of every class, to print."""
-        columns = ("share", "low", "high", "source")
         rows = zip(*(part.tolist() for part in (self.shares, self.low, self.high, self.source)), strict=True)
-        return [{"class": c} | dict(zip(columns, row, strict=True)) for c, row in zip(classes, rows, strict=True)]
+        return [
+            {"class": c, "share": share, "low": low, "high": high, "source": source}
+            for c, (share, low, high, source) in zip(classes, rows, strict=True)
+        ]
 
     def correct(self, probabilities: Probabilities) -> Probabilities:
         r"""Correct ``probabilities (n, k)`` for the target's class shares.

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +79,7 @@ def clear() -> int:
     return sum(entry.size for entry in gone)
 
 
-def array(key: str, compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+def array(key: str, compute: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
     """The array of that key, mapped from disk; computed and kept if it is not there.
 
     Where nothing can be kept, it is only computed.
@@ -135,16 +135,16 @@ def _names(place: Path) -> list[str]:
         raise BadInput(f"{place}: cannot be read ({error.strerror}); set {PLACE} to another folder") from error
 
 
-def _kept(path: Path) -> NDArray[Any] | None:
+def _kept(path: Path) -> NDArray[np.float32] | None:
     try:
-        values: NDArray[Any] = np.load(path, mmap_mode="c")  # a mapping that is read alone is no tensor's memory
+        values: NDArray[np.float32] = np.load(path, mmap_mode="c")  # a mapping that is read alone is no tensor's memory
         os.utime(path)
     except (OSError, ValueError):
         return None
     return values
 
 
-def _write(path: Path, values: NDArray[Any]) -> None:
+def _write(path: Path, values: NDArray[np.float32]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not (marker := path.parent / MARKER).exists():
         marker.write_text("Acclimate keeps <32 hex digits>.npy in this folder, and removes them.\n")

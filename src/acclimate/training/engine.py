@@ -48,7 +48,7 @@ class Schedule:
     Attributes:
         steps: When progress is 1.
         rate: The learning rate over progress, as a factor.
-        thaw: Told the progress before each step; freezes layers until their time has come.
+        thaw: Called with the progress before each step; freezes the layers that do not train yet.
         pass_steps: Steps of a pass over the target.
         accumulate: Batches whose mean gradient one step takes.
         read_every: Steps between readings of the losses, which make a GPU wait; they come late, but all come.

@@ -71,8 +71,7 @@ def features(model: Classifier, inputs: Inputs, name: str) -> NDArray[np.float32
         log.info("%s: features of %d examples are computed once and kept", name, len(inputs))
         return _features(model, inputs)
 
-    found: NDArray[np.float32] = cache.array(f"{inputs.digest()} {_digest(model)}", compute)
-    return found
+    return cache.array(f"{inputs.digest()} {_digest(model)}", compute)
 
 
 def _features(model: Classifier, inputs: Inputs) -> NDArray[np.float32]:

@@ -1,10 +1,9 @@
 """One fit of a shallow method before a linear model: what `training` is for networks."""
 
 import inspect
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse
@@ -21,8 +20,10 @@ from acclimate.data.inputs import Inputs
 from acclimate.data.labels import Truth
 from acclimate.errors import BadInput, first_line
 from acclimate.methods import shallow
-from acclimate.recipe import Task
-from acclimate.sklearn import STRENGTHS, Adapter, AdapterRegressor
+from acclimate.methods.shallow_base import Rows
+from acclimate.methods.shallow_base import dense as as_dense
+from acclimate.recipe import Options, Task
+from acclimate.sklearn import STRENGTHS, Adapter, AdapterRegressor, Side
 from acclimate.types import Outputs
 
 WIDEST = 5000
@@ -30,8 +31,10 @@ WIDEST = 5000
 FEATURES = 256
 """Mapped columns that are kept as features, e.g. for the report's maps; of more a random projection is."""
 
+LinearModel: TypeAlias = LogisticRegression | Ridge | RidgeCV
 
-def linear(task: Task = "classification", *, C: float | None = None) -> Any:
+
+def linear(task: Task = "classification", *, C: float | None = None) -> LinearModel:
     """The model that shallow methods stand before: logistic regression, or ridge regression for numbers.
 
     Args:
@@ -75,8 +78,8 @@ def fit(
     target: Inputs,
     *,
     method: str,
-    options: Mapping[str, Any],
-    estimator: Mapping[str, Any],
+    options: Options,
+    estimator: Options,
     task: Task = "classification",
 ) -> "Fitted":
     """Fit once; the fit draws no random numbers.
@@ -130,7 +133,7 @@ def types() -> skops_files.Types:
     return skops_files.Types(frozenset(f"{kind.__module__}.{kind.__qualname__}" for kind in classes))
 
 
-def rows(inputs: Inputs | Tensor, *, dense: bool = False) -> Any:
+def rows(inputs: Inputs | Tensor, *, dense: bool = False) -> Rows:
     """All rows ``(n, d)`` as scikit-learn takes them, float64: dense, or SciPy's CSR unless they must be dense."""
     batch = inputs if isinstance(inputs, Tensor) else inputs.batch(np.arange(len(inputs)))
     if batch.layout != torch.sparse_csr:
@@ -147,28 +150,28 @@ class Fitted(nn.Module):
         model: An `Adapter`, an `AdapterRegressor`, or the linear model alone.
     """
 
-    def __init__(self, model: Any):
+    def __init__(self, model: Adapter | AdapterRegressor | LinearModel):
         super().__init__()
         self.model = model
         self.method = getattr(model, "method_", None)
 
-    def forward(self, inputs: Tensor, domain: str = "target") -> Outputs:
+    def forward(self, inputs: Tensor, domain: Side = "target") -> Outputs:
         """Mapped features, and logits: logarithms of probabilities, or a number."""
         x = rows(inputs.cpu(), dense=not getattr(self.method, "takes_sparse", True))
         return Outputs(self._features(self._mapped(x, domain)), torch.from_numpy(self._logits(x, domain)), {})
 
-    def _logits(self, x: Any, domain: str) -> NDArray[np.float64]:
-        keywords = {"domain": domain} if self.method is not None else {}
+    def _logits(self, x: Rows, domain: Side) -> NDArray[np.float64]:
+        keywords: dict[str, Side] = {"domain": domain} if self.method is not None else {}
         if not hasattr(self.model, "predict_proba"):
             return np.asarray(self.model.predict(x, **keywords), dtype=np.float64)[:, None]
         return np.asarray(np.log(self.model.predict_proba(x, **keywords).clip(1e-300)))
 
-    def _mapped(self, x: Any, domain: str) -> Any:
+    def _mapped(self, x: Rows, domain: Side) -> Rows:
         name = "transform_source" if domain == "source" else "transform"
-        return getattr(self.method, name, lambda same: same)(x)
+        mapped: Rows = getattr(self.method, name, lambda same: same)(x)
+        return mapped
 
-    def _features(self, mapped: Any) -> Tensor:
+    def _features(self, mapped: Rows) -> Tensor:
         if mapped.shape[1] > FEATURES:
             mapped = SparseRandomProjection(FEATURES, random_state=0).fit_transform(mapped)
-        dense = mapped.toarray() if scipy.sparse.issparse(mapped) else mapped
-        return torch.from_numpy(np.ascontiguousarray(dense, dtype=np.float32))
+        return torch.from_numpy(np.ascontiguousarray(as_dense(mapped), dtype=np.float32))

@@ -8,7 +8,8 @@ from contextlib import suppress
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from acclimate.run_folder import Line, RunFolder
+from acclimate.contents import Line
+from acclimate.run_folder import RunFolder
 from acclimate.training.engine import Step
 
 FLUSH_SECONDS = 2.0

@@ -4,15 +4,16 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import torch
 
+from acclimate.contents import Environment
 from acclimate.data.source import Source
 from acclimate.errors import BadInput
 from acclimate.recipe import Recipe
@@ -25,7 +26,7 @@ from acclimate.workflows.options import AdaptKeywords, Request, described_by, pa
 from acclimate.workflows.plan import Plan, make_plan
 from acclimate.workflows.plan.checks import check_request
 from acclimate.workflows.scoring import score as score_all
-from acclimate.workflows.select_strategy import Selected, select_strategy
+from acclimate.workflows.select_strategy import Begun, Selected, select_strategy
 from acclimate.workflows.train_phase import Machine, train_phase
 
 PACKAGES = (
@@ -135,7 +136,7 @@ def _open(output: str | Path | None, recipe: Recipe) -> RunFolder:
     return folder
 
 
-def _begun(output: str | Path | None) -> Mapping[str, Any] | None:
+def _begun(output: str | Path | None) -> Begun | None:
     """What a Run that is resumed has found already; one that was killed before its recipe was written begins anew.
 
     Raises:
@@ -148,7 +149,7 @@ def _begun(output: str | Path | None) -> Mapping[str, Any] | None:
         folder.check_format()
         if not folder.file("recipe.yaml").exists():
             return None
-        return {name: getattr(folder.recipe, name) for name in ("finetune", "tried")}
+        return {"finetune": folder.recipe.finetune, "tried": folder.recipe.tried}
     if strange := sorted(p.name for p in folder.path.iterdir() if not PARTIAL.fullmatch(p.name)):
         why = f"not an Acclimate Run (contains {strange[0]!r})"
         raise BadInput(f"{folder.path}: cannot resume: {why}; choose another -o")
@@ -174,7 +175,7 @@ def _prepare(folder: RunFolder, plan: Plan) -> None:
         _take_over(folder, plan.origin, plan.recipe.seeds)
 
 
-def _environment() -> dict[str, Any]:
+def _environment() -> Environment:
     return {
         "format": FORMAT,
         "python": platform.python_version(),

@@ -11,11 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Unpack
+from typing import NamedTuple, Unpack, cast
 
 import numpy as np
 
 from acclimate import finetune, methods, plugins
+from acclimate.contents import ClassScores, CurvePoint, CurveScores, CurveSettings, Point, StrategyRecipe
 from acclimate.data import Domain
 from acclimate.data.budgets import Budget, budgets, draw, with_none
 from acclimate.data.domain import Part
@@ -35,10 +36,14 @@ from acclimate.workflows.plan import AUTO_METHOD, Plan, make_plan
 from acclimate.workflows.plan.checks import check_request, check_unseen, is_same
 from acclimate.workflows.plan.domains import read_domain
 from acclimate.workflows.scoring import predict_part, predict_views
-from acclimate.workflows.select_strategy import select_strategy
+from acclimate.workflows.select_strategy import Begun, select_strategy
 from acclimate.workflows.train_phase import Machine, train_phase
 
 log = logging.getLogger("acclimate")
+
+
+SHARED = {"source", "target", "classes", "scale", "seeds"}
+"""Fields of a recipe that all strategies share."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class LabelCurves:
     """
 
     path: Path
-    found: Mapping[str, Any]
+    found: CurveScores
 
     @property
     def finding(self) -> str:
@@ -151,7 +156,7 @@ def _plans(
     request: LabelRequest,
     chosen: Sequence[Strategy],
     *,
-    begun: Mapping[str, Any],
+    begun: Mapping[str, Begun],
     machine: Machine,
 ) -> dict[str, Plan]:
     """A plan of each strategy with all labels that could be drawn; they share the preprocessing."""
@@ -171,7 +176,7 @@ def _plans(
     return plans
 
 
-def _begun_strategies(output: str | Path | None) -> Mapping[str, Any]:
+def _begun_strategies(output: str | Path | None) -> Mapping[str, Begun]:
     """What a folder that is resumed knows of each strategy."""
     folder = RunFolder(Path(output)) if output else None
     if folder is None or not folder.file("labels.json").is_file():
@@ -235,7 +240,7 @@ def _split_target(source: Domain, given: Source, request: LabelRequest, spec: Do
     return LabelledTarget(target.take(rows), target.take(held))
 
 
-def _check_settings(settings: Mapping[str, Any], chosen: Sequence[Strategy]) -> None:
+def _check_settings(settings: Mapping[str, object], chosen: Sequence[Strategy]) -> None:
     for key in settings:
         if not any(s.takes(key) for s in chosen):
             names = ", ".join(s.name for s in chosen)
@@ -258,7 +263,7 @@ class _Curves:
         self.codes = target.pool.codes(self.recipe.classes)
         self.head = self._head()
 
-    def _head(self) -> dict[str, Any]:
+    def _head(self) -> CurveSettings:
         """All of ``labels.json`` but for what is found."""
         occur = len(np.unique(self.codes))
         counts = [int(budget.counts(np.bincount(self.codes)).sum()) for budget in self.budgets]
@@ -276,7 +281,7 @@ class _Curves:
                 for b, n in zip(self.budgets, counts, strict=True)
             ],
             "strategies": {
-                name: p.recipe.model_dump(mode="json", exclude={"source", "target", "classes", "scale", "seeds"})
+                name: cast("StrategyRecipe", p.recipe.model_dump(mode="json", exclude=SHARED))
                 for name, p in self.plans.items()
             },
         }
@@ -293,7 +298,7 @@ class _Curves:
             for i, (name, budget, seed) in enumerate(missing):
                 points.append(self._point(folder, name, budget, seed, train))
                 folder.write_json("labels.json", self._found(points))
-                log.info("%d of %d: %s", i + 1, len(missing), _told(points[-1]))
+                log.info("%d of %d: %s", i + 1, len(missing), _in_words(points[-1]))
             found = self._found(points)
             folder.write_json("labels.json", found)
             folder.write("labels.html", lambda path: path.write_text(render_labels(found), "utf-8"))
@@ -311,7 +316,7 @@ class _Curves:
             trainings.rmdir()
         return LabelCurves(folder.path, found)
 
-    def _begun(self, folder: RunFolder) -> list[dict[str, Any]]:
+    def _begun(self, folder: RunFolder) -> list[Point]:
         """The points that are in the folder already, if it is of the same question."""
         folder.check_links()
         if not folder.file("labels.json").is_file():
@@ -327,7 +332,7 @@ class _Curves:
         folder.sweep()
         return list(before.get("points", []))
 
-    def _missing(self, points: Sequence[Mapping[str, Any]]) -> list[tuple[str, Budget, int]]:
+    def _missing(self, points: Sequence[Point]) -> list[tuple[str, Budget, int]]:
         done = {(p["strategy"], p["budget"], p["seed"]) for p in points}
         return [
             (name, budget, seed)
@@ -340,9 +345,7 @@ class _Curves:
     def _does_without(self, name: str) -> bool:
         return "source" in methods.get(self.plans[name].recipe.method).needs
 
-    def _point(
-        self, folder: RunFolder, name: str, budget: Budget, seed: int, train: Callable[..., None]
-    ) -> dict[str, Any]:
+    def _point(self, folder: RunFolder, name: str, budget: Budget, seed: int, train: Callable[..., None]) -> Point:
         """Train one strategy with one draw, and score it."""
         began, rows = time.monotonic(), draw(self.codes, budget, seed)
         plan = self.plans[name].with_target_labels(rows)
@@ -353,17 +356,18 @@ class _Curves:
             if plan.recipe.pretrain:
                 self._pretrained(folder, name, seed, run, train)
             train(run, plan, seed, phase)
-        scores = self._scores(run, plan, seed, phase)
+        plain, views = self._scores(run, plan, seed, phase)
         _remove(run, plan, seed)
-        return {
+        point = {
             "strategy": name,
             "budget": budget.name,
             "labels": len(rows),
             "per_class": round(len(rows) / len(np.unique(self.codes)), 4),
             "seed": seed,
             "seconds": round(time.monotonic() - began, 1),
-            **scores,
+            **plain,
         }
+        return cast("Point", {**point, "tta": views} if views else point)
 
     def _pretrained(self, folder: RunFolder, name: str, seed: int, run: RunFolder, train: Callable[..., None]) -> None:
         """Give a training the backbone that learnt without labels, which is the same whatever labels are drawn."""
@@ -373,17 +377,18 @@ class _Curves:
             train(first, self.plans[name], seed, "pretrained")
         run.write(f"models/{weights.name}", partial(shutil.copyfile, weights))
 
-    def _scores(self, run: RunFolder, plan: Plan, seed: int, phase: str) -> dict[str, Any]:
+    def _scores(self, run: RunFolder, plan: Plan, seed: int, phase: str) -> tuple[ClassScores, ClassScores | None]:
+        """The scores of a model, and of its mean over views if there are any."""
         scored, classes = self.target.scored, plan.recipe.classes
         model = load_model(run, seed, phase, shape=plan.shape)
 
-        def of(predictions: Predictions) -> dict[str, Any]:
+        def of(predictions: Predictions) -> ClassScores:
             return all_scores(predictions.probabilities, scored.codes(classes), classes, plan.positive)
 
         plain = of(predict_part(model, plan, Part(scored), "target"))
-        return plain | ({"tta": of(predict_views(model, plan, scored))} if plan.tta else {})
+        return plain, of(predict_views(model, plan, scored)) if plan.tta else None
 
-    def _found(self, points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def _found(self, points: Sequence[Point]) -> CurveScores:
         """All of ``labels.json``."""
         seconds = math.fsum(p["seconds"] for p in points)
         return {
@@ -403,32 +408,37 @@ def _remove(run: RunFolder, plan: Plan, seed: int) -> None:
             folder.rmdir()
 
 
-def _read_json(folder: RunFolder) -> dict[str, Any]:
+def _read_json(folder: RunFolder) -> CurveScores:
     path = folder.file("labels.json")
     try:
-        return dict(json.loads(path.read_text("utf-8")))
+        found: CurveScores = json.loads(path.read_text("utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("not a JSON object")
     except (OSError, ValueError) as error:
         raise BadInput(f"{path}: cannot resume: not readable ({error}); choose another -o") from error
+    return found
 
 
-def _curves(points: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def _curves(points: Sequence[Point], names: Sequence[str]) -> dict[str, list[CurvePoint]]:
     """Of each strategy the mean and the standard deviation over seeds at each budget, the smallest first."""
     own = {"strategy", "budget", "labels", "per_class", "seed", "seconds", "tta"}
-    curves: dict[str, list[dict[str, Any]]] = {}
+    curves: dict[str, list[CurvePoint]] = {}
     for name in names:
         mine = sorted((p for p in points if p["strategy"] == name), key=lambda p: (p["labels"], p["budget"]))
         for budget in dict.fromkeys(p["budget"] for p in mine):
             same = [p for p in mine if p["budget"] == budget]
             means = mean_over_seeds([{k: v for k, v in p.items() if k not in own} for p in same])
+            labels, per_class = same[0]["labels"], same[0]["per_class"]
+            sizes = {"budget": budget, "labels": labels, "per_class": per_class, "seeds": len(same)}
+            at = cast("CurvePoint", {**sizes, **means})
             if "tta" in same[0]:
-                means["tta"] = mean_over_seeds([p["tta"] for p in same])
-            at = {key: same[0][key] for key in ("budget", "labels", "per_class")}
-            curves.setdefault(name, []).append({**at, "seeds": len(same), **means})
+                at["tta"] = mean_over_seeds([p["tta"] for p in same])
+            curves.setdefault(name, []).append(at)
     return curves
 
 
-def _told(point: Mapping[str, Any]) -> str:
-    """One point, as a person would say it."""
+def _in_words(point: Point) -> str:
+    """One point, for the log."""
     return (
         f"{point['strategy']}, {point['labels']} labels, seed {point['seed']}: {point['accuracy']:.1%} "
         f"({point['seconds']:.0f} s)"

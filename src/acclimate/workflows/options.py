@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -50,7 +50,7 @@ class SharedOptions(BaseModel):
         None, description="Column with paths of the images to learn from, relative to the table's folder."
     )
     drop: Sequence[str] = Field((), description="Columns of a table to leave out.")
-    settings: Mapping[str, Any] | None = Field(
+    settings: Mapping[str, object] | None = Field(
         None,
         description="Options by dotted name: the method's own, train.…, finetune.…, pretrain.…, backbone.…, augment.…",
     )
@@ -108,7 +108,7 @@ class SharedKeywords(TypedDict, total=False):
     text: str | None
     image: str | None
     drop: Sequence[str]
-    settings: Mapping[str, Any] | None
+    settings: Mapping[str, object] | None
     augment: str | None
     precision: str | None
     positive: Sequence[str]
@@ -138,7 +138,7 @@ R = TypeVar("R", bound=SharedOptions)
 F = TypeVar("F", bound=Callable[..., object])
 
 
-def parse_request(kind: type[R], given: Mapping[str, Any]) -> R:
+def parse_request(kind: type[R], given: Mapping[str, object]) -> R:
     """The options that are given, with defaults for the rest.
 
     Raises:
@@ -148,7 +148,11 @@ def parse_request(kind: type[R], given: Mapping[str, Any]) -> R:
         if name not in kind.model_fields:
             raise BadInput(f"no option {name!r}; {did_you_mean(name, kind.model_fields)}")
     named = {name: plugins.spec_of(value) if callable(value) else value for name, value in given.items()}
-    named |= {name: plugins.import_spec(value) for name, value in named.items() if _is_plugin(name, value)}
+    named |= {
+        name: plugins.import_spec(value)
+        for name, value in named.items()
+        if isinstance(value, str) and _is_plugin(name, value)
+    }
     try:
         return kind(**named)
     except ValidationError as error:
@@ -157,9 +161,9 @@ def parse_request(kind: type[R], given: Mapping[str, Any]) -> R:
         raise BadInput(f"{name}={given[name]!r:.80}: {problem['msg'].lower()}") from error
 
 
-def _is_plugin(name: str, value: object) -> bool:
-    """Whether an option names something outside the package that is to be imported: the caller asked for it."""
-    return name in {"method", "backbone"} and isinstance(value, str) and plugins.is_spec(value)
+def _is_plugin(name: str, value: str) -> bool:
+    """Whether an option names something outside the package, which is then imported, as the caller requests."""
+    return name in {"method", "backbone"} and plugins.is_spec(value)
 
 
 def described_by(kind: type[SharedOptions]) -> Callable[[F], F]:

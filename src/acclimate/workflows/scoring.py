@@ -3,7 +3,6 @@
 import logging
 import shutil
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch import nn
 from acclimate import metrics
 from acclimate.augment import tta
 from acclimate.augment.augmentation import AUGMENTATIONS
+from acclimate.contents import AccuracyEstimate, Phase, PhaseScores, Scored, ScoredPart, Scores
 from acclimate.data import Domain
 from acclimate.data.domain import Part
 from acclimate.data.inputs import DenseInputs, Inputs
@@ -123,7 +123,7 @@ def predict_views(model: nn.Module, plan: Plan, domain: Domain) -> Predictions:
     return Predictions(mean, predictions[0].features)
 
 
-def _parts(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> dict[str, Any]:
+def _parts(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> PhaseScores:
     """The three parts of ``scores.json`` for one phase, over all seeds."""
     classes, positive = plan.recipe.classes, plan.positive
     on_source, estimates = [], []
@@ -134,14 +134,14 @@ def _parts(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> dic
         if saw == phase:
             on_source.append(metrics.all_scores(source, labels, classes, positive))
         estimates.append(atc(source, labels, target.probabilities, seed=seed))
-    estimate = {
+    estimate: AccuracyEstimate = {
         "accuracy": round(float(np.mean([e.accuracy for e in estimates])), 6),
         "low": min(e.low for e in estimates),
         "high": max(e.high for e in estimates),
         "how": CONFIDENCE,
     }
     source_val = metrics.mean_over_seeds(on_source) if on_source else None
-    parts = {"source_val": source_val, "target_estimate": estimate}
+    parts: PhaseScores = {"source_val": source_val, "target_estimate": estimate}
     if scored is not None:
         truth = scored.codes(classes)
         for part, place in _scored_places(plan).items():
@@ -150,38 +150,44 @@ def _parts(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> dic
     return parts
 
 
-def _scored_places(plan: Plan) -> dict[str, str]:
+def _scored_places(plan: Plan) -> dict[ScoredPart, str]:
     """The parts of ``scores.json`` that are of a labelled target, and where the outputs they rest on are."""
-    return {"target": "scored"} | ({"target_tta": "scored_tta"} if plan.tta else {})
+    places: dict[ScoredPart, str] = {"target": "scored"}
+    return {**places, "target_tta": "scored_tta"} if plan.tta else places
 
 
-def _parts_of_numbers(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> dict[str, Any]:
+def _parts_of_numbers(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> PhaseScores:
     """The three parts for a regression; without labels nothing honest is known of its error, so one is none."""
 
-    def over_seeds(place: str) -> dict[str, float]:
+    def over_seeds(place: str) -> Scored:
         both = [_predicted_and_true(_number_outputs(run, seed, phase, place)) for seed in plan.recipe.seeds]
         return metrics.mean_errors([metrics.errors(*of_seed) for of_seed in both])
 
-    parts = {"source_val": over_seeds("source_val"), "target_estimate": None}
-    places = {} if scored is None else _scored_places(plan)
-    return parts | {part: over_seeds(place) for part, place in places.items()}
+    parts: PhaseScores = {"source_val": over_seeds("source_val"), "target_estimate": None}
+    for part, place in _scored_places(plan).items() if scored is not None else ():
+        parts[part] = over_seeds(place)
+    return parts
 
 
-def _write_scores(run: RunFolder, plan: Plan, parts: Mapping[str, dict[str, Any]]) -> None:
+def _write_scores(run: RunFolder, plan: Plan, parts: Mapping[str, PhaseScores]) -> None:
     last, before = plan.recipe.phases[-1], parts["source_only"]
     why = _why_not(run, plan) if last == "adapted" else ""
-    kept = "source_only" if why else last
-    scores = dict(parts[last])
+    kept: Phase = "source_only" if why or last == "source_only" else "adapted"
+    scores = parts[last].copy()
     own, other = scores["target_estimate"], before["target_estimate"]
-    if last == "adapted" and own:
-        bounds = {"low": min(own["low"], other["low"]), "high": max(own["high"], other["high"])}
-        scores["target_estimate"] = {**own, **bounds, "how": RANGE if scores["source_val"] else WITHOUT_SOURCE}
+    if last == "adapted" and own and other:
+        low, high = min(own["low"], other["low"]), max(own["high"], other["high"])
+        how = RANGE if scores["source_val"] else WITHOUT_SOURCE
+        scores["target_estimate"] = {**own, "low": low, "high": high, "how": how}
     if why:
         log.warning("the adapted model is not kept: %s; the source-only model predicts", why)
     weights = run.weights(plan.recipe.seeds[0], kept)
     run.write(f"model{weights.suffix}", lambda path: shutil.copyfile(weights, path))
-    settings = {"seeds": list(plan.recipe.seeds), "positive": list(plan.positive), "tta": list(plan.tta)}
-    run.write_json("scores.json", {**scores, "kept": kept, "why": why, "source_only": before, **settings})
+    written: Scores = {
+        **scores, "kept": kept, "why": why, "source_only": before,
+        "seeds": list(plan.recipe.seeds), "positive": list(plan.positive), "tta": list(plan.tta),
+    }  # fmt: skip
+    run.write_json("scores.json", written)
 
 
 def _why_not(run: RunFolder, plan: Plan) -> str:

@@ -2,10 +2,9 @@
 
 import logging
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +25,13 @@ STRATEGIES = ("feature_extraction", "partial", "full")
 """Those that are tried, in this order."""
 
 
+class Begun(TypedDict):
+    """What a recipe that was begun says of its strategy."""
+
+    finetune: str
+    tried: dict[str, float]
+
+
 class Selected(NamedTuple):
     """A plan with its strategy, and where its baseline was trained for the first seed, if it was tried."""
 
@@ -34,7 +40,7 @@ class Selected(NamedTuple):
 
 
 def select_strategy(
-    plan: Plan, request: Request, folder: Path, *, before: Mapping[str, Any] | None = None, machine: Machine
+    plan: Plan, request: Request, folder: Path, *, before: Begun | None = None, machine: Machine
 ) -> Selected:
     """The plan with the strategy that was requested, or with the one that was found for a pretrained backbone.
 

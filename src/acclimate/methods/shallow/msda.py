@@ -6,11 +6,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import cho_factor, cho_solve
-from scipy.sparse import issparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin
 
 from acclimate.errors import BadInput
-from acclimate.methods.shallow_base import Matrix, Rows, ShallowMap, stacked
+from acclimate.methods.shallow_base import Matrix, Rows, ShallowMap, dense, stacked
 
 
 class MSDA(ClassNamePrefixFeaturesOutMixin, ShallowMap):
@@ -75,7 +74,7 @@ class MSDA(ClassNamePrefixFeaturesOutMixin, ShallowMap):
         out = np.empty((rows.shape[0], self._n_features_out))
         ends = range(0, self._n_features_out + 1, rows.shape[1])
         places = [out[:, a:b] for a, b in pairwise(ends)]
-        places[0][:] = rows.toarray() if issparse(rows) else rows
+        places[0][:] = dense(rows)
         for weights, place in zip(self.weights_per_layer_, places[1:], strict=True):
             rows = hidden(rows, weights, place)
         return out
@@ -110,8 +109,7 @@ def hidden(rows: Rows, weights: Matrix, out: Matrix | None = None) -> Matrix:
 def _scatter(rows: Rows) -> Matrix:
     d = rows.shape[1]
     scatter = np.empty((d + 1, d + 1))
-    product = rows.T @ rows
-    scatter[:d, :d] = product.toarray() if issparse(product) else product
+    scatter[:d, :d] = dense(rows.T @ rows)
     scatter[d, :d] = scatter[:d, d] = np.asarray(rows.sum(0)).ravel()
     scatter[d, d] = rows.shape[0]
     return scatter

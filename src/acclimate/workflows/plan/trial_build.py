@@ -1,8 +1,5 @@
 """Builds and tries the model before anything is written, to find errors early."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 
 from acclimate import backbones, finetune, methods
@@ -10,7 +7,7 @@ from acclimate.errors import BadInput, did_you_mean, first_line
 from acclimate.methods import selfsup
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier
-from acclimate.recipe import Options, Recipe, Training
+from acclimate.recipe import Options, Pretraining, Recipe, Training
 
 
 def with_defaults(recipe: Recipe, shape: backbones.Shape) -> Recipe:
@@ -19,14 +16,14 @@ def with_defaults(recipe: Recipe, shape: backbones.Shape) -> Recipe:
     _check_size(recipe.backbone, built.classifier, shape)
     _check_layers(recipe, built.classifier)
     _check_norms(recipe, built)
-    trained: dict[str, Any] = {"train": _filled(recipe.train, built.training)}
+    trained: dict[str, Training | Pretraining] = {"train": _filled(recipe.train, built.training)}
     if it := recipe.pretrain:
         _built(f"--pretrain {it.method}", selfsup.get(it.method), built.classifier, it.options)
         trained["pretrain"] = it.model_copy(update={"train": _filled(it.train, built.training)})
     return recipe.model_copy(update=trained)
 
 
-def _filled(training: Training, suits: Mapping[str, Any]) -> Training:
+def _filled(training: Training, suits: backbones.TrainingDefaults) -> Training:
     """``training`` with the backbone's defaults where it has none."""
     return training.model_copy(update={k: v for k, v in suits.items() if getattr(training, k) is None})
 
@@ -42,7 +39,7 @@ def _check_norms(recipe: Recipe, built: backbones.Built) -> None:
 
 
 @torch.no_grad()
-def _check_size(backbone: str, model: Any, shape: backbones.Shape) -> None:
+def _check_size(backbone: str, model: Classifier, shape: backbones.Shape) -> None:
     """Run the model on one empty image, to find a size that it cannot take."""
     if not shape.size:
         return
@@ -57,7 +54,7 @@ def _check_size(backbone: str, model: Any, shape: backbones.Shape) -> None:
     model.train()
 
 
-def _check_layers(recipe: Recipe, model: Any) -> None:
+def _check_layers(recipe: Recipe, model: Classifier) -> None:
     """Build the method once, to find options that it cannot take."""
     built = _built(f"method {recipe.method}", methods.get(recipe.method), model, recipe.options)
     _check_moves(recipe, built)

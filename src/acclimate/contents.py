@@ -1,0 +1,207 @@
+"""What the JSON files of a Run and of label curves contain."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NotRequired, TypeAlias, TypedDict
+
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+"""What JSON can contain."""
+Phase = Literal["source_only", "adapted"]
+"""The models of a seed that predict."""
+PHASES: tuple[Phase, ...] = ("source_only", "adapted")
+ScoredPart = Literal["target", "target_tta"]
+"""The parts of ``scores.json`` that need labels of the target: without and with views."""
+ClassMeasure = Literal["accuracy", "f1", "log_loss", "auc"]
+NumberMeasure = Literal["mae", "rmse", "r2"]
+Measure: TypeAlias = ClassMeasure | NumberMeasure
+
+
+class Line(TypedDict):
+    """One line of ``losses.jsonl``, without the losses, which stand beside these under their names."""
+
+    seed: int
+    phase: str
+    step: int
+
+
+class ClassSummary(TypedDict):
+    """Scores of predicted classes over all classes."""
+
+    accuracy: float
+    f1: float
+    log_loss: float
+    auc: float | None
+
+
+class ClassScores(ClassSummary):
+    """Scores of predicted classes on a labelled domain."""
+
+    f1_by_class: dict[str, float | None]
+
+
+class NumberScores(TypedDict):
+    """Scores of predicted numbers on a labelled domain."""
+
+    mae: float
+    rmse: float
+    r2: float
+
+
+class Scored(TypedDict, total=False):
+    """The keys of `ClassScores` or of `NumberScores`, and with several seeds each standard deviation."""
+
+    accuracy: float
+    f1: float
+    log_loss: float
+    auc: float | None
+    f1_by_class: dict[str, float | None]
+    mae: float
+    rmse: float
+    r2: float
+    accuracy_sd: float | None
+    f1_sd: float | None
+    log_loss_sd: float | None
+    auc_sd: float | None
+    f1_by_class_sd: dict[str, float | None]
+    mae_sd: float
+    rmse_sd: float
+    r2_sd: float
+
+
+class AccuracyEstimate(TypedDict):
+    """The accuracy on the target, estimated without its labels."""
+
+    accuracy: float
+    low: float
+    high: float
+    how: str
+
+
+class PhaseScores(TypedDict):
+    """The scores of one phase's models, over all seeds."""
+
+    source_val: Scored | None
+    target_estimate: AccuracyEstimate | None
+    target: NotRequired[Scored]
+    target_tta: NotRequired[Scored]
+
+
+class Scores(PhaseScores):
+    """``scores.json``: the last phase's scores, beside those of the source-only models."""
+
+    kept: Phase
+    why: str
+    source_only: PhaseScores
+    seeds: list[int]
+    positive: list[str]
+    tta: list[str]
+
+
+class BothPhases(Scored):
+    """Scores of the model that was kept, and beside them those of each model."""
+
+    source_only: Scored
+    adapted: NotRequired[Scored]
+
+
+class WithViews(BothPhases):
+    """Scores of the mean over views."""
+
+    views: list[str]
+
+
+class Evaluation(BothPhases):
+    """The scores of a Run on labelled examples."""
+
+    n: int
+    kept: Phase
+    recall: NotRequired[dict[str, float | None]]
+    confusion: NotRequired[list[list[int]]]
+    tta: NotRequired[WithViews]
+
+
+class Environment(TypedDict):
+    """``environment.json``: versions, devices, times, the format."""
+
+    format: int
+    python: str
+    platform: str
+    device: str
+    threads: int
+    versions: dict[str, str]
+    started: str
+    seconds: NotRequired[float]
+
+
+class BudgetSize(TypedDict):
+    """A number of labels to draw."""
+
+    name: str
+    labels: int
+    per_class: float
+
+
+class Point(ClassScores):
+    """The scores of one strategy with one draw of labels."""
+
+    strategy: str
+    budget: str
+    labels: int
+    per_class: float
+    seed: int
+    seconds: float
+    tta: NotRequired[ClassScores]
+
+
+class CurvePoint(Scored):
+    """The scores of one strategy at one budget, over all seeds."""
+
+    budget: str
+    labels: int
+    per_class: float
+    seeds: int
+    tta: NotRequired[Scored]
+
+
+class ScoredDomain(TypedDict):
+    """The examples that label curves are scored on."""
+
+    path: str
+    n: int
+
+
+class StrategySteps(TypedDict):
+    """The number of steps among a strategy's training settings."""
+
+    steps: int
+
+
+class StrategyRecipe(TypedDict):
+    """What is read from a strategy's recipe, which has more keys."""
+
+    backbone: str
+    finetune: str
+    tried: dict[str, float]
+    train: StrategySteps
+
+
+class CurveSettings(TypedDict):
+    """What must be the same to continue label curves."""
+
+    source: str
+    target: str
+    classes: list[str]
+    scored: ScoredDomain
+    positive: list[str]
+    tta: list[str]
+    drawn_from: int
+    seeds: list[int]
+    budgets: list[BudgetSize]
+    strategies: dict[str, StrategyRecipe]
+
+
+class CurveScores(CurveSettings):
+    """``labels.json``."""
+
+    seconds: float
+    curves: dict[str, list[CurvePoint]]
+    points: list[Point]
