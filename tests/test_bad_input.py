@@ -499,7 +499,7 @@ OPTIONS = {
     "balance unknown": Bad(f"{NPZ} --set train.balance=weights", "train.balance='weights' is invalid; input should"),
     "numbers balanced": Bad(
         f"{NPZ} --task regression --set train.balance=sampler",
-        "train.balance: balances classes, and this is a",
+        "train.balance: is for classes, and these labels",
     ),
     "positive unknown": Bad(f"{NPZ} --positive 7", "--positive: '7' is not a class of the source"),
     "positive all": Bad(f"{NPZ} --positive 0,1", "--positive: lists every class"),
@@ -707,15 +707,15 @@ NUMBERS = {
         lambda: np.savez("odd.npz", x=np.zeros((2, 4))),
     ),
     "label shift of numbers": Bad(
-        "predict run prices.csv -o p.csv --label-shift em", "--label-shift: is for classes, and this Run",
+        "predict run prices.csv -o p.csv --label-shift em", "--label-shift: is for classes, and these labels",
         _regression,
     ),
     "test time of numbers": Bad(
-        "predict run prices.csv -o p.csv --test-time lame", "--test-time: is for classes, and this Run",
+        "predict run prices.csv -o p.csv --test-time lame", "--test-time: is for classes, and these labels",
         _regression,
     ),
     "positive numbers": Bad("evaluate run prices.csv --positive 3", "--positive: is for classes, and", _regression),
-    "positive numbers to come": Bad(f"{NPZ} --task regression --positive 3", "--positive: names classes, and this"),
+    "positive numbers to come": Bad(f"{NPZ} --task regression --positive 3", "--positive: is for classes, and these"),
     "a method for classes from a Run of numbers": Bad(
         "adapt run prices.csv -o after", "method shot learns classes, and these labels are", _regression
     ),

@@ -166,9 +166,9 @@ def _over_seeds(
     return round(float(how(known)), 6) if len(known) >= least else None
 
 
-def mean_errors(of_seeds: Sequence[NumberScores]) -> Scored:
+def mean_errors(of_seeds: Sequence[Mapping[str, object]]) -> Scored:
     """Mean of each of `errors` and, with several seeds, its standard deviation under ``…_sd``."""
-    values = {name: [s[name] for s in of_seeds] for name in NUMBER_MEASURES}
+    values = {name: [float(cast("float", s[name])) for s in of_seeds] for name in NUMBER_MEASURES}
     means = {str(name): _rounded(float(np.mean(v))) for name, v in values.items()}
     spreads = {f"{name}_sd": _rounded(float(np.std(v, ddof=1))) for name, v in values.items() if len(v) > 1}
     return cast("Scored", means | spreads)  # its names are computed

@@ -140,7 +140,7 @@ class Recipe(_Part):
     @property
     def n_outputs(self) -> int:
         """Outputs of the head: one for each class, or one for a regression."""
-        return 1 if self.task == "regression" else len(self.classes)
+        return len(self.classes) or 1
 
     @property
     def trains_a_network(self) -> bool:
@@ -180,6 +180,16 @@ class Recipe(_Part):
             raise BadInput(f"{path}: not a recipe ({_first_problem(error, '')}); undo any changes by hand") from error
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise BadInput(f"{path}: not a recipe ({first_line(error)}); undo any changes by hand") from error
+
+
+def require_classes(task: Task, option: str) -> None:
+    """Refuse an option that has a meaning for classes only.
+
+    Raises:
+        BadInput: The labels are numbers.
+    """
+    if task == "regression":
+        raise BadInput(f"{option}: is for classes, and these labels are numbers; omit it")
 
 
 class Settings(BaseModel):

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from acclimate.data import load
 from acclimate.data.arrays import from_arrays
-from acclimate.data.labels import choose_task, in_units, scale_of, truth
+from acclimate.data.labels import choose_task, in_units, learnt, truth
 from acclimate.errors import BadInput
 from acclimate.recipe import DomainSpec, LabelScale, Recipe
 
@@ -73,12 +73,12 @@ def test_learnt_numbers_are_standardised_and_come_back_in_units(y):
         return
     place = DomainSpec(path="")
     recipe = Recipe(
-        source=place, target=place, method="dann", backbone="mlp", task="regression", scale=scale_of(source)
+        source=place, target=place, method="dann", backbone="mlp", task="regression", **learnt(source, "regression")
     )
-    learnt = truth(source, recipe)
-    assert learnt.dtype == np.float32
-    assert learnt.mean() == pytest.approx(0, abs=1e-3)
-    np.testing.assert_allclose(in_units(learnt.astype(np.float64), recipe.scale), y, atol=1e-3)
+    standardised = truth(source, recipe)
+    assert standardised.dtype == np.float32
+    assert standardised.mean() == pytest.approx(0, abs=1e-3)
+    np.testing.assert_allclose(in_units(standardised.astype(np.float64), recipe.scale), y, atol=1e-3)
 
 
 def test_units_are_those_of_the_labels():

@@ -5,10 +5,13 @@ import json
 import numpy as np
 import polars as pl
 
+from acclimate.recipe import DomainSpec, Recipe
 from acclimate.report import plots
 from acclimate.report.disagreements import select_disagreements, tally
 from acclimate.report.losses import BINS, mean_curve, thin
 from acclimate.runs.outputs import ClassOutputs
+
+PLACE = DomainSpec(path="a")
 
 
 def outputs(*predicted: int, sure: float = 0.8, k: int = 3) -> ClassOutputs:
@@ -16,9 +19,9 @@ def outputs(*predicted: int, sure: float = 0.8, k: int = 3) -> ClassOutputs:
     probabilities = np.full((len(predicted), k), (1 - sure) / (k - 1))
     probabilities[np.arange(len(predicted)), predicted] = sure
     nothing = np.empty((0, 2))
-    return ClassOutputs(
-        [str(i) for i in range(len(predicted))], probabilities, np.empty(0, dtype=np.int64), nothing, None
-    )
+    names, classes = [str(i) for i in range(len(predicted))], tuple(map(str, range(k)))
+    recipe = Recipe(source=PLACE, target=PLACE, method="dann", backbone="mlp", classes=classes)
+    return ClassOutputs(names, probabilities, np.empty(0, dtype=np.int64), nothing, None, recipe)
 
 
 def curve(values: list[float | None], seed: int = 0, name: str = "class", phase: str = "adapted") -> pl.DataFrame:

@@ -7,16 +7,20 @@ import numpy as np
 import pytest
 from pages import words
 
+from acclimate.recipe import DomainSpec, Recipe
 from acclimate.report import plots, write_report
 from acclimate.report.disagreements import gap, select_gaps
 from acclimate.runs.finding import UNKNOWN
 from acclimate.runs.outputs import NumberOutputs
 
+DOMAINS = {"source": DomainSpec(path="a"), "target": DomainSpec(path="b")}
+RECIPE = Recipe(**DOMAINS, method="dann", backbone="mlp", task="regression")
+
 
 def outputs(*predicted):
     nothing = np.empty((0, 2))
     names = [str(i) for i in range(len(predicted))]
-    return NumberOutputs(names, np.array(predicted, dtype=float), np.empty(0, dtype=np.int64), nothing, None)
+    return NumberOutputs(names, np.array(predicted, dtype=float), np.empty(0, dtype=np.int64), nothing, None, RECIPE)
 
 
 def test_three_errors_when_scored(numbers):

@@ -1,7 +1,7 @@
 """Whether the labels of a domain are classes or numbers, and how a model learns them."""
 
 import logging
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,10 +45,19 @@ def choose_task(source: Domain, requested: str) -> Task:
     return "regression" if requested == "regression" or _look_like_numbers(source) else "classification"
 
 
-def scale_of(source: Domain) -> LabelScale:
-    """Return the mean and standard deviation of the source's labels."""
+class Learnt(TypedDict):
+    """The fields of a recipe that say what the source's labels are learnt as."""
+
+    classes: tuple[str, ...]
+    scale: LabelScale
+
+
+def learnt(source: Domain, task: Task) -> Learnt:
+    """The source's classes, or the mean and standard deviation of its numbers."""
+    if task == "classification":
+        return {"classes": source.classes, "scale": LabelScale()}
     numbers = source.numbers()
-    return LabelScale(mean=float(numbers.mean()), std=float(numbers.std()))
+    return {"classes": (), "scale": LabelScale(mean=float(numbers.mean()), std=float(numbers.std()))}
 
 
 def truth(domain: Domain, recipe: Recipe) -> Truth:

@@ -1,14 +1,16 @@
 """What trained models give for each domain, as arrays: written to and read from a Run's ``outputs/``."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from acclimate import metrics
+from acclimate.contents import ClassScores, NumberScores, Scored
 from acclimate.data import Domain
 from acclimate.errors import BadInput
 from acclimate.recipe import Recipe
@@ -18,7 +20,11 @@ from acclimate.training.inference import Predictions
 FEATURE_ROWS = 2000
 """Rows of a domain whose features are written with the outputs."""
 
+NO_FEATURES: tuple[NDArray[np.int64], NDArray[np.float64]] = (np.empty(0, dtype=np.int64), np.empty((0, 0)))
+
 Codes = NDArray[np.int64]
+Numbers = NDArray[np.float64]
+Column = NDArray[np.float64] | list[str] | pl.Series
 
 
 @dataclass(frozen=True)
@@ -31,13 +37,32 @@ class ClassOutputs:
         rows: The examples whose features are known ``(m,)``.
         features: Theirs ``(m, d)``.
         labels: True classes as positions ``(n,)``, or none.
+        recipe: Of the Run; it names the classes.
     """
 
     names: list[str]
-    probabilities: NDArray[np.float64]
+    probabilities: Numbers
     rows: Codes
-    features: NDArray[np.float64]
+    features: Numbers
     labels: Codes | None
+    recipe: Recipe
+
+    @classmethod
+    def of(cls, predictions: Predictions, domain: Domain, recipe: Recipe) -> Self:
+        """Predictions for a domain, with its labels if it has any.
+
+        Raises:
+            BadInput: A label is not among the recipe's classes.
+        """
+        codes = None if domain.labels is None else domain.codes(recipe.classes)
+        return cls(list(domain.names), predictions.probabilities, *NO_FEATURES, codes, recipe)
+
+    @classmethod
+    def read(cls, frame: pl.DataFrame, recipe: Recipe) -> Self:
+        """The content of a file in ``outputs/``."""
+        probabilities = _rows(frame["probabilities"], len(recipe.classes))
+        labels = _codes(frame["label"], recipe.classes) if "label" in frame.columns else None
+        return cls(frame["name"].to_list(), probabilities, *_features(frame), labels, recipe)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -48,13 +73,55 @@ class ClassOutputs:
         return np.asarray(self.probabilities.argmax(1), dtype=np.int64)
 
     @property
-    def answers(self) -> NDArray[np.float64]:
+    def answers(self) -> Numbers:
         """All predictions, by which two domains can be told apart."""
         return self.probabilities
 
-    def shares(self) -> NDArray[np.float64]:
+    @property
+    def true(self) -> Codes:
+        """The labels, where there are any."""
+        assert self.labels is not None
+        return self.labels
+
+    def shares(self) -> Numbers:
         """How often each class is predicted ``(k,)``."""
         return class_shares(self.predicted, self.probabilities.shape[1])
+
+    def columns(self) -> dict[str, Column]:
+        """Predictions, and labels if there are any, as columns of a file in ``outputs/``."""
+        names = np.array(self.recipe.classes)
+        labels: dict[str, Column] = {} if self.labels is None else {"label": names[self.labels].tolist()}
+        shares = _lists(self.probabilities.astype(np.float32))
+        return {"predicted": names[self.predicted].tolist(), "probabilities": shares, **labels}
+
+    def table(self) -> list[pl.Series]:
+        """Class and probabilities as columns of a table of predictions; empty where probabilities are NaN."""
+        known, classes = ~np.isnan(self.probabilities[:, 0]), self.recipe.classes
+        best = [classes[c] if k else None for c, k in zip(self.predicted, known, strict=True)]
+        shares = [pl.Series(f"p_{c}", self.probabilities[:, j]).fill_nan(None) for j, c in enumerate(classes)]
+        return [as_given(pl.Series("class", best, dtype=pl.String), self.recipe), *shares]
+
+    def scores(self, positive: Sequence[str] = ()) -> ClassScores:
+        """Accuracy and the other scores against the labels; see `acclimate.metrics.all_scores`."""
+        return metrics.all_scores(self.probabilities, self.true, self.recipe.classes, positive)
+
+    @staticmethod
+    def mean(of_seeds: Sequence[Mapping[str, object]]) -> Scored:
+        """The mean of scores over seeds, with their spread."""
+        return metrics.mean_over_seeds(of_seeds)
+
+    def scores_by_class(self) -> dict[str, object]:
+        """Recall of each class, and how often one is taken for another."""
+        recalls = metrics.by_name(metrics.recalls(self.probabilities, self.true), self.recipe.classes)
+        return {"recall": recalls, "confusion": metrics.confusion(self.probabilities, self.true).tolist()}
+
+    def errors(self) -> Numbers:
+        """1 for each example whose class is not predicted, else 0 ``(n,)``."""
+        return np.asarray(self.predicted != self.true, dtype=np.float64)
+
+    def losses(self) -> Numbers:
+        """Log loss of each example ``(n,)``."""
+        return np.asarray(-np.log(self.probabilities[np.arange(len(self)), self.true].clip(1e-12)))
 
 
 @dataclass(frozen=True)
@@ -67,24 +134,90 @@ class NumberOutputs:
         rows: The examples whose features are known ``(m,)``.
         features: Theirs ``(m, d)``.
         labels: True numbers ``(n,)``, or none.
+        recipe: Of the Run; it has the scale of the source's labels.
     """
 
     names: list[str]
-    predicted: NDArray[np.float64]
+    predicted: Numbers
     rows: Codes
-    features: NDArray[np.float64]
-    labels: NDArray[np.float64] | None
+    features: Numbers
+    labels: Numbers | None
+    recipe: Recipe
+
+    @classmethod
+    def of(cls, predictions: Predictions, domain: Domain, recipe: Recipe) -> Self:
+        """Predictions for a domain, with its labels if it has any.
+
+        Raises:
+            BadInput: A label is not a number.
+        """
+        numbers = None if domain.labels is None else domain.numbers()
+        return cls(list(domain.names), predictions.numbers(recipe.scale), *NO_FEATURES, numbers, recipe)
+
+    @classmethod
+    def read(cls, frame: pl.DataFrame, recipe: Recipe) -> Self:
+        """The content of a file in ``outputs/``."""
+        labels = frame["label"].to_numpy() if "label" in frame.columns else None
+        return cls(frame["name"].to_list(), frame["predicted"].to_numpy(), *_features(frame), labels, recipe)
 
     def __len__(self) -> int:
         return len(self.names)
 
     @property
-    def answers(self) -> NDArray[np.float64]:
+    def answers(self) -> Numbers:
         """All predictions, by which two domains can be told apart."""
         return self.predicted
 
+    @property
+    def true(self) -> Numbers:
+        """The labels, where there are any."""
+        assert self.labels is not None
+        return self.labels
 
-S = TypeVar("S", ClassOutputs, NumberOutputs)
+    def columns(self) -> dict[str, Column]:
+        """Predictions, and labels if there are any, as columns of a file in ``outputs/``."""
+        return {"predicted": self.predicted, **({} if self.labels is None else {"label": self.labels})}
+
+    def table(self) -> list[pl.Series]:
+        """The numbers as a column of a table of predictions; empty where they are NaN."""
+        return [pl.Series("prediction", self.predicted).fill_nan(None)]
+
+    def scores(self, positive: Sequence[str] = ()) -> NumberScores:
+        """MAE, RMSE and R² against the labels; see `acclimate.metrics.errors`."""
+        return metrics.errors(self.predicted, self.true)
+
+    @staticmethod
+    def mean(of_seeds: Sequence[Mapping[str, object]]) -> Scored:
+        """The mean of scores over seeds, with their spread."""
+        return metrics.mean_errors(of_seeds)
+
+    def scores_by_class(self) -> dict[str, object]:
+        """Nothing: there are no classes."""
+        return {}
+
+    def errors(self) -> Numbers:
+        """The squared error of each example over the variance of the labels ``(n,)``; R² is 1 minus their mean."""
+        return np.square(self.predicted - self.true) / (self.true.var() or np.inf)  # equal numbers prove nothing
+
+    def losses(self) -> Numbers:
+        """The squared error of each example ``(n,)``, in standard deviations of the source's labels."""
+        return np.square((self.predicted - self.true) / self.recipe.scale.std)
+
+
+AnyOutputs = ClassOutputs | NumberOutputs
+
+
+def kind_of(recipe: Recipe) -> type[ClassOutputs] | type[NumberOutputs]:
+    """What the models of a Run give: classes, or numbers."""
+    return NumberOutputs if recipe.task == "regression" else ClassOutputs
+
+
+def as_given(chosen: pl.Series, recipe: Recipe) -> pl.Series:
+    """Classes in the type in which the source's labels were given: text, or whole numbers."""
+    return chosen.cast(pl.Int64) if recipe.label_type == "integer" else chosen
+
+
+S = TypeVar("S", bound=ClassOutputs | NumberOutputs)
 
 
 @dataclass(frozen=True)
@@ -106,7 +239,7 @@ class RunOutputs(Generic[S]):
         """The models there are."""
         return tuple(self.target)
 
-    def target_truth(self) -> Codes | NDArray[np.float64] | None:
+    def target_truth(self) -> Codes | Numbers | None:
         """True labels of the target's examples, if those that were scored are the very same ones."""
         first = self.phases[0]
         if first not in self.scored:
@@ -127,45 +260,29 @@ def write_outputs(run: RunFolder, seed: int, phase: str, place: str, domain: Dom
         domain: Names and labels of the examples.
         predictions: Theirs.
     """
-    frame = pl.DataFrame(
-        {
-            "index": np.arange(len(domain)),
-            "name": list(domain.names),
-            **_predicted(run.recipe, predictions),
-            "features": _some_features(predictions.features),
-        }
-    )
-    if domain.labels is not None:
-        numbers = run.recipe.task == "regression"
-        frame = frame.with_columns(pl.Series("label", domain.numbers() if numbers else domain.labels.tolist()))
+    columns = kind_of(run.recipe).of(predictions, domain, run.recipe).columns()
+    labels = {name: columns.pop(name) for name in ("label",) if name in columns}  # the last column, as in earlier files
+    examples = {"index": np.arange(len(domain)), "name": list(domain.names)}
+    frame = pl.DataFrame({**examples, **columns, "features": _some_features(predictions.features), **labels})
     run.write(f"outputs/{run.outputs(seed, phase, place).name}", frame.write_parquet)
 
 
-def read_class_outputs(path: Path, classes: tuple[str, ...], *, features: bool = True) -> ClassOutputs:
+def read_file(run: RunFolder, seed: int, phase: str, place: str) -> AnyOutputs:
+    """What one model gave for one domain, without features.
+
+    Raises:
+        BadInput: The file is missing or damaged.
+    """
+    return _read(run.outputs(seed, phase, place), kind_of(run.recipe).read, run.recipe, features=False)
+
+
+def read_class_outputs(path: Path, recipe: Recipe) -> ClassOutputs:
     """What a classifier gave for a domain.
 
-    Args:
-        path: The Parquet file.
-        classes: Of the recipe.
-        features: Whether to read them too.
-
     Raises:
         BadInput: The file is missing or damaged.
     """
-    return _read(path, lambda frame: _classes(frame, classes), features)
-
-
-def read_number_outputs(path: Path, *, features: bool = True) -> NumberOutputs:
-    """What a regression model gave for a domain.
-
-    Args:
-        path: The Parquet file.
-        features: Whether to read them too.
-
-    Raises:
-        BadInput: The file is missing or damaged.
-    """
-    return _read(path, _numbers, features)
+    return _read(path, ClassOutputs.read, recipe)
 
 
 def read_outputs(run: RunFolder) -> RunOutputs[ClassOutputs]:
@@ -174,8 +291,7 @@ def read_outputs(run: RunFolder) -> RunOutputs[ClassOutputs]:
     Raises:
         BadInput: A file is missing or damaged.
     """
-    classes = run.recipe.classes
-    return _of_run(run, lambda path: read_class_outputs(path, classes))
+    return _of_run(run, ClassOutputs.read)
 
 
 def read_numbers(run: RunFolder) -> RunOutputs[NumberOutputs]:
@@ -184,7 +300,7 @@ def read_numbers(run: RunFolder) -> RunOutputs[NumberOutputs]:
     Raises:
         BadInput: A file is missing or damaged.
     """
-    return _of_run(run, read_number_outputs)
+    return _of_run(run, NumberOutputs.read)
 
 
 def class_shares(codes: Codes, k: int) -> NDArray[np.float64]:
@@ -197,7 +313,7 @@ def class_shares(codes: Codes, k: int) -> NDArray[np.float64]:
     return np.bincount(codes, minlength=k) / max(len(codes), 1)
 
 
-def _of_run(run: RunFolder, read: Callable[[Path], S]) -> RunOutputs[S]:
+def _of_run(run: RunFolder, read: Callable[[pl.DataFrame, Recipe], S]) -> RunOutputs[S]:
     seed = run.recipe.seeds[0]
     phases = [p for p in ("source_only", "adapted") if run.outputs(seed, p, "target").exists()]
     if not phases:
@@ -205,21 +321,12 @@ def _of_run(run: RunFolder, read: Callable[[Path], S]) -> RunOutputs[S]:
 
     def by_phase(place: str) -> dict[str, S]:
         paths = {phase: run.outputs(seed, phase, place) for phase in phases}
-        return {phase: read(path) for phase, path in paths.items() if path.exists()}
+        return {phase: _read(path, read, run.recipe) for phase, path in paths.items() if path.exists()}
 
     source = by_phase("source_val")
     if phases[0] not in source:
         raise BadInput(f"{run.outputs(seed, phases[0], 'source_val')}: is missing; was the Run changed by hand?")
     return RunOutputs(source, by_phase("target"), by_phase("scored"))
-
-
-def _predicted(recipe: Recipe, predictions: Predictions) -> dict[str, NDArray[np.float64] | list[str] | pl.Series]:
-    """The columns with predictions."""
-    if recipe.task == "regression":
-        return {"predicted": predictions.numbers(recipe.scale)}
-    probabilities = predictions.probabilities.astype(np.float32)
-    best = np.array(recipe.classes)[predictions.probabilities.argmax(1)]
-    return {"predicted": best.tolist(), "probabilities": _lists(probabilities)}
 
 
 def _lists(rows: NDArray[np.float32]) -> pl.Series:
@@ -238,25 +345,14 @@ def _some_features(features: NDArray[np.float32]) -> pl.Series:
     return frame.select(pl.when("kept").then("features"))["features"]
 
 
-def _read(path: Path, parse: Callable[[pl.DataFrame], S], features: bool) -> S:
+def _read(path: Path, read: Callable[[pl.DataFrame, Recipe], S], recipe: Recipe, *, features: bool = True) -> S:
     try:
         frame = pl.scan_parquet(path)
         left_out = [] if features else [name for name in frame.collect_schema().names() if name == "features"]
-        return parse(frame.drop(left_out).collect())
+        return read(frame.drop(left_out).collect(), recipe)
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise BadInput(f"{path}: not a readable part of a Run ({why}); was it changed by hand?") from error
-
-
-def _classes(frame: pl.DataFrame, classes: tuple[str, ...]) -> ClassOutputs:
-    probabilities = _rows(frame["probabilities"], len(classes))
-    labels = _codes(frame["label"], classes) if "label" in frame.columns else None
-    return ClassOutputs(frame["name"].to_list(), probabilities, *_features(frame), labels)
-
-
-def _numbers(frame: pl.DataFrame) -> NumberOutputs:
-    labels = frame["label"].to_numpy() if "label" in frame.columns else None
-    return NumberOutputs(frame["name"].to_list(), frame["predicted"].to_numpy(), *_features(frame), labels)
 
 
 def _features(frame: pl.DataFrame) -> tuple[Codes, NDArray[np.float64]]:

@@ -11,22 +11,24 @@ from numpy.typing import NDArray
 from torch import nn
 
 from acclimate.augment import tta as views
-from acclimate.contents import PHASES, ClassScores, Evaluation, NumberScores, Phase
+from acclimate.contents import PHASES, Evaluation, Phase
 from acclimate.data import Domain, preprocess
-from acclimate.data.inputs import Index, Inputs, ReadableInputs
-from acclimate.data.labels import in_units
+from acclimate.data.inputs import Inputs, ReadableInputs
+from acclimate.data.labels import truth
 from acclimate.data.preprocess import Preprocess
 from acclimate.data.source import Source, as_domain
 from acclimate.errors import BadInput
 from acclimate.methods import testtime
-from acclimate.metrics import all_scores, by_name, check_positive, confusion, errors, recalls
+from acclimate.metrics import check_positive
 from acclimate.nn import Classifier
-from acclimate.recipe import check_options
+from acclimate.recipe import check_options, require_classes
 from acclimate.run_folder import RunFolder
 from acclimate.runs.models import load_model
-from acclimate.runs.outputs import read_class_outputs
+from acclimate.runs.outputs import AnyOutputs, as_given, kind_of, read_class_outputs
 from acclimate.shift.label_shift import LabelShift, label_shift
-from acclimate.training.inference import Predictions, predict, softmax
+from acclimate.training.inference import Predictions, predict
+
+_NO_FEATURES = np.empty((0, 0), dtype=np.float32)
 
 
 class Run(RunFolder):
@@ -86,15 +88,10 @@ class Run(RunFolder):
             logits[inputs.readable] = predict(model, inputs, "target", tta=tta).logits
         columns = [
             pl.Series("name", list(domain.names)),
-            *(self._number_column(logits) if self.predicts_numbers else self._class_columns(logits, inputs.readable)),
+            *self._outputs(Predictions(logits, _NO_FEATURES), domain.without_labels()).table(),
             pl.Series("error", [inputs.broken.get(i) for i in range(len(domain))], dtype=pl.String),
         ]
         return pl.DataFrame(columns)
-
-    @property
-    def predicts_numbers(self) -> bool:
-        """Whether it is a regression's Run."""
-        return self.recipe.task == "regression"
 
     def check_views(self, tta: Sequence[str]) -> None:
         """Refuse views for test-time augmentation that this Run's examples do not have.
@@ -110,23 +107,10 @@ class Run(RunFolder):
         Raises:
             BadInput: The Run predicts numbers.
         """
-        if self.predicts_numbers:
-            raise BadInput(f"{option}: is for classes, and this Run predicts numbers; omit it")
+        require_classes(self.recipe.task, option)
 
-    def _number_column(self, logits: NDArray[np.float64]) -> list[pl.Series]:
-        return [pl.Series("prediction", in_units(logits[:, 0], self.recipe.scale)).fill_nan(None)]
-
-    def _class_columns(self, logits: NDArray[np.float64], readable: Index) -> list[pl.Series]:
-        probabilities, classes = softmax(logits), self.recipe.classes
-        chosen: list[str | None] = [None] * len(logits)
-        for i in readable:
-            chosen[i] = classes[int(probabilities[i].argmax())]
-        shares = [pl.Series(f"p_{c}", probabilities[:, j]).fill_nan(None) for j, c in enumerate(classes)]
-        return [self._class_series(pl.Series("class", chosen, dtype=pl.String)), *shares]
-
-    def _class_series(self, chosen: pl.Series) -> pl.Series:
-        """Classes in the type in which the source's labels were given: text, or whole numbers."""
-        return chosen.cast(pl.Int64) if self.recipe.label_type == "integer" else chosen
+    def _outputs(self, predictions: Predictions, domain: Domain) -> AnyOutputs:
+        return kind_of(self.recipe).of(predictions, domain, self.recipe)
 
     def _predicting(self, test_time: str, settings: Mapping[str, object]) -> nn.Module:
         """The kept model, or one that adapts as it predicts."""
@@ -161,7 +145,7 @@ class Run(RunFolder):
                 "--label-shift: needs held-out examples of the source, which this model has never met "
                 f"(it started from {self.recipe.origin}); use that Run"
             )
-        held = read_class_outputs(path, self.recipe.classes)
+        held = read_class_outputs(path, self.recipe)
         if held.labels is None:
             raise BadInput(f"{path}: has no labels; was it changed by hand?")
         return label_shift(how, held.probabilities, held.labels, target)
@@ -173,7 +157,7 @@ class Run(RunFolder):
         corrected[read.to_numpy()] = shift.correct(self._probabilities(predicted))
         best = corrected[read.to_numpy()].argmax(1)
         chosen = pl.Series("class", [None] * predicted.height, dtype=pl.String)
-        chosen = self._class_series(chosen.scatter(read.arg_true(), [classes[i] for i in best]))
+        chosen = as_given(chosen.scatter(read.arg_true(), [classes[i] for i in best]), self.recipe)
         columns = [pl.Series(f"p_{c}", corrected[:, j]).fill_nan(None) for j, c in enumerate(classes)]
         return predicted.with_columns(chosen, *columns)
 
@@ -199,29 +183,23 @@ class Run(RunFolder):
         positive = positive or self.scores.get("positive", ())
         check_positive(positive, self.recipe.classes)
         domain = self.domain(labelled)
+        truth(domain, self.recipe)  # refused before any work
         inputs = self._inputs(domain)
-        predictions = self._predictions(inputs)
-        found = {phase: self._scores(of, domain, positive) for phase, of in predictions.items()}
-        more = {} if self.predicts_numbers else self._by_class(predictions[self.kept], domain)
+        outputs = self._of_phases(domain, inputs)
+        found = {phase: of.scores(positive) for phase, of in outputs.items()}
+        more = outputs[self.kept].scores_by_class()
         result: dict[str, object] = {"n": len(domain), "kept": self.kept, **found[self.kept], **more, **found}
         if tta:
-            found = {phase: self._scores(of, domain, positive) for phase, of in self._predictions(inputs, tta).items()}
+            found = {phase: of.scores(positive) for phase, of in self._of_phases(domain, inputs, tta).items()}
             result["tta"] = {"views": list(tta), **found[self.kept], **found}
         return cast("Evaluation", result)  # its keys depend on the task and the phases
 
-    def _predictions(self, inputs: Inputs, tta: Sequence[str] = ()) -> dict[str, Predictions]:
-        return {phase: predict(self.model(phase), inputs, "target", tta=tta) for phase in self.phases()}
-
-    def _scores(self, predictions: Predictions, domain: Domain, positive: Sequence[str]) -> ClassScores | NumberScores:
-        recipe = self.recipe
-        if self.predicts_numbers:
-            return errors(predictions.numbers(recipe.scale), domain.numbers())
-        return all_scores(predictions.probabilities, domain.codes(recipe.classes), recipe.classes, positive)
-
-    def _by_class(self, predictions: Predictions, domain: Domain) -> dict[str, object]:
-        labels, classes = domain.codes(self.recipe.classes), self.recipe.classes
-        counts = confusion(predictions.probabilities, labels)
-        return {"recall": by_name(recalls(predictions.probabilities, labels), classes), "confusion": counts.tolist()}
+    def _of_phases(self, domain: Domain, inputs: Inputs, tta: Sequence[str] = ()) -> dict[str, AnyOutputs]:
+        """What the first seed's models give for a domain."""
+        return {
+            phase: self._outputs(predict(self.model(phase), inputs, "target", tta=tta), domain)
+            for phase in self.phases()
+        }
 
     def domain(self, examples: Source) -> Domain:
         """Examples, read the way the Run's target was."""

@@ -2,9 +2,9 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, Protocol, TypeAlias, TypeVar, cast
+from typing import ClassVar, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
 import scipy.sparse
@@ -15,11 +15,11 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from acclimate import backbones, methods
 from acclimate.data.inputs import ArrayImageInputs, DenseInputs, Index, Inputs, SparseInputs
-from acclimate.data.labels import Truth
+from acclimate.data.labels import Truth, in_units
 from acclimate.errors import BadInput, first_line
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier
-from acclimate.recipe import LabelScale, Training
+from acclimate.recipe import LabelScale, Task, Training
 
 Array: TypeAlias = NDArray[np.generic]
 Rows: TypeAlias = "Tensor | Array | scipy.sparse.csr_array | Inputs"
@@ -117,60 +117,79 @@ class LoaderBatches:
 
 
 @dataclass(frozen=True)
-class LabelCoder:
-    """Between labels as they are given and as a model learns them.
+class ClassCoder:
+    """Between classes as they are given and their positions.
 
     Attributes:
-        task: ``classification``, or ``regression`` where labels are floating-point numbers.
-        classes: The labels that positions stand for ``(k,)``; empty in a regression.
-        scale: What numbers are standardised by.
+        classes: The labels that positions stand for ``(k,)``.
     """
 
-    task: Literal["classification", "regression"]
     classes: Array
-    scale: LabelScale = field(default_factory=LabelScale)
-
-    @classmethod
-    def of(cls, labels: Array, n_classes: int | None = None) -> "LabelCoder":
-        """The coder of the source's labels; whole numbers below ``n_classes`` stand for themselves.
-
-        Raises:
-            BadInput: There are other classes than the model has outputs.
-        """
-        if np.issubdtype(labels.dtype, np.floating):
-            numbers = labels.astype(np.float64)
-            return cls(
-                "regression", labels[:0], LabelScale(mean=float(numbers.mean()), std=float(numbers.std()) or 1.0)
-            )
-        classes = np.unique(labels)
-        if n_classes is not None and (not len(classes) or _are_positions(classes, n_classes)):
-            return cls("classification", np.arange(n_classes))
-        if n_classes is not None and n_classes != len(classes):
-            raise BadInput(f"source: has {len(classes)} classes, the model has {n_classes} outputs; give it as many")
-        return cls("classification", classes)
+    task: ClassVar[Task] = "classification"
 
     @property
     def n_outputs(self) -> int:
-        """Outputs of the head: one for each class, or one number."""
-        return 1 if self.task == "regression" else len(self.classes)
+        """Outputs of the head: one for each class."""
+        return len(self.classes)
 
     def encode(self, labels: Array) -> Truth:
-        """Positions of classes ``(n,)``, or standardised numbers.
+        """Positions of classes ``(n,)``.
 
         Raises:
             BadInput: A class is not among the source's.
         """
-        if self.task == "regression":
-            return ((labels.astype(np.float64) - self.scale.mean) / self.scale.std).astype(np.float32)
         if len(strange := np.setdiff1d(labels, self.classes)):
             raise BadInput(f"labels: class {strange[0].item()!r} is not among the source's")
         return np.searchsorted(self.classes, cast("NDArray[np.int64]", labels)).astype(np.int64)
 
     def decode(self, logits: NDArray[np.float64]) -> Array:
-        """The likeliest class of each row of ``logits (n, k)``, or the number it stands for."""
-        if self.task == "regression":
-            return logits[:, 0] * self.scale.std + self.scale.mean
+        """The likeliest class of each row of ``logits (n, k)``."""
         return np.asarray(self.classes[logits.argmax(1)])
+
+
+@dataclass(frozen=True)
+class NumberCoder:
+    """Between numbers as they are given and standardised ones.
+
+    Attributes:
+        scale: Mean and standard deviation of the source's labels.
+    """
+
+    scale: LabelScale
+    n_outputs: ClassVar[int] = 1
+    task: ClassVar[Task] = "regression"
+
+    def encode(self, labels: Array) -> Truth:
+        """Standardised numbers ``(n,)``."""
+        return ((labels.astype(np.float64) - self.scale.mean) / self.scale.std).astype(np.float32)
+
+    def decode(self, logits: NDArray[np.float64]) -> Array:
+        """The number that each row of ``logits (n, 1)`` stands for."""
+        return in_units(logits[:, 0], self.scale)
+
+
+LabelCoder = ClassCoder | NumberCoder
+
+
+def label_coder(labels: Array, n_classes: int | None = None) -> LabelCoder:
+    """The coder of the source's labels: floating-point labels are numbers, all others are classes.
+
+    Args:
+        labels: The source's ``(n,)``.
+        n_classes: Outputs of a model that is given; whole numbers below it stand for themselves.
+
+    Raises:
+        BadInput: There are other classes than the model has outputs.
+    """
+    if np.issubdtype(labels.dtype, np.floating):
+        numbers = labels.astype(np.float64)
+        return NumberCoder(LabelScale(mean=float(numbers.mean()), std=float(numbers.std()) or 1.0))
+    classes = np.unique(labels)
+    if n_classes is not None and (not len(classes) or _are_positions(classes, n_classes)):
+        return ClassCoder(np.arange(n_classes))
+    if n_classes is not None and n_classes != len(classes):
+        raise BadInput(f"source: has {len(classes)} classes, the model has {n_classes} outputs; give it as many")
+    return ClassCoder(classes)
 
 
 def labelled(given: Labelled, name: str) -> Examples:

@@ -26,6 +26,7 @@ from acclimate.training.examples import (
     batches_of,
     build_method,
     inputs_of,
+    label_coder,
     labelled,
 )
 from acclimate.training.inference import Predictions, predict
@@ -77,7 +78,7 @@ class Fitted:
         return self.coder.decode(self.outputs(x, domain=domain).logits)
 
     def predict_proba(self, x: Unlabelled, *, domain: str = "target") -> NDArray[np.float64]:
-        """The probability of each class ``(n, k)``, in the order of ``coder.classes``."""
+        """The probability of each class ``(n, k)``, in the order of the coder's ``classes``."""
         return self.outputs(x, domain=domain).probabilities
 
 
@@ -151,7 +152,7 @@ def _coder(method: Method | type[Method] | str, model: nn.Module | None, example
     outputs = classifier.n_classes if isinstance(classifier, Classifier) else None
     if not len(examples.labels) and outputs is None:
         raise BadInput("source: has no labelled examples; give some, or a Classifier that is trained already")
-    return LabelCoder.of(examples.labels, outputs)
+    return label_coder(examples.labels, outputs)
 
 
 def _data(examples: Examples, target: Unlabelled, coder: LabelCoder) -> TrainingData:

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from acclimate import metrics
 from acclimate.augment import tta
 from acclimate.augment.augmentation import AUGMENTATIONS
 from acclimate.contents import AccuracyEstimate, Phase, PhaseScores, Scored, ScoredPart, Scores
@@ -20,13 +18,7 @@ from acclimate.nn import Classifier
 from acclimate.nn.replicas import WHOLE
 from acclimate.run_folder import RunFolder
 from acclimate.runs.models import load_model
-from acclimate.runs.outputs import (
-    ClassOutputs,
-    NumberOutputs,
-    read_class_outputs,
-    read_number_outputs,
-    write_outputs,
-)
+from acclimate.runs.outputs import AnyOutputs, ClassOutputs, read_file, write_outputs
 from acclimate.runs.snippets import STRIP, keep_snippets, keep_strip
 from acclimate.training.features import Features, features, frozen
 from acclimate.training.inference import Predictions, mean_logits, predict
@@ -65,8 +57,7 @@ def score(run: RunFolder, plan: Plan) -> None:
         if scored is not None:
             parts["scored"] = Part(scored)
         _write_seed(run, plan, seed, parts)
-    of_phase = _parts_of_numbers if plan.recipe.task == "regression" else _parts
-    _write_scores(run, plan, {phase: of_phase(run, plan, phase, scored) for phase in plan.recipe.phases})
+    _write_scores(run, plan, {phase: _parts(run, plan, phase) for phase in plan.recipe.phases})
 
 
 def _keep_strips(run: RunFolder, plan: Plan) -> None:
@@ -123,50 +114,47 @@ def predict_views(model: nn.Module, plan: Plan, domain: Domain) -> Predictions:
     return Predictions(mean, predictions[0].features)
 
 
-def _parts(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> PhaseScores:
-    """The three parts of ``scores.json`` for one phase, over all seeds."""
-    classes, positive = plan.recipe.classes, plan.positive
-    on_source, estimates = [], []
+def _parts(run: RunFolder, plan: Plan, phase: str) -> PhaseScores:
+    """The parts of ``scores.json`` for one phase, over all seeds."""
+    own = run.outputs(plan.recipe.seeds[0], phase, "source_val").exists()  # not of a model that started from a Run
+    parts: PhaseScores = {
+        "source_val": _over_seeds(run, plan, phase, "source_val") if own else None,
+        "target_estimate": _estimate(run, plan, phase),
+    }
+    for part, place in _scored_places(plan).items():
+        parts[part] = _over_seeds(run, plan, phase, place)
+    return parts
+
+
+def _over_seeds(run: RunFolder, plan: Plan, phase: str, place: str) -> Scored:
+    """Scores of one phase's models on a labelled domain: the mean over seeds, with its spread."""
+    outputs = [read_file(run, seed, phase, place) for seed in plan.recipe.seeds]
+    return outputs[0].mean([of_seed.scores(plan.positive) for of_seed in outputs])
+
+
+def _estimate(run: RunFolder, plan: Plan, phase: str) -> AccuracyEstimate | None:
+    """The accuracy on the target, estimated without its labels; of an error of numbers nothing honest is known."""
+    estimates = []
     for seed in plan.recipe.seeds:
-        target = _class_outputs(run, seed, phase, "target")
-        saw = _that_saw_the_source(run, seed, phase)
-        source, labels = _labelled(_class_outputs(run, seed, saw, "source_val"))
-        if saw == phase:
-            on_source.append(metrics.all_scores(source, labels, classes, positive))
-        estimates.append(atc(source, labels, target.probabilities, seed=seed))
-    estimate: AccuracyEstimate = {
+        source, target = _held_out(run, seed, phase), read_file(run, seed, phase, "target")
+        if isinstance(source, ClassOutputs) and isinstance(target, ClassOutputs):
+            estimates.append(atc(source.probabilities, source.true, target.probabilities, seed=seed))
+    if not estimates:
+        return None
+    return {
         "accuracy": round(float(np.mean([e.accuracy for e in estimates])), 6),
         "low": min(e.low for e in estimates),
         "high": max(e.high for e in estimates),
         "how": CONFIDENCE,
     }
-    source_val = metrics.mean_over_seeds(on_source) if on_source else None
-    parts: PhaseScores = {"source_val": source_val, "target_estimate": estimate}
-    if scored is not None:
-        truth = scored.codes(classes)
-        for part, place in _scored_places(plan).items():
-            outputs = [_class_outputs(run, seed, phase, place).probabilities for seed in plan.recipe.seeds]
-            parts[part] = metrics.mean_over_seeds([metrics.all_scores(p, truth, classes, positive) for p in outputs])
-    return parts
 
 
 def _scored_places(plan: Plan) -> dict[ScoredPart, str]:
     """The parts of ``scores.json`` that are of a labelled target, and where the outputs they rest on are."""
+    if not plan.score:
+        return {}
     places: dict[ScoredPart, str] = {"target": "scored"}
     return {**places, "target_tta": "scored_tta"} if plan.tta else places
-
-
-def _parts_of_numbers(run: RunFolder, plan: Plan, phase: str, scored: Domain | None) -> PhaseScores:
-    """The three parts for a regression; without labels nothing honest is known of its error, so one is none."""
-
-    def over_seeds(place: str) -> Scored:
-        both = [_predicted_and_true(_number_outputs(run, seed, phase, place)) for seed in plan.recipe.seeds]
-        return metrics.mean_errors([metrics.errors(*of_seed) for of_seed in both])
-
-    parts: PhaseScores = {"source_val": over_seeds("source_val"), "target_estimate": None}
-    for part, place in _scored_places(plan).items() if scored is not None else ():
-        parts[part] = over_seeds(place)
-    return parts
 
 
 def _write_scores(run: RunFolder, plan: Plan, parts: Mapping[str, PhaseScores]) -> None:
@@ -192,48 +180,18 @@ def _write_scores(run: RunFolder, plan: Plan, parts: Mapping[str, PhaseScores]) 
 
 def _why_not(run: RunFolder, plan: Plan) -> str:
     """What speaks against the adapted model that would be kept; empty if nothing does."""
-    seed, last = plan.recipe.seeds[0], "adapted"
-    before, after = (_losses(run, plan, phase) for phase in ("source_only", last))
-    if plan.recipe.task == "regression":
-        source, target = (_number_outputs(run, seed, last, place).predicted for place in ("source_val", "target"))
-        return flattened(before, after, source, target)
-    return collapsed(before, after, _class_outputs(run, seed, last, "target").probabilities)
+    before, after = (
+        np.stack([_held_out(run, seed, phase).errors() for seed in plan.recipe.seeds])
+        for phase in ("source_only", "adapted")
+    )
+    seed = plan.recipe.seeds[0]
+    target = read_file(run, seed, "adapted", "target")
+    if isinstance(target, ClassOutputs):
+        return collapsed(before, after, target.probabilities)
+    return flattened(before, after, _held_out(run, seed, "adapted").answers, target.predicted)
 
 
-def _losses(run: RunFolder, plan: Plan, phase: str) -> NDArray[np.float64]:
-    """What the score on the source's validation split lacks of 1, by seed and example ``(seeds, n)``."""
-
-    def of(seed: int) -> NDArray[np.float64]:
-        if plan.recipe.task == "regression":
-            predicted, true = _predicted_and_true(_number_outputs(run, seed, phase, "source_val"))
-            return np.square(predicted - true) / (true.var() or np.inf)  # numbers that are all one prove nothing
-        saw = _that_saw_the_source(run, seed, phase)
-        probabilities, codes = _labelled(_class_outputs(run, seed, saw, "source_val"))
-        return np.asarray(probabilities.argmax(1) != codes, dtype=np.float64)
-
-    return np.stack([of(seed) for seed in plan.recipe.seeds])
-
-
-def _that_saw_the_source(run: RunFolder, seed: int, phase: str) -> str:
-    """A model that started from a Run never met the source, whose examples only the source-only model has seen."""
-    return phase if run.outputs(seed, phase, "source_val").exists() else "source_only"
-
-
-def _class_outputs(run: RunFolder, seed: int, phase: str, place: str) -> ClassOutputs:
-    return read_class_outputs(run.outputs(seed, phase, place), run.recipe.classes, features=False)
-
-
-def _number_outputs(run: RunFolder, seed: int, phase: str, place: str) -> NumberOutputs:
-    return read_number_outputs(run.outputs(seed, phase, place), features=False)
-
-
-def _labelled(outputs: ClassOutputs) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Probabilities, and the true classes."""
-    assert outputs.labels is not None
-    return outputs.probabilities, outputs.labels
-
-
-def _predicted_and_true(outputs: NumberOutputs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The numbers that a model predicts for a domain, and the true ones."""
-    assert outputs.labels is not None
-    return outputs.predicted, outputs.labels
+def _held_out(run: RunFolder, seed: int, phase: str) -> AnyOutputs:
+    """Outputs for the source's validation split: of the source-only model if this one started from a Run."""
+    known = run.outputs(seed, phase, "source_val").exists()
+    return read_file(run, seed, phase if known else "source_only", "source_val")

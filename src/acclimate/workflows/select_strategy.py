@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from acclimate import backbones
 from acclimate.data.domain import Part
-from acclimate.data.labels import truth
 from acclimate.run_folder import RunFolder
 from acclimate.runs.models import load_model
+from acclimate.runs.outputs import kind_of
 from acclimate.workflows.options import Request
 from acclimate.workflows.plan import Plan, with_strategy
 from acclimate.workflows.scoring import predict_part
@@ -90,10 +90,7 @@ def validation_losses(run: RunFolder, plan: Plan) -> NDArray[np.float64]:
     seed, recipe = plan.recipe.seeds[0], plan.recipe
     part = Part(plan.source, plan.held(seed))
     model = load_model(run, seed, "source_only", shape=plan.shape)
-    outputs, labels = predict_part(model, plan, part, "source"), truth(part.domain, recipe)
-    if recipe.task == "regression":
-        return np.asarray((outputs.logits[:, 0] - labels) ** 2)
-    return np.asarray(-np.log(outputs.probabilities[np.arange(len(labels)), labels].clip(1e-12)))
+    return kind_of(recipe).of(predict_part(model, plan, part, "source"), part.domain, recipe).losses()
 
 
 def _undecided(plan: Plan, request: Request) -> bool:

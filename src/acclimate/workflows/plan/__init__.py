@@ -7,11 +7,20 @@ from acclimate import backbones, finetune, methods, metrics, plugins
 from acclimate.augment import tta
 from acclimate.data import Domain, preprocess
 from acclimate.data.domain import Part
-from acclimate.data.labels import choose_task, scale_of
+from acclimate.data.labels import choose_task, learnt
 from acclimate.data.preprocess import Preprocess
 from acclimate.data.source import Source
 from acclimate.errors import BadInput
-from acclimate.recipe import LINEAR, Augmentation, DomainSpec, LabelScale, Options, Recipe, TargetLabels, check_options
+from acclimate.recipe import (
+    LINEAR,
+    Augmentation,
+    DomainSpec,
+    Options,
+    Recipe,
+    TargetLabels,
+    check_options,
+    require_classes,
+)
 from acclimate.run_folder import RunFolder
 from acclimate.runs.models import shape_of
 from acclimate.runs.run import Run
@@ -122,9 +131,8 @@ def _from_source(given: Source, given_target: Source, request: Request, like: Pl
         target_labels=None if labelled is None else TargetLabels(path=labelled.name, n=len(labelled)),
         seeds=tuple(range(request.seeds)) if isinstance(request.seeds, int) else tuple(request.seeds),
         task=task,
-        classes=source.classes if task == "classification" else (),
         label_type=source.label_type,
-        scale=scale_of(source) if task == "regression" else LabelScale(),
+        **learnt(source, task),
         plugins=plugins.origins(resolved.method, backbone),
     )
     if resolved.linear:
@@ -212,8 +220,8 @@ def _from_run(origin: Run, given_target: Source, request: Request) -> Plan:
 
 def _check_scoring(plan: Plan, request: Request) -> None:
     """Find a mistake in how the models are to be scored now, and not after the training."""
-    if request.positive and plan.recipe.task == "regression":
-        raise BadInput("--positive: names classes, and this is a regression; omit it")
+    if request.positive:
+        require_classes(plan.recipe.task, "--positive")
     metrics.check_positive(request.positive, plan.recipe.classes)
     tta.check(request.tta, images=plan.shape.images)
     if request.tta and request.score is None:

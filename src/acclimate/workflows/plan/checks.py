@@ -7,7 +7,7 @@ from acclimate import methods, plugins
 from acclimate.data import Domain
 from acclimate.errors import BadInput, did_you_mean
 from acclimate.methods import selfsup, shallow
-from acclimate.recipe import Task, Training
+from acclimate.recipe import Task, Training, require_classes
 from acclimate.runs.run import Run
 from acclimate.workflows.options import Request, SharedOptions
 
@@ -70,8 +70,8 @@ def check_task(method: str, task: Task) -> None:
 
 def check_balance(training: Training, task: Task) -> None:
     """Refuse to balance numbers."""
-    if training.balance != "none" and task == "regression":
-        raise BadInput("train.balance: balances classes, and this is a regression; omit it")
+    if training.balance != "none":
+        require_classes(task, "train.balance")
 
 
 def check_target_share(training: Training, method: str, labelled: Domain | None) -> None:
