@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse
 import torch
 from samples import shifted
+from sklearn.metrics import log_loss
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
@@ -135,6 +136,8 @@ def test_early_stopping_needs_no_file():
     losses = [step.losses["source_val_loss"] for step in fitted.history if "source_val_loss" in step.losses]
     assert len(fitted.history) < 400
     assert min(losses) == losses[-3]
+    kept = fitted.outputs(X[:50], domain="source").probabilities
+    assert log_loss(Y[:50], kept) == pytest.approx(min(losses), rel=1e-4)
 
 
 def test_a_few_labels_of_the_target_help():
