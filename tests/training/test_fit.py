@@ -130,6 +130,26 @@ def test_a_training_continues_from_its_checkpoint_to_the_same_weights(tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
+def test_what_comes_out_is_in_evaluation_mode():
+    backbone = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5))
+    fitted = fit("dann", (X, Y), TARGET, model=backbone, training=QUICK)
+    assert not any(part.training for part in fitted.model.modules())
+    np.testing.assert_array_equal(fitted.outputs(X).logits, fitted.outputs(X).logits)
+
+
+@pytest.mark.parametrize(("accumulate", "looks"), [(1, 2), (2, 4)])
+def test_a_pass_over_the_target_is_shorter_where_a_step_takes_several_batches(accumulate, looks):
+    looked = []
+
+    class Looking(MCC):
+        def before_pass(self, target):
+            looked.append(sum(len(out.logits) for out in target))
+
+    settings = Training(steps=16, lr=0.02, batch_size=25, accumulate=accumulate)
+    fit(Looking, (X, Y), TARGET, training=settings)
+    assert looked == [len(TARGET)] * looks
+
+
 def test_early_stopping_needs_no_file():
     stopping = Training(steps=400, lr=0.5, optimizer="sgd", patience=2, validate_every=4)
     fitted = fit("source_only", (X, Y), TARGET, training=stopping, validation=(X[:50], Y[:50]))
