@@ -146,6 +146,15 @@ def test_one_pass_gives_what_two_give_without_batch_norm():
         torch.testing.assert_close(one.logits, two.logits)
 
 
+def test_both_domains_go_through_statistics_of_their_own():
+    model = Classifier(nn.BatchNorm1d(3), nn.Linear(3, 2), n_features=3, n_classes=2)
+    model.separate_batch_norm(shared=True)
+    source, target = torch.randn(6, 3) + 5, torch.randn(4, 3) - 5
+    model.both(source, target)
+    torch.testing.assert_close(model.backbone.mean_source, 0.1 * source.mean(0))
+    torch.testing.assert_close(model.backbone.mean_target, 0.1 * target.mean(0))
+
+
 def test_separate_batch_norm_replaces_every_norm_and_keeps_its_weights():
     backbone = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten())
     nn.init.normal_(backbone[1].weight)

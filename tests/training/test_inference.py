@@ -1,0 +1,20 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from acclimate.data.inputs import DenseInputs
+from acclimate.nn import Classifier
+from acclimate.training.inference import validate
+
+
+def test_validation_is_by_the_sources_statistics():
+    model = Classifier(nn.BatchNorm1d(2), nn.Identity(), n_features=2, n_classes=2)
+    model.separate_batch_norm(shared=True)
+    model.backbone.mean_source.copy_(torch.tensor([5.0, 0.0]))
+    x = np.array([[6, 0], [5, 1], [4, 0]], np.float32)  # without the mean: 1 0, 0 1, -1 0
+    found = validate(model, DenseInputs(x), np.array([0, 1, 0]), torch.device("cpu"))
+    assert found["source_val_accuracy"] == pytest.approx(2 / 3)
+    expected = (2 * np.log1p(np.exp(-1)) + np.log1p(np.exp(1))) / 3
+    assert found["source_val_loss"] == pytest.approx(expected, rel=1e-4)
+    assert model.training
