@@ -190,6 +190,14 @@ def test_few_numbers_are_shared_out_too(n):
     assert len(held) >= 1
 
 
+@pytest.mark.parametrize(("share", "of_each"), [(0.1, [1, 1, 0]), (0.5, [2, 1, 0]), (0.99, [3, 1, 0])])
+def test_a_split_holds_some_of_each_class_and_leaves_at_least_one(share, of_each):
+    labels = np.repeat([0, 1, 2], [4, 2, 1])
+    rows, held = split(labels, share, seed=0)
+    assert np.bincount(labels[held], minlength=3).tolist() == of_each
+    assert sorted([*rows, *held]) == list(range(7))
+
+
 def test_one_number_many_times_is_one_range():
     rows, held = split(np.r_[np.zeros(95), 1:6].astype(np.float32), 0.1, seed=0)
     assert len(held) == pytest.approx(10, abs=2)
