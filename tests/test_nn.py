@@ -54,9 +54,8 @@ def test_sparse_rows_give_what_dense_ones_give(n, d, seed):
     dense, sparse = layer(torch.from_numpy(x)), layer(csr(x))
     torch.testing.assert_close(sparse, dense)
     g = torch.randn(n, 3)
-    [expected] = torch.autograd.grad(dense, layer.weight, g)
-    [found] = torch.autograd.grad(sparse, layer.weight, g)
-    torch.testing.assert_close(found, expected)
+    expected = torch.autograd.grad(dense, (layer.weight, layer.bias), g)
+    torch.testing.assert_close(torch.autograd.grad(sparse, (layer.weight, layer.bias), g), expected)
 
 
 def test_sparse_layer_never_makes_its_input_dense(monkeypatch):

@@ -190,6 +190,13 @@ def test_few_numbers_are_shared_out_too(n):
     assert len(held) >= 1
 
 
+def test_which_rows_a_split_holds_depends_on_the_seed():
+    labels = np.zeros(100, dtype=np.int64)
+    first, same, other = (split(labels, 0.2, seed=seed)[1] for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, same)
+    assert not np.array_equal(first, other)
+
+
 @pytest.mark.parametrize(("share", "of_each"), [(0.1, [1, 1, 0]), (0.5, [2, 1, 0]), (0.99, [3, 1, 0])])
 def test_a_split_holds_some_of_each_class_and_leaves_at_least_one(share, of_each):
     labels = np.repeat([0, 1, 2], [4, 2, 1])
