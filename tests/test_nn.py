@@ -131,6 +131,12 @@ def test_domain_norm_evaluates_each_domain_by_its_own_statistics():
     assert (ours(x) > 4).all()
 
 
+def test_domain_norm_of_a_norm_without_momentum_moves_by_a_tenth():
+    ours, x = DomainNorm(nn.BatchNorm1d(2, momentum=None), shared=True), torch.randn(5, 2)
+    ours(x)
+    torch.testing.assert_close(ours.mean_target, 0.1 * x.mean(0))
+
+
 def test_domain_specific_affine_parameters_are_apart():
     assert len(list(DomainNorm(nn.BatchNorm2d(3), shared=False).parameters())) == 4
     assert len(list(DomainNorm(nn.BatchNorm2d(3), shared=True).parameters())) == 2

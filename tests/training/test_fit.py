@@ -56,6 +56,30 @@ def test_arrays_and_tensors_give_the_same_weights_to_the_bit():
     torch.testing.assert_close(second.model.state_dict(), first, rtol=0, atol=0)
 
 
+def test_the_seed_alone_decides_the_weights():
+    def weights(seed, earlier):
+        torch.manual_seed(earlier)
+        fitted = fit("source_only", (X, Y), None, training=Training(steps=1), seed=seed)
+        return fitted.model.head.weight
+
+    torch.testing.assert_close(weights(0, earlier=7), weights(0, earlier=8), rtol=0, atol=0)
+    assert not torch.equal(weights(0, earlier=7), weights(1, earlier=7))
+
+
+@pytest.mark.parametrize(
+    ("batch_norm", "names"),
+    [
+        ("concat", {"weight", "bias"}),
+        ("separate", {"weight_both", "bias_both"}),
+        ("domain", {"weight_source", "bias_source", "weight_target", "bias_target"}),
+    ],
+)
+def test_batch_norm_has_the_parameters_that_training_asks_for(batch_norm, names):
+    backbone = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8))
+    fitted = fit("mcc", (X, Y), TARGET, model=backbone, training=Training(steps=1, batch_norm=batch_norm))
+    assert {name for name, _ in fitted.model.backbone[1].named_parameters()} == names
+
+
 def test_a_loader_gives_the_batches_itself():
     seen = []
 

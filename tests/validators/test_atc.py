@@ -32,3 +32,9 @@ def test_bounds_hold_the_estimate_between_them():
     found = atc(p, y, calibrated(100, 1)[0])
     assert found.low <= found.accuracy <= found.high
     assert found.high - found.low > 0.02
+
+
+def test_bounds_hold_the_accuracy_in_most_samples():
+    worlds = [(calibrated(300, 2 * seed), calibrated(300, 2 * seed + 1)[0]) for seed in range(30)]
+    found = [atc(*of_source, target, draws=100) for of_source, target in worlds]
+    assert sum(one.low <= 0.75 <= one.high for one in found) >= 26  # confidence is uniform from 0.5 to 1
