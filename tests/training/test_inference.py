@@ -5,7 +5,8 @@ from torch import nn
 
 from acclimate.data.inputs import DenseInputs
 from acclimate.nn import Classifier
-from acclimate.training.inference import validate
+from acclimate.training import inference
+from acclimate.training.inference import estimate_statistics, validate
 
 
 def test_validation_is_by_the_sources_statistics():
@@ -18,3 +19,11 @@ def test_validation_is_by_the_sources_statistics():
     expected = (2 * np.log1p(np.exp(-1)) + np.log1p(np.exp(1))) / 3
     assert found["source_val_loss"] == pytest.approx(expected, rel=1e-4)
     assert model.training
+
+
+def test_statistics_of_a_large_domain_are_from_rows_all_over_it(monkeypatch):
+    monkeypatch.setattr(inference, "STATISTICS_ROWS", 10)
+    model = Classifier(nn.BatchNorm1d(1), nn.Linear(1, 2), n_features=1, n_classes=2)
+    model.separate_batch_norm(shared=True)
+    estimate_statistics(model, DenseInputs(np.arange(100, dtype=np.float32)[:, None]), "target")
+    assert model.backbone.mean_target.item() == pytest.approx(49.5)
