@@ -27,6 +27,7 @@ from acclimate.nn import (
     reverse_grad,
     size_buffers_as_loaded,
 )
+from acclimate.nn.norm import StandardizeImages
 
 
 def csr(x):
@@ -77,6 +78,13 @@ def test_normalize_takes_uint8_and_keeps_the_layout():
     y = Normalize([10.0, 20.0, 30.0], [2.0, 4.0, 5.0])(x)
     torch.testing.assert_close(y[:, 1], (x[:, 1].float() - 20) / 4)
     assert y.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_noise_of_a_nearly_grey_image_is_not_blown_up():
+    x = 100 + 0.1 * torch.randn(1, 3, 16, 16)
+    torch.testing.assert_close(
+        StandardizeImages()(x).std(), (x - x.mean((2, 3), keepdim=True)).std(), rtol=0.01, atol=0
+    )
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.booleans())

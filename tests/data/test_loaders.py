@@ -96,6 +96,12 @@ def test_processes_share_out_the_balanced_batch(labels, each, world, seed):
     np.testing.assert_array_equal(np.stack(parts, axis=1).ravel(), whole)
 
 
+def test_classes_of_a_balanced_pass_have_no_fixed_order():
+    labels = np.arange(30) % 3
+    in_threes = labels[BalancedSampler(labels, 3, seed=0).order(0)].reshape(-1, 3)
+    assert len(np.unique(in_threes, axis=0)) > 1
+
+
 def test_the_balanced_loss_is_that_of_weighted_examples():
     losses, labels = np.random.default_rng(0).random(60), np.repeat([0, 1, 2], [40, 15, 5])
     weights = compute_sample_weight("balanced", labels)  # n / (k n_c)

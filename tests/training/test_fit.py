@@ -194,6 +194,18 @@ def test_a_few_labels_of_the_target_help():
     assert accuracy(fitted, few[0], few[1]) > accuracy(alone, few[0], few[1])
 
 
+def test_labels_of_the_target_may_be_any_whole_numbers():
+    names = Y * 5 + 2
+    fitted = fit("source_only", (X, names), TARGET, target_labels=(TARGET, names), training=QUICK)
+    assert set(fitted.predict(X)) == {2, 7}
+
+
+def test_a_strategy_may_leave_the_backbone_as_it_is():
+    backbone = nn.Sequential(nn.Linear(4, 8), nn.ReLU())
+    fitted = fit("mcc", (X, Y), TARGET, model=backbone, training=QUICK, strategy="feature_extraction")
+    torch.testing.assert_close(fitted.model.backbone.state_dict(), backbone.state_dict(), rtol=0, atol=0)
+
+
 def test_a_source_free_method_continues_a_trained_model():
     before = fit("source_only", (X, Y), None, training=QUICK)
     after = fit("shot", None, TARGET, model=before.model, training=QUICK)
