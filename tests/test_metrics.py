@@ -42,6 +42,10 @@ def test_scores_are_scikit_learns(n, k, seed):
     assert found["f1"] == pytest.approx(expected, abs=1e-6)
 
 
+def test_the_log_loss_of_an_impossible_class_is_finite():
+    assert scores(np.array([[1.0, 0.0]]), np.array([1]))["log_loss"] == pytest.approx(-np.log(1e-15), abs=1e-6)
+
+
 @given(st.integers(20, 60), st.integers(2, 5), st.integers(0, 99))
 def test_f1_of_each_class_is_scikit_learns(n, k, seed):
     p, y = drawn(n, k, seed)

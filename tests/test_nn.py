@@ -27,6 +27,7 @@ from acclimate.nn import (
     reverse_grad,
     size_buffers_as_loaded,
 )
+from acclimate.nn.norm import StandardizeImages
 
 
 def csr(x):
@@ -54,9 +55,8 @@ def test_sparse_rows_give_what_dense_ones_give(n, d, seed):
     dense, sparse = layer(torch.from_numpy(x)), layer(csr(x))
     torch.testing.assert_close(sparse, dense)
     g = torch.randn(n, 3)
-    [expected] = torch.autograd.grad(dense, layer.weight, g)
-    [found] = torch.autograd.grad(sparse, layer.weight, g)
-    torch.testing.assert_close(found, expected)
+    expected = torch.autograd.grad(dense, (layer.weight, layer.bias), g)
+    torch.testing.assert_close(torch.autograd.grad(sparse, (layer.weight, layer.bias), g), expected)
 
 
 def test_sparse_layer_never_makes_its_input_dense(monkeypatch):
@@ -78,6 +78,13 @@ def test_normalize_takes_uint8_and_keeps_the_layout():
     y = Normalize([10.0, 20.0, 30.0], [2.0, 4.0, 5.0])(x)
     torch.testing.assert_close(y[:, 1], (x[:, 1].float() - 20) / 4)
     assert y.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_noise_of_a_nearly_grey_image_is_not_blown_up():
+    x = 100 + 0.1 * torch.randn(1, 3, 16, 16)
+    torch.testing.assert_close(
+        StandardizeImages()(x).std(), (x - x.mean((2, 3), keepdim=True)).std(), rtol=0.01, atol=0
+    )
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.booleans())
@@ -132,6 +139,12 @@ def test_domain_norm_evaluates_each_domain_by_its_own_statistics():
     assert (ours(x) > 4).all()
 
 
+def test_domain_norm_of_a_norm_without_momentum_moves_by_a_tenth():
+    ours, x = DomainNorm(nn.BatchNorm1d(2, momentum=None), shared=True), torch.randn(5, 2)
+    ours(x)
+    torch.testing.assert_close(ours.mean_target, 0.1 * x.mean(0))
+
+
 def test_domain_specific_affine_parameters_are_apart():
     assert len(list(DomainNorm(nn.BatchNorm2d(3), shared=False).parameters())) == 4
     assert len(list(DomainNorm(nn.BatchNorm2d(3), shared=True).parameters())) == 2
@@ -144,6 +157,15 @@ def test_one_pass_gives_what_two_give_without_batch_norm():
     model.one_pass = False
     for one, two in zip(together, model.both(a, b), strict=True):
         torch.testing.assert_close(one.logits, two.logits)
+
+
+def test_both_domains_go_through_statistics_of_their_own():
+    model = Classifier(nn.BatchNorm1d(3), nn.Linear(3, 2), n_features=3, n_classes=2)
+    model.separate_batch_norm(shared=True)
+    source, target = torch.randn(6, 3) + 5, torch.randn(4, 3) - 5
+    model.both(source, target)
+    torch.testing.assert_close(model.backbone.mean_source, 0.1 * source.mean(0))
+    torch.testing.assert_close(model.backbone.mean_target, 0.1 * target.mean(0))
 
 
 def test_separate_batch_norm_replaces_every_norm_and_keeps_its_weights():

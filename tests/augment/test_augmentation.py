@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -135,6 +137,13 @@ def test_features_that_are_kept_never_stand_for_augmented_examples(augment, kept
     place, frozen = DomainSpec(path="x"), {"finetune": "feature_extraction", "augment": Augmentation(**augment)}
     recipe = Recipe(source=place, target=place, method="mcc", backbone="mlp", **frozen)
     assert stand_for(recipe, build(methods.get("mcc"))) is kept
+
+
+def test_features_that_are_kept_have_no_layers_below():
+    place = DomainSpec(path="x")
+    recipe = Recipe(source=place, target=place, method="dan", backbone="mlp", finetune="feature_extraction")
+    lower, last = (build(partial(methods.get("dan"), layers={name: 1.0})) for name in ("0", "features"))
+    assert (stand_for(recipe, lower), stand_for(recipe, last)) == (False, True)
 
 
 def noisy(folder, name="dann", **more):

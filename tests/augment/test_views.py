@@ -12,7 +12,7 @@ from torchvision.transforms.v2 import functional as tv
 from acclimate.augment import views
 from acclimate.data.inputs import SparseInputs
 from acclimate.errors import BadInput
-from acclimate.nn.replicas import current_replica
+from acclimate.nn.replicas import Replica, current_replica
 
 BOTH = pytest.mark.parametrize("view", [views.weak, views.strong])
 
@@ -309,3 +309,18 @@ def test_the_blur_is_torchvisions_away_from_the_border():
     ours = views._blurred(x, torch.full((2,), 1.5 / 40))
     torch.testing.assert_close(ours[:, :, 8:-8, 8:-8], theirs[:, :, 8:-8, 8:-8], rtol=0, atol=0.1)
     torch.testing.assert_close(views._blurred(x, torch.zeros(2)), x)
+
+
+def test_the_grey_square_of_a_strong_view_has_up_to_half_the_side(monkeypatch):
+    drawn = torch.tensor([[0.0] * 7 + [0.5, 0.5, 1.0]])  # operations 0 and 0 are none; centre, and largest size
+    monkeypatch.setattr(Replica, "uniform", lambda *_: drawn)
+    grey = views.strong(torch.zeros(1, 3, 64, 64)) == 127
+    assert grey[:, :, 16:48, 16:48].all()
+    assert grey.sum() == 3 * 32 * 32
+
+
+def test_the_bright_parts_of_a_fifth_of_the_second_views_are_inverted():
+    bright = torch.full((500, 3, 8, 8), 230.0)  # whose brightness changes to 138 at least
+    torch.manual_seed(0)
+    shares = [(seen < 128).float().mean().item() for seen in views.pair(bright)]
+    assert shares == pytest.approx([0, 0.2], abs=0.05)

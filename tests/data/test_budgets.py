@@ -48,3 +48,7 @@ def test_more_labels_than_there_are_cannot_be_had():
 def test_where_nothing_is_asked_for_shares_are_tried():
     assert [b.share for b in budgets((), ())] == list(FRACTIONS)
     assert [b.each for b in budgets((), (0, 3))] == [3]
+
+
+def test_a_fraction_is_rounded_to_the_nearest_number_of_labels():
+    assert Budget("0.1", share=0.1).counts(np.array([17, 12, 3, 0])).tolist() == [2, 1, 1, 0]

@@ -96,6 +96,12 @@ def test_processes_share_out_the_balanced_batch(labels, each, world, seed):
     np.testing.assert_array_equal(np.stack(parts, axis=1).ravel(), whole)
 
 
+def test_classes_of_a_balanced_pass_have_no_fixed_order():
+    labels = np.arange(30) % 3
+    in_threes = labels[BalancedSampler(labels, 3, seed=0).order(0)].reshape(-1, 3)
+    assert len(np.unique(in_threes, axis=0)) > 1
+
+
 def test_the_balanced_loss_is_that_of_weighted_examples():
     losses, labels = np.random.default_rng(0).random(60), np.repeat([0, 1, 2], [40, 15, 5])
     weights = compute_sample_weight("balanced", labels)  # n / (k n_c)
@@ -188,6 +194,21 @@ def test_few_numbers_are_shared_out_too(n):
     rows, held = split(np.arange(n, dtype=np.float32), 0.1, seed=0)
     assert len(rows) + len(held) == n
     assert len(held) >= 1
+
+
+def test_which_rows_a_split_holds_depends_on_the_seed():
+    labels = np.zeros(100, dtype=np.int64)
+    first, same, other = (split(labels, 0.2, seed=seed)[1] for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, same)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize(("share", "of_each"), [(0.1, [1, 1, 0]), (0.5, [2, 1, 0]), (0.99, [3, 1, 0])])
+def test_a_split_holds_some_of_each_class_and_leaves_at_least_one(share, of_each):
+    labels = np.repeat([0, 1, 2], [4, 2, 1])
+    rows, held = split(labels, share, seed=0)
+    assert np.bincount(labels[held], minlength=3).tolist() == of_each
+    assert sorted([*rows, *held]) == list(range(7))
 
 
 def test_one_number_many_times_is_one_range():

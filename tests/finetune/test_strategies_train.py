@@ -6,7 +6,7 @@ from torch import nn
 from acclimate import finetune, methods
 from acclimate.data.inputs import DenseInputs
 from acclimate.data.loaders import Loader, Sampler, pairs
-from acclimate.finetune import Unfreezer
+from acclimate.finetune import Unfreezer, lora
 from acclimate.nn import Classifier
 from acclimate.recipe import Training
 from acclimate.training.driver import Driver
@@ -129,3 +129,13 @@ def test_lora_trains_adapters_alone_and_merges_them():
     assert built.state_dict().keys() == before.keys()
     torch.testing.assert_close(built.eval()(x).logits, logits)
     assert moved(before, built.state_dict()) == {"backbone.0", "backbone.4", "head"}
+
+
+def test_lora_adds_alpha_over_rank_times_the_product_of_its_factors():
+    net = nn.Sequential(nn.Linear(5, 4))
+    weight = net[0].weight.detach().clone()
+    lora.prepare(net, rank=2, alpha=6)
+    a, b = net[0].lora_A["default"].weight, nn.init.normal_(net[0].lora_B["default"].weight)
+    expected = weight + 6 / 2 * b.detach() @ a.detach()
+    lora.merge(net)
+    torch.testing.assert_close(net[0].weight, expected)

@@ -91,6 +91,12 @@ def test_calibration_undoes_overconfidence():
     assert abs(calibrate(p, y).temperature - 4) < 0.2
 
 
+def test_calibrated_overconfident_probabilities_are_those_of_the_bayes_rule():
+    p, y = world(20_000, EQUAL, 0, sharpness=4.0)
+    honest, _ = world(20_000, EQUAL, 0)
+    np.testing.assert_allclose(calibrate(p, y)(p), honest, atol=0.03)
+
+
 def test_correction_makes_predictions_better_under_shift():
     source, labels = world(2000, EQUAL, 0, noise=2.0)
     target, truth = world(2000, SKEWED, 1, noise=2.0)

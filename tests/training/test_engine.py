@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from conformance import build
+from torch.optim import SGD, Adam, AdamW
 
 from acclimate import methods
 from acclimate.data.inputs import DenseInputs
@@ -112,6 +113,10 @@ def test_the_rate_is_the_papers():
     np.testing.assert_allclose(found, 0.01 / (1 + 10 * progress) ** 0.75)
 
 
+def test_the_cosine_rate_falls_from_one_to_zero():
+    assert [RATES["cosine"](p) for p in (0, 1 / 3, 0.5, 1)] == pytest.approx([1, 0.75, 0.5, 0])
+
+
 def test_the_rate_follows_progress():
     method, training = build(methods.get("mcc")), Training(optimizer="sgd", lr=0.5)
     optimizer = make_optimizer(method, training)
@@ -145,3 +150,15 @@ def test_of_several_batches_a_step_is_one_step():
     done = list(steps_of(method, schedule=Schedule(4, accumulate=3, rate=RATES["cosine"]), start=1))
     assert [step.done for step in done] == [2, 3, 4]
     assert followed == [0.25, 0.5, 0.75]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("sgd", SGD), ("adam", Adam), ("adamw", AdamW), (None, AdamW)])
+def test_the_optimizer_is_of_the_chosen_kind_and_decays_weights(name, kind):
+    optimizer = make_optimizer(build(methods.get("mcc")), Training(optimizer=name, weight_decay=0.02))
+    assert type(optimizer) is kind
+    assert optimizer.param_groups[0]["weight_decay"] == 0.02
+
+
+def test_sgd_has_the_chosen_momentum():
+    optimizer = make_optimizer(build(methods.get("mcc")), Training(optimizer="sgd", momentum=0.8))
+    assert optimizer.param_groups[0]["momentum"] == 0.8

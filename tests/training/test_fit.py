@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse
 import torch
 from samples import shifted
+from sklearn.metrics import log_loss
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
@@ -53,6 +54,30 @@ def test_arrays_and_tensors_give_the_same_weights_to_the_bit():
     first = fit("mcc", (X, Y), TARGET, training=QUICK).model.state_dict()
     second = fit("mcc", (torch.from_numpy(X), torch.from_numpy(Y)), torch.from_numpy(TARGET), training=QUICK)
     torch.testing.assert_close(second.model.state_dict(), first, rtol=0, atol=0)
+
+
+def test_the_seed_alone_decides_the_weights():
+    def weights(seed, earlier):
+        torch.manual_seed(earlier)
+        fitted = fit("source_only", (X, Y), None, training=Training(steps=1), seed=seed)
+        return fitted.model.head.weight
+
+    torch.testing.assert_close(weights(0, earlier=7), weights(0, earlier=8), rtol=0, atol=0)
+    assert not torch.equal(weights(0, earlier=7), weights(1, earlier=7))
+
+
+@pytest.mark.parametrize(
+    ("batch_norm", "names"),
+    [
+        ("concat", {"weight", "bias"}),
+        ("separate", {"weight_both", "bias_both"}),
+        ("domain", {"weight_source", "bias_source", "weight_target", "bias_target"}),
+    ],
+)
+def test_batch_norm_has_the_parameters_that_training_asks_for(batch_norm, names):
+    backbone = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8))
+    fitted = fit("mcc", (X, Y), TARGET, model=backbone, training=Training(steps=1, batch_norm=batch_norm))
+    assert {name for name, _ in fitted.model.backbone[1].named_parameters()} == names
 
 
 def test_a_loader_gives_the_batches_itself():
@@ -129,12 +154,34 @@ def test_a_training_continues_from_its_checkpoint_to_the_same_weights(tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
+def test_what_comes_out_is_in_evaluation_mode():
+    backbone = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5))
+    fitted = fit("dann", (X, Y), TARGET, model=backbone, training=QUICK)
+    assert not any(part.training for part in fitted.model.modules())
+    np.testing.assert_array_equal(fitted.outputs(X).logits, fitted.outputs(X).logits)
+
+
+@pytest.mark.parametrize(("accumulate", "looks"), [(1, 2), (2, 4)])
+def test_a_pass_over_the_target_is_shorter_where_a_step_takes_several_batches(accumulate, looks):
+    looked = []
+
+    class Looking(MCC):
+        def before_pass(self, target):
+            looked.append(sum(len(out.logits) for out in target))
+
+    settings = Training(steps=16, lr=0.02, batch_size=25, accumulate=accumulate)
+    fit(Looking, (X, Y), TARGET, training=settings)
+    assert looked == [len(TARGET)] * looks
+
+
 def test_early_stopping_needs_no_file():
     stopping = Training(steps=400, lr=0.5, optimizer="sgd", patience=2, validate_every=4)
     fitted = fit("source_only", (X, Y), TARGET, training=stopping, validation=(X[:50], Y[:50]))
     losses = [step.losses["source_val_loss"] for step in fitted.history if "source_val_loss" in step.losses]
     assert len(fitted.history) < 400
     assert min(losses) == losses[-3]
+    kept = fitted.outputs(X[:50], domain="source").probabilities
+    assert log_loss(Y[:50], kept) == pytest.approx(min(losses), rel=1e-4)
 
 
 def test_a_few_labels_of_the_target_help():
@@ -145,6 +192,18 @@ def test_a_few_labels_of_the_target_help():
     fitted = fit("source_only", (x, y), x * [-1, 1, 1, 1], target_labels=few, training=QUICK)
     alone = fit("source_only", (x, y), x * [-1, 1, 1, 1], training=QUICK)
     assert accuracy(fitted, few[0], few[1]) > accuracy(alone, few[0], few[1])
+
+
+def test_labels_of_the_target_may_be_any_whole_numbers():
+    names = Y * 5 + 2
+    fitted = fit("source_only", (X, names), TARGET, target_labels=(TARGET, names), training=QUICK)
+    assert set(fitted.predict(X)) == {2, 7}
+
+
+def test_a_strategy_may_leave_the_backbone_as_it_is():
+    backbone = nn.Sequential(nn.Linear(4, 8), nn.ReLU())
+    fitted = fit("mcc", (X, Y), TARGET, model=backbone, training=QUICK, strategy="feature_extraction")
+    torch.testing.assert_close(fitted.model.backbone.state_dict(), backbone.state_dict(), rtol=0, atol=0)
 
 
 def test_a_source_free_method_continues_a_trained_model():

@@ -148,9 +148,24 @@ def test_early_stopping_keeps_the_best_weights(tmp_path):
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
-def test_divergence_names_the_last_good_checkpoint(tmp_path):
-    bad = job(tmp_path, "source_only", dropout=0.0, batch_norm=False, optimizer="sgd", lr=1e20, save_every=1)
-    with pytest.raises(Diverged, match=r"loss 'class' is .* at step \d+; .*(last good checkpoint|no checkpoint yet)"):
+def test_weights_after_early_stopping_have_the_lowest_validation_loss(tmp_path):
+    stopping = job(tmp_path, "source_only", patience=2, steps=400, lr=0.3, optimizer="sgd", batch_norm=False)
+    run_job(stopping)
+    looks = [line["source_val_loss"] for line in RunFolder(tmp_path).losses() if "source_val_loss" in line]
+    model, data = stopping.spec.method.model.eval(), stopping.spec.data
+    model.load_state_dict(weights(tmp_path))
+    logits = model(data.validation.x, "source").logits
+    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(data.validation_labels))
+    assert loss.item() == pytest.approx(min(looks), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("save_every", "where"), [(1, r"last good checkpoint: .*adapted-3\.ckpt"), (5, "there is no checkpoint yet")]
+)
+def test_divergence_names_the_last_good_checkpoint(tmp_path, save_every, where):
+    settings = {"optimizer": "sgd", "lr": 1e20, "save_every": save_every}
+    bad = job(tmp_path, "source_only", dropout=0.0, batch_norm=False, **settings)
+    with pytest.raises(Diverged, match=rf"loss 'class' is .* at step 2; .*; {where}"):
         run_job(bad)
 
 

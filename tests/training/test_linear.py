@@ -119,3 +119,8 @@ def test_what_our_own_modules_import_is_out_of_reach(tmp_path):
     with pytest.raises(BadInput, match=r"contains acclimate\.sklearn\.np .*; refused"):
         linear.load(samples.skops_file(tmp_path / "evil.skops", evil))
     assert not (tmp_path / "made").exists()
+
+
+def test_c_is_the_inverse_strength_of_the_penalty():
+    assert linear.linear(C=0.5).C == 0.5
+    assert linear.linear("regression", C=0.5).alpha == 2.0

@@ -32,3 +32,15 @@ def test_bounds_hold_the_estimate_between_them():
     found = atc(p, y, calibrated(100, 1)[0])
     assert found.low <= found.accuracy <= found.high
     assert found.high - found.low > 0.02
+
+
+def test_bounds_hold_the_accuracy_in_most_samples():
+    worlds = [(calibrated(300, 2 * seed), calibrated(300, 2 * seed + 1)[0]) for seed in range(30)]
+    found = [atc(*of_source, target, draws=100) for of_source, target in worlds]
+    assert sum(one.low <= 0.75 <= one.high for one in found) >= 26  # confidence is uniform from 0.5 to 1
+
+
+def test_of_equal_largest_probabilities_the_lower_entropy_is_surer():
+    surer, less_sure = [0.5, 0.5, 0.0], [0.5, 0.25, 0.25]
+    source = np.array([surer, less_sure])
+    assert atc(source, np.array([0, 1]), np.array([less_sure] * 4), draws=1).accuracy == 0

@@ -24,6 +24,11 @@ def test_a_target_predicted_as_one_class_is_a_collapse():
     assert "only 1 of 4" in collapsed(wrong(0.95), wrong(0.95), np.eye(4)[np.zeros(80, int)])
 
 
+@pytest.mark.parametrize(("used", "says"), [(3, "it predicts only 3 of 9 classes on the target"), (4, "")])
+def test_a_third_of_the_classes_or_fewer_is_a_collapse(used, says):
+    assert collapsed(wrong(0.95), wrong(0.95), np.eye(9)[np.arange(90) % used]) == says
+
+
 def test_few_examples_of_the_target_prove_no_collapse():
     assert collapsed(wrong(0.95), wrong(0.95), np.eye(4)[np.zeros(5, int)]) == ""
 

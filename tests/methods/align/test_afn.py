@@ -25,6 +25,15 @@ def test_both_domains_are_added_and_weighted():
     torch.testing.assert_close(found["class"], cross_entropy(method.model(source.inputs).logits, source.labels))
 
 
+def test_the_features_of_both_domains_are_pushed_outwards():
+    method, (source, target) = build(AFN), batches()
+    outs = method.model.both(source.inputs, target.inputs)
+    norm = method.losses(outs[0], source.labels, outs[1], 0.5)["norm"]
+    gradients = torch.autograd.grad(norm, [out.features for out in outs])
+    growth = [-(out.features * gradient).sum(1) for out, gradient in zip(outs, gradients, strict=True)]
+    assert (torch.cat(growth) > 0).all()
+
+
 def test_features_of_a_dead_layer_have_a_finite_gradient():
     features = torch.zeros(3, 2, requires_grad=True)
     norm_loss(features, 1.0).backward()

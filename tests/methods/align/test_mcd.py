@@ -5,6 +5,7 @@ from conformance import batches, build
 from torch.nn.functional import cross_entropy
 
 from acclimate.methods.align.mcd import MCD
+from acclimate.types import Turn
 
 
 def test_losses_of_the_three_turns():
@@ -28,5 +29,10 @@ def test_the_heads_start_apart():
 
 def test_the_turns_are_the_papers():
     method = build(lambda model: MCD(model, repeat=3))
-    assert [(t.name, t.repeat) for t in method.turns] == [("classify", 1), ("disagree", 1), ("agree", 3)]
+    heads = ("model.head", "second_head")
+    assert method.turns == (
+        Turn("classify", ("model.backbone", *heads)),
+        Turn("disagree", heads),
+        Turn("agree", ("model.backbone",), 3),
+    )
     assert copy.deepcopy(method).turns == method.turns

@@ -7,6 +7,7 @@ from conformance import batches, build, ready, step
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acclimate.augment import views
 from acclimate.methods.align.mean_teacher import MeanTeacher, imbalance
 from acclimate.recipe import Training
 from acclimate.training.engine import make_optimizer
@@ -15,6 +16,17 @@ from acclimate.training.engine import make_optimizer
 def still(**options):
     """With views that are the examples themselves."""
     return ready(lambda model: MeanTeacher(model, weak=0, strong=0, **options), sure=3.0)
+
+
+def test_the_teacher_sees_weak_views_and_the_student_strong_ones(monkeypatch):
+    monkeypatch.setattr(views, "strong", lambda x, **options: 0 * x)
+    method, (source, target) = build(lambda model: MeanTeacher(model, weak=0)), batches()
+    seen = {}
+    for name, model in (("teacher", method.teacher), ("student", method.model)):
+        model.backbone.register_forward_hook(lambda _, inputs, __, name=name: seen.update({name: inputs[0]}))
+    method(source, target)
+    torch.testing.assert_close(seen["teacher"], target.inputs)
+    torch.testing.assert_close(seen["student"], torch.cat([source.inputs, 0 * target.inputs]))
 
 
 def apart(method):

@@ -7,6 +7,7 @@ from conformance import batches, ready
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acclimate.augment import views
 from acclimate.methods.align.self_training import SelfTraining, aligned, warm_up
 from acclimate.nn import Classifier
 from acclimate.types import Labeled, Unlabeled
@@ -43,6 +44,17 @@ def test_losses_are_the_papers(alignment, threshold):
     found = {name: loss.item() for name, loss in method(source, target, 0.25).items()}
     expected = {"class": class_loss, "strong views": class_loss, "pseudo-labels": 0.5 * 0.5 * taught}
     assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_pseudo_labels_are_those_of_weak_views(monkeypatch):
+    monkeypatch.setattr(views, "strong", lambda x, **options: 0 * x)
+    method = ready(lambda model: SelfTraining(model, weak=0, threshold=0, alignment=False), sure=3.0)
+    source, target = batches()
+    of_strong = probabilities(method, 0 * target.inputs)
+    expected = -np.log(
+        [p[weak.argmax()] for p, weak in zip(of_strong, probabilities(method, target.inputs), strict=True)]
+    )
+    assert method(source, target, 1.0)["pseudo-labels"].item() == pytest.approx(expected.mean(), rel=1e-5)
 
 
 def test_below_the_threshold_nothing_is_taught():

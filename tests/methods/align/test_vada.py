@@ -38,6 +38,18 @@ def test_of_a_linear_classifier_of_two_classes_the_worst_change_is_along_its_wei
     assert either.amin(0).mean() - 1e-9 <= found <= either.amax(0).mean() + 1e-9
 
 
+def test_the_worst_change_is_sought_at_a_tenth_of_its_length(monkeypatch):
+    method, x, seen = linear(radius=0.2), torch.randn(7, 4), []
+    usual = method.model.of_normalized
+    outputs = method.model(x)
+    monkeypatch.setattr(
+        method.model, "of_normalized", lambda y, domain: (seen.append(y.detach() - x), usual(y, domain))[1]
+    )
+    method.smoothness(x, outputs, "target")
+    lengths = torch.stack(seen).norm(dim=2) / x.norm(dim=1)
+    torch.testing.assert_close(lengths, torch.tensor([[0.02], [0.2]]).expand(2, 7))
+
+
 def test_of_many_classes_the_worst_change_found_is_worse_than_chance():
     method, x = build(VADA), batches()[1].inputs
     p, size = method.model(x).logits.log_softmax(1), 0.063 * torch.linalg.norm(x, dim=1)

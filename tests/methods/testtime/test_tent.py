@@ -31,3 +31,13 @@ def test_it_becomes_surer_of_what_it_sees():
     for _ in range(20):
         last = entropy(method.adapt(x, None, "target").logits).item()
     assert last < first - 0.03
+
+
+def test_each_batch_has_a_gradient_of_its_own(monkeypatch):
+    method, x, seen = Tent(model(), lr=0.0), torch.randn(32, 4), []
+    step, [norm] = method.optimizer.step, method.norms
+    monkeypatch.setattr(method.optimizer, "step", lambda: (seen.append(norm.weight.grad.clone()), step()))
+    method(x)
+    method(x)
+    assert seen[0].any()
+    torch.testing.assert_close(seen[1], seen[0])
