@@ -49,6 +49,7 @@ class Training(_Part):
     validate_every: int = Field(200, ge=1, description="steps between validations on the source's validation split")
     patience: int | None = Field(None, ge=1, description="validations without a lower loss before early stopping")
     save_every: int = Field(200, ge=1, description="steps between checkpoints")
+    save_seconds: float = Field(60, gt=0, description="seconds after which a checkpoint is written in any case")
     balance: Literal["none", "sampler"] = Field(
         "none", description="sampler: draw rows of every class of the source equally often"
     )

@@ -61,6 +61,10 @@ class Schedule:
     accumulate: int = 1
     read_every: int = 1
 
+    def reads_at(self, done: int) -> bool:
+        """Whether the losses are read after ``done`` steps, wherever the training began."""
+        return done % self.read_every == 0 or done == self.steps
+
 
 def run(
     driver: Driver,
@@ -94,7 +98,7 @@ def run(
         _set_rate(driver.optimizer, schedule.rate(progress))
         schedule.thaw(progress)
         unread.append((step + 1, driver.step(*parts, progress=progress)))
-        if len(unread) >= schedule.read_every or step + 1 == schedule.steps:
+        if schedule.reads_at(step + 1):
             yield from _read(unread)
             unread = []
 

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -124,9 +125,10 @@ def train(
     watching = list(watchers) if fabric.is_global_zero else []
     for watcher in watching:
         watcher.start(done)
-    steps = _steps(fabric, spec, method, optimizer, done)
+    schedule = _schedule(fabric, spec, method)
+    due = _Due(fabric, schedule, training)
     try:
-        for step in steps:
+        for step in _steps(fabric, spec, method, optimizer, schedule, done):
             last, found = step.done == training.steps, {}
             if len(spec.data.validation) and (last or step.done % training.validate_every == 0):
                 found = validate(method.model, spec.data.validation, spec.data.validation_labels, fabric.device)
@@ -137,7 +139,7 @@ def train(
                 watcher.step(step, found)
             if _stalled(losses, training.patience):
                 break
-            if not last and step.done % training.save_every == 0:
+            if not last and due(step.done):
                 for watcher in watching:
                     watcher.flush()
                 kept.save(fabric, method, optimizer, Progress(step.done, losses))
@@ -166,13 +168,36 @@ def _copied(fabric: Fabric, spec: Spec) -> Method:
     return method
 
 
-def _steps(fabric: Fabric, spec: Spec, method: Method, optimizer: Optimizer, start: int) -> Iterator[Step]:
+class _Due:
+    """Whether a checkpoint is due after a step; all processes get the same answer.
+
+    Args:
+        fabric: The processes; the first one's clock counts.
+        schedule: Losses are read when the method's state is that of the step, so only then a checkpoint can be taken.
+        training: How many steps, and how many seconds, lie between checkpoints.
+    """
+
+    def __init__(self, fabric: Fabric, schedule: Schedule, training: Training):
+        self.fabric, self.schedule, self.training = fabric, schedule, training
+        self.last = time.monotonic()
+
+    def __call__(self, done: int) -> bool:
+        by_steps = done % self.training.save_every == 0
+        if not (by_steps or (self.schedule.reads_at(done) and self._waited())):
+            return False
+        self.last = time.monotonic()
+        return True
+
+    def _waited(self) -> bool:
+        waited = time.monotonic() - self.last >= self.training.save_seconds
+        return self.fabric.broadcast(waited) if self.fabric.world_size > 1 else waited
+
+
+def _schedule(fabric: Fabric, spec: Spec, method: Method) -> Schedule:
     training, data = spec.training, spec.data
-    if training.compile:
-        method.compile()
     thaw = Unfreezer(method.model, spec.layers)
     thaw(1.0)  # of what never moves no process tells another
-    schedule = Schedule(
+    return Schedule(
         steps=training.steps,
         rate=RATES[training.schedule or "constant"],
         thaw=thaw,
@@ -180,6 +205,14 @@ def _steps(fabric: Fabric, spec: Spec, method: Method, optimizer: Optimizer, sta
         accumulate=training.accumulate,
         read_every=1 if fabric.device.type == "cpu" else math.gcd(training.validate_every, training.save_every, 10),
     )
+
+
+def _steps(
+    fabric: Fabric, spec: Spec, method: Method, optimizer: Optimizer, schedule: Schedule, start: int
+) -> Iterator[Step]:
+    training, data = spec.training, spec.data
+    if training.compile:
+        method.compile()
     batches = _augment(fabric, spec)(on_device(fabric, _batches(fabric, spec, start * training.accumulate)))
 
     def survey() -> Iterator[Tensor]:
