@@ -4,7 +4,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ FORMAT = 2
 
 PARTIAL = re.compile(r"\..+\.\d+\.partial")
 """Temporary names that `RunFolder.write` gives to files until they are complete."""
-SUBFOLDERS = ("", "models", "checkpoints", "outputs")
+SUBFOLDERS = ("", "models", "checkpoints", "outputs", "trials")
 """Sub-folders of a Run that hold its files; the empty name is the Run's folder itself."""
 
 
@@ -151,8 +151,9 @@ class RunFolder:
                 shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
 
     def has_trained(self) -> bool:
-        """Whether there is a trained model or a checkpoint."""
-        found = (path for subfolder in ("models", "checkpoints") for path in self.file(subfolder).glob("*-*.*"))
+        """Whether there is a trained model or a checkpoint, also in a trial."""
+        folders = [f"{place}{kind}" for place in ("", "trials/*/") for kind in ("models", "checkpoints")]
+        found = (path for folder in folders for path in self.path.glob(f"{folder}/*-*.*"))
         return any(path.is_file() for path in found)
 
     def discard(self, *names: str) -> None:
@@ -167,6 +168,22 @@ class RunFolder:
             with suppress(OSError):  # it holds files of others
                 path.rmdir()
         self._written, self._made = set(), []
+
+    def remove_training(self, seed: int, phases: Sequence[str]) -> None:
+        """Remove the files of a folder that holds nothing but trainings of one seed, and the folders then empty.
+
+        Raises:
+            BadInput: There is a link among them.
+        """
+        self.check_links()
+        self.sweep()
+        of_phases = [(self.weights(seed, phase), self.checkpoint(seed, phase)) for phase in phases]
+        files = [path for weights, saved in of_phases for path in (weights, saved, saved.with_suffix(".safetensors"))]
+        for path in [self.file("recipe.yaml"), self.file("losses.jsonl"), *files]:
+            path.unlink(missing_ok=True)
+        for folder in self.file("models"), self.file("checkpoints"), self.path:
+            with suppress(OSError):  # it does not exist, or holds files of others
+                folder.rmdir()
 
     def append(self, name: str, lines: str) -> None:
         """Append whole lines to a file in one system call, so that a killed process leaves no partial line."""
@@ -226,10 +243,11 @@ class RunFolder:
 
 
 _PREPROCESS = r"preprocess|\.preprocess\.\d+\.partial"
-_FOLDERS = re.compile(rf"models|checkpoints|outputs|{_PREPROCESS}")
+_FOLDERS = re.compile(rf"models|checkpoints|outputs|trials(/\w+(/models|/checkpoints)?)?|{_PREPROCESS}")
 _FILES = re.compile(
-    r"recipe\.yaml|environment\.json|losses\.jsonl|scores\.json|report\.html|model\.(safetensors|skops)"
-    r"|(models|checkpoints)/(source_only|pretrained|adapted)-\d+\.(safetensors|skops|ckpt)"
+    r"(trials/\w+/)?(recipe\.yaml|losses\.jsonl)|environment\.json|scores\.json|report\.html"
+    r"|model\.(safetensors|skops)"
+    r"|(trials/\w+/)?(models|checkpoints)/(source_only|pretrained|adapted)-\d+\.(safetensors|skops|ckpt)"
     r"|outputs/(source_val|target|scored|scored_tta)-(source_only|adapted)-\d+\.parquet"
     r"|outputs/(snippets|strip)-\w+\.parquet"
     rf"|({_PREPROCESS})/(preprocess\.json|pipeline\.skops)"
@@ -251,5 +269,5 @@ def _belongs_to_run(path: Path, name: str) -> bool:
         return False
     if path.is_dir():
         return _FOLDERS.fullmatch(name) is not None
-    folder, _, file = name.rpartition("/")
+    folder, _, file = re.sub(r"^trials/\w+/", "", name).rpartition("/")
     return _FILES.fullmatch(name) is not None or (folder in SUBFOLDERS and PARTIAL.fullmatch(file) is not None)

@@ -6,8 +6,8 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,8 +35,9 @@ from acclimate.workflows.options import LabelKeywords, LabelRequest, Request, Sh
 from acclimate.workflows.plan import AUTO_METHOD, Plan, make_plan
 from acclimate.workflows.plan.checks import check_request, check_unseen, is_same
 from acclimate.workflows.plan.domains import read_domain
+from acclimate.workflows.resume import CannotResume
 from acclimate.workflows.scoring import predict_part, predict_views
-from acclimate.workflows.select_strategy import Begun, select_strategy
+from acclimate.workflows.select_strategy import Begun, remove_trials, select_strategy
 from acclimate.workflows.train_phase import Machine, train_phase
 
 log = logging.getLogger("acclimate")
@@ -141,9 +142,48 @@ def _labels(
     parts = _split_target(read, target, request, spec)
     _check_settings(request.settings or {}, chosen)
     machine = Machine(request.devices, show)
-    plans = _plans(read, parts, request, chosen, begun=_begun_strategies(output), machine=machine)
-    curves = _Curves(plans, parts, with_none(wanted, parts.pool.codes(read.classes), read.classes))
-    return curves.trained(output, resume, partial(train_phase, machine=machine))
+    folder = RunFolder(Path(output) if output else Path(tempfile.mkdtemp(prefix="acclimate-")) / "labels")
+    _check_folder(folder)
+    with _opened(folder):
+        plans = _plans(read, parts, request, chosen, folder=folder, machine=machine)
+        curves = _Curves(plans, parts, with_none(wanted, parts.pool.codes(read.classes), read.classes))
+        return curves.trained(folder, partial(train_phase, machine=machine))
+
+
+def _check_folder(folder: RunFolder) -> None:
+    """Refuse a folder that neither holds label curves nor is empty.
+
+    Raises:
+        BadInput: It holds something else, or a link.
+    """
+    if not folder.path.exists():
+        return
+    folder.check_links()
+    strange = sorted(p.name for p in folder.path.iterdir() if p.name != "trials" and not PARTIAL.fullmatch(p.name))
+    if strange and not folder.file("labels.json").is_file():
+        why = f"not a folder of label curves (contains {strange[0]!r})"
+        raise BadInput(f"{folder.path}: cannot resume: {why}; choose another -o")
+
+
+@contextmanager
+def _opened(folder: RunFolder) -> Iterator[None]:
+    """Make the folder; on bad input remove what was written, unless something was trained."""
+    try:
+        folder.make()
+        yield
+    except CannotResume:
+        raise
+    except BadInput as error:
+        if not _has_trained(folder):
+            folder.discard()
+            raise
+        raise BadInput(f"{error.message}; {folder.path} keeps what is trained: continue with --resume") from error
+
+
+def _has_trained(folder: RunFolder) -> bool:
+    points = _read_json(folder)["points"] if folder.file("labels.json").is_file() else []
+    trainings = [*folder.path.glob("trainings/*"), *folder.path.glob("trials/*/*")]
+    return bool(points) or any(RunFolder(path).has_trained() for path in trainings)
 
 
 def _seeds(request: LabelRequest) -> tuple[int, ...]:
@@ -156,11 +196,12 @@ def _plans(
     request: LabelRequest,
     chosen: Sequence[Strategy],
     *,
-    begun: Mapping[str, Begun],
+    folder: RunFolder,
     machine: Machine,
 ) -> dict[str, Plan]:
     """A plan of each strategy with all labels that could be drawn; they share the preprocessing."""
     plans: dict[str, Plan] = {}
+    begun = _begun_strategies(folder)
     shared = request.model_dump(include=set(SharedOptions.model_fields) - {"method", "finetune", "settings", "seeds"})
     for strategy in chosen:
         settings = {k: v for k, v in (request.settings or {}).items() if strategy.takes(k)}
@@ -170,16 +211,14 @@ def _plans(
         )  # fmt: skip
         like = next(iter(plans.values()), None)
         plan = make_plan(source, target.pool.without_labels(), own, like=like)
-        with tempfile.TemporaryDirectory(prefix="acclimate-") as trials:
-            selected = select_strategy(plan, own, Path(trials), before=begun.get(strategy.name), machine=machine)
-        plans[strategy.name] = selected.plan
+        trials, before = folder.file("trials") / strategy.name, begun.get(strategy.name)
+        plans[strategy.name] = select_strategy(plan, own, trials, before=before, machine=machine).plan
     return plans
 
 
-def _begun_strategies(output: str | Path | None) -> Mapping[str, Begun]:
+def _begun_strategies(folder: RunFolder) -> Mapping[str, Begun]:
     """What a folder that is resumed knows of each strategy."""
-    folder = RunFolder(Path(output)) if output else None
-    if folder is None or not folder.file("labels.json").is_file():
+    if not folder.file("labels.json").is_file():
         return {}
     return dict(_read_json(folder).get("strategies", {}))
 
@@ -286,51 +325,43 @@ class _Curves:
             },
         }
 
-    def trained(self, output: str | Path | None, resume: bool, train: Callable[..., None]) -> LabelCurves:
+    def trained(self, folder: RunFolder, train: Callable[..., None]) -> LabelCurves:
         """Train what is not there yet, writing ``labels.json`` after each point and the page at the end."""
-        folder = RunFolder(Path(output) if output else Path(tempfile.mkdtemp(prefix="acclimate-")) / "labels")
-        points = self._begun(folder) if folder.path.exists() else []
+        points = self._begun(folder)
         missing = self._missing(points)
-        trainings = folder.file("trainings")
-        try:
-            folder.make()
+        folder.write_json("labels.json", self._found(points))
+        self._remove_trials(folder)
+        for i, (name, budget, seed) in enumerate(missing):
+            points.append(self._point(folder, name, budget, seed, train))
             folder.write_json("labels.json", self._found(points))
-            for i, (name, budget, seed) in enumerate(missing):
-                points.append(self._point(folder, name, budget, seed, train))
-                folder.write_json("labels.json", self._found(points))
-                log.info("%d of %d: %s", i + 1, len(missing), _in_words(points[-1]))
-            found = self._found(points)
-            folder.write_json("labels.json", found)
-            folder.write("labels.html", lambda path: path.write_text(render_labels(found), "utf-8"))
-        except BadInput as error:
-            if points or any(path.is_file() for path in trainings.glob("*/*/*")):
-                raise BadInput(
-                    f"{error.message}; {folder.path} keeps what is trained: continue with --resume"
-                ) from error
-            folder.discard()
-            raise
+            log.info("%d of %d: %s", i + 1, len(missing), _in_words(points[-1]))
+        found = self._found(points)
+        folder.write_json("labels.json", found)
+        folder.write("labels.html", lambda path: path.write_text(render_labels(found), "utf-8"))
+        trainings = folder.file("trainings")
         for name, plan in self.plans.items():
             for seed in plan.recipe.seeds if plan.recipe.pretrain else ():
-                _remove(RunFolder(trainings / f"{name}-pretrained-{seed}"), plan, seed)
-        with suppress(OSError):  # it holds what somebody else has put there
+                RunFolder(trainings / f"{name}-pretrained-{seed}").remove_training(seed, ["pretrained"])
+        with suppress(OSError):  # it does not exist, or holds files of others
             trainings.rmdir()
         return LabelCurves(folder.path, found)
 
     def _begun(self, folder: RunFolder) -> list[Point]:
         """The points that are in the folder already, if it is of the same question."""
-        folder.check_links()
         if not folder.file("labels.json").is_file():
-            if strange := sorted(p.name for p in folder.path.iterdir() if not PARTIAL.fullmatch(p.name)):
-                raise BadInput(
-                    f"{folder.path}: cannot resume: not a folder of label curves (contains {strange[0]!r}); "
-                    "choose another -o"
-                )
             return []
         before = _read_json(folder)
         if differing := [key for key, value in self.head.items() if before.get(key) != value]:
-            raise BadInput(f"{folder.path}: was made with other {differing[0]}; use the same, or choose another -o")
+            raise CannotResume(f"{folder.path}: was made with other {differing[0]}; use the same, or choose another -o")
         folder.sweep()
         return list(before.get("points", []))
+
+    def _remove_trials(self, folder: RunFolder) -> None:
+        """Remove the trials of strategies, whose outcome is written down."""
+        for name, plan in self.plans.items():
+            remove_trials(folder.file("trials") / name, plan)
+        with suppress(OSError):  # it does not exist, or holds files of others
+            folder.file("trials").rmdir()
 
     def _missing(self, points: Sequence[Point]) -> list[tuple[str, Budget, int]]:
         done = {(p["strategy"], p["budget"], p["seed"]) for p in points}
@@ -357,7 +388,7 @@ class _Curves:
                 self._pretrained(folder, name, seed, run, train)
             train(run, plan, seed, phase)
         plain, views = self._scores(run, plan, seed, phase)
-        _remove(run, plan, seed)
+        run.remove_training(seed, plan.recipe.trainings)
         point = {
             "strategy": name,
             "budget": budget.name,
@@ -399,15 +430,6 @@ class _Curves:
         }
 
 
-def _remove(run: RunFolder, plan: Plan, seed: int) -> None:
-    """Remove the files of a training whose scores are known, and its folders as far as they are empty then."""
-    trained = [f"models/{run.weights(seed, phase).name}" for phase in plan.recipe.trainings]
-    run.discard("recipe.yaml", "losses.jsonl", *trained)
-    for folder in *sorted(run.path.rglob("*"), reverse=True), run.path:
-        with suppress(OSError):  # it holds what somebody else has put there
-            folder.rmdir()
-
-
 def _read_json(folder: RunFolder) -> CurveScores:
     path = folder.file("labels.json")
     try:
@@ -415,7 +437,7 @@ def _read_json(folder: RunFolder) -> CurveScores:
         if not isinstance(found, dict):
             raise ValueError("not a JSON object")
     except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: cannot resume: not readable ({error}); choose another -o") from error
+        raise CannotResume(f"{path}: cannot resume: not readable ({error}); choose another -o") from error
     return found
 
 
