@@ -197,9 +197,21 @@ def test_resume_goes_on_with_a_finished_run_without_training(tmp_path):
     assert [path.stat().st_mtime_ns for path in models] == before
 
 
-def test_resume_with_another_recipe_is_refused(shared_run):
-    with pytest.raises(BadInput, match="made with another method"):
-        adapted(shared_run().path.parent, method="dann", resume=True)
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"steps": 60}, "steps 60, but the Run was made with 5"),
+        ({"seeds": 3}, "seeds 3, but the Run was made with 1"),
+        ({"method": "dann"}, "method dann, but the Run was made with mcc"),
+        ({"settings": {"train.lr": 0.5}}, r"settings=\{'train.lr': 0.5\}, but the Run was made with 0.001"),
+        ({"settings": {"temperature": 2}}, r"settings=\{'temperature': 2.0\}, but the Run was made without"),
+        ({"augment": "noise"}, "augment noise, but the Run was made with none"),
+        ({"target_labels": shifted()}, "target_labels target labels, but the Run was made without"),
+    ],
+)
+def test_resume_with_other_options_names_the_option_and_both_values(shared_run, more, told):
+    with pytest.raises(BadInput, match=f"run: cannot resume: {told}; use the same"):
+        adapted(shared_run().path.parent, resume=True, **more)
 
 
 def test_predictions_have_a_row_for_each_input_in_order(tmp_path):

@@ -180,7 +180,7 @@ def test_a_failure_after_a_trial_names_resume(given, tmp_path, monkeypatch):
 
 def test_a_trial_of_other_options_is_not_continued(given, tmp_path, monkeypatch):
     killed_in_the_second_trial(given, tmp_path / "run", monkeypatch, given.adapt)
-    with pytest.raises(BadInput, match="trials/feature_extraction: was made with another train"):
+    with pytest.raises(BadInput, match="extraction: cannot resume: steps 2, but the Run was made with 3"):
         given.adapt(tmp_path / "run", resume=True)
 
 
@@ -211,5 +211,5 @@ def test_curves_of_an_earlier_version_without_tries_are_not_resumed(given, tmp_p
     found = json.loads((tmp_path / "labels/labels.json").read_text("utf-8"))
     del found["strategies"]["source_only"]["tried"]
     (tmp_path / "labels/labels.json").write_text(json.dumps(found), "utf-8")
-    with pytest.raises(BadInput, match="was made with other strategies"):
+    with pytest.raises(BadInput, match="strategy source_only was trained by another version"):
         given.labels(tmp_path / "labels", resume=True)

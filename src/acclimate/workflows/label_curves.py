@@ -35,7 +35,7 @@ from acclimate.workflows.options import LabelKeywords, LabelRequest, Request, Sh
 from acclimate.workflows.plan import AUTO_METHOD, Plan, make_plan
 from acclimate.workflows.plan.checks import check_request, check_unseen, is_same
 from acclimate.workflows.plan.domains import read_domain
-from acclimate.workflows.resume import CannotResume
+from acclimate.workflows.resume import CannotResume, difference
 from acclimate.workflows.scoring import predict_part, predict_views
 from acclimate.workflows.select_strategy import Begun, remove_trials, select_strategy
 from acclimate.workflows.train_phase import Machine, train_phase
@@ -351,8 +351,8 @@ class _Curves:
         if not folder.file("labels.json").is_file():
             return []
         before = _read_json(folder)
-        if differing := [key for key, value in self.head.items() if before.get(key) != value]:
-            raise CannotResume(f"{folder.path}: was made with other {differing[0]}; use the same, or choose another -o")
+        if found := _difference(self.head, before):
+            raise CannotResume(f"{folder.path}: cannot resume: {found}; use the same, or choose another -o")
         folder.sweep()
         return list(before.get("points", []))
 
@@ -439,6 +439,43 @@ def _read_json(folder: RunFolder) -> CurveScores:
     except (OSError, ValueError) as error:
         raise CannotResume(f"{path}: cannot resume: not readable ({error}); choose another -o") from error
     return found
+
+
+def _difference(asked: CurveSettings, made: CurveSettings) -> str | None:
+    """Name what differs between two sets of curves; None if they answer the same question."""
+    new = _in_short(asked)
+    try:
+        old = _in_short(made)
+    except (KeyError, TypeError, AttributeError):
+        return "labels.json was written by another version of Acclimate"
+    for flag, text in new.items():
+        if old[flag] != text:
+            return f"{flag} {text}, but the curves were made with {old[flag]}"
+    for name, recipe in asked["strategies"].items():
+        before = made["strategies"][name]
+        if recipe.keys() != before.keys():
+            return f"strategy {name} was trained by another version of Acclimate"
+        both = (cast("Mapping[str, object]", some) for some in (recipe, before))
+        if found := difference(*both, what="the curves were made"):
+            return f"strategy {name}: {found}"
+    return None
+
+
+def _in_short(curves: CurveSettings) -> dict[str, str]:
+    """What must be the same, as text, by what sets it."""
+    scored = curves["scored"]
+    return {
+        "source": curves["source"],
+        "target": curves["target"],
+        "--strategies": ", ".join(curves["strategies"]),
+        "--score or --held-out:": f"{scored['n']} examples of {scored['path']}",
+        "--held-out:": f"{curves['drawn_from']} examples to draw from",
+        "--fractions or --per-class:": ", ".join(f"{b['name']} ({b['labels']} labels)" for b in curves["budgets"]),
+        "--seeds": ", ".join(map(str, curves["seeds"])),
+        "--label: classes": ", ".join(curves["classes"]),
+        "--positive": ", ".join(curves["positive"]),
+        "--tta": ", ".join(curves["tta"]),
+    }
 
 
 def _curves(points: Sequence[Point], names: Sequence[str]) -> dict[str, list[CurvePoint]]:
