@@ -245,7 +245,7 @@ class RunFolder:
 _PREPROCESS = r"preprocess|\.preprocess\.\d+\.partial"
 _FOLDERS = re.compile(rf"models|checkpoints|outputs|trials(/\w+(/models|/checkpoints)?)?|{_PREPROCESS}")
 _FILES = re.compile(
-    r"(trials/\w+/)?(recipe\.yaml|losses\.jsonl)|environment\.json|scores\.json|report\.html"
+    r"(trials/\w+/)?(recipe\.yaml|losses\.jsonl)|environment\.json|scores\.json|report\.html|run\.lock"
     r"|model\.(safetensors|skops)"
     r"|(trials/\w+/)?(models|checkpoints)/(source_only|pretrained|adapted)-\d+\.(safetensors|skops|ckpt)"
     r"|outputs/(source_val|target|scored|scored_tta)-(source_only|adapted)-\d+\.parquet"

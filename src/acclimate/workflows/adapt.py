@@ -16,6 +16,7 @@ import torch
 from acclimate.contents import Environment
 from acclimate.data.source import Source
 from acclimate.errors import BadInput
+from acclimate.lock import LOCK, Locked, locked
 from acclimate.report import write_report
 from acclimate.run_folder import FORMAT, PARTIAL, RunFolder
 from acclimate.runs.run import Run
@@ -84,7 +85,7 @@ def _adapt(
     plan, machine = make_plan(source, target, request), Machine(request.devices, show)
     run = RunFolder(Path(output) if output else Path(tempfile.mkdtemp(prefix="acclimate-")) / "run")
     _check_run(run)
-    with _opened(run, plan):
+    with _opened(run, plan, resume=resume):
         selected = select_strategy(plan, request, run.file("trials"), before=_begun(run), machine=machine)
         check_same(run, selected.plan.recipe)
         _carry_out(run, selected, machine)
@@ -113,16 +114,23 @@ def _train(run: RunFolder, plan: Plan, seed: int, machine: Machine) -> None:
 
 
 @contextmanager
-def _opened(run: RunFolder, plan: Plan) -> Iterator[None]:
-    """Make the folder a Run; on bad input remove what was written, unless something was trained."""
-    resumed = run.file("environment.json").exists()
+def _opened(run: RunFolder, plan: Plan, *, resume: bool) -> Iterator[None]:
+    """Make the folder a Run of this process alone; on bad input remove what was written, unless something was trained.
+
+    Raises:
+        Locked: Another process works in the Run.
+    """
+    resumed = False
     try:
         run.make()
-        run.sweep()
-        if not resumed:  # this file makes a folder a Run, so that a trial of a strategy can be continued
-            run.write_json("environment.json", _environment())
-        yield
-    except (Diverged, CannotResume):
+        with locked(run.path):
+            if (resumed := run.file("environment.json").exists()) and not resume:
+                raise CannotResume(f"{run.path}: exists already; continue it with --resume, or choose another -o")
+            run.sweep()
+            if not resumed:  # this file makes a folder a Run, so that a trial of a strategy can be continued
+                run.write_json("environment.json", _environment())
+            yield
+    except (Diverged, CannotResume, Locked):
         raise
     except BadInput as error:
         if resumed or run.has_trained():
@@ -143,7 +151,7 @@ def _check_run(run: RunFolder) -> None:
     run.check_links()
     if run.file("environment.json").exists():
         run.check_format()
-    elif strange := sorted(p.name for p in run.path.iterdir() if not PARTIAL.fullmatch(p.name)):
+    elif strange := sorted(p.name for p in run.path.iterdir() if p.name != LOCK and not PARTIAL.fullmatch(p.name)):
         why = f"not an Acclimate Run (contains {strange[0]!r})"
         raise BadInput(f"{run.path}: cannot resume: {why}; choose another -o")
 

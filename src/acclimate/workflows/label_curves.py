@@ -24,6 +24,7 @@ from acclimate.data.labels import choose_task
 from acclimate.data.loaders import split
 from acclimate.data.source import Source
 from acclimate.errors import BadInput, did_you_mean
+from acclimate.lock import LOCK, Locked, locked
 from acclimate.metrics import all_scores, mean_over_seeds
 from acclimate.recipe import DomainSpec
 from acclimate.report.label_curves import finding, render_labels
@@ -144,7 +145,7 @@ def _labels(
     machine = Machine(request.devices, show)
     folder = RunFolder(Path(output) if output else Path(tempfile.mkdtemp(prefix="acclimate-")) / "labels")
     _check_folder(folder)
-    with _opened(folder):
+    with _opened(folder, resume=resume):
         plans = _plans(read, parts, request, chosen, folder=folder, machine=machine)
         curves = _Curves(plans, parts, with_none(wanted, parts.pool.codes(read.classes), read.classes))
         return curves.trained(folder, partial(train_phase, machine=machine))
@@ -159,19 +160,27 @@ def _check_folder(folder: RunFolder) -> None:
     if not folder.path.exists():
         return
     folder.check_links()
-    strange = sorted(p.name for p in folder.path.iterdir() if p.name != "trials" and not PARTIAL.fullmatch(p.name))
+    names = {p.name for p in folder.path.iterdir() if not PARTIAL.fullmatch(p.name)}
+    strange = sorted(names - {"trials", LOCK})
     if strange and not folder.file("labels.json").is_file():
         why = f"not a folder of label curves (contains {strange[0]!r})"
         raise BadInput(f"{folder.path}: cannot resume: {why}; choose another -o")
 
 
 @contextmanager
-def _opened(folder: RunFolder) -> Iterator[None]:
-    """Make the folder; on bad input remove what was written, unless something was trained."""
+def _opened(folder: RunFolder, *, resume: bool) -> Iterator[None]:
+    """Make the folder this process's alone; on bad input remove what was written, unless something was trained.
+
+    Raises:
+        Locked: Another process works in it.
+    """
     try:
         folder.make()
-        yield
-    except CannotResume:
+        with locked(folder.path):
+            if folder.file("labels.json").exists() and not resume:
+                raise CannotResume(f"{folder.path}: exists already; continue it with --resume, or choose another -o")
+            yield
+    except (CannotResume, Locked):
         raise
     except BadInput as error:
         if not _has_trained(folder):
