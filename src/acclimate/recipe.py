@@ -136,6 +136,7 @@ class Recipe(_Part):
     label_type: Literal["text", "integer", "number"] = Field("text", description="how the source's labels were given")
     scale: LabelScale = LabelScale()
     origin: str | None = Field(None, description="the Run whose source-only models the training starts from")
+    digests: dict[str, str] = Field({}, description="hashes of source, target and target_labels, as they were read")
     plugins: dict[str, str] = Field({}, description="packages or modules of methods and backbones from elsewhere")
 
     @property

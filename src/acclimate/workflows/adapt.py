@@ -1,5 +1,6 @@
 """The main job: two domains in, an adapted model beside its source-only baseline and an honest report out."""
 
+import logging
 import platform
 import shutil
 import tempfile
@@ -29,6 +30,8 @@ from acclimate.workflows.resume import CannotResume, check_same
 from acclimate.workflows.scoring import score as score_all
 from acclimate.workflows.select_strategy import Begun, Selected, remove_trials, select_strategy
 from acclimate.workflows.train_phase import Machine, train_phase
+
+log = logging.getLogger("acclimate")
 
 PACKAGES = (
     "acclimate", "torch", "lightning-fabric", "timm", "scikit-learn", "numpy", "polars", "skrub", "openTSNE", "plotly"
@@ -127,7 +130,9 @@ def _opened(run: RunFolder, plan: Plan, *, resume: bool) -> Iterator[None]:
             if (resumed := run.file("environment.json").exists()) and not resume:
                 raise CannotResume(f"{run.path}: exists already; continue it with --resume, or choose another -o")
             run.sweep()
-            if not resumed:  # this file makes a folder a Run, so that a trial of a strategy can be continued
+            if resumed:
+                _tell_other_bits(run)
+            else:  # this file makes a folder a Run, so that a trial of a strategy can be continued
                 run.write_json("environment.json", _environment())
             yield
     except (Diverged, CannotResume, Locked):
@@ -182,6 +187,18 @@ def _environment() -> Environment:
         "versions": {name: metadata.version(name) for name in PACKAGES},
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+
+
+def _tell_other_bits(run: RunFolder) -> None:
+    """Warn if what is left to train comes out otherwise than it would have where the Run began."""
+    if run.file("scores.json").exists():
+        return
+    began, now = ({"threads": str(e["threads"]), **e["versions"]} for e in (run.environment, _environment()))
+    changed = [f"{name} {now[name]} (before: {began[name]})" for name in began if now.get(name, "") != began[name]]
+    if told := ", ".join(text for text in changed if text.split()[0] not in {"plotly", "openTSNE"}):
+        log.warning(
+            "%s: continues with %s; the weights may differ from those of one go in their last bits", run.path, told
+        )
 
 
 def _take_baseline(folder: RunFolder, trial: RunFolder, seed: int) -> None:

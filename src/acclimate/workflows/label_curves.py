@@ -19,6 +19,7 @@ from acclimate import finetune, methods, plugins
 from acclimate.contents import ClassScores, CurvePoint, CurveScores, CurveSettings, Point, StrategyRecipe
 from acclimate.data import Domain
 from acclimate.data.budgets import Budget, budgets, draw, with_none
+from acclimate.data.digests import digest
 from acclimate.data.domain import Part
 from acclimate.data.labels import choose_task
 from acclimate.data.loaders import split
@@ -44,7 +45,7 @@ from acclimate.workflows.train_phase import Machine, train_phase
 log = logging.getLogger("acclimate")
 
 
-SHARED = {"source", "target", "classes", "scale", "seeds"}
+SHARED = {"source", "target", "classes", "scale", "seeds", "digests"}
 """Fields of a recipe that all strategies share."""
 
 
@@ -328,6 +329,7 @@ class _Curves:
                 {"name": b.name, "labels": n, "per_class": round(n / occur, 4)}
                 for b, n in zip(self.budgets, counts, strict=True)
             ],
+            "digests": {**self.recipe.digests, "score": digest(self.target.scored)},
             "strategies": {
                 name: cast("StrategyRecipe", p.recipe.model_dump(mode="json", exclude=SHARED))
                 for name, p in self.plans.items()
@@ -460,6 +462,9 @@ def _difference(asked: CurveSettings, made: CurveSettings) -> str | None:
     for flag, text in new.items():
         if old[flag] != text:
             return f"{flag} {text}, but the curves were made with {old[flag]}"
+    read = made.get("digests", asked["digests"])  # an earlier version kept none
+    if found := difference({"digests": asked["digests"]}, {"digests": read}, what="the curves were made"):
+        return found
     for name, recipe in asked["strategies"].items():
         before = made["strategies"][name]
         if recipe.keys() != before.keys():

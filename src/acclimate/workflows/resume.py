@@ -6,7 +6,17 @@ from acclimate.errors import BadInput
 from acclimate.recipe import Recipe
 from acclimate.run_folder import RunFolder
 
-FIRST = ("source", "target", "task", "method", "backbone", "finetune", "pretrain.method")
+FIRST = (
+    "source",
+    "target",
+    "target_labels.path",
+    "digests",
+    "task",
+    "method",
+    "backbone",
+    "finetune",
+    "pretrain.method",
+)
 """Settings on which others depend: if they differ, they are named rather than those."""
 FLAGS = {
     "source.path": "source",
@@ -50,7 +60,8 @@ def check_same(folder: RunFolder, recipe: Recipe) -> None:
     """
     if not folder.file("recipe.yaml").exists():
         return
-    asked, made = (some.model_dump(mode="json") for some in (recipe, folder.recipe))
+    unknown = set() if folder.recipe.digests else {"digests"}  # an earlier version kept none
+    asked, made = (some.model_dump(mode="json", exclude=unknown) for some in (recipe, folder.recipe))
     if found := difference(asked, made):
         raise CannotResume(f"{folder.path}: cannot resume: {found}; use the same, or choose another -o")
 
@@ -74,6 +85,9 @@ def difference(
     if not differing:
         return None
     key = min(differing, key=_rank)
+    if key.startswith("digests."):
+        role = key.removeprefix("digests.").replace("_", " ")
+        return f"the examples of the {role} are not those that {what} with (values, labels, names or their order)"
     if key.startswith("tried."):  # of two strategies that are the same one was tried before others
         asked_for, found = ("auto" if recipe.get("tried") else recipe["finetune"] for recipe in (asked, made))
         return f"{_asked('--finetune', asked_for)}, but {what} with {found}"
