@@ -1,7 +1,6 @@
 """The folder of a Run: the only module that knows its file names. Every file is written atomically."""
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 
 from acclimate.contents import Environment, Line, Scores
 from acclimate.errors import BadInput
-from acclimate.files import Write, explain_disk_errors, partial_path, write_atomically
+from acclimate.files import Write, append_whole, explain_disk_errors, partial_path, settle, usual_mode, write_atomically
 from acclimate.recipe import Recipe
 
 FORMAT = 2
@@ -106,10 +105,17 @@ class RunFolder:
         return self.file(f"outputs/{domain}-{phase}-{seed}.parquet")
 
     def losses(self) -> Iterator[Line]:
-        """Yield every line of ``losses.jsonl``."""
-        with self.file("losses.jsonl").open(encoding="utf-8") as lines:
-            for line in lines:
-                yield json.loads(line)
+        """Yield every line of ``losses.jsonl`` but a last one that a full disk or a kill cut off.
+
+        Raises:
+            BadInput: A line before the last is not a line of losses.
+        """
+        path = self.file("losses.jsonl")
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.endswith(b"\n"):
+                    return
+                yield _line(line, f"{path}: line {number}")
 
     def make(self) -> None:
         """Create the folder, and those above it that are missing.
@@ -186,15 +192,15 @@ class RunFolder:
                 folder.rmdir()
 
     def append(self, name: str, lines: str) -> None:
-        """Append whole lines to a file in one system call, so that a killed process leaves no partial line."""
+        """Append whole lines to a file in one system call, so that a killed process leaves no partial line.
+
+        Raises:
+            BadInput: They cannot be written; the file is as it was.
+        """
         target = self.file(name)
         with explain_disk_errors(target):
             self._make(target.parent)
-            file = os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            try:
-                os.write(file, lines.encode())
-            finally:
-                os.close(file)
+            append_whole(target, lines.encode())
         self._written.add(target)
 
     def write_json(self, name: str, value: Mapping[str, object]) -> Path:
@@ -215,8 +221,11 @@ class RunFolder:
             self._make(target.parent)
             partial = partial_path(target)
             try:
+                mode = usual_mode(partial)
                 partial.mkdir()
                 write(partial)
+                for path in filter(Path.is_file, partial.rglob("*")):
+                    settle(path, mode)
                 partial.replace(target)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
@@ -240,6 +249,16 @@ class RunFolder:
         if not isinstance(value, dict):
             raise BadInput(f"{path}: not a readable part of a Run; restore the file or train the Run again")
         return value
+
+
+def _line(text: bytes, where: str) -> Line:
+    try:
+        line: Line = json.loads(text)
+        if {"seed": int, "phase": str, "step": int} != {key: type(line[key]) for key in ("seed", "phase", "step")}:
+            raise ValueError("wrong types")
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{where} is not a line of losses; remove that line, or train the Run again") from error
+    return line
 
 
 _PREPROCESS = r"preprocess|\.preprocess\.\d+\.partial"

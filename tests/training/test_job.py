@@ -161,6 +161,17 @@ def test_the_log_of_a_training_has_every_step_once(tmp_path):
     assert [line["step"] for line in RunFolder(tmp_path).losses()] == list(range(1, 21))
 
 
+def test_a_torn_last_line_of_the_log_does_not_keep_a_training_from_resuming(tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        stop_at(patched, 7)
+        with pytest.raises(KeyboardInterrupt):
+            run_job(job(tmp_path))
+    with (tmp_path / "losses.jsonl").open("a") as log:
+        log.write('{"seed": 3, "pha')
+    run_job(job(tmp_path))
+    assert [line["step"] for line in RunFolder(tmp_path).losses()] == list(range(1, 21))
+
+
 def test_early_stopping_keeps_the_best_weights(tmp_path):
     run_job(job(tmp_path, "source_only", patience=2, steps=400, lr=0.3, optimizer="sgd"))
     lines = list(RunFolder(tmp_path).losses())
