@@ -187,6 +187,26 @@ def test_divergence_names_the_last_good_checkpoint(tmp_path):
         run_job(bad)
 
 
+@pytest.mark.parametrize("precision", ["32-true", "64-true"])
+def test_weights_that_the_last_step_made_infinite_end_in_one_line(tmp_path, monkeypatch, precision):
+    usual = torch.optim.SGD.step
+
+    def overflowing(self, closure=None):
+        usual(self, closure)
+        overflowing.steps += 1
+        if overflowing.steps == 20:
+            self.param_groups[0]["params"][0].data[0] = torch.inf
+
+    overflowing.steps = 0
+    monkeypatch.setattr(torch.optim.SGD, "step", overflowing)
+    bad = job(tmp_path, "source_only", batch_norm=False, optimizer="sgd", precision=precision, validate_every=100)
+    with pytest.raises(
+        Diverged, match=r"weights 'model\.\S+' are not finite .*; lower the rate .*last good checkpoint: .*ckpt"
+    ):
+        run_job(bad)
+    assert not (tmp_path / "models").exists()
+
+
 def test_statistics_are_those_of_the_whole_domain():
     model = job("unused").spec.method.model
     x = torch.randn(1000, 5) * 3 + 1

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 import samples
+import scipy.sparse
 import torch
 from safetensors.torch import load_file
 from samples import shifted
@@ -327,3 +328,12 @@ def test_numbers_of_the_target_are_learnt_too(tmp_path):
     run = package.adapt((source, source[:, 0] * 2.5), x, tmp_path / "run", method="source_only", steps=5, **given)
     assert run.recipe.task == "regression"
     assert set(run.scores["target"]) == {"mae", "rmse", "r2"}
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
+@pytest.mark.parametrize("make", [lambda x: x, scipy.sparse.csr_array], ids=["dense", "sparse"])
+def test_every_precision_works_on_vectors(tmp_path, precision, make):
+    (x, y), (xt, _) = shifted(), shifted(shift=2, seed=1)
+    run = package.adapt((make(x), y), make(xt), tmp_path / "run", method="shot", steps=2, precision=precision)
+    assert run.recipe.train.precision == precision
+    assert run.predict(make(xt))["class"].is_not_null().all()

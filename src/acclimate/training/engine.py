@@ -30,8 +30,12 @@ RATES: dict[str, Rate] = {
 }
 
 
+LOWER = "lower the rate with --set train.lr=…"
+"""What helps against it."""
+
+
 class Diverged(BadInput):
-    """A loss that is no longer a finite number."""
+    """A loss, or a weight, that is no longer a finite number."""
 
 
 class Step(NamedTuple):
@@ -175,5 +179,5 @@ def _read(unread: list[tuple[int, dict[str, Tensor]]]) -> Iterator[Step]:
         values = {name: loss.item() for name, loss in losses.items()}
         for name, value in values.items():
             if not math.isfinite(value):
-                raise Diverged(f"loss {name!r} is {value} at step {done}; lower the rate with --set train.lr=…")
+                raise Diverged(f"loss {name!r} is {value} at step {done}; {LOWER}")
         yield Step(done, values)

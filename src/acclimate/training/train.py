@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -25,9 +26,20 @@ from acclimate.nn import Classifier, DomainNorm
 from acclimate.nn.replicas import Replica
 from acclimate.recipe import Augmentation, Training
 from acclimate.training.checkpoint import Checkpoint, NoCheckpoint, Progress
-from acclimate.training.engine import RATES, Batches, Diverged, Schedule, Step, make_optimizer, on_device, run, set_up
+from acclimate.training.engine import (
+    LOWER,
+    RATES,
+    Batches,
+    Diverged,
+    Schedule,
+    Step,
+    make_optimizer,
+    on_device,
+    run,
+    set_up,
+)
 from acclimate.training.examples import NO_LABELS, NO_ROWS, BatchSource
-from acclimate.training.inference import estimate_statistics, in_batches, validate
+from acclimate.training.inference import estimate_statistics, in_batches, in_precision_of, validate
 
 STREAM_OF_TARGET_LABELS = 100
 """Of random numbers, far from those of the other two domains."""
@@ -114,7 +126,7 @@ def train(
         The trained method, its model in evaluation mode.
 
     Raises:
-        Diverged: A loss is not finite; the last checkpoint is kept.
+        Diverged: A loss or a trained weight is not finite; the last checkpoint is kept.
         BadInput: An example cannot be read, or a checkpoint cannot be written.
     """
     keep_freed_memory()
@@ -153,7 +165,15 @@ def train(
         kept.load_best(method.model)
     if fabric.is_global_zero:
         _finish(spec, method.model)
+    if strange := fabric.broadcast(_not_finite(method)):
+        raise Diverged(f"weights {strange!r} are not finite when the training ends; {LOWER}; {kept}")
     return method
+
+
+def _not_finite(method: Method) -> str | None:
+    """The first weight, or statistic of batch norm, that holds something else than finite numbers."""
+    state = method.state_dict().items()
+    return next((k for k, v in state if v.is_floating_point() and not v.isfinite().all()), None)
 
 
 def _copied(fabric: Fabric, spec: Spec) -> Method:
@@ -216,7 +236,7 @@ def _steps(
     batches = _augment(fabric, spec)(on_device(fabric, _batches(fabric, spec, start * training.accumulate)))
 
     def survey() -> Iterator[Tensor]:
-        return in_batches(lambda batch: batch, data.target, fabric.device)
+        return in_batches(partial(in_precision_of, method.model), data.target, fabric.device)
 
     return run(set_up(fabric, method, optimizer), batches, schedule, start=start, survey=survey)
 
