@@ -89,4 +89,5 @@ def explain_disk_errors(path: Path) -> Iterator[None]:
         if not isinstance(error, OSError) and not any(words in str(error) for words in DISK_WORDS):
             raise
         why = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
-        raise BadInput(f"{path}: cannot be written ({why}); free space, or choose another -o") from error
+        mend = "allow this user to write there" if isinstance(error, PermissionError) else "free space"
+        raise BadInput(f"{path}: cannot be written ({why}); {mend}, or choose another -o") from error

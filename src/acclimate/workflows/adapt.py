@@ -16,7 +16,7 @@ import torch
 
 from acclimate.contents import Environment
 from acclimate.data.source import Source
-from acclimate.errors import BadInput
+from acclimate.errors import BadInput, explain_access
 from acclimate.lock import LOCK, Locked, locked
 from acclimate.report import write_report
 from acclimate.run_folder import FORMAT, PARTIAL, RunFolder
@@ -126,7 +126,7 @@ def _opened(run: RunFolder, plan: Plan, *, resume: bool) -> Iterator[None]:
     resumed = False
     try:
         run.make()
-        with locked(run.path):
+        with explain_access(), locked(run.path):
             if (resumed := run.file("environment.json").exists()) and not resume:
                 raise CannotResume(f"{run.path}: exists already; continue it with --resume, or choose another -o")
             run.sweep()

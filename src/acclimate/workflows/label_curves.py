@@ -24,7 +24,7 @@ from acclimate.data.domain import Part
 from acclimate.data.labels import choose_task
 from acclimate.data.loaders import split
 from acclimate.data.source import Source
-from acclimate.errors import BadInput, did_you_mean
+from acclimate.errors import BadInput, did_you_mean, explain_access
 from acclimate.lock import LOCK, Locked, locked
 from acclimate.metrics import all_scores, mean_over_seeds
 from acclimate.recipe import DomainSpec
@@ -36,7 +36,7 @@ from acclimate.training.launch import in_first_process
 from acclimate.workflows.options import LabelKeywords, LabelRequest, Request, SharedOptions, described_by, parse_request
 from acclimate.workflows.plan import AUTO_METHOD, Plan, make_plan
 from acclimate.workflows.plan.checks import check_request, check_unseen, is_same
-from acclimate.workflows.plan.domains import read_domain
+from acclimate.workflows.plan.domains import is_run, read_domain
 from acclimate.workflows.resume import CannotResume, difference
 from acclimate.workflows.scoring import predict_part, predict_views
 from acclimate.workflows.select_strategy import Begun, remove_trials, select_strategy
@@ -177,7 +177,7 @@ def _opened(folder: RunFolder, *, resume: bool) -> Iterator[None]:
     """
     try:
         folder.make()
-        with locked(folder.path):
+        with explain_access(), locked(folder.path):
             if folder.file("labels.json").exists() and not resume:
                 raise CannotResume(f"{folder.path}: exists already; continue it with --resume, or choose another -o")
             yield
@@ -258,7 +258,7 @@ def _strategy(name: str, usual: str) -> Strategy:
 
 
 def _source(given: Source, spec: DomainSpec) -> Domain:
-    if isinstance(given, str | Path) and Path(given, "recipe.yaml").is_file():
+    if isinstance(given, str | Path) and is_run(given):
         raise BadInput(f"{given}: is a Run, and label curves learn from the source's examples; give the source itself")
     return read_domain(given, "source", spec)
 
