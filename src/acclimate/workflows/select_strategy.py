@@ -108,8 +108,9 @@ def _undecided(plan: Plan, request: Request) -> bool:
 
 def remove_trials(folder: Path, plan: Plan) -> None:
     """Remove the trials that `select_strategy` left in ``folder``, and the folder if it is then empty."""
-    for name in STRATEGIES:
-        RunFolder(folder / name).remove_training(plan.recipe.seeds[0], ["source_only"])
+    for trial in (RunFolder(folder / name) for name in STRATEGIES):
+        if trial.path.is_dir():
+            trial.remove_training(plan.recipe.seeds[0], ["source_only"])
     with suppress(OSError):  # it does not exist, or holds files of others
         folder.rmdir()
 
