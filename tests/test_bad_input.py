@@ -633,7 +633,9 @@ RUNS = {
         "evaluate run odd.npz", "class '7' is not in the source", _run(_arrays("odd.npz", y=np.full(24, 7)))
     ),
     "resume of another recipe": Bad(
-        "adapt source.npz target.npz -o run --method mcc --resume", "was made with another", _run()
+        "adapt source.npz target.npz -o run --method mcc --resume",
+        "cannot resume: source source.npz, but the Run was made with",
+        _run(),
     ),
     "report of no Run": Bad("report images", "images: not a Run"),
 }  # fmt: skip

@@ -74,8 +74,26 @@ def test_a_run_with_a_link_in_it_is_refused(tmp_path, name):
 def test_lines_are_added_to_lines(tmp_path):
     run = RunFolder(tmp_path)
     for step in 1, 2:
-        run.append("losses.jsonl", json.dumps({"step": step}) + "\n")
+        run.append("losses.jsonl", json.dumps({"seed": 0, "phase": "adapted", "step": step}) + "\n")
     assert [line["step"] for line in run.losses()] == [1, 2]
+
+
+LINE = '{"seed": 0, "phase": "adapted", "step": 1}\n'
+
+
+@pytest.mark.parametrize("torn", ['{"seed": 0, "pha', '{"seed": 0, "phase": "adapted", "step": 1', "\x00\x00"])
+def test_a_last_line_that_was_cut_off_is_dropped(tmp_path, torn):
+    (tmp_path / "losses.jsonl").write_text(LINE + torn)
+    assert len(list(RunFolder(tmp_path).losses())) == 1
+
+
+@pytest.mark.parametrize(
+    "torn", ['{"seed": 0, "ph' + LINE, "[1]\n", "\n", '{"seed": 0}\n', '{"seed": "0", "phase": 1, "step": 2}\n']
+)
+def test_a_torn_line_in_the_middle_is_named(tmp_path, torn):
+    (tmp_path / "losses.jsonl").write_text(LINE + torn + LINE)
+    with pytest.raises(BadInput, match=r"losses.jsonl: line 2 is not a line of losses"):
+        list(RunFolder(tmp_path).losses())
 
 
 def test_a_run_of_newer_software_is_refused(tmp_path):

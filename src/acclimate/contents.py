@@ -196,6 +196,7 @@ class CurveSettings(TypedDict):
     drawn_from: int
     seeds: list[int]
     budgets: list[BudgetSize]
+    digests: dict[str, str]
     strategies: dict[str, StrategyRecipe]
 
 

@@ -1,7 +1,8 @@
 """Errors that the user can fix: one line that says what is wrong, where, and how to fix it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 MOST_NAMES = 30
@@ -77,6 +78,26 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     listed = f"{', '.join(names[:MOST_NAMES])}{more}"
     return f"did you mean {near[0]}? Available: {listed}" if near else f"available: {listed}"
+
+
+def no_access(error: OSError) -> BadInput:
+    """Return the error for a file or folder that the system refuses to open."""
+    if isinstance(error, PermissionError):
+        return BadInput(f"{error.filename}: permission denied; allow this user to use it, or choose another path")
+    return BadInput(f"{error.filename}: {error.strerror}; check the path")
+
+
+@contextmanager
+def explain_access() -> Iterator[None]:
+    """Turn missing permission into one line.
+
+    Raises:
+        BadInput: The block may not open a file or folder.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        raise no_access(error) from error
 
 
 def first_line(error: BaseException) -> str:

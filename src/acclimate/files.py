@@ -1,6 +1,8 @@
 """Files that are whole or not there: written beside and renamed."""
 
+import errno
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,11 +29,51 @@ def write_atomically(target: Path, write: Write) -> None:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_path(target)
+    partial.unlink(missing_ok=True)  # of a process that was killed and had the same number
     try:
+        mode = usual_mode(partial)
         write(partial)
+        settle(partial, mode)
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def usual_mode(path: Path) -> int:
+    """The permissions of a new file at ``path``, where none is: what the umask leaves."""
+    with path.open("xb") as new:
+        mode = stat.S_IMODE(os.fstat(new.fileno()).st_mode)
+    path.unlink()
+    return mode
+
+
+def settle(path: Path, mode: int) -> None:
+    """Give a new file its permissions, and wait until the disk holds it, so that a rename names a whole file.
+
+    safetensors writes files that nobody else may read.
+    """
+    path.chmod(mode)
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def append_whole(path: Path, content: bytes) -> None:
+    """Append to a file in one call of the system, or leave it as it was.
+
+    Raises:
+        OSError: Not all could be written.
+    """
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        before = os.fstat(file).st_size
+        try:
+            if os.write(file, content) < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            os.ftruncate(file, before)
+            raise
+    finally:
+        os.close(file)
 
 
 @contextmanager
@@ -47,4 +89,5 @@ def explain_disk_errors(path: Path) -> Iterator[None]:
         if not isinstance(error, OSError) and not any(words in str(error) for words in DISK_WORDS):
             raise
         why = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
-        raise BadInput(f"{path}: cannot be written ({why}); free space, or choose another -o") from error
+        mend = "allow this user to write there" if isinstance(error, PermissionError) else "free space"
+        raise BadInput(f"{path}: cannot be written ({why}); {mend}, or choose another -o") from error

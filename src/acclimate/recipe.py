@@ -49,6 +49,7 @@ class Training(_Part):
     validate_every: int = Field(200, ge=1, description="steps between validations on the source's validation split")
     patience: int | None = Field(None, ge=1, description="validations without a lower loss before early stopping")
     save_every: int = Field(200, ge=1, description="steps between checkpoints")
+    save_seconds: float = Field(60, gt=0, description="seconds after which a checkpoint is written in any case")
     balance: Literal["none", "sampler"] = Field(
         "none", description="sampler: draw rows of every class of the source equally often"
     )
@@ -135,6 +136,7 @@ class Recipe(_Part):
     label_type: Literal["text", "integer", "number"] = Field("text", description="how the source's labels were given")
     scale: LabelScale = LabelScale()
     origin: str | None = Field(None, description="the Run whose source-only models the training starts from")
+    digests: dict[str, str] = Field({}, description="hashes of source, target and target_labels, as they were read")
     plugins: dict[str, str] = Field({}, description="packages or modules of methods and backbones from elsewhere")
 
     @property

@@ -1,10 +1,9 @@
 """The folder of a Run: the only module that knows its file names. Every file is written atomically."""
 
 import json
-import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 from acclimate.contents import Environment, Line, Scores
 from acclimate.errors import BadInput
-from acclimate.files import Write, explain_disk_errors, partial_path, write_atomically
+from acclimate.files import Write, append_whole, explain_disk_errors, partial_path, settle, usual_mode, write_atomically
 from acclimate.recipe import Recipe
 
 FORMAT = 2
@@ -21,7 +20,7 @@ FORMAT = 2
 
 PARTIAL = re.compile(r"\..+\.\d+\.partial")
 """Temporary names that `RunFolder.write` gives to files until they are complete."""
-SUBFOLDERS = ("", "models", "checkpoints", "outputs")
+SUBFOLDERS = ("", "models", "checkpoints", "outputs", "trials")
 """Sub-folders of a Run that hold its files; the empty name is the Run's folder itself."""
 
 
@@ -106,10 +105,17 @@ class RunFolder:
         return self.file(f"outputs/{domain}-{phase}-{seed}.parquet")
 
     def losses(self) -> Iterator[Line]:
-        """Yield every line of ``losses.jsonl``."""
-        with self.file("losses.jsonl").open(encoding="utf-8") as lines:
-            for line in lines:
-                yield json.loads(line)
+        """Yield every line of ``losses.jsonl`` but a last one that a full disk or a kill cut off.
+
+        Raises:
+            BadInput: A line before the last is not a line of losses.
+        """
+        path = self.file("losses.jsonl")
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.endswith(b"\n"):
+                    return
+                yield _line(line, f"{path}: line {number}")
 
     def make(self) -> None:
         """Create the folder, and those above it that are missing.
@@ -151,8 +157,9 @@ class RunFolder:
                 shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
 
     def has_trained(self) -> bool:
-        """Whether there is a trained model or a checkpoint."""
-        found = (path for subfolder in ("models", "checkpoints") for path in self.file(subfolder).glob("*-*.*"))
+        """Whether there is a trained model or a checkpoint, also in a trial."""
+        folders = [f"{place}{kind}" for place in ("", "trials/*/") for kind in ("models", "checkpoints")]
+        found = (path for folder in folders for path in self.path.glob(f"{folder}/*-*.*"))
         return any(path.is_file() for path in found)
 
     def discard(self, *names: str) -> None:
@@ -168,16 +175,32 @@ class RunFolder:
                 path.rmdir()
         self._written, self._made = set(), []
 
+    def remove_training(self, seed: int, phases: Sequence[str]) -> None:
+        """Remove the files of a folder that holds nothing but trainings of one seed, and the folders then empty.
+
+        Raises:
+            BadInput: There is a link among them.
+        """
+        self.check_links()
+        self.sweep()
+        of_phases = [(self.weights(seed, phase), self.checkpoint(seed, phase)) for phase in phases]
+        files = [path for weights, saved in of_phases for path in (weights, saved, saved.with_suffix(".safetensors"))]
+        for path in [self.file("recipe.yaml"), self.file("losses.jsonl"), *files]:
+            path.unlink(missing_ok=True)
+        for folder in self.file("models"), self.file("checkpoints"), self.path:
+            with suppress(OSError):  # it does not exist, or holds files of others
+                folder.rmdir()
+
     def append(self, name: str, lines: str) -> None:
-        """Append whole lines to a file in one system call, so that a killed process leaves no partial line."""
+        """Append whole lines to a file in one system call, so that a killed process leaves no partial line.
+
+        Raises:
+            BadInput: They cannot be written; the file is as it was.
+        """
         target = self.file(name)
         with explain_disk_errors(target):
             self._make(target.parent)
-            file = os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            try:
-                os.write(file, lines.encode())
-            finally:
-                os.close(file)
+            append_whole(target, lines.encode())
         self._written.add(target)
 
     def write_json(self, name: str, value: Mapping[str, object]) -> Path:
@@ -198,8 +221,11 @@ class RunFolder:
             self._make(target.parent)
             partial = partial_path(target)
             try:
+                mode = usual_mode(partial)
                 partial.mkdir()
                 write(partial)
+                for path in filter(Path.is_file, partial.rglob("*")):
+                    settle(path, mode)
                 partial.replace(target)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
@@ -225,11 +251,22 @@ class RunFolder:
         return value
 
 
+def _line(text: bytes, where: str) -> Line:
+    try:
+        line: Line = json.loads(text)
+        if {"seed": int, "phase": str, "step": int} != {key: type(line[key]) for key in ("seed", "phase", "step")}:
+            raise ValueError("wrong types")
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{where} is not a line of losses; remove that line, or train the Run again") from error
+    return line
+
+
 _PREPROCESS = r"preprocess|\.preprocess\.\d+\.partial"
-_FOLDERS = re.compile(rf"models|checkpoints|outputs|{_PREPROCESS}")
+_FOLDERS = re.compile(rf"models|checkpoints|outputs|trials(/\w+(/models|/checkpoints)?)?|{_PREPROCESS}")
 _FILES = re.compile(
-    r"recipe\.yaml|environment\.json|losses\.jsonl|scores\.json|report\.html|model\.(safetensors|skops)"
-    r"|(models|checkpoints)/(source_only|pretrained|adapted)-\d+\.(safetensors|skops|ckpt)"
+    r"(trials/\w+/)?(recipe\.yaml|losses\.jsonl)|environment\.json|scores\.json|report\.html|run\.lock"
+    r"|model\.(safetensors|skops)"
+    r"|(trials/\w+/)?(models|checkpoints)/(source_only|pretrained|adapted)-\d+\.(safetensors|skops|ckpt)"
     r"|outputs/(source_val|target|scored|scored_tta)-(source_only|adapted)-\d+\.parquet"
     r"|outputs/(snippets|strip)-\w+\.parquet"
     rf"|({_PREPROCESS})/(preprocess\.json|pipeline\.skops)"
@@ -251,5 +288,5 @@ def _belongs_to_run(path: Path, name: str) -> bool:
         return False
     if path.is_dir():
         return _FOLDERS.fullmatch(name) is not None
-    folder, _, file = name.rpartition("/")
+    folder, _, file = re.sub(r"^trials/\w+/", "", name).rpartition("/")
     return _FILES.fullmatch(name) is not None or (folder in SUBFOLDERS and PARTIAL.fullmatch(file) is not None)

@@ -176,6 +176,14 @@ def test_ctrl_c_says_how_to_continue(acclimate, tmp_path):
     assert result.lines[-1].startswith("acclimate: stopped; the same command with --resume continues")
 
 
+def test_ctrl_c_before_there_is_a_folder_promises_nothing(acclimate, tmp_path, monkeypatch):
+    def plan(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("acclimate.workflows.adapt.make_plan", plan)
+    assert _adapt(acclimate, tmp_path).lines[-1] == "acclimate: stopped"
+
+
 def test_a_stopped_run_continues(acclimate, tmp_path, request, monkeypatch):
     request.getfixturevalue("interrupted")
     assert _adapt(acclimate, tmp_path).code == 130

@@ -38,6 +38,34 @@ def test_a_torn_file_is_computed_anew():
     np.testing.assert_array_equal(cache.array("a", lambda: np.ones(3)), [1, 1, 1])
 
 
+def swap_bytes(path, _):
+    content = bytearray(path.read_bytes())
+    content[200:208] = b"\xff" * 8
+    path.write_bytes(content)
+
+
+def another_shape(path, _):
+    np.save(path, np.zeros((2, 7)))
+
+
+def that_of_another_key(path, other):
+    path.write_bytes(other.read_bytes())
+
+
+def nothing(path, _):
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [swap_bytes, another_shape, that_of_another_key, nothing])
+def test_a_file_with_another_content_is_computed_again_and_replaced(damage):
+    cache.array("other", lambda: np.zeros((5, 5)))
+    other = cache.entries()[0].path
+    cache.array("a", lambda: np.arange(25.0))
+    damage(next(entry.path for entry in cache.entries() if entry.path != other), other)
+    np.testing.assert_array_equal(cache.array("a", lambda: np.arange(25.0)), np.arange(25.0))
+    np.testing.assert_array_equal(cache.array("a", never), np.arange(25.0))
+
+
 def test_the_longest_unused_goes_first(monkeypatch):
     monkeypatch.setenv("ACCLIMATE_CACHE_GB", "3e-6")  # 3 000 bytes, and each array takes 1 128
     for age, key in ((300, "older but used"), (200, "old")):

@@ -130,6 +130,14 @@ def test_losses_read_late_all_come():
     assert [s.done for s in late] == [1, 2, 3, 4, 5, 6, 7]
 
 
+def test_losses_are_read_at_the_same_steps_wherever_a_training_begins():
+    method, rates = build(methods.get("mcc")), []
+    optimizer = make_optimizer(method, Training())
+    schedule = Schedule(7, rate=lambda progress: rates.append(progress) or 1.0, read_every=3)
+    next(steps_of(method, optimizer=optimizer, schedule=schedule, start=1))
+    assert rates == [1 / 7, 2 / 7]  # two steps are taken before the first losses are read, after the third in all
+
+
 def test_the_head_may_learn_faster_than_the_backbone():
     optimizer = make_optimizer(build(methods.get("dann")), Training(lr=0.1, head_lr=10.0))
     assert [group["base"] for group in optimizer.param_groups] == [0.1, 1.0]

@@ -6,6 +6,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from acclimate.data.inputs import DenseInputs
 from acclimate.errors import BadInput
 from acclimate.methods import selfsup
 from acclimate.run_folder import RunFolder
+from acclimate.training import train as train_module
+from acclimate.training.checkpoint import Checkpoint
 from acclimate.training.engine import Diverged
 from acclimate.training.inference import estimate_statistics
 from acclimate.training.job import _warn_if_slow, run_job
@@ -61,6 +64,25 @@ def test_a_training_resumes_to_the_bit_in_every_stage_of_the_ladder(tmp_path, mo
 @pytest.mark.parametrize("settings", [{"balance": "sampler"}, {"accumulate": 3, "name": "mcd"}])
 def test_balanced_training_and_steps_of_several_batches_resume_to_the_bit(tmp_path, monkeypatch, settings):
     check_resumes_to_the_bit(tmp_path, monkeypatch, partial(job, **settings), (7,))
+
+
+def test_a_checkpoint_by_time_resumes_to_the_bit(tmp_path, monkeypatch):
+    by_time = partial(job, save_every=1000, save_seconds=1e-9)
+    with monkeypatch.context() as patched:
+        stop_at(patched, 7)
+        with pytest.raises(KeyboardInterrupt):
+            run_job(by_time(tmp_path / "stopped"))
+    state = torch.load(tmp_path / "stopped/checkpoints/adapted-3.ckpt", weights_only=True)
+    assert state["done"] == 6
+    check_resumes_to_the_bit(tmp_path / "each", monkeypatch, by_time, (7, 12))
+
+
+def test_checkpoints_are_as_far_apart_as_save_seconds(tmp_path, monkeypatch):
+    saved, clock = [], iter(range(0, 10**6, 10))  # each look at the clock is ten seconds later
+    monkeypatch.setattr(train_module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(Checkpoint, "save", lambda self, fabric, method, optimizer, progress: saved.append(progress[0]))
+    run_job(job(tmp_path, save_every=1000, save_seconds=60))
+    assert saved == [6, 12, 18]
 
 
 def joint(folder, name="dann", **settings):
@@ -139,6 +161,17 @@ def test_the_log_of_a_training_has_every_step_once(tmp_path):
     assert [line["step"] for line in RunFolder(tmp_path).losses()] == list(range(1, 21))
 
 
+def test_a_torn_last_line_of_the_log_does_not_keep_a_training_from_resuming(tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        stop_at(patched, 7)
+        with pytest.raises(KeyboardInterrupt):
+            run_job(job(tmp_path))
+    with (tmp_path / "losses.jsonl").open("a") as log:
+        log.write('{"seed": 3, "pha')
+    run_job(job(tmp_path))
+    assert [line["step"] for line in RunFolder(tmp_path).losses()] == list(range(1, 21))
+
+
 def test_early_stopping_keeps_the_best_weights(tmp_path):
     run_job(job(tmp_path, "source_only", patience=2, steps=400, lr=0.3, optimizer="sgd"))
     lines = list(RunFolder(tmp_path).losses())
@@ -167,6 +200,26 @@ def test_divergence_names_the_last_good_checkpoint(tmp_path, save_every, where):
     bad = job(tmp_path, "source_only", dropout=0.0, batch_norm=False, **settings)
     with pytest.raises(Diverged, match=rf"loss 'class' is .* at step 2; .*; {where}"):
         run_job(bad)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "64-true"])
+def test_weights_that_the_last_step_made_infinite_end_in_one_line(tmp_path, monkeypatch, precision):
+    usual = torch.optim.SGD.step
+
+    def overflowing(self, closure=None):
+        usual(self, closure)
+        overflowing.steps += 1
+        if overflowing.steps == 20:
+            self.param_groups[0]["params"][0].data[0] = torch.inf
+
+    overflowing.steps = 0
+    monkeypatch.setattr(torch.optim.SGD, "step", overflowing)
+    bad = job(tmp_path, "source_only", batch_norm=False, optimizer="sgd", precision=precision, validate_every=100)
+    with pytest.raises(
+        Diverged, match=r"weights 'model\.\S+' are not finite .*; lower the rate .*last good checkpoint: .*ckpt"
+    ):
+        run_job(bad)
+    assert not (tmp_path / "models").exists()
 
 
 def test_statistics_are_those_of_the_whole_domain():
@@ -236,6 +289,14 @@ def test_killed_at_ten_random_moments_it_comes_to_the_same_weights(tmp_path):
     assert kills == 10
     torch.testing.assert_close(weights(tmp_path / "killed"), weights(tmp_path / "straight"), rtol=0, atol=0)
     assert not list((tmp_path / "killed").rglob("*.partial"))
+
+
+@pytest.mark.slow
+def test_two_processes_agree_on_when_a_checkpoint_is_due(tmp_path):
+    for name, seconds in (("often", 1e-3), ("never", 1e6)):
+        settings = {"dropout": 0.0, "save_every": 1000, "save_seconds": seconds, "steps": 60}
+        run_job(change(job(tmp_path / name, **settings), devices=2))
+    torch.testing.assert_close(weights(tmp_path / "often"), weights(tmp_path / "never"), rtol=0, atol=0)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 import samples
+import scipy.sparse
 import torch
 from safetensors.torch import load_file
 from samples import shifted
@@ -197,9 +198,21 @@ def test_resume_goes_on_with_a_finished_run_without_training(tmp_path):
     assert [path.stat().st_mtime_ns for path in models] == before
 
 
-def test_resume_with_another_recipe_is_refused(shared_run):
-    with pytest.raises(BadInput, match="made with another method"):
-        adapted(shared_run().path.parent, method="dann", resume=True)
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"steps": 60}, "steps 60, but the Run was made with 5"),
+        ({"seeds": 3}, "seeds 3, but the Run was made with 1"),
+        ({"method": "dann"}, "method dann, but the Run was made with mcc"),
+        ({"settings": {"train.lr": 0.5}}, r"settings=\{'train.lr': 0.5\}, but the Run was made with 0.001"),
+        ({"settings": {"temperature": 2}}, r"settings=\{'temperature': 2.0\}, but the Run was made without"),
+        ({"augment": "noise"}, "augment noise, but the Run was made with none"),
+        ({"target_labels": shifted()}, "target_labels target labels, but the Run was made without"),
+    ],
+)
+def test_resume_with_other_options_names_the_option_and_both_values(shared_run, more, told):
+    with pytest.raises(BadInput, match=f"run: cannot resume: {told}; use the same"):
+        adapted(shared_run().path.parent, resume=True, **more)
 
 
 def test_predictions_have_a_row_for_each_input_in_order(tmp_path):
@@ -315,3 +328,12 @@ def test_numbers_of_the_target_are_learnt_too(tmp_path):
     run = package.adapt((source, source[:, 0] * 2.5), x, tmp_path / "run", method="source_only", steps=5, **given)
     assert run.recipe.task == "regression"
     assert set(run.scores["target"]) == {"mae", "rmse", "r2"}
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
+@pytest.mark.parametrize("make", [lambda x: x, scipy.sparse.csr_array], ids=["dense", "sparse"])
+def test_every_precision_works_on_vectors(tmp_path, precision, make):
+    (x, y), (xt, _) = shifted(), shifted(shift=2, seed=1)
+    run = package.adapt((make(x), y), make(xt), tmp_path / "run", method="shot", steps=2, precision=precision)
+    assert run.recipe.train.precision == precision
+    assert run.predict(make(xt))["class"].is_not_null().all()

@@ -95,10 +95,31 @@ def test_what_was_cut_off_goes_on_to_the_same_points(straight, tmp_path, monkeyp
     assert without_seconds(resumed.found["points"]) == without_seconds(straight.found["points"])
 
 
-@pytest.mark.parametrize("more", [{"steps": 4}, {"per_class": [1, 6]}, {"strategies": ["mcc"]}, {"held_out": 0.4}])
-def test_another_question_is_no_resumption(straight, more):
-    with pytest.raises(BadInput, match="was made with other"):
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"steps": 4}, "strategy source_only: steps 4, but the curves were made with 3"),
+        (
+            {"per_class": [1, 6]},
+            r"fractions or per_class: 0 .*, 6 per class \(12 labels\), but the curves were made with 0 .*, 5 per",
+        ),
+        ({"strategies": ["mcc"]}, "strategies mcc, but the curves were made with source_only, supervised, mcc"),
+        ({"held_out": 0.4}, "score or held_out: 80 examples of target, but the curves were made with 100 examples"),
+        ({"seeds": 2}, "seeds 0, 1, but the curves were made with 0"),
+    ],
+)
+def test_curves_with_other_options_are_not_resumed_and_the_option_is_named(straight, more, told):
+    with pytest.raises(BadInput, match=f"cannot resume: {told}"):
         asked(straight.path, resume=True, **more)
+
+
+@pytest.mark.parametrize("key", ["tta", "strategies", "scored"])
+def test_curves_whose_file_lacks_a_key_are_not_resumed(straight, tmp_path, key):
+    found = {k: v for k, v in straight.found.items() if k != key}
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/labels.json").write_text(json.dumps(found))
+    with pytest.raises(BadInput, match=r"labels.json was written by another version"):
+        asked(tmp_path / "labels", resume=True)
 
 
 def test_a_strategy_names_its_rung_and_takes_the_settings_that_are_its_own(tmp_path):

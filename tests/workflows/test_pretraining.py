@@ -143,5 +143,5 @@ def test_a_run_cut_off_in_its_pretraining_goes_on_to_the_same_weights(tmp_path, 
 
 
 def test_a_run_is_resumed_only_with_the_same_pretraining(run):
-    with pytest.raises(BadInput, match="was made with another pretrain"):
+    with pytest.raises(BadInput, match="pretrain vicreg, but the Run was made with byol"):
         pretrained(run.path.parent, pretrain="vicreg", resume=True)

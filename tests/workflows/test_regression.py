@@ -110,7 +110,7 @@ def test_resume_with_another_task_is_refused(tmp_path):
     x = np.random.default_rng(0).normal(size=(60, 3))
     given = {"source": (x, np.arange(60) % 7), "target": x, "output": tmp_path / "run", "method": "dann", "steps": 2}
     package.adapt(**given, task="regression")
-    with pytest.raises(BadInput, match="made with another task"):
+    with pytest.raises(BadInput, match="task classification, but the Run was made with regression"):
         package.adapt(**given, task="classification", resume=True)
 
 

@@ -9,6 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from acclimate import adapt, labels
 from acclimate.errors import BadInput
+from acclimate.training.progress import LossLog
+from acclimate.workflows import adapt as adapt_module
 from acclimate.workflows import select_strategy as selection
 from acclimate.workflows.options import Request
 from acclimate.workflows.plan import make_plan
@@ -99,6 +101,98 @@ def test_a_resumed_run_keeps_its_strategy(given, tmp_path, monkeypatch):
     assert given.adapt(tmp_path / "run", resume=True).recipe == before
 
 
+def begun_at(monkeypatch):
+    """The step after which each training begins, in their order."""
+    starts, usual = [], LossLog.start
+
+    def start(self, done):
+        starts.append(done)
+        usual(self, done)
+
+    monkeypatch.setattr(LossLog, "start", start)
+    return starts
+
+
+def killed_in_the_second_trial(given, output, monkeypatch, work):
+    """Die after step 2 of the second trial, whose last checkpoint is of step 1."""
+    with monkeypatch.context() as patched:
+        starts = begun_at(patched)
+        usual = LossLog.step
+
+        def step(self, now, validation):
+            usual(self, now, validation)
+            if len(starts) == 2 and now.done == 2:
+                raise KeyboardInterrupt
+
+        patched.setattr(LossLog, "step", step)
+        with pytest.raises(KeyboardInterrupt):
+            work(output, **SAVED)
+
+
+SAVED = {"steps": 3, "settings": {"train.batch_size": 4, "train.validation": 0.3, "train.save_every": 1}}
+
+
+def test_a_trial_that_was_killed_continues_from_its_checkpoint_to_the_same_run(given, tmp_path, monkeypatch):
+    straight = given.adapt(tmp_path / "straight", **SAVED)
+    killed_in_the_second_trial(given, tmp_path / "run", monkeypatch, given.adapt)
+    starts = begun_at(monkeypatch)
+    run = given.adapt(tmp_path / "run", resume=True, **SAVED)
+    assert starts[0] == 1  # the first trial is not trained again, the second begins after its checkpoint
+    assert run.recipe == straight.recipe
+    assert run.weights(0, "source_only").read_bytes() == straight.weights(0, "source_only").read_bytes()
+    assert list(run.losses()) == list(straight.losses())
+
+
+def test_no_trial_is_left_when_the_strategy_is_chosen(given, tmp_path):
+    run = given.adapt(tmp_path / "run", **SAVED)
+    assert run.recipe.tried
+    assert not list(tmp_path.rglob("trials"))
+
+
+def test_a_run_that_died_before_it_took_over_the_baseline_does_not_train_it_again(given, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(adapt_module, "_take_baseline", None)
+        with pytest.raises(TypeError):
+            given.adapt(tmp_path / "run")
+    starts = begun_at(monkeypatch)
+    assert given.adapt(tmp_path / "run", resume=True).recipe.tried
+    assert not starts
+
+
+def test_bad_input_in_the_first_trial_leaves_nothing(given, tmp_path, monkeypatch):
+    def fail(self, done):
+        raise BadInput("an image is torn")
+
+    monkeypatch.setattr(LossLog, "start", fail)
+    with pytest.raises(BadInput, match=r"^an image is torn$"):
+        given.adapt(tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failure_after_a_trial_names_resume(given, tmp_path, monkeypatch):
+    def fail(*_):
+        raise BadInput("the disk is full")
+
+    monkeypatch.setattr(selection, "validation_losses", fail)
+    with pytest.raises(BadInput, match=r"disk is full; .* keeps what is trained: continue with resume=True"):
+        given.adapt(tmp_path / "run")
+
+
+def test_a_trial_of_other_options_is_not_continued(given, tmp_path, monkeypatch):
+    killed_in_the_second_trial(given, tmp_path / "run", monkeypatch, given.adapt)
+    with pytest.raises(BadInput, match="extraction: cannot resume: steps 2, but the Run was made with 3"):
+        given.adapt(tmp_path / "run", resume=True)
+
+
+def test_trials_of_label_curves_continue_too(given, tmp_path, monkeypatch):
+    killed_in_the_second_trial(given, tmp_path / "labels", monkeypatch, given.labels)
+    starts = begun_at(monkeypatch)
+    found = given.labels(tmp_path / "labels", resume=True, **SAVED).found
+    assert starts[0] == 1
+    assert found["points"]
+    assert not list(tmp_path.rglob("trials"))
+
+
 @pytest.mark.parametrize("more", [{"weights": None, "settings": {"backbone.pretrained": False}}, {"finetune": "full"}])
 def test_nothing_is_tried_where_there_is_no_choice(given, tmp_path, more):
     recipe = given.select(tmp_path, **more)
@@ -117,5 +211,5 @@ def test_curves_of_an_earlier_version_without_tries_are_not_resumed(given, tmp_p
     found = json.loads((tmp_path / "labels/labels.json").read_text("utf-8"))
     del found["strategies"]["source_only"]["tried"]
     (tmp_path / "labels/labels.json").write_text(json.dumps(found), "utf-8")
-    with pytest.raises(BadInput, match="was made with other strategies"):
+    with pytest.raises(BadInput, match="strategy source_only was trained by another version"):
         given.labels(tmp_path / "labels", resume=True)

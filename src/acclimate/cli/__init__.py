@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import typer
 
-from acclimate.errors import BadInput, FirstProcessFailed, Stopped, did_you_mean
+from acclimate.errors import BadInput, FirstProcessFailed, Stopped, did_you_mean, no_access
 
 _UsageError = cast("type[Exception]", typer.BadParameter.__base__)  # typer does not export it
 
@@ -27,6 +27,10 @@ def main() -> None:
         _exit("stopped", 130)
     except BrokenPipeError:
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _exit("" if isinstance(error.__cause__, FirstProcessFailed) else no_access(error).message, 2)
     if code == 130:
         _exit("stopped", 130)
     sys.exit(code if isinstance(code, int) else 0)

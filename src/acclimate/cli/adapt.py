@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from acclimate.cli import options as shared
-from acclimate.cli.output import import_modules, log_to_stderr, print_result
-from acclimate.errors import Stopped
+from acclimate.cli.output import import_modules, log_to_stderr, print_result, stopped
 
 if TYPE_CHECKING:
     from acclimate.runs.run import Run
@@ -39,7 +38,7 @@ def adapt(
     try:
         run = adapt_(source, target, output, resume=resume, show=True, **options)
     except KeyboardInterrupt:
-        raise Stopped(f"stopped; the same command with --resume continues {output}") from None
+        raise stopped(output) from None
     print_result(_summary(run), {"run": str(run.path), **run.scores}, as_json=json)
 
 

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from acclimate.cli import options as shared
-from acclimate.cli.output import import_modules, log_to_stderr, print_result
-from acclimate.errors import Stopped
+from acclimate.cli.output import import_modules, log_to_stderr, print_result, stopped
 
 if TYPE_CHECKING:
     from acclimate.workflows.options import LabelKeywords
@@ -39,6 +38,6 @@ def labels(
     try:
         curves = labels_(source, target, output, resume=resume, show=True, **options)
     except KeyboardInterrupt:
-        raise Stopped(f"stopped; the same command with --resume continues {output}") from None
+        raise stopped(output) from None
     summary = f"{table(curves.found)}\n{curves.finding}\nCurves: {curves.path / 'labels.html'}"
     print_result(summary, {"folder": str(curves.path), **curves.found}, as_json=json)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from acclimate import plugins
-from acclimate.errors import BadInput
+from acclimate.errors import BadInput, Stopped
 
 
 def print_result(text: str, value: Mapping[str, object], *, as_json: bool) -> None:
@@ -46,6 +46,12 @@ def import_modules(names: Sequence[str] | None) -> None:
     sys.path.insert(0, str(Path.cwd()))
     for name in names or ():
         plugins.import_module(name)
+
+
+def stopped(output: str) -> Stopped:
+    """What Ctrl-C raises in a command that trains: it says how to continue if there is anything to continue."""
+    began = Path(output).is_dir()
+    return Stopped(f"stopped; the same command with --resume continues {output}" if began else "stopped")
 
 
 def columns(text: str | None) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from acclimate.data.domain import Domain
-from acclimate.errors import BadInput
+from acclimate.errors import BadInput, no_access
 
 __all__ = ["Domain", "file_of", "load"]
 
@@ -41,7 +41,7 @@ def load(
     if not where:
         raise BadInput("the path is empty; give a folder or a file")
     place = Path(where).expanduser()
-    if not place.exists():
+    if not _exists(place):
         raise BadInput(f"{where}: no such file or folder; check the spelling and the current folder ({Path.cwd()})")
     name = f"{where}#{part}" if part else where
     ending = next((e for e in (".zip", ".npz", *tables.ENDINGS) if place.name.lower().endswith(e)), None)
@@ -57,6 +57,7 @@ def load(
             "give a table, or remove --label, --text and --drop"
         )
     try:
+        _open(place)
         if place.is_dir():
             return images.from_folder(place, part, name=name)
         if ending == ".zip":
@@ -78,7 +79,26 @@ def file_of(path: str) -> Path:
 
 def _split(path: str, part: str | None) -> tuple[str, str | None]:
     """Split at the first ``#``, unless something with the whole name exists."""
-    if part or Path(path).expanduser().exists():
+    if part or _exists(Path(path).expanduser()):
         return path, part
     where, _, after = path.partition("#")
     return where, after or None
+
+
+def _exists(place: Path) -> bool:
+    try:
+        return place.exists()
+    except PermissionError as error:
+        raise no_access(error) from error
+
+
+def _open(place: Path) -> None:
+    """Open a file or folder, since what reads it takes one that it may not read for an empty or a damaged one.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    if place.is_dir():
+        next(place.iterdir(), None)
+    else:
+        place.open("rb").close()

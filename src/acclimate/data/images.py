@@ -139,7 +139,7 @@ class FolderImages:
 
     def digest(self) -> str:
         """Return a hash of the files' contents."""
-        return content_digest((self.root / file).read_bytes() for file in self.files)
+        return content_digest(stored(self.root / file, str(self.root / file)) for file in self.files)
 
     def take_rows(self, index: NDArray[np.int64]) -> "FolderImages":
         """Return the images at ``index``, in that order."""
@@ -216,6 +216,22 @@ class ArrayImages:
     def take_rows(self, index: NDArray[np.int64]) -> "ArrayImages":
         """Return the images at ``index``, in that order."""
         return ArrayImages(self.array[index])
+
+
+def stored(path: Path, where: str) -> bytes:
+    """Return a file's content.
+
+    Args:
+        path: The file.
+        where: What messages call it.
+
+    Raises:
+        BadInput: It cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadInput(unreadable(where, error)) from error
 
 
 def content_digest(files: Iterable[bytes]) -> str:

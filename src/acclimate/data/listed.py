@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acclimate.data.domain import Domain, ImagesAndTexts
-from acclimate.data.images import FolderImages, content_digest, decode, measure
+from acclimate.data.images import FolderImages, content_digest, decode, measure, stored
 from acclimate.errors import BadInput
 
 
@@ -61,7 +61,7 @@ class ListedImages(FolderImages):
 
     def digest(self) -> str:
         """Return a hash of the files' contents."""
-        return content_digest(self.file(i).read_bytes() for i in range(len(self)))
+        return content_digest(stored(self.file(i), self._where(i)) for i in range(len(self)))
 
     def take_rows(self, index: NDArray[np.int64]) -> "ListedImages":
         """Return the images at ``index``, in that order."""

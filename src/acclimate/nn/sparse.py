@@ -27,10 +27,12 @@ class _SparseAffine(torch.autograd.Function):
     @staticmethod
     def backward(ctx: _RowsKept, *grads: Tensor) -> tuple[None, Tensor, Tensor]:
         rows = ctx.rows
-        parts = rows.values().numpy(), rows.col_indices().numpy(), rows.crow_indices().numpy()
+        kind = rows.values().dtype
+        wide = rows.values().to(torch.promote_types(kind, torch.float32))  # NumPy has no bfloat16
+        parts = wide.numpy(), rows.col_indices().numpy(), rows.crow_indices().numpy()
         columns = scipy.sparse.csr_array(parts, shape=tuple(rows.shape)).tocsc()
         crow, col, values = (torch.from_numpy(part) for part in (columns.indptr, columns.indices, columns.data))
-        return None, _weighted_bags(crow, col, values, grads[0].contiguous()), grads[0].sum(0)
+        return None, _weighted_bags(crow, col, values.to(kind), grads[0].contiguous()), grads[0].sum(0)
 
 
 def _weighted_bags(crow: Tensor, col: Tensor, values: Tensor, matrix: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ PLACE, MOST = "ACCLIMATE_CACHE", "ACCLIMATE_CACHE_GB"
 """Environment variables: the folder, and how many GB it may take."""
 USUAL_GB = 10.0
 
+CHECKSUM = 32
+"""Bytes of the checksum that follows the array in each file."""
 MARKER = ".acclimate-cache"
 """The file that says that a folder is a cache."""
 _NAME = re.compile(r"[0-9a-f]{32}\.npy")
@@ -95,11 +97,11 @@ def array(key: str, compute: Callable[[], NDArray[np.float32]]) -> NDArray[np.fl
     except BadInput as error:
         log.warning("%s; continuing without the cache", error)
         return compute()
-    if (kept := _kept(path)) is not None:
+    if (kept := _kept(path, key)) is not None:
         return kept
     values = compute()
     try:
-        _write(path, values)
+        _write(path, values, key)
     except OSError as error:
         log.warning("%s: the cache cannot be written (%s); continuing without the cache", place, error.strerror)
         return values
@@ -135,8 +137,15 @@ def _names(place: Path) -> list[str]:
         raise BadInput(f"{place}: cannot be read ({error.strerror}); set {PLACE} to another folder") from error
 
 
-def _kept(path: Path) -> NDArray[np.float32] | None:
+def _kept(path: Path, key: str) -> NDArray[np.float32] | None:
+    """The array in a file, if the file is whole and was written for this key."""
     try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size - CHECKSUM
+            found = _checksum(file, size, key)
+            if size < 0 or file.read() != found:
+                log.info("%s: damaged, or of an earlier version; computed again", path)
+                return None
         values: NDArray[np.float32] = np.load(path, mmap_mode="c")  # a mapping that is read alone is no tensor's memory
         os.utime(path)
     except (OSError, ValueError):
@@ -144,14 +153,28 @@ def _kept(path: Path) -> NDArray[np.float32] | None:
     return values
 
 
-def _write(path: Path, values: NDArray[np.float32]) -> None:
+def _checksum(file: IO[bytes], size: int, key: str) -> bytes:
+    """What must follow the first ``size`` bytes of a file for a key; they are read from where the file is."""
+    whole = hashlib.blake2b(key.encode(), digest_size=CHECKSUM)
+    while size > 0 and (block := file.read(min(size, 2**20))):
+        whole.update(block)
+        size -= len(block)
+    return whole.digest()
+
+
+def _write(path: Path, values: NDArray[np.float32], key: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not (marker := path.parent / MARKER).exists():
         marker.write_text("Acclimate keeps <32 hex digits>.npy in this folder, and removes them.\n")
 
     def save(partial: Path) -> None:
-        with partial.open("wb") as file:
+        with partial.open("wb+") as file:
             np.save(file, values)
+            size = file.tell()
+            file.seek(0)
+            checksum = _checksum(file, size, key)
+            file.seek(0, os.SEEK_END)
+            file.write(checksum)
 
     write_atomically(path, save)
 

@@ -30,8 +30,12 @@ RATES: dict[str, Rate] = {
 }
 
 
+LOWER = "lower the rate with --set train.lr=…"
+"""What helps against it."""
+
+
 class Diverged(BadInput):
-    """A loss that is no longer a finite number."""
+    """A loss, or a weight, that is no longer a finite number."""
 
 
 class Step(NamedTuple):
@@ -60,6 +64,10 @@ class Schedule:
     pass_steps: int = 1
     accumulate: int = 1
     read_every: int = 1
+
+    def reads_at(self, done: int) -> bool:
+        """Whether the losses are read after ``done`` steps, wherever the training began."""
+        return done % self.read_every == 0 or done == self.steps
 
 
 def run(
@@ -94,7 +102,7 @@ def run(
         _set_rate(driver.optimizer, schedule.rate(progress))
         schedule.thaw(progress)
         unread.append((step + 1, driver.step(*parts, progress=progress)))
-        if len(unread) >= schedule.read_every or step + 1 == schedule.steps:
+        if schedule.reads_at(step + 1):
             yield from _read(unread)
             unread = []
 
@@ -171,5 +179,5 @@ def _read(unread: list[tuple[int, dict[str, Tensor]]]) -> Iterator[Step]:
         values = {name: loss.item() for name, loss in losses.items()}
         for name, value in values.items():
             if not math.isfinite(value):
-                raise Diverged(f"loss {name!r} is {value} at step {done}; lower the rate with --set train.lr=…")
+                raise Diverged(f"loss {name!r} is {value} at step {done}; {LOWER}")
         yield Step(done, values)

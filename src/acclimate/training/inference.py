@@ -96,7 +96,7 @@ def validate(model: Classifier, inputs: Inputs, labels: Truth, device: torch.dev
     """Loss on the source's validation split, as training sees it, and the accuracy where labels are classes."""
 
     def logits_of(batch: Tensor) -> Tensor:
-        out: Outputs = model(batch, "source")
+        out: Outputs = model(in_precision_of(model, batch), "source")
         return out.logits.float().cpu()
 
     model.eval()
@@ -108,6 +108,11 @@ def validate(model: Classifier, inputs: Inputs, labels: Truth, device: torch.dev
     if not truth.is_floating_point():
         found["source_val_accuracy"] = (logits.argmax(1) == truth).float().mean().item()
     return found
+
+
+def in_precision_of(model: nn.Module, batch: Tensor) -> Tensor:
+    """The same rows in the precision of the model's weights, unless they are whole numbers."""
+    return batch.to(next(model.parameters()).dtype) if batch.is_floating_point() else batch
 
 
 def estimate_statistics(
@@ -134,7 +139,7 @@ def estimate_statistics(
             for norm in norms:
                 norm.train()
                 norm.momentum = 1 / (i + 1)
-            model(inputs.batch(rows).to(device), domain)
+            model(in_precision_of(model, inputs.batch(rows).to(device)), domain)
     for norm, momentum in zip(norms, usual, strict=True):
         norm.momentum = momentum
     model.eval()

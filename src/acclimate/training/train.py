@@ -2,8 +2,10 @@
 
 import copy
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -24,9 +26,20 @@ from acclimate.nn import Classifier, DomainNorm
 from acclimate.nn.replicas import Replica
 from acclimate.recipe import Augmentation, Training
 from acclimate.training.checkpoint import Checkpoint, NoCheckpoint, Progress
-from acclimate.training.engine import RATES, Batches, Diverged, Schedule, Step, make_optimizer, on_device, run, set_up
+from acclimate.training.engine import (
+    LOWER,
+    RATES,
+    Batches,
+    Diverged,
+    Schedule,
+    Step,
+    make_optimizer,
+    on_device,
+    run,
+    set_up,
+)
 from acclimate.training.examples import NO_LABELS, NO_ROWS, BatchSource
-from acclimate.training.inference import estimate_statistics, in_batches, validate
+from acclimate.training.inference import estimate_statistics, in_batches, in_precision_of, validate
 
 STREAM_OF_TARGET_LABELS = 100
 """Of random numbers, far from those of the other two domains."""
@@ -113,7 +126,7 @@ def train(
         The trained method, its model in evaluation mode.
 
     Raises:
-        Diverged: A loss is not finite; the last checkpoint is kept.
+        Diverged: A loss or a trained weight is not finite; the last checkpoint is kept.
         BadInput: An example cannot be read, or a checkpoint cannot be written.
     """
     keep_freed_memory()
@@ -124,9 +137,10 @@ def train(
     watching = list(watchers) if fabric.is_global_zero else []
     for watcher in watching:
         watcher.start(done)
-    steps = _steps(fabric, spec, method, optimizer, done)
+    schedule = _schedule(fabric, spec, method)
+    due = _Due(fabric, schedule, training)
     try:
-        for step in steps:
+        for step in _steps(fabric, spec, method, optimizer, schedule, done):
             last, found = step.done == training.steps, {}
             if len(spec.data.validation) and (last or step.done % training.validate_every == 0):
                 found = validate(method.model, spec.data.validation, spec.data.validation_labels, fabric.device)
@@ -137,7 +151,7 @@ def train(
                 watcher.step(step, found)
             if _stalled(losses, training.patience):
                 break
-            if not last and step.done % training.save_every == 0:
+            if not last and due(step.done):
                 for watcher in watching:
                     watcher.flush()
                 kept.save(fabric, method, optimizer, Progress(step.done, losses))
@@ -151,7 +165,15 @@ def train(
         kept.load_best(method.model)
     if fabric.is_global_zero:
         _finish(spec, method.model)
+    if strange := fabric.broadcast(_not_finite(method)):
+        raise Diverged(f"weights {strange!r} are not finite when the training ends; {LOWER}; {kept}")
     return method
+
+
+def _not_finite(method: Method) -> str | None:
+    """The first weight, or statistic of batch norm, that holds something else than finite numbers."""
+    state = method.state_dict().items()
+    return next((k for k, v in state if v.is_floating_point() and not v.isfinite().all()), None)
 
 
 def _copied(fabric: Fabric, spec: Spec) -> Method:
@@ -166,13 +188,36 @@ def _copied(fabric: Fabric, spec: Spec) -> Method:
     return method
 
 
-def _steps(fabric: Fabric, spec: Spec, method: Method, optimizer: Optimizer, start: int) -> Iterator[Step]:
+class _Due:
+    """Whether a checkpoint is due after a step; all processes get the same answer.
+
+    Args:
+        fabric: The processes; the first one's clock counts.
+        schedule: Losses are read when the method's state is that of the step, so only then a checkpoint can be taken.
+        training: How many steps, and how many seconds, lie between checkpoints.
+    """
+
+    def __init__(self, fabric: Fabric, schedule: Schedule, training: Training):
+        self.fabric, self.schedule, self.training = fabric, schedule, training
+        self.last = time.monotonic()
+
+    def __call__(self, done: int) -> bool:
+        by_steps = done % self.training.save_every == 0
+        if not (by_steps or (self.schedule.reads_at(done) and self._waited())):
+            return False
+        self.last = time.monotonic()
+        return True
+
+    def _waited(self) -> bool:
+        waited = time.monotonic() - self.last >= self.training.save_seconds
+        return self.fabric.broadcast(waited) if self.fabric.world_size > 1 else waited
+
+
+def _schedule(fabric: Fabric, spec: Spec, method: Method) -> Schedule:
     training, data = spec.training, spec.data
-    if training.compile:
-        method.compile()
     thaw = Unfreezer(method.model, spec.layers)
     thaw(1.0)  # of what never moves no process tells another
-    schedule = Schedule(
+    return Schedule(
         steps=training.steps,
         rate=RATES[training.schedule or "constant"],
         thaw=thaw,
@@ -180,10 +225,18 @@ def _steps(fabric: Fabric, spec: Spec, method: Method, optimizer: Optimizer, sta
         accumulate=training.accumulate,
         read_every=1 if fabric.device.type == "cpu" else math.gcd(training.validate_every, training.save_every, 10),
     )
+
+
+def _steps(
+    fabric: Fabric, spec: Spec, method: Method, optimizer: Optimizer, schedule: Schedule, start: int
+) -> Iterator[Step]:
+    training, data = spec.training, spec.data
+    if training.compile:
+        method.compile()
     batches = _augment(fabric, spec)(on_device(fabric, _batches(fabric, spec, start * training.accumulate)))
 
     def survey() -> Iterator[Tensor]:
-        return in_batches(lambda batch: batch, data.target, fabric.device)
+        return in_batches(partial(in_precision_of, method.model), data.target, fabric.device)
 
     return run(set_up(fabric, method, optimizer), batches, schedule, start=start, survey=survey)
 

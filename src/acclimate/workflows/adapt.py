@@ -1,5 +1,6 @@
 """The main job: two domains in, an adapted model beside its source-only baseline and an honest report out."""
 
+import logging
 import platform
 import shutil
 import tempfile
@@ -15,8 +16,8 @@ import torch
 
 from acclimate.contents import Environment
 from acclimate.data.source import Source
-from acclimate.errors import BadInput
-from acclimate.recipe import Recipe
+from acclimate.errors import BadInput, explain_access
+from acclimate.lock import LOCK, Locked, locked
 from acclimate.report import write_report
 from acclimate.run_folder import FORMAT, PARTIAL, RunFolder
 from acclimate.runs.run import Run
@@ -25,9 +26,12 @@ from acclimate.training.launch import in_first_process
 from acclimate.workflows.options import AdaptKeywords, Request, described_by, parse_request
 from acclimate.workflows.plan import Plan, make_plan
 from acclimate.workflows.plan.checks import check_request
+from acclimate.workflows.resume import CannotResume, check_same
 from acclimate.workflows.scoring import score as score_all
-from acclimate.workflows.select_strategy import Begun, Selected, select_strategy
+from acclimate.workflows.select_strategy import Begun, Selected, remove_trials, select_strategy
 from acclimate.workflows.train_phase import Machine, train_phase
+
+log = logging.getLogger("acclimate")
 
 PACKAGES = (
     "acclimate", "torch", "lightning-fabric", "timm", "scikit-learn", "numpy", "polars", "skrub", "openTSNE", "plotly"
@@ -82,13 +86,14 @@ def _adapt(
     began, request = time.monotonic(), parse_request(Request, options)
     check_request(request, output, resume=resume)
     plan, machine = make_plan(source, target, request), Machine(request.devices, show)
-    with tempfile.TemporaryDirectory(prefix="acclimate-") as trials:
-        selected = select_strategy(plan, request, Path(trials), before=_begun(output), machine=machine)
-        run = _open(output, selected.plan.recipe)
-        with _kept_once_trained(run):
-            _carry_out(run, selected, machine)
-            _note_time(run, time.monotonic() - began)
-            write_report(run)
+    run = RunFolder(Path(output) if output else Path(tempfile.mkdtemp(prefix="acclimate-")) / "run")
+    _check_run(run)
+    with _opened(run, plan, resume=resume):
+        selected = select_strategy(plan, request, run.file("trials"), before=_begun(run), machine=machine)
+        check_same(run, selected.plan.recipe)
+        _carry_out(run, selected, machine)
+        _note_time(run, time.monotonic() - began)
+        write_report(run)
     return run.path
 
 
@@ -98,6 +103,7 @@ def _carry_out(run: RunFolder, selected: Selected, machine: Machine) -> None:
     _prepare(run, plan)
     if selected.trial and not run.weights(plan.recipe.seeds[0], "source_only").exists():
         _take_baseline(run, selected.trial, plan.recipe.seeds[0])
+    remove_trials(run.file("trials"), plan)
     for seed in plan.recipe.seeds:
         _train(run, plan, seed, machine)
     score_all(run, plan)
@@ -111,63 +117,59 @@ def _train(run: RunFolder, plan: Plan, seed: int, machine: Machine) -> None:
 
 
 @contextmanager
-def _kept_once_trained(run: RunFolder) -> Iterator[None]:
-    """On bad input remove what was written, unless something was trained: then the Run stays and can be resumed."""
-    resumed = run.file("environment.json").exists()
+def _opened(run: RunFolder, plan: Plan, *, resume: bool) -> Iterator[None]:
+    """Make the folder a Run of this process alone; on bad input remove what was written, unless something was trained.
+
+    Raises:
+        Locked: Another process works in the Run.
+    """
+    resumed = False
     try:
-        yield
-    except Diverged:
+        run.make()
+        with explain_access(), locked(run.path):
+            if (resumed := run.file("environment.json").exists()) and not resume:
+                raise CannotResume(f"{run.path}: exists already; continue it with --resume, or choose another -o")
+            run.sweep()
+            if resumed:
+                _tell_other_bits(run)
+            else:  # this file makes a folder a Run, so that a trial of a strategy can be continued
+                run.write_json("environment.json", _environment())
+            yield
+    except (Diverged, CannotResume, Locked):
         raise
     except BadInput as error:
         if resumed or run.has_trained():
             raise BadInput(f"{error.message}; {run.path} keeps what is trained: continue with --resume") from error
+        remove_trials(run.file("trials"), plan)
         run.discard("losses.jsonl")  # which other processes write
         raise
 
 
-def _open(output: str | Path | None, recipe: Recipe) -> RunFolder:
-    """The Run's folder; one that is to be resumed must be of the same recipe."""
-    folder = RunFolder(Path(output) if output else Path(tempfile.mkdtemp(prefix="acclimate-")) / "run")
-    folder.check_links()
-    if folder.file("environment.json").exists():
-        _check_same(folder, recipe)
-        folder.sweep()
-    folder.make()
-    return folder
-
-
-def _begun(output: str | Path | None) -> Begun | None:
-    """What a Run that is resumed has found already; one that was killed before its recipe was written begins anew.
+def _check_run(run: RunFolder) -> None:
+    """Refuse a folder that is neither a Run nor empty.
 
     Raises:
-        BadInput: The folder is not a Run's.
+        BadInput: It holds something else, a link, or a Run of newer software.
     """
-    if output is None or not Path(output).exists():
-        return None
-    folder = RunFolder(Path(output))
-    if folder.file("environment.json").exists():
-        folder.check_format()
-        if not folder.file("recipe.yaml").exists():
-            return None
-        return {"finetune": folder.recipe.finetune, "tried": folder.recipe.tried}
-    if strange := sorted(p.name for p in folder.path.iterdir() if not PARTIAL.fullmatch(p.name)):
-        why = f"not an Acclimate Run (contains {strange[0]!r})"
-        raise BadInput(f"{folder.path}: cannot resume: {why}; choose another -o")
-    return None
-
-
-def _check_same(folder: RunFolder, recipe: Recipe) -> None:
-    """Refuse to resume a Run of another recipe."""
-    if not folder.file("recipe.yaml").exists():
+    if not run.path.exists():
         return
-    if differing := [k for k, v in recipe if v != getattr(folder.recipe, k)]:
-        raise BadInput(f"{folder.path}: was made with another {differing[0]}; use the same, or choose another -o")
+    run.check_links()
+    if run.file("environment.json").exists():
+        run.check_format()
+    elif strange := sorted(p.name for p in run.path.iterdir() if p.name != LOCK and not PARTIAL.fullmatch(p.name)):
+        why = f"not an Acclimate Run (contains {strange[0]!r})"
+        raise BadInput(f"{run.path}: cannot resume: {why}; choose another -o")
+
+
+def _begun(run: RunFolder) -> Begun | None:
+    """The strategy that a Run has settled on; none before its recipe is written."""
+    if not run.file("recipe.yaml").exists():
+        return None
+    return {"finetune": run.recipe.finetune, "tried": run.recipe.tried}
 
 
 def _prepare(folder: RunFolder, plan: Plan) -> None:
-    """Write what is known before training, unless it is there; the environment first, since it makes a folder a Run."""
-    if not folder.file("environment.json").exists():
-        folder.write_json("environment.json", _environment())
+    """Write what is known before training, unless it is there."""
     if not folder.file("recipe.yaml").exists():
         folder.write("recipe.yaml", plan.recipe.save)
     folder.write_folder("preprocess", plan.fitted.save)
@@ -185,6 +187,18 @@ def _environment() -> Environment:
         "versions": {name: metadata.version(name) for name in PACKAGES},
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+
+
+def _tell_other_bits(run: RunFolder) -> None:
+    """Warn if what is left to train comes out otherwise than it would have where the Run began."""
+    if run.file("scores.json").exists():
+        return
+    began, now = ({"threads": str(e["threads"]), **e["versions"]} for e in (run.environment, _environment()))
+    changed = [f"{name} {now[name]} (before: {began[name]})" for name in began if now.get(name, "") != began[name]]
+    if told := ", ".join(text for text in changed if text.split()[0] not in {"plotly", "openTSNE"}):
+        log.warning(
+            "%s: continues with %s; the weights may differ from those of one go in their last bits", run.path, told
+        )
 
 
 def _take_baseline(folder: RunFolder, trial: RunFolder, seed: int) -> None:

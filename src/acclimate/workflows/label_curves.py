@@ -6,8 +6,8 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,11 +19,13 @@ from acclimate import finetune, methods, plugins
 from acclimate.contents import ClassScores, CurvePoint, CurveScores, CurveSettings, Point, StrategyRecipe
 from acclimate.data import Domain
 from acclimate.data.budgets import Budget, budgets, draw, with_none
+from acclimate.data.digests import digest
 from acclimate.data.domain import Part
 from acclimate.data.labels import choose_task
 from acclimate.data.loaders import split
 from acclimate.data.source import Source
-from acclimate.errors import BadInput, did_you_mean
+from acclimate.errors import BadInput, did_you_mean, explain_access
+from acclimate.lock import LOCK, Locked, locked
 from acclimate.metrics import all_scores, mean_over_seeds
 from acclimate.recipe import DomainSpec
 from acclimate.report.label_curves import finding, render_labels
@@ -34,15 +36,16 @@ from acclimate.training.launch import in_first_process
 from acclimate.workflows.options import LabelKeywords, LabelRequest, Request, SharedOptions, described_by, parse_request
 from acclimate.workflows.plan import AUTO_METHOD, Plan, make_plan
 from acclimate.workflows.plan.checks import check_request, check_unseen, is_same
-from acclimate.workflows.plan.domains import read_domain
+from acclimate.workflows.plan.domains import is_run, read_domain
+from acclimate.workflows.resume import CannotResume, difference
 from acclimate.workflows.scoring import predict_part, predict_views
-from acclimate.workflows.select_strategy import Begun, select_strategy
+from acclimate.workflows.select_strategy import Begun, remove_trials, select_strategy
 from acclimate.workflows.train_phase import Machine, train_phase
 
 log = logging.getLogger("acclimate")
 
 
-SHARED = {"source", "target", "classes", "scale", "seeds"}
+SHARED = {"source", "target", "classes", "scale", "seeds", "digests"}
 """Fields of a recipe that all strategies share."""
 
 
@@ -141,9 +144,56 @@ def _labels(
     parts = _split_target(read, target, request, spec)
     _check_settings(request.settings or {}, chosen)
     machine = Machine(request.devices, show)
-    plans = _plans(read, parts, request, chosen, begun=_begun_strategies(output), machine=machine)
-    curves = _Curves(plans, parts, with_none(wanted, parts.pool.codes(read.classes), read.classes))
-    return curves.trained(output, resume, partial(train_phase, machine=machine))
+    folder = RunFolder(Path(output) if output else Path(tempfile.mkdtemp(prefix="acclimate-")) / "labels")
+    _check_folder(folder)
+    with _opened(folder, resume=resume):
+        plans = _plans(read, parts, request, chosen, folder=folder, machine=machine)
+        curves = _Curves(plans, parts, with_none(wanted, parts.pool.codes(read.classes), read.classes))
+        return curves.trained(folder, partial(train_phase, machine=machine))
+
+
+def _check_folder(folder: RunFolder) -> None:
+    """Refuse a folder that neither holds label curves nor is empty.
+
+    Raises:
+        BadInput: It holds something else, or a link.
+    """
+    if not folder.path.exists():
+        return
+    folder.check_links()
+    names = {p.name for p in folder.path.iterdir() if not PARTIAL.fullmatch(p.name)}
+    strange = sorted(names - {"trials", LOCK})
+    if strange and not folder.file("labels.json").is_file():
+        why = f"not a folder of label curves (contains {strange[0]!r})"
+        raise BadInput(f"{folder.path}: cannot resume: {why}; choose another -o")
+
+
+@contextmanager
+def _opened(folder: RunFolder, *, resume: bool) -> Iterator[None]:
+    """Make the folder this process's alone; on bad input remove what was written, unless something was trained.
+
+    Raises:
+        Locked: Another process works in it.
+    """
+    try:
+        folder.make()
+        with explain_access(), locked(folder.path):
+            if folder.file("labels.json").exists() and not resume:
+                raise CannotResume(f"{folder.path}: exists already; continue it with --resume, or choose another -o")
+            yield
+    except (CannotResume, Locked):
+        raise
+    except BadInput as error:
+        if not _has_trained(folder):
+            folder.discard()
+            raise
+        raise BadInput(f"{error.message}; {folder.path} keeps what is trained: continue with --resume") from error
+
+
+def _has_trained(folder: RunFolder) -> bool:
+    points = _read_json(folder)["points"] if folder.file("labels.json").is_file() else []
+    trainings = [*folder.path.glob("trainings/*"), *folder.path.glob("trials/*/*")]
+    return bool(points) or any(RunFolder(path).has_trained() for path in trainings)
 
 
 def _seeds(request: LabelRequest) -> tuple[int, ...]:
@@ -156,11 +206,12 @@ def _plans(
     request: LabelRequest,
     chosen: Sequence[Strategy],
     *,
-    begun: Mapping[str, Begun],
+    folder: RunFolder,
     machine: Machine,
 ) -> dict[str, Plan]:
     """A plan of each strategy with all labels that could be drawn; they share the preprocessing."""
     plans: dict[str, Plan] = {}
+    begun = _begun_strategies(folder)
     shared = request.model_dump(include=set(SharedOptions.model_fields) - {"method", "finetune", "settings", "seeds"})
     for strategy in chosen:
         settings = {k: v for k, v in (request.settings or {}).items() if strategy.takes(k)}
@@ -170,16 +221,14 @@ def _plans(
         )  # fmt: skip
         like = next(iter(plans.values()), None)
         plan = make_plan(source, target.pool.without_labels(), own, like=like)
-        with tempfile.TemporaryDirectory(prefix="acclimate-") as trials:
-            selected = select_strategy(plan, own, Path(trials), before=begun.get(strategy.name), machine=machine)
-        plans[strategy.name] = selected.plan
+        trials, before = folder.file("trials") / strategy.name, begun.get(strategy.name)
+        plans[strategy.name] = select_strategy(plan, own, trials, before=before, machine=machine).plan
     return plans
 
 
-def _begun_strategies(output: str | Path | None) -> Mapping[str, Begun]:
+def _begun_strategies(folder: RunFolder) -> Mapping[str, Begun]:
     """What a folder that is resumed knows of each strategy."""
-    folder = RunFolder(Path(output)) if output else None
-    if folder is None or not folder.file("labels.json").is_file():
+    if not folder.file("labels.json").is_file():
         return {}
     return dict(_read_json(folder).get("strategies", {}))
 
@@ -209,7 +258,7 @@ def _strategy(name: str, usual: str) -> Strategy:
 
 
 def _source(given: Source, spec: DomainSpec) -> Domain:
-    if isinstance(given, str | Path) and Path(given, "recipe.yaml").is_file():
+    if isinstance(given, str | Path) and is_run(given):
         raise BadInput(f"{given}: is a Run, and label curves learn from the source's examples; give the source itself")
     return read_domain(given, "source", spec)
 
@@ -280,57 +329,50 @@ class _Curves:
                 {"name": b.name, "labels": n, "per_class": round(n / occur, 4)}
                 for b, n in zip(self.budgets, counts, strict=True)
             ],
+            "digests": {**self.recipe.digests, "score": digest(self.target.scored)},
             "strategies": {
                 name: cast("StrategyRecipe", p.recipe.model_dump(mode="json", exclude=SHARED))
                 for name, p in self.plans.items()
             },
         }
 
-    def trained(self, output: str | Path | None, resume: bool, train: Callable[..., None]) -> LabelCurves:
+    def trained(self, folder: RunFolder, train: Callable[..., None]) -> LabelCurves:
         """Train what is not there yet, writing ``labels.json`` after each point and the page at the end."""
-        folder = RunFolder(Path(output) if output else Path(tempfile.mkdtemp(prefix="acclimate-")) / "labels")
-        points = self._begun(folder) if folder.path.exists() else []
+        points = self._begun(folder)
         missing = self._missing(points)
-        trainings = folder.file("trainings")
-        try:
-            folder.make()
+        folder.write_json("labels.json", self._found(points))
+        self._remove_trials(folder)
+        for i, (name, budget, seed) in enumerate(missing):
+            points.append(self._point(folder, name, budget, seed, train))
             folder.write_json("labels.json", self._found(points))
-            for i, (name, budget, seed) in enumerate(missing):
-                points.append(self._point(folder, name, budget, seed, train))
-                folder.write_json("labels.json", self._found(points))
-                log.info("%d of %d: %s", i + 1, len(missing), _in_words(points[-1]))
-            found = self._found(points)
-            folder.write_json("labels.json", found)
-            folder.write("labels.html", lambda path: path.write_text(render_labels(found), "utf-8"))
-        except BadInput as error:
-            if points or any(path.is_file() for path in trainings.glob("*/*/*")):
-                raise BadInput(
-                    f"{error.message}; {folder.path} keeps what is trained: continue with --resume"
-                ) from error
-            folder.discard()
-            raise
+            log.info("%d of %d: %s", i + 1, len(missing), _in_words(points[-1]))
+        found = self._found(points)
+        folder.write_json("labels.json", found)
+        folder.write("labels.html", lambda path: path.write_text(render_labels(found), "utf-8"))
+        trainings = folder.file("trainings")
         for name, plan in self.plans.items():
             for seed in plan.recipe.seeds if plan.recipe.pretrain else ():
-                _remove(RunFolder(trainings / f"{name}-pretrained-{seed}"), plan, seed)
-        with suppress(OSError):  # it holds what somebody else has put there
+                RunFolder(trainings / f"{name}-pretrained-{seed}").remove_training(seed, ["pretrained"])
+        with suppress(OSError):  # it does not exist, or holds files of others
             trainings.rmdir()
         return LabelCurves(folder.path, found)
 
     def _begun(self, folder: RunFolder) -> list[Point]:
         """The points that are in the folder already, if it is of the same question."""
-        folder.check_links()
         if not folder.file("labels.json").is_file():
-            if strange := sorted(p.name for p in folder.path.iterdir() if not PARTIAL.fullmatch(p.name)):
-                raise BadInput(
-                    f"{folder.path}: cannot resume: not a folder of label curves (contains {strange[0]!r}); "
-                    "choose another -o"
-                )
             return []
         before = _read_json(folder)
-        if differing := [key for key, value in self.head.items() if before.get(key) != value]:
-            raise BadInput(f"{folder.path}: was made with other {differing[0]}; use the same, or choose another -o")
+        if found := _difference(self.head, before):
+            raise CannotResume(f"{folder.path}: cannot resume: {found}; use the same, or choose another -o")
         folder.sweep()
         return list(before.get("points", []))
+
+    def _remove_trials(self, folder: RunFolder) -> None:
+        """Remove the trials of strategies, whose outcome is written down."""
+        for name, plan in self.plans.items():
+            remove_trials(folder.file("trials") / name, plan)
+        with suppress(OSError):  # it does not exist, or holds files of others
+            folder.file("trials").rmdir()
 
     def _missing(self, points: Sequence[Point]) -> list[tuple[str, Budget, int]]:
         done = {(p["strategy"], p["budget"], p["seed"]) for p in points}
@@ -357,7 +399,7 @@ class _Curves:
                 self._pretrained(folder, name, seed, run, train)
             train(run, plan, seed, phase)
         plain, views = self._scores(run, plan, seed, phase)
-        _remove(run, plan, seed)
+        run.remove_training(seed, plan.recipe.trainings)
         point = {
             "strategy": name,
             "budget": budget.name,
@@ -399,15 +441,6 @@ class _Curves:
         }
 
 
-def _remove(run: RunFolder, plan: Plan, seed: int) -> None:
-    """Remove the files of a training whose scores are known, and its folders as far as they are empty then."""
-    trained = [f"models/{run.weights(seed, phase).name}" for phase in plan.recipe.trainings]
-    run.discard("recipe.yaml", "losses.jsonl", *trained)
-    for folder in *sorted(run.path.rglob("*"), reverse=True), run.path:
-        with suppress(OSError):  # it holds what somebody else has put there
-            folder.rmdir()
-
-
 def _read_json(folder: RunFolder) -> CurveScores:
     path = folder.file("labels.json")
     try:
@@ -415,8 +448,48 @@ def _read_json(folder: RunFolder) -> CurveScores:
         if not isinstance(found, dict):
             raise ValueError("not a JSON object")
     except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: cannot resume: not readable ({error}); choose another -o") from error
+        raise CannotResume(f"{path}: cannot resume: not readable ({error}); choose another -o") from error
     return found
+
+
+def _difference(asked: CurveSettings, made: CurveSettings) -> str | None:
+    """Name what differs between two sets of curves; None if they answer the same question."""
+    new = _in_short(asked)
+    try:
+        old = _in_short(made)
+    except (KeyError, TypeError, AttributeError):
+        return "labels.json was written by another version of Acclimate"
+    for flag, text in new.items():
+        if old[flag] != text:
+            return f"{flag} {text}, but the curves were made with {old[flag]}"
+    read = made.get("digests", asked["digests"])  # an earlier version kept none
+    if found := difference({"digests": asked["digests"]}, {"digests": read}, what="the curves were made"):
+        return found
+    for name, recipe in asked["strategies"].items():
+        before = made["strategies"][name]
+        if recipe.keys() != before.keys():
+            return f"strategy {name} was trained by another version of Acclimate"
+        both = (cast("Mapping[str, object]", some) for some in (recipe, before))
+        if found := difference(*both, what="the curves were made"):
+            return f"strategy {name}: {found}"
+    return None
+
+
+def _in_short(curves: CurveSettings) -> dict[str, str]:
+    """What must be the same, as text, by what sets it."""
+    scored = curves["scored"]
+    return {
+        "source": curves["source"],
+        "target": curves["target"],
+        "--strategies": ", ".join(curves["strategies"]),
+        "--score or --held-out:": f"{scored['n']} examples of {scored['path']}",
+        "--held-out:": f"{curves['drawn_from']} examples to draw from",
+        "--fractions or --per-class:": ", ".join(f"{b['name']} ({b['labels']} labels)" for b in curves["budgets"]),
+        "--seeds": ", ".join(map(str, curves["seeds"])),
+        "--label: classes": ", ".join(curves["classes"]),
+        "--positive": ", ".join(curves["positive"]),
+        "--tta": ", ".join(curves["tta"]),
+    }
 
 
 def _curves(points: Sequence[Point], names: Sequence[str]) -> dict[str, list[CurvePoint]]:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypedDict
@@ -16,6 +17,7 @@ from acclimate.runs.models import load_model
 from acclimate.runs.outputs import kind_of
 from acclimate.workflows.options import Request
 from acclimate.workflows.plan import Plan, with_strategy
+from acclimate.workflows.resume import check_same
 from acclimate.workflows.scoring import predict_part
 from acclimate.workflows.train_phase import Machine, train_phase
 
@@ -51,7 +53,7 @@ def select_strategy(
     Args:
         plan: With all weights moving, if no strategy was requested.
         request: What it was made of.
-        folder: For the trainings.
+        folder: For the trials, each in a folder of its name; those that are in it already are continued.
         before: ``finetune`` and ``tried`` of a recipe that was begun, which hold.
         machine: Where the trainings run.
 
@@ -61,7 +63,9 @@ def select_strategy(
     if not _undecided(plan, request):
         return Selected(plan)
     if before is not None:
-        return Selected(with_strategy(plan, before["finetune"], before.get("tried")))
+        trial = RunFolder(folder / before["finetune"])
+        found = trial.weights(plan.recipe.seeds[0], "source_only").exists()
+        return Selected(with_strategy(plan, before["finetune"], before.get("tried")), trial if found else None)
     best, tried, least = Selected(plan), {}, None
     for name in STRATEGIES:
         candidate = with_strategy(plan, name)
@@ -99,8 +103,21 @@ def _undecided(plan: Plan, request: Request) -> bool:
     return free and backbones.pretrained(recipe.backbone, recipe.backbone_options)
 
 
+def remove_trials(folder: Path, plan: Plan) -> None:
+    """Remove the trials that `select_strategy` left in ``folder``, and the folder if it is then empty."""
+    for trial in (RunFolder(folder / name) for name in STRATEGIES):
+        if trial.path.is_dir():
+            trial.remove_training(plan.recipe.seeds[0], ["source_only"])
+    with suppress(OSError):  # it does not exist, or holds files of others
+        folder.rmdir()
+
+
 def _trained(plan: Plan, path: Path, machine: Machine) -> RunFolder:
-    run = RunFolder(path)
-    run.write("recipe.yaml", plan.recipe.save)
-    train_phase(run, plan, plan.recipe.seeds[0], "source_only", machine)
+    run, seed = RunFolder(path), plan.recipe.seeds[0]
+    run.check_links()
+    check_same(run, plan.recipe)
+    if not run.file("recipe.yaml").exists():
+        run.write("recipe.yaml", plan.recipe.save)
+    if not run.weights(seed, "source_only").exists():
+        train_phase(run, plan, seed, "source_only", machine)
     return run

@@ -6,6 +6,7 @@ from dataclasses import replace
 from acclimate import backbones, finetune, methods, metrics, plugins
 from acclimate.augment import tta
 from acclimate.data import Domain, preprocess
+from acclimate.data.digests import digest
 from acclimate.data.domain import Part
 from acclimate.data.labels import choose_task, learnt
 from acclimate.data.preprocess import Preprocess
@@ -132,6 +133,7 @@ def _from_source(given: Source, given_target: Source, request: Request, like: Pl
         seeds=tuple(range(request.seeds)) if isinstance(request.seeds, int) else tuple(request.seeds),
         task=task,
         label_type=source.label_type,
+        digests=_digests(source, target, labelled, like),
         **learnt(source, task),
         plugins=plugins.origins(resolved.method, backbone),
     )
@@ -142,6 +144,13 @@ def _from_source(given: Source, given_target: Source, request: Request, like: Pl
     recipe = recipe if resolved.linear else with_defaults(recipe, shape_of(fitted))
     part = None if labelled is None else Part(labelled)
     return Plan(source, None, target, part, fitted, recipe, score, wanted=wanted)
+
+
+def _digests(source: Domain, target: Domain, labelled: Domain | None, like: Plan | None) -> dict[str, str]:
+    """Hashes of what is learnt from; those of a plan of the same domains are taken over."""
+    found = {"source": source, "target": target} | ({} if labelled is None else {"target_labels": labelled})
+    known = {} if like is None else like.recipe.digests
+    return {role: known.get(role) or digest(domain) for role, domain in found.items()}
 
 
 def _input_spec(name: str, options: Options, resolved: Resolved, source: Domain) -> backbones.InputSpec:
@@ -211,6 +220,7 @@ def _from_run(origin: Run, given_target: Source, request: Request) -> Plan:
             "augment": augmentation_of(settings, request, shape_of(fitted), {"source": False, "target": True}),
             "seeds": seeds_of(origin, request.seeds),
             "origin": str(origin.path),
+            "digests": {"target": digest(target)},
             "plugins": plugins.origins(method, before.backbone),
         }
     )

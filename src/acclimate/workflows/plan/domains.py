@@ -21,9 +21,15 @@ def read_origin(source: Source | RunFolder) -> Run | None:
     """The finished Run that is given in the place of a source, if it is one."""
     if isinstance(source, RunFolder):
         return Run.open(source.path)
-    if isinstance(source, str | Path) and Path(source, "recipe.yaml").is_file():
-        return Run.open(source)
-    return None
+    return Run.open(source) if isinstance(source, str | Path) and is_run(source) else None
+
+
+def is_run(path: str | Path) -> bool:
+    """Whether a folder holds a recipe; none that cannot be opened does."""
+    try:
+        return Path(path, "recipe.yaml").is_file()
+    except PermissionError:
+        return False
 
 
 def read_domain(given: Source, name: str, spec: DomainSpec, *, labelled: bool = True) -> Domain:
