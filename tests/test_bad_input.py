@@ -249,7 +249,7 @@ ARRAYS = {
     "npz part unknown": Bad(f"adapt odd.npz#trian target.npz {OUT}", "no x_trian; did you mean train?", _parts),
     "lengths differ": Bad(ODD, "y has shape (3,), and x has 24 rows", _arrays("odd.npz", y=np.arange(3))),
     "labels missing": Bad(
-        ODD, "y has missing or infinite values, first in row 1", _arrays("odd.npz", y=[0, np.nan] * 12)
+        ODD, "y is missing or infinite in 12 of 24 rows, first in row 1", _arrays("odd.npz", y=[0, np.nan] * 12)
     ),
     "each row a class": Bad(
         f"{ODD} --task classification", "labels look like numbers or names", _arrays("odd.npz", y=np.arange(24) / 7)
@@ -687,7 +687,7 @@ NUMBERS = {
         PRICES, "every label is 2.5, so there is nothing to learn", _table("prices.csv", price=[2.5] * 12)
     ),
     "NaN in y": Bad(
-        f"adapt odd.npz target.npz {OUT}", "y has missing or infinite values, first in row 0",
+        f"adapt odd.npz target.npz {OUT}", "y is missing or infinite in 1 of 24 rows, first in row 0",
         _arrays("odd.npz", y=np.array([np.nan, *np.arange(23) / 2])),
     ),
     "folders for a regression": Bad(f"{IMAGES} --task regression", "images: folders are classes, not numbers"),

@@ -18,6 +18,7 @@ def load(
     image: str | None = None,
     drop: Sequence[str] = (),
     must_have_label: bool = False,
+    read_labels: bool = True,
 ) -> Domain:
     """Read the domain at ``path``, which may name a part of it after a ``#``: ``"products.zip#phone/"``.
 
@@ -31,6 +32,7 @@ def load(
             images has no columns; then ``label`` and ``image`` have no effect.
         drop: Columns of a table to leave out.
         must_have_label: Refuse a table that lacks the column ``label`` or one of ``drop``.
+        read_labels: False sets labels aside unread, as for a target: they may be blank, or anything else.
 
     Raises:
         BadInput: The path cannot be read as a domain; the message says why and how to mend it.
@@ -58,12 +60,14 @@ def load(
         )
     try:
         if place.is_dir():
-            return images.from_folder(place, part, name=name)
+            domain = images.from_folder(place, part, name=name)
+            return domain if read_labels else domain.without_labels()
         if ending == ".zip":
-            return images.from_zip(place, part, name=name)
+            domain = images.from_zip(place, part, name=name)
+            return domain if read_labels else domain.without_labels()
         if ending == ".npz":
-            return arrays.from_npz(place, part, name=name)
-        columns = tables.Columns(label, text, image, tuple(drop), must_have_label)
+            return arrays.from_npz(place, part, name=name, read_labels=read_labels)
+        columns = tables.Columns(label, text, image, tuple(drop), must_have_label, read_labels)
         return tables.from_file(place, part, name=name, columns=columns)
     except OSError as error:
         raise BadInput(

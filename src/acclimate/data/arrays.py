@@ -3,6 +3,7 @@
 import zipfile
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -14,7 +15,7 @@ from acclimate.data.domain import Domain, Kind, Vectors
 from acclimate.data.images import ArrayImages
 from acclimate.data.optional import is_tensor
 from acclimate.data.read_labels import Labels
-from acclimate.data.read_labels import from_array as read_labels
+from acclimate.data.read_labels import from_array as labels_from_array
 from acclimate.errors import BadInput, did_you_mean, first_line
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ DAMAGED_NPZ = (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, N
 Array: TypeAlias = NDArray[np.generic] | scipy.sparse.csr_array
 
 
-def from_npz(path: Path, part: str | None, *, name: str) -> Domain:
+def from_npz(path: Path, part: str | None, *, name: str, read_labels: bool = True) -> Domain:
     """Read ``x`` and ``y`` (or ``x_part``, ``y_part``) from an ``.npz``, or the rows of a SciPy sparse array.
+
+    With ``read_labels`` false ``y`` is not even unpacked.
 
     Raises:
         BadInput: The file is not a readable ``.npz``, or has no such arrays.
@@ -43,13 +46,14 @@ def from_npz(path: Path, part: str | None, *, name: str) -> Domain:
                 x = _load_sparse(path)
             else:
                 raise BadInput(_no_such_part(path, part, list(stored)))
-            y = stored.get(y_key)
+            y = stored.get(y_key) if read_labels else None
+            set_aside = not read_labels and y_key in stored
     except BadInput:
         raise
     except DAMAGED_NPZ as error:
         fix = "save plain arrays, no objects" if "pickle" in str(error) else "save it again"
         raise BadInput(f"{path}: not a readable .npz file ({first_line(error)}); {fix}") from error
-    return from_arrays(x, y, name=name)
+    return replace(from_arrays(x, y, name=name), labels_set_aside=set_aside)
 
 
 def _load_sparse(path: Path) -> scipy.sparse.csr_array:
@@ -77,7 +81,7 @@ def from_arrays(x: ArrayLike, y: ArrayLike | None = None, *, name: str) -> Domai
     if not all(array.shape):
         missing = "rows" if not array.shape[0] else "columns" if kind == "vectors" else "pixels"
         raise BadInput(f"{name}: x has shape {array.shape}, so it has no {missing}; give at least one")
-    labels = Labels() if y is None else read_labels(as_array(y, name), array.shape[0], name)
+    labels = Labels() if y is None else labels_from_array(as_array(y, name), array.shape[0], name)
     names = [str(i) for i in range(array.shape[0])]
     if kind == "images":
         return Domain(name, kind, ArrayImages(np.asarray(array, dtype=np.uint8)), names, *labels)

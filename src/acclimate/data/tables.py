@@ -9,7 +9,7 @@ import polars as pl
 
 from acclimate.data.domain import Domain, Images, ImagesAndTexts
 from acclimate.data.listed import ListedImages, Listing
-from acclimate.data.read_labels import Labels, as_text, from_column
+from acclimate.data.read_labels import SET_ASIDE, Labels, as_text, from_column
 from acclimate.errors import BadInput, did_you_mean, first_line
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
@@ -19,13 +19,17 @@ ColumnKind = Literal["numbers", "dates", "text", "nothing"]
 
 
 class Columns(NamedTuple):
-    """What the columns of a table are for; ``text`` may name several, separated by commas."""
+    """What the columns of a table are for; ``text`` may name several, separated by commas.
+
+    With ``read_labels`` false the column ``label`` is left out unread.
+    """
 
     label: str | None = None
     text: str | None = None
     image: str | None = None
     drop: tuple[str, ...] = ()
     must_have_label: bool = False
+    read_labels: bool = True
 
 
 def from_file(path: Path, part: str | None, *, name: str, columns: Columns) -> Domain:
@@ -60,7 +64,7 @@ def from_frame(
     if not n:
         raise BadInput(f"{name}: has no rows; give a table with examples")
     _check_columns(frame, text_columns, columns, name, listing)
-    labels = _labels(frame, columns.label, name)
+    labels = _labels(frame, columns, name)
     names = [str(i) for i in range(n)]
     if columns.image:
         images = ListedImages(listing, as_text(frame[columns.image], name).fill_null("").to_list(), range(frame.height))
@@ -78,8 +82,11 @@ def from_frame(
     return Domain(name, "table", _missing_as_null(features, name), names, *labels)
 
 
-def _labels(frame: pl.DataFrame, label: str | None, name: str) -> Labels:
-    return from_column(frame[label], label, name) if label and label in frame.columns else Labels()
+def _labels(frame: pl.DataFrame, columns: Columns, name: str) -> Labels:
+    label = columns.label
+    if not label or label not in frame.columns:
+        return Labels()
+    return from_column(frame[label], label, name) if columns.read_labels else SET_ASIDE
 
 
 def _text_columns(frame: pl.DataFrame, text: str) -> list[str]:

@@ -27,13 +27,13 @@ def read_origin(source: Source | RunFolder) -> Run | None:
 
 
 def read_domain(given: Source, name: str, spec: DomainSpec, *, labelled: bool = True) -> Domain:
-    """A domain; ``name`` is what it is called where it has none.
+    """A domain; ``name`` is what it is called where it has none. Unless it is ``labelled``, labels stay unread.
 
     Raises:
         BadInput: It cannot be read, or is to be ``labelled`` and has no column of labels.
     """
     columns = {"label": spec.label, "text": spec.text, "image": spec.image}
-    domain = as_domain(given, name=name, **columns, drop=spec.drop, must_have_label=labelled)
+    domain = as_domain(given, name=name, **columns, drop=spec.drop, must_have_label=labelled, read_labels=labelled)
     if isinstance(given, str | Path):
         listed.require_files(domain)
     return domain
@@ -42,9 +42,9 @@ def read_domain(given: Source, name: str, spec: DomainSpec, *, labelled: bool = 
 def read_target(given: Source, spec: DomainSpec) -> Domain:
     """The domain to adapt to; labels in it are set aside."""
     target = read_domain(given, "target", spec, labelled=False)
-    if target.labels is not None:
-        log.info("%s: its labels are set aside; training does not see them", target.name)
-    return target.without_labels()
+    if target.labels_set_aside:
+        log.info("%s: its labels are set aside unread; training does not see them", target.name)
+    return target
 
 
 def read_target_labels(given: Source | None, method: str, spec: DomainSpec, *, linear: bool) -> Domain | None:
