@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from acclimate.data import folders
 from acclimate.data.domain import Domain, Images
 from acclimate.errors import BadInput, did_you_mean, first_line
 
-ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 LARGEST_MEMBER = 512 * 2**20
 """Most bytes that one member of a zip may unpack to."""
 LARGEST_RATIO = 500
@@ -40,17 +40,17 @@ warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
 def from_folder(folder: Path, part: str | None, *, name: str) -> Domain:
-    """Read the images below ``folder`` (or its sub-folder ``part``); each sub-folder is a class.
+    """Read the images below ``folder`` (or its sub-folder ``part``); each sub-folder, or link to one, is a class.
 
     Raises:
-        BadInput: There is no such part, there are no images, or some are in class folders and some are not.
+        BadInput: There is no such part, a folder cannot be read, there are no images, or some are in class folders and
+            some are not.
     """
     root = folder / part.strip("/") if part else folder
     if not root.is_dir():
         parts = [f"{p.name}/" for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
         raise BadInput(f"{folder}: has no sub-folder {part!r}; {did_you_mean(str(part), parts)}")
-    files = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
-    return _domain(name, files, lambda chosen: FolderImages(root, chosen))
+    return _domain(name, folders.files_below(root), lambda chosen: FolderImages(root, chosen))
 
 
 def from_zip(path: Path, part: str | None, *, name: str) -> Domain:
@@ -80,7 +80,7 @@ def from_zip(path: Path, part: str | None, *, name: str) -> Domain:
 
 def _wrapping_folder(files: Sequence[str]) -> str:
     """Return the single folder that wraps all images, if it contains folders itself; else an empty string."""
-    images = [PurePosixPath(f).parts for f in files if is_image(f)]
+    images = [PurePosixPath(f).parts for f in files if folders.is_image(f)]
     wrapped = len({parts[0] for parts in images}) == 1 and any(len(parts) > 2 for parts in images)
     return f"{images[0][0]}/" if wrapped else ""
 
@@ -98,16 +98,8 @@ def _refuse_dangerous(path: Path, member: zipfile.ZipInfo) -> None:
         )
 
 
-def is_image(file: str) -> bool:
-    """Whether a file of this name, below a folder or in a zip, is read as an image."""
-    path = PurePosixPath(file)
-    return path.suffix.lower() in ENDINGS and not any(p.startswith(".") for p in path.parts)
-
-
 def _domain(name: str, files: Iterable[str], open_images: Callable[[list[str]], Images]) -> Domain:
-    chosen = [f for f in files if is_image(f)]
-    if not chosen:
-        raise BadInput(f"{name}: contains no images; names of images end in {', '.join(sorted(ENDINGS))}")
+    chosen = folders.images_of(files, name=name)
     in_folders = ["/" in f for f in chosen]
     if any(in_folders) and not all(in_folders):
         loose = chosen[in_folders.index(False)]

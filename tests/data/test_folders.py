@@ -1,0 +1,75 @@
+"""No file and no class of a folder of images vanishes in silence."""
+
+import logging
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+import samples
+
+from acclimate.data import folders, load
+from acclimate.errors import BadInput
+
+
+def test_a_class_folder_that_is_a_link_is_read(tmp_path):
+    samples.images(tmp_path / "photos", ["cat"])
+    samples.images(tmp_path / "elsewhere", ["dog"])
+    (tmp_path / "photos/dog").symlink_to(tmp_path / "elsewhere/dog")
+    assert load(tmp_path / "photos").labels.tolist() == ["cat"] * 3 + ["dog"] * 3
+
+
+def test_a_link_to_a_folder_above_is_refused_by_name(tmp_path):
+    samples.images(tmp_path / "photos")
+    (tmp_path / "photos/dog/again").symlink_to(tmp_path / "photos")
+    with pytest.raises(BadInput, match=r"dog/again: is a link to a folder that contains it"):
+        load(tmp_path / "photos")
+
+
+def test_a_folder_that_may_not_be_read_is_refused_by_name(tmp_path, monkeypatch):
+    samples.images(tmp_path / "photos")
+    scandir = os.scandir
+
+    def refuse_dogs(place):
+        if Path(place).name == "dog":
+            raise PermissionError(13, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", refuse_dogs)
+    with pytest.raises(BadInput, match=r"photos/dog: cannot be read \(Permission denied\)"):
+        load(tmp_path / "photos")
+
+
+def test_a_broken_link_to_an_image_is_named_when_it_is_read(tmp_path):
+    (samples.images(tmp_path) / "cat/9.png").symlink_to(tmp_path / "gone.png")
+    domain = load(tmp_path)
+    with pytest.raises(BadInput, match=r"cat/9.png: not a readable image"):
+        domain.images.read(domain.names.index("cat/9.png"))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_files_of_an_unknown_format_are_counted_and_named(tmp_path, caplog, packed):
+    samples.images(tmp_path / "photos")
+    for file in ("cat/1.heic", "cat/2.heic", "dog/notes.txt", ".hidden", "cat/Thumbs.db"):
+        (tmp_path / "photos" / file).touch()
+    if packed:
+        with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+            for file in sorted((tmp_path / "photos").rglob("*.*")):
+                archive.write(file, file.relative_to(tmp_path / "photos"))
+    with caplog.at_level(logging.WARNING):
+        load(tmp_path / f"photos{'.zip' if packed else ''}")
+    assert "skipped 3 of 9 files, whose formats are not read: 2 .heic, 1 .txt, e.g. cat/1.heic" in caplog.text
+
+
+def test_class_folders_without_images_are_named(tmp_path, caplog):
+    samples.images(tmp_path)
+    (tmp_path / "bird").mkdir()
+    (tmp_path / "fox/young").mkdir(parents=True)
+    with caplog.at_level(logging.WARNING):
+        assert load(tmp_path).classes == ("cat", "dog")
+    assert f"{tmp_path}: no images in bird/, fox/" in caplog.text
+
+
+def test_without_any_image_the_message_says_what_is_found_instead(tmp_path):
+    with pytest.raises(BadInput, match=r"^photos: contains no images but 2 .heic, 1 no ending; names of images end in"):
+        folders.images_of(["cat/1.heic", "dog/1.HEIC", "dog/README"], name="photos")
