@@ -829,6 +829,16 @@ def _many_images(folder: Path) -> None:
     (folder / "dog/3.png").write_bytes(whole[: len(whole) // 2])
 
 
+def test_escape_sequences_in_names_do_not_reach_the_terminal(here, acclimate):
+    name = "1\x1b]0;owned\x07\x9b2J\u202e.png"
+    samples.images(Path("images"))
+    Path("images/cat", name).write_bytes(b"hello")
+    result = acclimate("adapt", "images", "images", "-o", "out")
+    assert result.code == 2
+    assert r"cat/1\x1b]0;owned\x07\x9b2J\u202e.png: not a readable image" in result.lines[-1]
+    assert all(line.isprintable() for line in result.lines)
+
+
 def test_an_image_found_damaged_in_training_leaves_nothing(here, acclimate, monkeypatch):
     monkeypatch.setattr("acclimate.data.preprocess.SAMPLE", 2)
     _many_images(Path("many"))

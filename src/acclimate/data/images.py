@@ -17,6 +17,8 @@ from acclimate.data import folders
 from acclimate.data.domain import Domain, Images
 from acclimate.errors import BadInput, did_you_mean, first_line
 
+FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM")
+"""Pillow's readers that may open a file, whatever its name: those of raster formats. EPS would start Ghostscript."""
 LARGEST_MEMBER = 512 * 2**20
 """Most bytes that one member of a zip may unpack to."""
 LARGEST_RATIO = 500
@@ -230,7 +232,7 @@ def decode(file: Path | io.BytesIO, where: str, size: int | None = None) -> NDAr
         BadInput: The file is empty, truncated, too large, or not an image.
     """
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=FORMATS) as image:
             if size:
                 image.draft("RGB", (size, size))
             return to_pixels(image)
@@ -250,7 +252,7 @@ def measure(file: Path | io.BytesIO, where: str) -> tuple[int, int]:
         BadInput: The file is not an image.
     """
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=FORMATS) as image:
             return image.height, image.width
     except Exception as error:  # as above
         raise BadInput(unreadable(where, error)) from error
