@@ -223,7 +223,7 @@ FOLDERS = {
         lambda: _zip("a.zip", {"../1.png": b""}),
     ),
     "zip bomb": Bad(
-        f"adapt a.zip images {OUT}", "like a zip bomb", lambda: _zip("a.zip", {"cat/1.png": bytes(2**24)})
+        f"adapt a.zip images {OUT}", "like a decompression bomb", lambda: _zip("a.zip", {"cat/1.png": bytes(2**24)})
     ),
     "zip encrypted": Bad(f"adapt secret.zip images {OUT}", "is encrypted; create the zip again", _encrypted_zip),
     "zip member damaged": Bad(

@@ -16,6 +16,7 @@ from acclimate.data.images import ArrayImages
 from acclimate.data.optional import is_tensor
 from acclimate.data.read_labels import Labels
 from acclimate.data.read_labels import from_array as labels_from_array
+from acclimate.data.unpacking import check_arrays, largest
 from acclimate.errors import BadInput, did_you_mean, first_line
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 DAMAGED_NPZ = (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, SyntaxError)
 """All exceptions that NumPy and SciPy raise on damaged files, as observed."""
+
+MOST_COLUMNS = 2**24
+"""Most columns of sparse rows in a file."""
 
 Array: TypeAlias = NDArray[np.generic] | scipy.sparse.csr_array
 
@@ -39,10 +43,13 @@ def from_npz(path: Path, part: str | None, *, name: str, read_labels: bool = Tru
     if not zipfile.is_zipfile(path):
         raise BadInput(f"{path}: not an .npz file, or truncated; save it with numpy.savez or scipy.sparse.save_npz")
     try:
+        with zipfile.ZipFile(path) as archive:
+            check_arrays(archive, str(path), path.stat().st_size)
         with np.load(path, allow_pickle=False) as stored:
             if x_key in stored:
                 x = stored[x_key]
             elif "format" in stored and not part:
+                _check_shape(path, [int(length) for length in stored["shape"]])
                 x = _load_sparse(path)
             else:
                 raise BadInput(_no_such_part(path, part, list(stored)))
@@ -54,6 +61,17 @@ def from_npz(path: Path, part: str | None, *, name: str, read_labels: bool = Tru
         fix = "save plain arrays, no objects" if "pickle" in str(error) else "save it again"
         raise BadInput(f"{path}: not a readable .npz file ({first_line(error)}); {fix}") from error
     return replace(from_arrays(x, y, name=name), labels_set_aside=set_aside)
+
+
+def _check_shape(path: Path, shape: list[int]) -> None:
+    """Refuse a shape of sparse rows that would not fit in memory; other formats become CSR, with 8 bytes per row."""
+    rows, *columns = shape
+    most = largest(path.stat().st_size) // 8
+    if min(shape) < 0 or rows > most or max(columns, default=0) > MOST_COLUMNS:
+        raise BadInput(
+            f"{path}: states the shape {' x '.join(f'{length:,}' for length in shape)}; a file of this size may "
+            f"have up to {most:,} rows and {MOST_COLUMNS:,} columns"
+        )
 
 
 def _load_sparse(path: Path) -> scipy.sparse.csr_array:

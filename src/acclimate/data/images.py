@@ -15,6 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from acclimate.data import folders
 from acclimate.data.domain import Domain, Images
+from acclimate.data.unpacking import like_a_bomb, read_member
 from acclimate.errors import BadInput, did_you_mean, first_line
 
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM")
@@ -22,7 +23,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM")
 LARGEST_MEMBER = 512 * 2**20
 """Most bytes that one member of a zip may unpack to."""
 LARGEST_RATIO = 500
-"""Highest compression ratio of a zip's member; no image compresses better, so more is a zip bomb."""
+"""Highest compression ratio of a zip's member; no image compresses better, so more is a bomb."""
 DAMAGED_ZIP = (
     zipfile.BadZipFile,
     zlib.error,
@@ -96,7 +97,8 @@ def _refuse_dangerous(path: Path, member: zipfile.ZipInfo) -> None:
     ratio = member.file_size / max(member.compress_size, 1)
     if member.file_size > LARGEST_MEMBER or (member.file_size > 2**20 and ratio > LARGEST_RATIO):
         raise BadInput(
-            f"{path}: member {member.filename!r} unpacks to {member.file_size:,} bytes, like a zip bomb; remove it"
+            f"{path}: member {member.filename!r} unpacks to {member.file_size:,} bytes, like a decompression bomb; "
+            "remove it"
         )
 
 
@@ -178,11 +180,23 @@ class ZipImages:
             archive = getattr(self._local, "archive", None)
             if archive is None:
                 archive = self._local.archive = zipfile.ZipFile(self.path)
-            return io.BytesIO(archive.read(self.prefix + self.files[i]))
+            content = _unpacked(archive, archive.getinfo(self.prefix + self.files[i]), self.path)
+            return io.BytesIO(content)
+        except BadInput:
+            raise
         except DAMAGED_ZIP as error:
             raise BadInput(
                 f"{self.path}: member {self.files[i]!r} cannot be unpacked ({first_line(error)}); create the zip again"
             ) from error
+
+
+def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> bytes:
+    """Unpack a member, whatever size the zip's directory states."""
+    most = min(LARGEST_MEMBER, max(2**20, LARGEST_RATIO * member.compress_size))
+    content = read_member(archive, member, most)
+    if content is None:
+        raise like_a_bomb(f"{path}: member {member.filename!r}", most, fix="remove it")
+    return content
 
 
 class ArrayImages:

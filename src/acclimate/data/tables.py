@@ -1,5 +1,6 @@
 """Tables, from files or data frames: their columns are features, texts, or paths of images."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -10,9 +11,13 @@ import polars as pl
 from acclimate.data.domain import Domain, Images, ImagesAndTexts
 from acclimate.data.listed import ListedImages, Listing
 from acclimate.data.read_labels import SET_ASIDE, Labels, as_text, from_column
+from acclimate.data.unpacking import gunzip, largest, like_a_bomb
 from acclimate.errors import BadInput, did_you_mean, first_line
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
+
+GZIP, COMPRESSED = b"\x1f\x8b", (b"\x28\xb5\x2f\xfd", b"\x78\x01", b"\x78\x9c", b"\x78\xda")
+"""How gzip files start, and those of other methods (zstd, zlib) that polars unpacks."""
 
 ColumnKind = Literal["numbers", "dates", "text", "nothing"]
 """What a column of features contains, whatever type stores it."""
@@ -162,9 +167,12 @@ def as_fitted(domain: Domain, columns: Mapping[str, ColumnKind]) -> pl.DataFrame
 def _read(path: Path) -> pl.DataFrame:
     try:
         if path.suffix.lower() == ".parquet":
+            _check_parquet(path)
             return pl.read_parquet(path)
-        frame = pl.read_csv(path, infer_schema_length=None, try_parse_dates=True)
-    except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError, ValueError) as error:
+        frame = pl.read_csv(_csv(path), infer_schema_length=None, try_parse_dates=True)
+    except BadInput:
+        raise
+    except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError, ValueError, EOFError, zlib.error) as error:
         raise BadInput(_unreadable(path, first_line(error))) from error
     except BaseException as error:  # polars panics on some damaged files, and a panic is not an Exception
         if type(error).__name__ != "PanicException":
@@ -175,6 +183,26 @@ def _read(path: Path) -> pl.DataFrame:
     if frame.width == 1 and (marks := [m for m in ";\t|" if m in frame.columns[0]]):
         raise BadInput(f"{path}: columns are separated by {marks[0]!r}; separate them by commas")
     return frame
+
+
+def _csv(path: Path) -> Path | bytes:
+    """Return what polars is to read; it would unpack any compressed file, without a limit."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start.startswith(GZIP):
+        return gunzip(path)
+    if start.startswith(COMPRESSED):
+        raise BadInput(f"{path}: compressed by a method other than gzip; save it as .csv or .csv.gz")
+    return path
+
+
+def _check_parquet(path: Path) -> None:
+    """Refuse a file that states more values than memory has room for, before any is read."""
+    table = pl.scan_parquet(path)
+    columns, rows = len(table.collect_schema()), int(table.select(pl.len()).collect().item())
+    most = largest(path.stat().st_size)
+    if 8 * columns * rows > most:
+        raise like_a_bomb(f"{path}: {rows:,} rows of {columns} columns", most, fix="save it as CSV if these are right")
 
 
 def _unreadable(path: Path, why: str) -> str:
