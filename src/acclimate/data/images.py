@@ -175,6 +175,12 @@ class ZipImages:
         """Return the images at ``index``, in that order."""
         return ZipImages(self.path, self.prefix, [self.files[i] for i in index])
 
+    def checksums(self) -> list[tuple[int, int]]:
+        """Return the checksum and the size of each image's file, as the zip's directory states them."""
+        with zipfile.ZipFile(self.path) as archive:
+            members = [archive.getinfo(self.prefix + file) for file in self.files]
+        return [(member.CRC, member.file_size) for member in members]
+
     def _open(self, i: int) -> io.BytesIO:
         try:
             archive = getattr(self._local, "archive", None)

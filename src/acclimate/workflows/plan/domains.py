@@ -7,6 +7,7 @@ from pathlib import Path
 from acclimate import methods
 from acclimate.data import Domain, listed
 from acclimate.data.labels import truth
+from acclimate.data.order import by_content
 from acclimate.data.preprocess import Preprocess
 from acclimate.data.source import Source, as_domain
 from acclimate.errors import BadInput
@@ -40,11 +41,11 @@ def read_domain(given: Source, name: str, spec: DomainSpec, *, labelled: bool = 
 
 
 def read_target(given: Source, spec: DomainSpec) -> Domain:
-    """The domain to adapt to; labels in it are set aside."""
+    """The domain to adapt to; labels in it are set aside, and class folders have no influence on the order of rows."""
     target = read_domain(given, "target", spec, labelled=False)
     if target.labels_set_aside:
         log.info("%s: its labels are set aside unread; training does not see them", target.name)
-    return target
+    return by_content(target)
 
 
 def read_target_labels(given: Source | None, method: str, spec: DomainSpec, *, linear: bool) -> Domain | None:
