@@ -55,6 +55,12 @@ def test_a_target_with_a_partly_filled_column_of_labels_is_planned_for(tmp_path)
     assert plan.target.table.columns == ["age", "town"]
 
 
+def test_a_column_that_selects_rows_may_be_dropped_in_every_domain(tmp_path):
+    table, other = (samples.table(tmp_path / f"{name}.csv", site=["a", "b", "a"] * 4) for name in ("table", "other"))
+    plan = plan_of(f"{table}#site=a", other, score=f"{other}#site=b", label="sick", drop=["site"], method="source_only")
+    assert plan.target.table.columns == ["age", "town"]
+
+
 def test_predict_does_not_read_labels(finished_run):
     x, y = shifted()
     run = Run.open(finished_run)

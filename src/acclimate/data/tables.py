@@ -46,6 +46,8 @@ def from_file(path: Path, part: str | None, *, name: str, columns: Columns) -> D
     frame = _read(path)
     if part:
         frame = _rows_of_part(frame, part, path)
+        selected = part.partition("=")[0]
+        columns = columns._replace(drop=tuple(column for column in columns.drop if column != selected))
     return from_frame(frame, name=name, listing=Listing.of_file(path), columns=columns)
 
 
