@@ -73,3 +73,26 @@ def test_class_folders_without_images_are_named(tmp_path, caplog):
 def test_without_any_image_the_message_says_what_is_found_instead(tmp_path):
     with pytest.raises(BadInput, match=r"^photos: contains no images but 2 .heic, 1 no ending; names of images end in"):
         folders.images_of(["cat/1.heic", "dog/1.HEIC", "dog/README"], name="photos")
+
+
+@pytest.mark.parametrize("names", [("train", "test"), ("Training", "val", "cat"), ("train",)])
+@pytest.mark.parametrize("inner", ["", "cat"])
+def test_folders_named_as_parts_of_a_data_set_are_asked_about(tmp_path, names, inner):
+    for name in names:
+        samples.images(tmp_path / name, [inner])
+    with pytest.raises(BadInput, match=rf"parts of a data set.*; give one of them, e\.g\. {tmp_path}#{names[0]}/$"):
+        load(tmp_path)
+    assert len(load(f"{tmp_path}#{names[0]}/")) == 3
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    assert load(samples.images(tmp_path, ["bus", "train"])).classes == ("bus", "train")
+
+
+def test_parts_in_a_zip_are_asked_about_too(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ("data/train/cat/1.png", "data/test/cat/1.png"):
+            archive.writestr(name, b"")
+    with pytest.raises(BadInput, match=r"train/ and test/, which look like parts"):
+        load(tmp_path / "a.zip")
+    assert load(f"{tmp_path}/a.zip#train/").names == ["cat/1.png"]

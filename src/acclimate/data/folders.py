@@ -15,6 +15,8 @@ ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", "
 """Endings of the names of images."""
 CLUTTER = frozenset({"thumbs.db", "desktop.ini"})
 """Files that systems leave in folders of images."""
+SPLITS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
+"""Names of folders, in lower case, that parts of a data set usually have."""
 _Folder: TypeAlias = tuple[str, frozenset[tuple[int, int]]]
 """A folder's path below the root, ending in ``/``, and what identifies the folder and all above it."""
 
@@ -69,7 +71,7 @@ def images_of(files: Iterable[str], *, name: str) -> list[str]:
         name: What messages call the domain.
 
     Raises:
-        BadInput: None is an image.
+        BadInput: None is an image, or the folders at the top look like ``train`` and ``test``.
     """
     files = [file for file in files if not _is_clutter(file)]
     chosen = [file for file in files if is_image(file)]
@@ -77,10 +79,24 @@ def images_of(files: Iterable[str], *, name: str) -> list[str]:
     if not chosen:
         instead = f" but {_endings(others)}" if others else ""
         raise BadInput(f"{name}: contains no images{instead}; names of images end in {', '.join(sorted(ENDINGS))}")
+    _ask_about_splits(_tops(chosen), name)
     notes = [*_skipped(others, len(chosen)), *_without_images(files, chosen)]
     if notes:
         log.warning("%s: %s", name, "; ".join(notes))
     return chosen
+
+
+def _ask_about_splits(tops: set[str], name: str) -> None:
+    """Refuse to take parts of a data set for classes; a single one beside other classes may be one, as a train is."""
+    splits = sorted((top for top in tops if top.lower() in SPLITS), key=lambda top: (top[:2].lower() != "tr", top))
+    if len(splits) > 1 or (splits and len(tops) == 1):
+        place = name if "#" not in name else name.rstrip("/")
+        example = f"{place}{'/' if '#' in place else '#'}{splits[0]}/"
+        listed = " and ".join(f"{split}/" for split in splits)
+        raise BadInput(
+            f"{name}: contains {listed}, which look like parts of a data set, not like classes; give one of them, e.g. "
+            f"{example}"
+        )
 
 
 def _is_clutter(file: str) -> bool:
