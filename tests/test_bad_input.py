@@ -180,7 +180,7 @@ PATHS = {
     "missing target": Bad(f"adapt source.npz nothing {OUT}", "nothing: no such file or folder"),
     "empty path": Bad(f"adapt '' target.npz {OUT}", "the path is empty; give a folder or a file"),
     "unknown ending": Bad(
-        f"adapt a.xlsx target.npz {OUT}", "a.xlsx: this type of file cannot be read", _write("a.xlsx", "x")
+        f"adapt a.doc target.npz {OUT}", "a.doc: this type of file cannot be read", _write("a.doc", "x")
     ),
     "label of an npz": Bad(f"{NPZ} --label y", "source.npz: is not a table, so it has no column"),
     "kinds differ": Bad(f"adapt source.npz images {OUT}", "images: the examples are of kind 'images'"),
@@ -273,7 +273,10 @@ COLUMNS = {
     "csv ragged": Bad(CSV, "a row has more fields than the header", _write("odd.csv", "age,sick\n1,a\n1,a,b\n")),
     "csv not UTF-8": Bad(CSV, "save it as UTF-8", _write("odd.csv", "age,town,sick\n1,Köln,no\n".encode("latin-1"))),
     "csv in UTF-16": Bad(CSV, "save it as UTF-8", _write("odd.csv", "age,town,sick\n1,a,no\n".encode("utf-16"))),
-    "csv by semicolons": Bad(CSV, "separated by ';'", _write("odd.csv", "age;town;sick\n1;a;no\n")),
+    "json lines damaged": Bad(
+        f"adapt odd.jsonl table.csv {OUT} --label sick", "odd.jsonl: not a readable table",
+        _write("odd.jsonl", '{"a": 1'),
+    ),
     "csv.gz cut off": Bad(
         f"adapt odd.csv.gz table.csv {OUT} --label sick", "odd.csv.gz: not a readable table",
         _write("odd.csv.gz", gzip.compress(b"age,town,sick\n" * 500)[:40]),

@@ -83,7 +83,7 @@ def load(path: Path, types: Types) -> Any:
 
     data = path.read_bytes()
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        check_members(archive, str(path), len(data))
+        check_members(archive, str(path), len(data), fix="restore the file that Acclimate wrote")
     if strange := _unlisted(io.BytesIO(data), types):
         raise BadInput(
             f"{path}: contains {strange}, which Acclimate never writes; refused, because loading it could run code"

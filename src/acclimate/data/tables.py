@@ -1,6 +1,5 @@
 """Tables, from files or data frames: their columns are features, texts, or paths of images."""
 
-import zlib
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -11,13 +10,8 @@ import polars as pl
 from acclimate.data.domain import Domain, Images, ImagesAndTexts
 from acclimate.data.listed import ListedImages, Listing
 from acclimate.data.read_labels import SET_ASIDE, Labels, as_text, from_column
-from acclimate.data.unpacking import gunzip, largest, like_a_bomb
-from acclimate.errors import BadInput, did_you_mean, first_line
-
-ENDINGS = (".csv", ".csv.gz", ".parquet")
-
-GZIP, COMPRESSED = b"\x1f\x8b", (b"\x28\xb5\x2f\xfd", b"\x78\x01", b"\x78\x9c", b"\x78\xda")
-"""How gzip files start, and those of other methods (zstd, zlib) that polars unpacks."""
+from acclimate.data.table_files import read
+from acclimate.errors import BadInput, did_you_mean
 
 ColumnKind = Literal["numbers", "dates", "text", "nothing"]
 """What a column of features contains, whatever type stores it."""
@@ -43,7 +37,7 @@ def from_file(path: Path, part: str | None, *, name: str, columns: Columns) -> D
     Raises:
         BadInput: The file is not a readable table, or `from_frame` refuses it.
     """
-    frame = _read(path)
+    frame = read(path)
     if part:
         frame = _rows_of_part(frame, part, path)
         selected = part.partition("=")[0]
@@ -164,57 +158,6 @@ def as_fitted(domain: Domain, columns: Mapping[str, ColumnKind]) -> pl.DataFrame
     """
     require_columns(domain, list(columns))
     return pl.DataFrame([_convert(domain.table[c], kind, domain.name) for c, kind in columns.items()])
-
-
-def _read(path: Path) -> pl.DataFrame:
-    try:
-        if path.suffix.lower() == ".parquet":
-            _check_parquet(path)
-            return pl.read_parquet(path)
-        frame = pl.read_csv(_csv(path), infer_schema_length=None, try_parse_dates=True)
-    except BadInput:
-        raise
-    except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError, ValueError, EOFError, zlib.error) as error:
-        raise BadInput(_unreadable(path, first_line(error))) from error
-    except BaseException as error:  # polars panics on some damaged files, and a panic is not an Exception
-        if type(error).__name__ != "PanicException":
-            raise
-        raise BadInput(_unreadable(path, "damaged")) from error
-    if any("\0" in column for column in frame.columns):
-        raise BadInput(f"{path}: not a CSV file in UTF-8 (contains zero bytes); save it as UTF-8 text")
-    if frame.width == 1 and (marks := [m for m in ";\t|" if m in frame.columns[0]]):
-        raise BadInput(f"{path}: columns are separated by {marks[0]!r}; separate them by commas")
-    return frame
-
-
-def _csv(path: Path) -> Path | bytes:
-    """Return what polars is to read; it would unpack any compressed file, without a limit."""
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start.startswith(GZIP):
-        return gunzip(path)
-    if start.startswith(COMPRESSED):
-        raise BadInput(f"{path}: compressed by a method other than gzip; save it as .csv or .csv.gz")
-    return path
-
-
-def _check_parquet(path: Path) -> None:
-    """Refuse a file that states more values than memory has room for, before any is read."""
-    table = pl.scan_parquet(path)
-    columns, rows = len(table.collect_schema()), int(table.select(pl.len()).collect().item())
-    most = largest(path.stat().st_size)
-    if 8 * columns * rows > most:
-        raise like_a_bomb(f"{path}: {rows:,} rows of {columns} columns", most, fix="save it as CSV if these are right")
-
-
-def _unreadable(path: Path, why: str) -> str:
-    if "utf" in why.lower():
-        return f"{path}: not UTF-8 text ({why}); save it as UTF-8"
-    if "empty CSV" in why:
-        return f"{path}: is empty; give a table with a header and rows"
-    if "more fields" in why:
-        return f"{path}: a row has more fields than the header; quote the commas in it, or correct the row"
-    return f"{path}: not a readable table ({why}); check that it is complete and has the right file ending"
 
 
 def _rows_of_part(frame: pl.DataFrame, part: str, path: Path) -> pl.DataFrame:

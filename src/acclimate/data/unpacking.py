@@ -119,8 +119,8 @@ def _stated_bytes(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
     return prod(shape) * dtype.itemsize
 
 
-def check_members(archive: zipfile.ZipFile, where: str, size: int) -> None:
-    """Count what all members of a zip unpack to; see `check_arrays` for the arguments.
+def check_members(archive: zipfile.ZipFile, where: str, size: int, *, fix: str) -> None:
+    """Count what all members of a zip unpack to; see `check_arrays` for the other arguments, ``fix`` ends messages.
 
     Raises:
         BadInput: It is too much for the zip's size, or an array states too much.
@@ -131,5 +131,5 @@ def check_members(archive: zipfile.ZipFile, where: str, size: int) -> None:
     for member in archive.infolist():
         content = read_member(archive, member, left)
         if content is None:
-            raise like_a_bomb(where, most, fix="restore the file that Acclimate wrote")
+            raise like_a_bomb(where, most, fix=fix)
         left -= len(content)
