@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 import samples
+from PIL import Image
 
-from acclimate.data import folders, load
+from acclimate.data import folders, images, load
 from acclimate.errors import BadInput
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+"""How a file of that format starts."""
 
 
 def test_a_class_folder_that_is_a_link_is_read(tmp_path):
@@ -50,7 +54,7 @@ def test_a_broken_link_to_an_image_is_named_when_it_is_read(tmp_path):
 @pytest.mark.parametrize("packed", [False, True])
 def test_files_of_an_unknown_format_are_counted_and_named(tmp_path, caplog, packed):
     samples.images(tmp_path / "photos")
-    for file in ("cat/1.heic", "cat/2.heic", "dog/notes.txt", ".hidden", "cat/Thumbs.db"):
+    for file in ("cat/1.cr2", "cat/2.cr2", "dog/notes.txt", ".hidden", "cat/Thumbs.db"):
         (tmp_path / "photos" / file).touch()
     if packed:
         with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
@@ -58,7 +62,7 @@ def test_files_of_an_unknown_format_are_counted_and_named(tmp_path, caplog, pack
                 archive.write(file, file.relative_to(tmp_path / "photos"))
     with caplog.at_level(logging.WARNING):
         load(tmp_path / f"photos{'.zip' if packed else ''}")
-    assert "skipped 3 of 9 files, whose formats are not read: 2 .heic, 1 .txt, e.g. cat/1.heic" in caplog.text
+    assert "skipped 3 of 9 files, whose formats are not read: 2 .cr2, 1 .txt, e.g. cat/1.cr2" in caplog.text
 
 
 def test_class_folders_without_images_are_named(tmp_path, caplog):
@@ -71,8 +75,8 @@ def test_class_folders_without_images_are_named(tmp_path, caplog):
 
 
 def test_without_any_image_the_message_says_what_is_found_instead(tmp_path):
-    with pytest.raises(BadInput, match=r"^photos: contains no images but 2 .heic, 1 no ending; names of images end in"):
-        folders.images_of(["cat/1.heic", "dog/1.HEIC", "dog/README"], name="photos")
+    with pytest.raises(BadInput, match=r"^photos: contains no images but 2 .cr2, 1 no ending; names of images end in"):
+        folders.images_of(["cat/1.cr2", "dog/1.CR2", "dog/README"], name="photos")
 
 
 @pytest.mark.parametrize("names", [("train", "test"), ("Training", "val", "cat"), ("train",)])
@@ -96,3 +100,40 @@ def test_parts_in_a_zip_are_asked_about_too(tmp_path):
     with pytest.raises(BadInput, match=r"train/ and test/, which look like parts"):
         load(tmp_path / "a.zip")
     assert load(f"{tmp_path}/a.zip#train/").names == ["cat/1.png"]
+
+
+@pytest.fixture
+def without_heic(monkeypatch):
+    """As if pillow-heif were not installed."""
+    monkeypatch.setattr(folders, "reads_heic", lambda: False)
+    for cached in (folders._endings_read, images.formats):
+        cached.cache_clear()
+    yield
+    monkeypatch.undo()
+    for cached in (folders._endings_read, images.formats):
+        cached.cache_clear()
+
+
+@pytest.mark.usefixtures("without_heic")
+def test_where_heic_is_not_read_the_package_is_named(tmp_path, caplog):
+    (samples.images(tmp_path) / "cat/1.heic").write_bytes(HEIC)
+    with caplog.at_level(logging.WARNING):
+        load(tmp_path)
+    assert "e.g. cat/1.heic (HEIC needs the package pillow-heif; run `pip install acclimate[heic]`)" in caplog.text
+    with pytest.raises(BadInput, match=r"no images but 1 .heic \(HEIC needs the package pillow-heif"):
+        folders.images_of(["1.heic"], name="photos")
+    with pytest.raises(BadInput, match=r"1\.heic: not a readable image \(HEIC needs the package pillow-heif"):
+        images.decode(tmp_path / "cat/1.heic", "1.heic")
+
+
+@pytest.mark.parametrize("name", ["cat/1.HEIC", "cat/renamed.jpg"])
+def test_heic_is_read_where_it_can_be(tmp_path, name):
+    heif = pytest.importorskip("pillow_heif")
+    grey = Image.new("RGB", (64, 48), (40, 80, 120))
+    samples.images(tmp_path)
+    heif.from_pillow(grey).save(tmp_path / "x.heic")
+    (tmp_path / "x.heic").rename(tmp_path / name)
+    domain = load(tmp_path)
+    pixels = domain.images.read(domain.names.index(name))
+    assert pixels.shape == (48, 64, 3)
+    assert abs(pixels.mean((0, 1)) - [40, 80, 120]).max() < 6

@@ -1,9 +1,11 @@
 """Which files below a folder, or in a zip, are images, and which are skipped."""
 
+import importlib.util
 import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
@@ -13,10 +15,14 @@ log = logging.getLogger("acclimate")
 
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 """Endings of the names of images."""
+HEIC = frozenset({".heic", ".heif", ".hif"})
+"""Endings of the names of images that are read if the package pillow-heif is installed."""
 CLUTTER = frozenset({"thumbs.db", "desktop.ini"})
 """Files that systems leave in folders of images."""
 SPLITS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
 """Names of folders, in lower case, that parts of a data set usually have."""
+HEIC_HELP = "HEIC needs the package pillow-heif; run `pip install acclimate[heic]`"
+"""How HEIC images could be read, where they are not."""
 _Folder: TypeAlias = tuple[str, frozenset[tuple[int, int]]]
 """A folder's path below the root, ending in ``/``, and what identifies the folder and all above it."""
 
@@ -60,7 +66,17 @@ def _listed(root: Path, inner: str, above: frozenset[tuple[int, int]]) -> tuple[
 def is_image(file: str) -> bool:
     """Whether a file of this name, below a folder or in a zip, is read as an image."""
     path = PurePosixPath(file)
-    return path.suffix.lower() in ENDINGS and not any(p.startswith(".") for p in path.parts)
+    return path.suffix.lower() in _endings_read() and not any(p.startswith(".") for p in path.parts)
+
+
+def reads_heic() -> bool:
+    """Whether HEIC images are read."""
+    return importlib.util.find_spec("pillow_heif") is not None
+
+
+@cache
+def _endings_read() -> frozenset[str]:
+    return ENDINGS | HEIC if reads_heic() else ENDINGS
 
 
 def images_of(files: Iterable[str], *, name: str) -> list[str]:
@@ -75,10 +91,11 @@ def images_of(files: Iterable[str], *, name: str) -> list[str]:
     """
     files = [file for file in files if not _is_clutter(file)]
     chosen = [file for file in files if is_image(file)]
-    others = [file for file in files if not is_image(file) and not file.endswith("/")]
+    others = sorted({file for file in files if not file.endswith("/")} - set(chosen))
     if not chosen:
         instead = f" but {_endings(others)}" if others else ""
-        raise BadInput(f"{name}: contains no images{instead}; names of images end in {', '.join(sorted(ENDINGS))}")
+        known = ", ".join(sorted(_endings_read()))
+        raise BadInput(f"{name}: contains no images{instead}{_help(others)}; names of images end in {known}")
     _ask_about_splits(_tops(chosen), name)
     notes = [*_skipped(others, len(chosen)), *_without_images(files, chosen)]
     if notes:
@@ -108,8 +125,13 @@ def _skipped(others: Sequence[str], n_images: int) -> Iterator[str]:
     if others:
         yield (
             f"skipped {len(others)} of {len(others) + n_images} files, whose formats are not read: {_endings(others)}, "
-            f"e.g. {others[0]}"
+            f"e.g. {others[0]}{_help(others)}"
         )
+
+
+def _help(others: Iterable[str]) -> str:
+    """Return how HEIC images could be read, if there are any among the files that are not."""
+    return f" ({HEIC_HELP})" if any(PurePosixPath(file).suffix.lower() in HEIC for file in others) else ""
 
 
 def _without_images(files: Sequence[str], chosen: Sequence[str]) -> Iterator[str]:

@@ -1,12 +1,14 @@
 """Folders and zips of images, read one at a time."""
 
 import hashlib
+import importlib
 import io
 import threading
 import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -252,7 +254,7 @@ def decode(file: Path | io.BytesIO, where: str, size: int | None = None) -> NDAr
         BadInput: The file is empty, truncated, too large, or not an image.
     """
     try:
-        with Image.open(file, formats=FORMATS) as image:
+        with Image.open(file, formats=formats()) as image:
             if size:
                 image.draft("RGB", (size, size))
             return to_pixels(image)
@@ -272,16 +274,27 @@ def measure(file: Path | io.BytesIO, where: str) -> tuple[int, int]:
         BadInput: The file is not an image.
     """
     try:
-        with Image.open(file, formats=FORMATS) as image:
+        with Image.open(file, formats=formats()) as image:
             return image.height, image.width
     except Exception as error:  # as above
         raise BadInput(unreadable(where, error)) from error
+
+
+@cache
+def formats() -> tuple[str, ...]:
+    """Return Pillow's readers that may open a file; `FORMATS`, and HEIF where it is installed."""
+    if not folders.reads_heic():
+        return FORMATS
+    importlib.import_module("pillow_heif").register_heif_opener()
+    return (*FORMATS, "HEIF")
 
 
 def unreadable(where: str, error: Exception) -> str:
     """Return the message for an image whose decoding raised ``error``."""
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"{where}: too many pixels for an image; remove it or scale it down"
+    if PurePosixPath(where).suffix.lower() in folders.HEIC and not folders.reads_heic():
+        return f"{where}: not a readable image ({folders.HEIC_HELP}); save it as JPEG, or install that"
     why = "unknown format or damaged" if isinstance(error, UnidentifiedImageError) else first_line(error)
     return f"{where}: not a readable image ({why}); remove it or save it again"
 
