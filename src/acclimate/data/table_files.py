@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
+from acclimate.data.parquet_pages import unpacked_size
 from acclimate.data.unpacking import check_members, gunzip, largest, like_a_bomb
 from acclimate.errors import BadInput, first_line
 
@@ -37,8 +38,7 @@ def read(path: Path) -> pl.DataFrame:
     name = path.name.lower()
     try:
         if name.endswith(".parquet"):
-            _check_parquet(path)
-            return pl.read_parquet(path)
+            return _read_parquet(path)
         if name.endswith(EXCEL):
             return _read_excel(path)
         plain = _unpacked(path)
@@ -120,13 +120,27 @@ def _read_excel(path: Path) -> pl.DataFrame:
         raise BadInput(_unreadable(path, first_line(error))) from error
 
 
+def _read_parquet(path: Path) -> pl.DataFrame:
+    try:
+        _check_parquet(path)
+    except (ArithmeticError, IndexError, RecursionError) as error:
+        raise BadInput(_unreadable(path, "damaged")) from error
+    frame, most = pl.read_parquet(path), largest(path.stat().st_size)
+    # many rows can share one long text, which becomes a text of its own for each
+    if sum(int(column.str.len_bytes().sum() or 0) for column in frame.select(pl.col(pl.String)).iter_columns()) > most:
+        raise like_a_bomb(str(path), most, fix="save it as CSV if its texts are right")
+    return frame
+
+
 def _check_parquet(path: Path) -> None:
-    """Refuse a file that states more values than memory has room for, before any is read."""
+    """Refuse a file whose values or pages need more memory than it may, before any is read."""
     table = pl.scan_parquet(path)
     columns, rows = len(table.collect_schema()), int(table.select(pl.len()).collect().item())
     most = largest(path.stat().st_size)
     if 8 * columns * rows > most:
         raise like_a_bomb(f"{path}: {rows:,} rows of {columns} columns", most, fix="save it as CSV if these are right")
+    if unpacked_size(path, most) > most:
+        raise like_a_bomb(str(path), most, fix="save it without compression")
 
 
 def _unreadable(path: Path, why: str) -> str:
