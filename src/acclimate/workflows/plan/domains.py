@@ -69,11 +69,14 @@ def read_target_labels(given: Source | None, method: str, spec: DomainSpec, *, l
 def score_later(
     given: Source | None, spec: DomainSpec, recipe: Recipe, fitted: Preprocess
 ) -> Callable[[], Domain] | None:
-    """Reads labels for scores when training is over; they are checked for mistakes now, and forgotten."""
+    """Reads labels for scores when training is over; they are checked for mistakes now, and forgotten.
+
+    Rows are in the order of the target's, so that features of the target stand for those of its labelled copy.
+    """
     if given is None:
         return None
     check_labelled(read_domain(given, "score", spec), recipe, fitted)
-    return lambda: read_domain(given, "score", spec)
+    return lambda: by_content(read_domain(given, "score", spec))
 
 
 def check_labelled(domain: Domain | None, recipe: Recipe, fitted: Preprocess) -> None:
