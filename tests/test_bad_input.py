@@ -180,7 +180,7 @@ PATHS = {
     "missing target": Bad(f"adapt source.npz nothing {OUT}", "nothing: no such file or folder"),
     "empty path": Bad(f"adapt '' target.npz {OUT}", "the path is empty; give a folder or a file"),
     "unknown ending": Bad(
-        f"adapt a.xlsx target.npz {OUT}", "a.xlsx: this type of file cannot be read", _write("a.xlsx", "x")
+        f"adapt a.doc target.npz {OUT}", "a.doc: this type of file cannot be read", _write("a.doc", "x")
     ),
     "label of an npz": Bad(f"{NPZ} --label y", "source.npz: is not a table, so it has no column"),
     "kinds differ": Bad(f"adapt source.npz images {OUT}", "images: the examples are of kind 'images'"),
@@ -223,7 +223,7 @@ FOLDERS = {
         lambda: _zip("a.zip", {"../1.png": b""}),
     ),
     "zip bomb": Bad(
-        f"adapt a.zip images {OUT}", "like a zip bomb", lambda: _zip("a.zip", {"cat/1.png": bytes(2**24)})
+        f"adapt a.zip images {OUT}", "like a decompression bomb", lambda: _zip("a.zip", {"cat/1.png": bytes(2**24)})
     ),
     "zip encrypted": Bad(f"adapt secret.zip images {OUT}", "is encrypted; create the zip again", _encrypted_zip),
     "zip member damaged": Bad(
@@ -249,7 +249,7 @@ ARRAYS = {
     "npz part unknown": Bad(f"adapt odd.npz#trian target.npz {OUT}", "no x_trian; did you mean train?", _parts),
     "lengths differ": Bad(ODD, "y has shape (3,), and x has 24 rows", _arrays("odd.npz", y=np.arange(3))),
     "labels missing": Bad(
-        ODD, "y has missing or infinite values, first in row 1", _arrays("odd.npz", y=[0, np.nan] * 12)
+        ODD, "y is missing or infinite in 12 of 24 rows, first in row 1", _arrays("odd.npz", y=[0, np.nan] * 12)
     ),
     "each row a class": Bad(
         f"{ODD} --task classification", "labels look like numbers or names", _arrays("odd.npz", y=np.arange(24) / 7)
@@ -273,7 +273,10 @@ COLUMNS = {
     "csv ragged": Bad(CSV, "a row has more fields than the header", _write("odd.csv", "age,sick\n1,a\n1,a,b\n")),
     "csv not UTF-8": Bad(CSV, "save it as UTF-8", _write("odd.csv", "age,town,sick\n1,Köln,no\n".encode("latin-1"))),
     "csv in UTF-16": Bad(CSV, "save it as UTF-8", _write("odd.csv", "age,town,sick\n1,a,no\n".encode("utf-16"))),
-    "csv by semicolons": Bad(CSV, "separated by ';'", _write("odd.csv", "age;town;sick\n1;a;no\n")),
+    "json lines damaged": Bad(
+        f"adapt odd.jsonl table.csv {OUT} --label sick", "odd.jsonl: not a readable table",
+        _write("odd.jsonl", '{"a": 1'),
+    ),
     "csv.gz cut off": Bad(
         f"adapt odd.csv.gz table.csv {OUT} --label sick", "odd.csv.gz: not a readable table",
         _write("odd.csv.gz", gzip.compress(b"age,town,sick\n" * 500)[:40]),
@@ -689,7 +692,7 @@ NUMBERS = {
         PRICES, "every label is 2.5, so there is nothing to learn", _table("prices.csv", price=[2.5] * 12)
     ),
     "NaN in y": Bad(
-        f"adapt odd.npz target.npz {OUT}", "y has missing or infinite values, first in row 0",
+        f"adapt odd.npz target.npz {OUT}", "y is missing or infinite in 1 of 24 rows, first in row 0",
         _arrays("odd.npz", y=np.array([np.nan, *np.arange(23) / 2])),
     ),
     "folders for a regression": Bad(f"{IMAGES} --task regression", "images: folders are classes, not numbers"),
@@ -829,6 +832,16 @@ def _many_images(folder: Path) -> None:
     samples.images(folder, each=8, size=32)
     whole = (folder / "dog/3.png").read_bytes()
     (folder / "dog/3.png").write_bytes(whole[: len(whole) // 2])
+
+
+def test_escape_sequences_in_names_do_not_reach_the_terminal(here, acclimate):
+    name = "1\x1b]0;owned\x07\x9b2J\u202e.png"
+    samples.images(Path("images"))
+    Path("images/cat", name).write_bytes(b"hello")
+    result = acclimate("adapt", "images", "images", "-o", "out")
+    assert result.code == 2
+    assert r"cat/1\x1b]0;owned\x07\x9b2J\u202e.png: not a readable image" in result.lines[-1]
+    assert all(line.isprintable() for line in result.lines)
 
 
 def test_an_image_found_damaged_in_training_leaves_nothing(here, acclimate, monkeypatch):

@@ -1,12 +1,37 @@
 """Errors that the user can fix: one line that says what is wrong, where, and how to fix it."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
 MOST_NAMES = 30
 """Most names that a message lists; it counts the rest."""
+
+
+def printable(text: str) -> str:
+    r"""Return the text with escapes in the place of what a terminal may act on; lines and tabs stay.
+
+    File names, labels and other libraries' messages can contain control characters.
+
+    Example:
+        >>> printable("a\x1b[2Jb.png")
+        'a\\x1b[2Jb.png'
+    """
+    if text.isprintable():
+        return text
+    return "".join(_escaped(c) if unicodedata.category(c) in _ACTED_ON or c in _REORDERING else c for c in text)
+
+
+def _escaped(character: str) -> str:
+    return character if character in "\n\t" else character.encode("unicode_escape").decode("ascii")
+
+
+_ACTED_ON = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode's categories of control characters, halves of characters, and separators of lines."""
+_REORDERING = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that change the order in which others are shown."""
 
 
 class BadInput(ValueError):
@@ -27,7 +52,7 @@ class BadInput(ValueError):
 
     def __init__(self, message: str):
         super().__init__(message)
-        self.message = message
+        self.message = printable(message)
 
     def __str__(self) -> str:
         """The message with arguments in the place of flags."""

@@ -9,7 +9,7 @@ import samples
 from PIL import Image
 
 from acclimate.data import load
-from acclimate.data.images import decode
+from acclimate.data.images import decode, measure
 from acclimate.data.inputs import ImageInputs
 from acclimate.errors import BadInput
 
@@ -102,6 +102,23 @@ def test_a_jpeg_decoded_small_is_large_enough():
     file = io.BytesIO()
     samples.picture(size=400).save(file, "JPEG")
     assert 50 <= min(decode(file, "here", 50).shape[:2]) < 400
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n(touched) (w) file closefile\n"
+
+
+@pytest.mark.parametrize("read", [decode, measure])
+def test_an_eps_named_png_starts_no_interpreter(tmp_path, monkeypatch, read):
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_, **__: pytest.fail("Ghostscript is started"))
+    (tmp_path / "1.png").write_bytes(EPS)
+    with pytest.raises(BadInput, match="unknown format or damaged"):
+        read(tmp_path / "1.png", "1.png")
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "MPO", "BMP", "GIF", "TIFF", "WEBP", "PPM"])
+def test_every_raster_format_is_read_whatever_the_name(tmp_path, form):
+    samples.picture().save(tmp_path / "1.png", form)
+    assert decode(tmp_path / "1.png", "1.png").shape == (16, 16, 3)
 
 
 def test_folders_are_classes_and_paths_are_names(image_folder):

@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas
 import polars as pl
 import pytest
 import samples
@@ -249,3 +250,36 @@ def test_a_damaged_file_of_a_dataset_is_named(image_folder):
     images = as_domain(Files(sorted(image_folder.rglob("*.png"))), name="target").images
     with pytest.raises(BadInput, match="target: item 1: not a readable image"):
         images.read(1)
+
+
+BLANK = {
+    "nan": (X, np.full(6, np.nan)),
+    "one infinite": (X, [0, 1, np.inf, 1, 0, 1]),
+    "none": (X, [None] * 6),
+    "too few": (X, Y[:2]),
+    "column": pl.DataFrame({"a": X[:, 0], "y": [None, "a", "", "b", "a", "b"]}),
+    "floats in a column": pl.DataFrame({"a": X[:, 0], "y": [np.inf, np.nan, 1, 2, 3, 4]}),
+    "pandas column of mixed types": pandas.DataFrame({"a": X[:, 0], "y": [1, "a", None, {}, [], 2]}),
+    "pairs": Own(list(X), [None, np.nan, 1, 0, 1, 0]),
+    "pairs of texts": Own(TEXTS, ["good", None, np.inf]),
+}
+
+
+@pytest.mark.parametrize("given", BLANK.values(), ids=BLANK)
+def test_labels_that_are_not_read_may_be_anything(given):
+    domain = as_domain(given, name="target", label="y", read_labels=False)
+    assert domain.labels is None
+    assert domain.labels_set_aside
+    with pytest.raises(BadInput, match=r"^source: "):
+        as_domain(given, name="source", label="y")
+
+
+@pytest.mark.parametrize("y", [np.full(6, np.nan), np.array([{}] * 6, dtype=object)])
+def test_y_of_an_npz_is_not_unpacked_if_it_is_not_read(tmp_path, y):
+    np.savez(tmp_path / "target.npz", x=X, y=y)
+    domain = load(tmp_path / "target.npz", read_labels=False)
+    assert (domain.labels, domain.labels_set_aside) == (None, True)
+
+
+def test_a_table_of_which_nothing_is_labelled_has_no_labels_set_aside():
+    assert not as_domain(pl.DataFrame({"a": X[:, 0]}), name="target", label="y", read_labels=False).labels_set_aside

@@ -135,3 +135,11 @@ def test_dates_of_another_zone_are_the_same_moment(tmp_path):
     there = pl.Series([date(2024, 1, 2)]).cast(pl.Datetime).dt.replace_time_zone("Europe/Vienna")
     domain = _written(tmp_path / "a.parquet", day=there)
     assert as_fitted(domain, {"day": "dates"})["day"].dt.hour().to_list() == [23]
+
+
+@pytest.mark.parametrize("must", [True, False])
+def test_a_column_that_rows_are_selected_by_may_be_dropped_too(table, must):
+    domain = _load(f"{table}#town=Linz", drop=["town"], must_have_label=must)
+    assert domain.table.columns == ["age"]
+    with pytest.raises(BadInput, match="no column 'twon'"):
+        _load(f"{table}#town=Linz", drop=["town", "twon"], must_have_label=True)

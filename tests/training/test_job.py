@@ -232,6 +232,15 @@ def test_statistics_are_those_of_the_whole_domain():
     torch.testing.assert_close(model.backbone[3].var_target, before.var(0), rtol=0.05, atol=0.05)
 
 
+def test_statistics_are_those_of_the_whole_domain_if_its_rows_are_sorted_by_class():
+    model = job("unused").spec.method.model
+    x = torch.cat([torch.randn(1000, 5), torch.randn(1000, 5) + 6])
+    estimate_statistics(model, DenseInputs(x.numpy()), "target")
+    with torch.no_grad():
+        before = model.backbone[:3](x)
+    torch.testing.assert_close(model.backbone[3].var_target, before.var(0), rtol=0.05, atol=0.05)
+
+
 def test_where_one_domain_is_alone_its_statistics_are_taken_anew(tmp_path):
     one = job(tmp_path, "source_only", apart=False, steps=1)
     run_job(one)

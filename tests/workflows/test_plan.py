@@ -46,3 +46,22 @@ def test_of_a_run_the_first_source_free_method_is_auto_and_python_takes_the_obje
 def test_labels_of_the_target_do_not_reach_the_plan():
     x, y = shifted(shift=2)
     assert plan_of(target=(x, y)).target.labels is None
+    assert plan_of(target=(x, np.full(len(x), np.nan))).target.labels is None
+
+
+def test_a_target_with_a_partly_filled_column_of_labels_is_planned_for(tmp_path):
+    target = samples.table(tmp_path / "target.csv", sick=["yes", None, "", *["?"] * 9])
+    plan = plan_of(samples.table(tmp_path / "source.csv"), target, label="sick", method="source_only")
+    assert plan.target.table.columns == ["age", "town"]
+
+
+def test_a_column_that_selects_rows_may_be_dropped_in_every_domain(tmp_path):
+    table, other = (samples.table(tmp_path / f"{name}.csv", site=["a", "b", "a"] * 4) for name in ("table", "other"))
+    plan = plan_of(f"{table}#site=a", other, score=f"{other}#site=b", label="sick", drop=["site"], method="source_only")
+    assert plan.target.table.columns == ["age", "town"]
+
+
+def test_predict_does_not_read_labels(finished_run):
+    x, y = shifted()
+    run = Run.open(finished_run)
+    assert run.predict((x, np.full(len(x), np.nan))).equals(run.predict((x, y)))

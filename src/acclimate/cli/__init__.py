@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import typer
 
+from acclimate.cli.output import write_line
 from acclimate.errors import BadInput, FirstProcessFailed, Stopped, did_you_mean, no_access
 
 _UsageError = cast("type[Exception]", typer.BadParameter.__base__)  # typer does not export it
@@ -55,7 +56,7 @@ def _commands() -> list[str]:
 
 def _exit(message: str, code: int) -> None:
     if message:
-        sys.stderr.write(f"acclimate: {' '.join(message.split())}\n")
+        write_line(message)
     sys.exit(code)
 
 

@@ -7,7 +7,7 @@ import typer
 
 from acclimate.cli import options
 from acclimate.cli.output import log_to_stderr
-from acclimate.errors import BadInput
+from acclimate.errors import BadInput, printable
 
 
 def register(app: typer.Typer) -> None:
@@ -32,5 +32,5 @@ def demo(
         raise BadInput("--folder: the path is empty; use a folder's name")
     source, target, run = map(str, write_demo(Path(folder)))
     more = f" --steps {steps}" + (f" --seeds {seeds}" if seeds > 1 else "")
-    sys.stderr.write(f"$ acclimate adapt {source} {target} -o {run} --score {target}{more}\n")
+    sys.stderr.write(printable(f"$ acclimate adapt {source} {target} -o {run} --score {target}{more}\n"))
     adapt(source, target, run, options={"score": target, "steps": steps, "seeds": seeds}, json=json)

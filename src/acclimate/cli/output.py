@@ -9,13 +9,23 @@ from pathlib import Path
 from typing import TypeVar
 
 from acclimate import plugins
-from acclimate.errors import BadInput, Stopped
+from acclimate.errors import BadInput, Stopped, printable
+
+
+def write_line(message: str) -> None:
+    """Write one line to stderr, with escapes in the place of control characters."""
+    sys.stderr.write(f"acclimate: {printable(' '.join(message.split()))}\n")
 
 
 def print_result(text: str, value: Mapping[str, object], *, as_json: bool) -> None:
     """Print ``value`` as JSON if ``as_json``, else ``text``; of the processes of ``torchrun`` only the first prints."""
     if os.environ.get("RANK", "0") == "0":
-        sys.stdout.write((json.dumps(value, ensure_ascii=False) if as_json else text) + "\n")
+        sys.stdout.write((_as_json(value) if as_json else printable(text)) + "\n")
+
+
+def _as_json(value: Mapping[str, object]) -> str:
+    readable = json.dumps(value, ensure_ascii=False)
+    return readable if printable(readable) == readable else json.dumps(value)
 
 
 class _OnStderr(logging.Handler):
@@ -23,7 +33,7 @@ class _OnStderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record as one line."""
-        sys.stderr.write(f"acclimate: {' '.join(record.getMessage().split())}\n")
+        write_line(record.getMessage())
 
 
 def log_to_stderr() -> None:

@@ -18,11 +18,13 @@ def load(
     image: str | None = None,
     drop: Sequence[str] = (),
     must_have_label: bool = False,
+    read_labels: bool = True,
 ) -> Domain:
     """Read the domain at ``path``, which may name a part of it after a ``#``: ``"products.zip#phone/"``.
 
     Args:
-        path: A folder or ``.zip`` of images, an ``.npz``, or a ``.csv``, ``.csv.gz`` or ``.parquet`` table.
+        path: A folder or ``.zip`` of images, an ``.npz``, or a table: ``.csv``, ``.tsv``, ``.jsonl`` (each also with
+            ``.gz``), ``.xlsx``, ``.xls`` or ``.parquet``.
         part: A sub-folder; the ``train`` of ``x_train``; or ``column=value`` of a table.
         label: The column of a table with the classes, or the numbers to predict.
         text: The column of a table with the text to learn from, or several separated by commas, read as one text with
@@ -31,11 +33,17 @@ def load(
             images has no columns; then ``label`` and ``image`` have no effect.
         drop: Columns of a table to leave out.
         must_have_label: Refuse a table that lacks the column ``label`` or one of ``drop``.
+        read_labels: False sets labels aside unread, as for a target: they may be blank, or anything else.
 
     Raises:
         BadInput: The path cannot be read as a domain; the message says why and how to mend it.
     """
-    from acclimate.data import arrays, images, tables  # imported late: they need libraries that the rest does not
+    from acclimate.data import (  # imported late: they need libraries that the rest does not
+        arrays,
+        images,
+        table_files,
+        tables,
+    )
 
     where, part = _split(str(path), part)
     if not where:
@@ -44,12 +52,12 @@ def load(
     if not _exists(place):
         raise BadInput(f"{where}: no such file or folder; check the spelling and the current folder ({Path.cwd()})")
     name = f"{where}#{part}" if part else where
-    ending = next((e for e in (".zip", ".npz", *tables.ENDINGS) if place.name.lower().endswith(e)), None)
+    ending = next((e for e in (".zip", ".npz", *table_files.ENDINGS) if place.name.lower().endswith(e)), None)
     if not place.is_dir() and not ending:
         raise BadInput(
-            f"{where}: this type of file cannot be read; give a folder or .zip of images, .npz, .csv[.gz] or .parquet"
+            f"{where}: this type of file cannot be read; give a folder or .zip of images, .npz, {table_files.READABLE}"
         )
-    is_table = not place.is_dir() and ending in tables.ENDINGS
+    is_table = not place.is_dir() and ending in table_files.ENDINGS
     column = text or (None if image else label) or next(iter(drop), None)
     if column and not is_table:
         raise BadInput(
@@ -59,12 +67,14 @@ def load(
     try:
         _open(place)
         if place.is_dir():
-            return images.from_folder(place, part, name=name)
+            domain = images.from_folder(place, part, name=name)
+            return domain if read_labels else domain.without_labels()
         if ending == ".zip":
-            return images.from_zip(place, part, name=name)
+            domain = images.from_zip(place, part, name=name)
+            return domain if read_labels else domain.without_labels()
         if ending == ".npz":
-            return arrays.from_npz(place, part, name=name)
-        columns = tables.Columns(label, text, image, tuple(drop), must_have_label)
+            return arrays.from_npz(place, part, name=name, read_labels=read_labels)
+        columns = tables.Columns(label, text, image, tuple(drop), must_have_label, read_labels)
         return tables.from_file(place, part, name=name, columns=columns)
     except OSError as error:
         raise BadInput(

@@ -3,6 +3,7 @@
 import zipfile
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -14,7 +15,8 @@ from acclimate.data.domain import Domain, Kind, Vectors
 from acclimate.data.images import ArrayImages
 from acclimate.data.optional import is_tensor
 from acclimate.data.read_labels import Labels
-from acclimate.data.read_labels import from_array as read_labels
+from acclimate.data.read_labels import from_array as labels_from_array
+from acclimate.data.unpacking import check_arrays, largest
 from acclimate.errors import BadInput, did_you_mean, first_line
 
 if TYPE_CHECKING:
@@ -23,11 +25,16 @@ if TYPE_CHECKING:
 DAMAGED_NPZ = (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, SyntaxError)
 """All exceptions that NumPy and SciPy raise on damaged files, as observed."""
 
+MOST_COLUMNS = 2**24
+"""Most columns of sparse rows in a file."""
+
 Array: TypeAlias = NDArray[np.generic] | scipy.sparse.csr_array
 
 
-def from_npz(path: Path, part: str | None, *, name: str) -> Domain:
+def from_npz(path: Path, part: str | None, *, name: str, read_labels: bool = True) -> Domain:
     """Read ``x`` and ``y`` (or ``x_part``, ``y_part``) from an ``.npz``, or the rows of a SciPy sparse array.
+
+    With ``read_labels`` false ``y`` is not even unpacked.
 
     Raises:
         BadInput: The file is not a readable ``.npz``, or has no such arrays.
@@ -36,20 +43,35 @@ def from_npz(path: Path, part: str | None, *, name: str) -> Domain:
     if not zipfile.is_zipfile(path):
         raise BadInput(f"{path}: not an .npz file, or truncated; save it with numpy.savez or scipy.sparse.save_npz")
     try:
+        with zipfile.ZipFile(path) as archive:
+            check_arrays(archive, str(path), path.stat().st_size)
         with np.load(path, allow_pickle=False) as stored:
             if x_key in stored:
                 x = stored[x_key]
             elif "format" in stored and not part:
+                _check_shape(path, [int(length) for length in stored["shape"]])
                 x = _load_sparse(path)
             else:
                 raise BadInput(_no_such_part(path, part, list(stored)))
-            y = stored.get(y_key)
+            y = stored.get(y_key) if read_labels else None
+            set_aside = not read_labels and y_key in stored
     except BadInput:
         raise
     except DAMAGED_NPZ as error:
         fix = "save plain arrays, no objects" if "pickle" in str(error) else "save it again"
         raise BadInput(f"{path}: not a readable .npz file ({first_line(error)}); {fix}") from error
-    return from_arrays(x, y, name=name)
+    return replace(from_arrays(x, y, name=name), labels_set_aside=set_aside)
+
+
+def _check_shape(path: Path, shape: list[int]) -> None:
+    """Refuse a shape of sparse rows that would not fit in memory; other formats become CSR, with 8 bytes per row."""
+    rows, *columns = shape
+    most = largest(path.stat().st_size) // 8
+    if min(shape) < 0 or rows > most or max(columns, default=0) > MOST_COLUMNS:
+        raise BadInput(
+            f"{path}: states the shape {' x '.join(f'{length:,}' for length in shape)}; a file of this size may "
+            f"have up to {most:,} rows and {MOST_COLUMNS:,} columns"
+        )
 
 
 def _load_sparse(path: Path) -> scipy.sparse.csr_array:
@@ -77,7 +99,7 @@ def from_arrays(x: ArrayLike, y: ArrayLike | None = None, *, name: str) -> Domai
     if not all(array.shape):
         missing = "rows" if not array.shape[0] else "columns" if kind == "vectors" else "pixels"
         raise BadInput(f"{name}: x has shape {array.shape}, so it has no {missing}; give at least one")
-    labels = Labels() if y is None else read_labels(as_array(y, name), array.shape[0], name)
+    labels = Labels() if y is None else labels_from_array(as_array(y, name), array.shape[0], name)
     names = [str(i) for i in range(array.shape[0])]
     if kind == "images":
         return Domain(name, kind, ArrayImages(np.asarray(array, dtype=np.uint8)), names, *labels)

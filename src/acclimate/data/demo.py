@@ -7,8 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from acclimate.data.folders import is_image
 from acclimate.data.fonts import font_digits, handwritten_digits
-from acclimate.data.images import is_image
 from acclimate.errors import BadInput
 from acclimate.run_folder import sort_run
 

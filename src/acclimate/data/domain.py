@@ -69,6 +69,7 @@ class Domain:
         names: A name for each example: its file's path, or its row's number.
         labels: The class, or the number, of each example as text ``(n,)``; None if there are no labels.
         label_type: How the labels were given, so that predictions can be returned in the same type.
+        labels_set_aside: Whether the examples came with labels that were left unread or were removed.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Domain:
     names: Sequence[str]
     labels: NDArray[np.str_] | None = None
     label_type: LabelType = "text"
+    labels_set_aside: bool = False
 
     def __len__(self) -> int:
         return len(self.names)
@@ -123,7 +125,8 @@ class Domain:
 
     def without_labels(self) -> "Domain":
         """Return the same examples without their labels."""
-        return replace(self, labels=None, label_type="text")
+        set_aside = self.labels_set_aside or self.labels is not None
+        return replace(self, labels=None, label_type="text", labels_set_aside=set_aside)
 
     def codes(self, classes: Sequence[str]) -> NDArray[np.int64]:
         """Return the labels ``(n,)`` as positions in ``classes``.

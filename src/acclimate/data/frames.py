@@ -34,8 +34,10 @@ class PandasFrame(Protocol):
     def __getitem__(self, column: Hashable, /) -> PandasSeries: ...
 
 
-def to_polars(frame: PandasFrame, name: str) -> pl.DataFrame:
+def to_polars(frame: PandasFrame, name: str, *, unread: str | None = None) -> pl.DataFrame:
     """Return a pandas frame as a polars one, without pyarrow, which `polars.from_pandas` needs.
+
+    The column ``unread`` becomes null without being looked at.
 
     Raises:
         BadInput: Two columns have the same name, or a column mixes types.
@@ -44,7 +46,8 @@ def to_polars(frame: PandasFrame, name: str) -> pl.DataFrame:
     twice = [column for column, n in Counter(map(str, columns)).items() if n > 1]
     if twice:
         raise BadInput(f"{name}: has two columns {twice[0]!r}; rename one")
-    return pl.DataFrame([series_to_polars(frame[column], str(column), name) for column in columns])
+    read = [series_to_polars(frame[column], str(column), name) for column in columns if str(column) != unread]
+    return pl.DataFrame(read).with_columns(pl.lit(None).alias(c) for c in map(str, columns) if c == unread)
 
 
 def series_to_polars(series: "PandasSeries | pl.Series", column: str, name: str) -> pl.Series:

@@ -64,7 +64,8 @@ def from_dataset(dataset: HuggingFaceDataset, *, name: str, columns: Columns) ->
     if image in with_images:
         images, columns = ItemImages(ImageColumn(dataset, image), name), columns._replace(image=None)
     frame = pl.DataFrame([_column(dataset, column, name) for column in needed])
-    if columns.label in frame.columns and not columns.must_have_label and frame[columns.label].is_null().all():
+    may_lack_labels = columns.read_labels and not columns.must_have_label
+    if columns.label in frame.columns and may_lack_labels and frame[columns.label].is_null().all():
         frame = frame.drop(columns.label)  # the labels of a test split that are withheld
     return from_frame(frame, name=name, listing=Listing.of_frame(name), columns=columns, images=images)
 

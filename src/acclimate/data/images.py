@@ -1,26 +1,31 @@
 """Folders and zips of images, read one at a time."""
 
 import hashlib
+import importlib
 import io
 import threading
 import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from acclimate.data import folders
 from acclimate.data.domain import Domain, Images
+from acclimate.data.unpacking import like_a_bomb, read_member
 from acclimate.errors import BadInput, did_you_mean, first_line
 
-ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM")
+"""Pillow's readers that may open a file, whatever its name: those of raster formats. EPS would start Ghostscript."""
 LARGEST_MEMBER = 512 * 2**20
 """Most bytes that one member of a zip may unpack to."""
 LARGEST_RATIO = 500
-"""Highest compression ratio of a zip's member; no image compresses better, so more is a zip bomb."""
+"""Highest compression ratio of a zip's member; no image compresses better, so more is a bomb."""
 DAMAGED_ZIP = (
     zipfile.BadZipFile,
     zlib.error,
@@ -40,17 +45,17 @@ warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
 def from_folder(folder: Path, part: str | None, *, name: str) -> Domain:
-    """Read the images below ``folder`` (or its sub-folder ``part``); each sub-folder is a class.
+    """Read the images below ``folder`` (or its sub-folder ``part``); each sub-folder, or link to one, is a class.
 
     Raises:
-        BadInput: There is no such part, there are no images, or some are in class folders and some are not.
+        BadInput: There is no such part, a folder cannot be read, there are no images, or some are in class folders and
+            some are not.
     """
     root = folder / part.strip("/") if part else folder
     if not root.is_dir():
         parts = [f"{p.name}/" for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
         raise BadInput(f"{folder}: has no sub-folder {part!r}; {did_you_mean(str(part), parts)}")
-    files = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
-    return _domain(name, files, lambda chosen: FolderImages(root, chosen))
+    return _domain(name, folders.files_below(root), lambda chosen: FolderImages(root, chosen))
 
 
 def from_zip(path: Path, part: str | None, *, name: str) -> Domain:
@@ -80,7 +85,7 @@ def from_zip(path: Path, part: str | None, *, name: str) -> Domain:
 
 def _wrapping_folder(files: Sequence[str]) -> str:
     """Return the single folder that wraps all images, if it contains folders itself; else an empty string."""
-    images = [PurePosixPath(f).parts for f in files if is_image(f)]
+    images = [PurePosixPath(f).parts for f in files if folders.is_image(f)]
     wrapped = len({parts[0] for parts in images}) == 1 and any(len(parts) > 2 for parts in images)
     return f"{images[0][0]}/" if wrapped else ""
 
@@ -94,20 +99,13 @@ def _refuse_dangerous(path: Path, member: zipfile.ZipInfo) -> None:
     ratio = member.file_size / max(member.compress_size, 1)
     if member.file_size > LARGEST_MEMBER or (member.file_size > 2**20 and ratio > LARGEST_RATIO):
         raise BadInput(
-            f"{path}: member {member.filename!r} unpacks to {member.file_size:,} bytes, like a zip bomb; remove it"
+            f"{path}: member {member.filename!r} unpacks to {member.file_size:,} bytes, like a decompression bomb; "
+            "remove it"
         )
 
 
-def is_image(file: str) -> bool:
-    """Whether a file of this name, below a folder or in a zip, is read as an image."""
-    path = PurePosixPath(file)
-    return path.suffix.lower() in ENDINGS and not any(p.startswith(".") for p in path.parts)
-
-
 def _domain(name: str, files: Iterable[str], open_images: Callable[[list[str]], Images]) -> Domain:
-    chosen = [f for f in files if is_image(f)]
-    if not chosen:
-        raise BadInput(f"{name}: contains no images; names of images end in {', '.join(sorted(ENDINGS))}")
+    chosen = folders.images_of(files, name=name)
     in_folders = ["/" in f for f in chosen]
     if any(in_folders) and not all(in_folders):
         loose = chosen[in_folders.index(False)]
@@ -179,16 +177,34 @@ class ZipImages:
         """Return the images at ``index``, in that order."""
         return ZipImages(self.path, self.prefix, [self.files[i] for i in index])
 
+    def checksums(self) -> list[tuple[int, int]]:
+        """Return the checksum and the size of each image's file, as the zip's directory states them."""
+        with zipfile.ZipFile(self.path) as archive:
+            members = [archive.getinfo(self.prefix + file) for file in self.files]
+        return [(member.CRC, member.file_size) for member in members]
+
     def _open(self, i: int) -> io.BytesIO:
         try:
             archive = getattr(self._local, "archive", None)
             if archive is None:
                 archive = self._local.archive = zipfile.ZipFile(self.path)
-            return io.BytesIO(archive.read(self.prefix + self.files[i]))
+            content = _unpacked(archive, archive.getinfo(self.prefix + self.files[i]), self.path)
+            return io.BytesIO(content)
+        except BadInput:
+            raise
         except DAMAGED_ZIP as error:
             raise BadInput(
                 f"{self.path}: member {self.files[i]!r} cannot be unpacked ({first_line(error)}); create the zip again"
             ) from error
+
+
+def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> bytes:
+    """Unpack a member, whatever size the zip's directory states."""
+    most = min(LARGEST_MEMBER, max(2**20, LARGEST_RATIO * member.compress_size))
+    content = read_member(archive, member, most)
+    if content is None:
+        raise like_a_bomb(f"{path}: member {member.filename!r}", most, fix="remove it")
+    return content
 
 
 class ArrayImages:
@@ -254,7 +270,7 @@ def decode(file: Path | io.BytesIO, where: str, size: int | None = None) -> NDAr
         BadInput: The file is empty, truncated, too large, or not an image.
     """
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=formats()) as image:
             if size:
                 image.draft("RGB", (size, size))
             return to_pixels(image)
@@ -274,16 +290,27 @@ def measure(file: Path | io.BytesIO, where: str) -> tuple[int, int]:
         BadInput: The file is not an image.
     """
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=formats()) as image:
             return image.height, image.width
     except Exception as error:  # as above
         raise BadInput(unreadable(where, error)) from error
+
+
+@cache
+def formats() -> tuple[str, ...]:
+    """Return Pillow's readers that may open a file; `FORMATS`, and HEIF where it is installed."""
+    if not folders.reads_heic():
+        return FORMATS
+    importlib.import_module("pillow_heif").register_heif_opener()
+    return (*FORMATS, "HEIF")
 
 
 def unreadable(where: str, error: Exception) -> str:
     """Return the message for an image whose decoding raised ``error``."""
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"{where}: too many pixels for an image; remove it or scale it down"
+    if PurePosixPath(where).suffix.lower() in folders.HEIC and not folders.reads_heic():
+        return f"{where}: not a readable image ({folders.HEIC_HELP}); save it as JPEG, or install that"
     why = "unknown format or damaged" if isinstance(error, UnidentifiedImageError) else first_line(error)
     return f"{where}: not a readable image ({why}); remove it or save it again"
 

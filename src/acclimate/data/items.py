@@ -12,8 +12,7 @@ from acclimate.data.arrays import as_array, from_arrays, pixels_of
 from acclimate.data.domain import Domain
 from acclimate.data.images import content_digest, to_pixels, unreadable
 from acclimate.data.optional import is_image, is_tensor
-from acclimate.data.read_labels import Labels
-from acclimate.data.read_labels import from_array as read_labels
+from acclimate.data.read_labels import SET_ASIDE, Labels, from_array
 from acclimate.errors import BadInput
 
 
@@ -88,12 +87,13 @@ class ItemImages:
         return f"{self.name}: item {self.rows[i]}"
 
 
-def from_items(items: SizedItems, *, name: str) -> Domain:
+def from_items(items: SizedItems, *, name: str, read_labels: bool = True) -> Domain:
     """Make a domain of items: images, which stay where they are, texts or vectors; of pairs, with the labels.
 
     Args:
         items: A list or a map-style dataset.
         name: What messages and figures call the domain.
+        read_labels: False leaves the labels of pairs unread.
 
     Raises:
         BadInput: There are none, or they are not all images, all texts or all vectors of one length.
@@ -106,15 +106,15 @@ def from_items(items: SizedItems, *, name: str) -> Domain:
     names, example = [str(i) for i in range(len(items))], _example(first)
     are_pairs = isinstance(first, tuple) and len(first) == 2
     if _looks_like_image(example):
-        labels = _labels(map(_label, _all(items)), name) if are_pairs else Labels()
+        labels = _labels(_all(items), name, are_pairs=are_pairs, read=read_labels)
         return Domain(name, "images", ItemImages(items, name), names, *labels)
     whole = list(_all(items))
-    labels = _labels(map(_label, whole), name) if are_pairs else Labels()
+    labels = _labels(whole, name, are_pairs=are_pairs, read=read_labels)
     examples = [_example(item) for item in whole]
     if isinstance(example, str | None):
         return Domain(name, "text", _texts(examples, name), names, *labels)
     vectors = from_arrays(as_array([as_array(row, name) for row in examples], name), name=name)
-    return replace(vectors, labels=labels.values, label_type=labels.type)
+    return replace(vectors, labels=labels.values, label_type=labels.type, labels_set_aside=labels.set_aside)
 
 
 def _all(items: SizedItems) -> Iterator[object]:
@@ -133,9 +133,13 @@ def _label(item: object) -> object:
     return label
 
 
-def _labels(labels: Iterable[object], name: str) -> Labels:
-    values = list(labels)
-    return read_labels(as_array(values, name), len(values), name)
+def _labels(items: Iterable[object], name: str, *, are_pairs: bool, read: bool) -> Labels:
+    if not are_pairs:
+        return Labels()
+    if not read:
+        return SET_ASIDE
+    values = [_label(item) for item in items]
+    return from_array(as_array(values, name), len(values), name)
 
 
 def _texts(examples: Sequence[object], name: str) -> list[str]:

@@ -15,6 +15,11 @@ class Labels(NamedTuple):
 
     values: NDArray[np.str_] | None = None
     type: LabelType = "text"
+    set_aside: bool = False
+
+
+SET_ASIDE = Labels(set_aside=True)
+"""What a domain has whose labels nothing reads."""
 
 
 def from_array(y: NDArray[np.generic], n: int, name: str) -> Labels:
@@ -38,8 +43,8 @@ def from_array(y: NDArray[np.generic], n: int, name: str) -> Labels:
 def _from_floats(y: NDArray[np.generic], name: str) -> Labels:
     if not (finite := np.isfinite(y)).all():
         raise BadInput(
-            f"{name}: y has missing or infinite values, first in row {int(np.argmin(finite))}; "
-            "fill them in or remove their rows"
+            f"{name}: y is missing or infinite in {(~finite).sum()} of {len(y)} rows, first in row "
+            f"{int(np.argmin(finite))}; fill them in or remove the rows"
         )
     whole = bool((y == np.rint(y)).all()) and float(np.abs(y).max(initial=0)) < 2**53
     return Labels((y.astype(np.int64) if whole else y).astype(np.str_), "number")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from acclimate.data.unpacking import check_members
 from acclimate.errors import BadInput
 
 PLAIN = {
@@ -76,11 +77,13 @@ def load(path: Path, types: Types) -> Any:
         types: The types it may contain.
 
     Raises:
-        BadInput: It contains another type; nothing was built.
+        BadInput: It contains another type, or unpacks to far more than its size; nothing was built.
     """
     import skops.io
 
     data = path.read_bytes()
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        check_members(archive, str(path), len(data), fix="restore the file that Acclimate wrote")
     if strange := _unlisted(io.BytesIO(data), types):
         raise BadInput(
             f"{path}: contains {strange}, which Acclimate never writes; refused, because loading it could run code"

@@ -18,8 +18,7 @@ from acclimate.data.hugging_face import HuggingFaceDataset, from_dataset
 from acclimate.data.items import Items, SizedItems, from_items
 from acclimate.data.listed import Listing
 from acclimate.data.optional import is_instance_of, is_series, is_tensor
-from acclimate.data.read_labels import Labels, from_column
-from acclimate.data.read_labels import from_array as read_labels
+from acclimate.data.read_labels import Labels, from_array, from_column
 from acclimate.data.tables import Columns, from_frame
 from acclimate.errors import BadInput
 
@@ -73,6 +72,7 @@ def as_domain(
     image: str | None = None,
     drop: Sequence[str] = (),
     must_have_label: bool = False,
+    read_labels: bool = True,
 ) -> Domain:
     """Read a domain from whatever it is given as; see `Source`.
 
@@ -86,6 +86,7 @@ def as_domain(
         image: The column with the images, or with their paths.
         drop: Columns to leave out.
         must_have_label: Refuse a table that lacks the column ``label`` or one of ``drop``.
+        read_labels: False sets labels aside unread: they may be blank, or anything else.
 
     Returns:
         The domain; its ``label_type`` tells whether the labels were integers.
@@ -93,11 +94,11 @@ def as_domain(
     Raises:
         BadInput: The type is not accepted, or what it contains cannot be read.
     """
-    columns = Columns(label, text, image, tuple(drop), must_have_label)
+    columns = Columns(label, text, image, tuple(drop), must_have_label, read_labels)
     if isinstance(given, Domain):
-        return given
+        return given if read_labels else given.without_labels()
     if isinstance(given, str | Path):
-        return load(given, label=label, text=text, image=image, drop=drop, must_have_label=must_have_label)
+        return load(given, **columns._asdict())
     if isinstance(given, tuple) and len(given) == 2:
         return _with_labels(*given, name=name, columns=columns)
     return _from_rows(given, name, columns)
@@ -107,6 +108,8 @@ def _with_labels(x: Rows, y: ArrayLike | PandasSeries | pl.Series | None, *, nam
     domain = _from_rows(x, name, columns if y is None else columns._replace(must_have_label=False))
     if y is None:
         return domain
+    if not columns.read_labels:
+        return replace(domain, labels_set_aside=True)
     if domain.labels is not None:
         raise BadInput(f"{name}: has labels in x and in y; give them once")
     found = _labels(y, len(domain), name)
@@ -116,8 +119,8 @@ def _with_labels(x: Rows, y: ArrayLike | PandasSeries | pl.Series | None, *, nam
 def _labels(y: ArrayLike | PandasSeries | pl.Series, n: int, name: str) -> Labels:
     if is_series(y):
         y = series_to_polars(y, "y", name)
-        return read_labels(y.to_numpy(), n, name) if len(y) != n else from_column(y, "y", name)
-    return read_labels(as_array(y, name), n, name)
+        return from_array(y.to_numpy(), n, name) if len(y) != n else from_column(y, "y", name)
+    return from_array(as_array(y, name), n, name)
 
 
 def _from_rows(given: Rows, name: str, columns: Columns) -> Domain:
@@ -125,17 +128,18 @@ def _from_rows(given: Rows, name: str, columns: Columns) -> Domain:
     if isinstance(given, pl.DataFrame):
         return from_frame(given, name=name, listing=Listing.of_frame(name), columns=columns)
     if _is_pandas(given):
-        return _from_rows(to_polars(given, name), name, columns)
+        unread = None if columns.read_labels else columns.label
+        return _from_rows(to_polars(given, name, unread=unread), name, columns)
     if _is_hugging_face(given):
         return from_dataset(given, name=name, columns=columns)
     if is_series(given):
-        return from_items(series_to_polars(given, "x", name).to_list(), name=name)
+        return from_items(series_to_polars(given, "x", name).to_list(), name=name, read_labels=columns.read_labels)
     if isinstance(given, np.ndarray) and given.ndim == 1 and given.dtype.kind in "UTO":
-        return from_items(given.tolist(), name=name)
+        return from_items(given.tolist(), name=name, read_labels=columns.read_labels)
     if _is_array(given):
         return from_arrays(given, name=name)
     if _are_items(given):
-        return from_items(given, name=name)
+        return from_items(given, name=name, read_labels=columns.read_labels)
     raise BadInput(_not_accepted(given, name))
 
 

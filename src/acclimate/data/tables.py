@@ -9,23 +9,26 @@ import polars as pl
 
 from acclimate.data.domain import Domain, Images, ImagesAndTexts
 from acclimate.data.listed import ListedImages, Listing
-from acclimate.data.read_labels import Labels, as_text, from_column
-from acclimate.errors import BadInput, did_you_mean, first_line
-
-ENDINGS = (".csv", ".csv.gz", ".parquet")
+from acclimate.data.read_labels import SET_ASIDE, Labels, as_text, from_column
+from acclimate.data.table_files import read
+from acclimate.errors import BadInput, did_you_mean
 
 ColumnKind = Literal["numbers", "dates", "text", "nothing"]
 """What a column of features contains, whatever type stores it."""
 
 
 class Columns(NamedTuple):
-    """What the columns of a table are for; ``text`` may name several, separated by commas."""
+    """What the columns of a table are for; ``text`` may name several, separated by commas.
+
+    With ``read_labels`` false the column ``label`` is left out unread.
+    """
 
     label: str | None = None
     text: str | None = None
     image: str | None = None
     drop: tuple[str, ...] = ()
     must_have_label: bool = False
+    read_labels: bool = True
 
 
 def from_file(path: Path, part: str | None, *, name: str, columns: Columns) -> Domain:
@@ -34,9 +37,11 @@ def from_file(path: Path, part: str | None, *, name: str, columns: Columns) -> D
     Raises:
         BadInput: The file is not a readable table, or `from_frame` refuses it.
     """
-    frame = _read(path)
+    frame = read(path)
     if part:
         frame = _rows_of_part(frame, part, path)
+        selected = part.partition("=")[0]
+        columns = columns._replace(drop=tuple(column for column in columns.drop if column != selected))
     return from_frame(frame, name=name, listing=Listing.of_file(path), columns=columns)
 
 
@@ -60,7 +65,7 @@ def from_frame(
     if not n:
         raise BadInput(f"{name}: has no rows; give a table with examples")
     _check_columns(frame, text_columns, columns, name, listing)
-    labels = _labels(frame, columns.label, name)
+    labels = _labels(frame, columns, name)
     names = [str(i) for i in range(n)]
     if columns.image:
         images = ListedImages(listing, as_text(frame[columns.image], name).fill_null("").to_list(), range(frame.height))
@@ -78,8 +83,11 @@ def from_frame(
     return Domain(name, "table", _missing_as_null(features, name), names, *labels)
 
 
-def _labels(frame: pl.DataFrame, label: str | None, name: str) -> Labels:
-    return from_column(frame[label], label, name) if label and label in frame.columns else Labels()
+def _labels(frame: pl.DataFrame, columns: Columns, name: str) -> Labels:
+    label = columns.label
+    if not label or label not in frame.columns:
+        return Labels()
+    return from_column(frame[label], label, name) if columns.read_labels else SET_ASIDE
 
 
 def _text_columns(frame: pl.DataFrame, text: str) -> list[str]:
@@ -150,34 +158,6 @@ def as_fitted(domain: Domain, columns: Mapping[str, ColumnKind]) -> pl.DataFrame
     """
     require_columns(domain, list(columns))
     return pl.DataFrame([_convert(domain.table[c], kind, domain.name) for c, kind in columns.items()])
-
-
-def _read(path: Path) -> pl.DataFrame:
-    try:
-        if path.suffix.lower() == ".parquet":
-            return pl.read_parquet(path)
-        frame = pl.read_csv(path, infer_schema_length=None, try_parse_dates=True)
-    except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError, ValueError) as error:
-        raise BadInput(_unreadable(path, first_line(error))) from error
-    except BaseException as error:  # polars panics on some damaged files, and a panic is not an Exception
-        if type(error).__name__ != "PanicException":
-            raise
-        raise BadInput(_unreadable(path, "damaged")) from error
-    if any("\0" in column for column in frame.columns):
-        raise BadInput(f"{path}: not a CSV file in UTF-8 (contains zero bytes); save it as UTF-8 text")
-    if frame.width == 1 and (marks := [m for m in ";\t|" if m in frame.columns[0]]):
-        raise BadInput(f"{path}: columns are separated by {marks[0]!r}; separate them by commas")
-    return frame
-
-
-def _unreadable(path: Path, why: str) -> str:
-    if "utf" in why.lower():
-        return f"{path}: not UTF-8 text ({why}); save it as UTF-8"
-    if "empty CSV" in why:
-        return f"{path}: is empty; give a table with a header and rows"
-    if "more fields" in why:
-        return f"{path}: a row has more fields than the header; quote the commas in it, or correct the row"
-    return f"{path}: not a readable table ({why}); check that it is complete and has the right file ending"
 
 
 def _rows_of_part(frame: pl.DataFrame, part: str, path: Path) -> pl.DataFrame:

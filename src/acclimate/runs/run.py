@@ -81,7 +81,7 @@ class Run(RunFolder):
         if tta and test_time:
             raise BadInput("--tta: cannot be combined with --test-time, which reads each example once; omit one")
         model = self._predicting(test_time, settings or {})
-        domain = self.domain(examples)
+        domain = self.domain(examples, read_labels=False)
         inputs = ReadableInputs(self._inputs(domain))
         logits = np.full((len(domain), self.recipe.n_outputs), np.nan)
         if len(inputs):
@@ -201,12 +201,15 @@ class Run(RunFolder):
             for phase in self.phases()
         }
 
-    def domain(self, examples: Source) -> Domain:
-        """Examples, read the way the Run's target was."""
+    def domain(self, examples: Source, *, read_labels: bool = True) -> Domain:
+        """Examples, read the way the Run's target was; their labels only with ``read_labels``."""
         spec = self.recipe.source
         column, selects, _ = spec.path.partition("#")[2].partition("=")  # a column that selects rows is not a feature
         drop = (*spec.drop, column) if selects else spec.drop
-        return as_domain(examples, name="examples", label=spec.label, text=spec.text, image=spec.image, drop=drop)
+        return as_domain(
+            examples, name="examples", label=spec.label, text=spec.text, image=spec.image, drop=drop,
+            read_labels=read_labels,
+        )  # fmt: skip
 
     def _inputs(self, domain: Domain) -> Inputs:
         return self.preprocess.inputs(domain, cache_bytes=self.recipe.train.cache_mb * 2**20)

@@ -118,7 +118,7 @@ def in_precision_of(model: nn.Module, batch: Tensor) -> Tensor:
 def estimate_statistics(
     model: Classifier, inputs: Inputs, domain: str, kinds: type | tuple[type, ...] = DomainNorm
 ) -> None:
-    """Take batch norm's statistics of a domain anew, as the mean over its batches (AdaBN, arXiv:1603.04779).
+    """Take batch norm's statistics of a domain anew, as the mean over random batches of it (AdaBN, arXiv:1603.04779).
 
     During training they trail behind weights that move, and have not seen the whole domain. Frozen layers keep
     theirs.
@@ -132,10 +132,10 @@ def estimate_statistics(
         return
     device = next(model.parameters()).device
     n = max(2, min(len(inputs), STATISTICS_ROWS))  # one row has no variance
-    spread = np.linspace(0, len(inputs) - 1, n).astype(np.int64)
+    drawn = np.resize(np.random.default_rng(0).permutation(len(inputs)), n)  # neighbours may share a class
     usual = [norm.momentum for norm in norms]
     with torch.no_grad():
-        for i, rows in enumerate(np.array_split(spread, math.ceil(len(spread) / BATCH))):
+        for i, rows in enumerate(np.array_split(drawn, math.ceil(n / BATCH))):
             for norm in norms:
                 norm.train()
                 norm.momentum = 1 / (i + 1)

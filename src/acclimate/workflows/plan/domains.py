@@ -7,6 +7,7 @@ from pathlib import Path
 from acclimate import methods
 from acclimate.data import Domain, listed
 from acclimate.data.labels import truth
+from acclimate.data.order import by_content
 from acclimate.data.preprocess import Preprocess
 from acclimate.data.source import Source, as_domain
 from acclimate.errors import BadInput
@@ -33,24 +34,24 @@ def is_run(path: str | Path) -> bool:
 
 
 def read_domain(given: Source, name: str, spec: DomainSpec, *, labelled: bool = True) -> Domain:
-    """A domain; ``name`` is what it is called where it has none.
+    """A domain; ``name`` is what it is called where it has none. Unless it is ``labelled``, labels stay unread.
 
     Raises:
         BadInput: It cannot be read, or is to be ``labelled`` and has no column of labels.
     """
     columns = {"label": spec.label, "text": spec.text, "image": spec.image}
-    domain = as_domain(given, name=name, **columns, drop=spec.drop, must_have_label=labelled)
+    domain = as_domain(given, name=name, **columns, drop=spec.drop, must_have_label=labelled, read_labels=labelled)
     if isinstance(given, str | Path):
         listed.require_files(domain)
     return domain
 
 
 def read_target(given: Source, spec: DomainSpec) -> Domain:
-    """The domain to adapt to; labels in it are set aside."""
+    """The domain to adapt to; labels in it are set aside, and class folders have no influence on the order of rows."""
     target = read_domain(given, "target", spec, labelled=False)
-    if target.labels is not None:
-        log.info("%s: its labels are set aside; training does not see them", target.name)
-    return target.without_labels()
+    if target.labels_set_aside:
+        log.info("%s: its labels are set aside unread; training does not see them", target.name)
+    return by_content(target)
 
 
 def read_target_labels(given: Source | None, method: str, spec: DomainSpec, *, linear: bool) -> Domain | None:
@@ -74,11 +75,14 @@ def read_target_labels(given: Source | None, method: str, spec: DomainSpec, *, l
 def score_later(
     given: Source | None, spec: DomainSpec, recipe: Recipe, fitted: Preprocess
 ) -> Callable[[], Domain] | None:
-    """Reads labels for scores when training is over; they are checked for mistakes now, and forgotten."""
+    """Reads labels for scores when training is over; they are checked for mistakes now, and forgotten.
+
+    Rows are in the order of the target's, so that features of the target stand for those of its labelled copy.
+    """
     if given is None:
         return None
     check_labelled(read_domain(given, "score", spec), recipe, fitted)
-    return lambda: read_domain(given, "score", spec)
+    return lambda: by_content(read_domain(given, "score", spec))
 
 
 def check_labelled(domain: Domain | None, recipe: Recipe, fitted: Preprocess) -> None:
