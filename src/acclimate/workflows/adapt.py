@@ -17,6 +17,7 @@ import torch
 from acclimate.contents import Environment
 from acclimate.data.source import Source
 from acclimate.errors import BadInput, explain_access
+from acclimate.files import expand
 from acclimate.lock import LOCK, Locked, locked
 from acclimate.report import write_report
 from acclimate.run_folder import FORMAT, PARTIAL, RunFolder
@@ -84,6 +85,7 @@ def _adapt(
 ) -> Path:
     """`adapt`, in the first of several processes; return the Run's folder."""
     began, request = time.monotonic(), parse_request(Request, options)
+    output = expand(output) if output else output
     check_request(request, output, resume=resume)
     plan, machine = make_plan(source, target, request), Machine(request.devices, show)
     run = RunFolder(Path(output) if output else Path(tempfile.mkdtemp(prefix="acclimate-")) / "run")
