@@ -195,12 +195,17 @@ def _tell_other_bits(run: RunFolder) -> None:
     """Warn if what is left to train comes out otherwise than it would have where the Run began."""
     if run.file("scores.json").exists():
         return
-    began, now = ({"threads": str(e["threads"]), **e["versions"]} for e in (run.environment, _environment()))
-    changed = [f"{name} {now[name]} (before: {began[name]})" for name in began if now.get(name, "") != began[name]]
-    if told := ", ".join(text for text in changed if text.split()[0] not in {"plotly", "openTSNE"}):
-        log.warning(
-            "%s: continues with %s; the weights may differ from those of one go in their last bits", run.path, told
-        )
+    began, now = _decides_bits(run.environment), _decides_bits(_environment())
+    if changed := [f"{name} {now[name]} (before: {old})" for name, old in began.items() if now.get(name, old) != old]:
+        told = "the weights may differ in their last bits from those of one go"
+        log.warning("%s: continues with %s; %s", run.path, ", ".join(changed), told)
+
+
+def _decides_bits(environment: Environment) -> dict[str, str]:
+    """What weights depend on to the bit; less is known of a Run of an earlier version."""
+    versions = environment.get("versions", {})
+    packages = {name: version for name, version in versions.items() if name not in {"plotly", "openTSNE"}}
+    return packages | ({"threads": str(environment["threads"])} if "threads" in environment else {})
 
 
 def _take_baseline(folder: RunFolder, trial: RunFolder, seed: int) -> None:
