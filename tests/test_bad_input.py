@@ -195,6 +195,9 @@ PATHS = {
 
 FOLDERS = {
     "empty folder": Bad(f"adapt empty target.npz {OUT}", "empty: contains no images", lambda: Path("empty").mkdir()),
+    "part outside of the folder": Bad(
+        f"adapt images/cat#../dog target.npz {OUT}", "images/cat#../dog: the part leads out of the folder"
+    ),
     "unknown endings only": Bad(
         f"adapt notes images {OUT}", "images end in .bmp", lambda: (Path("notes").mkdir(), Path("notes/a.txt").touch())
     ),
@@ -421,6 +424,16 @@ OPTIONS = {
     "output missing": Bad("adapt source.npz target.npz", "missing option '--output'"),
     "steps no number": Bad(f"{NPZ} --steps many", "invalid value for '--steps'"),
     "steps 0": Bad(f"{NPZ} --steps 0", "train.steps=0 is invalid"),
+    "a billion seeds": Bad(f"{NPZ} --seeds 1000000000", "--seeds: too many; train at most 1000"),
+    "a huge image size": Bad(f"adapt images images {OUT} --image-size 100000", "100000 is too large; use 4096 or less"),
+    "a huge batch": Bad(
+        f"{NPZ} --set train.batch_size=1000000000", "train.batch_size=1000000000 is invalid; input should"
+    ),
+    "a step of a million batches": Bad(f"{NPZ} --set train.accumulate=1000000", "train.accumulate=1000000 is invalid"),
+    "an infinite rate": Bad(f"{NPZ} --set train.lr=.inf", "train.lr=inf is invalid; input should be a finite number"),
+    "a rate that is no number": Bad(f"{NPZ} --set train.head_lr=.nan", "train.head_lr=nan is invalid"),
+    "an infinite weight": Bad(f"{NPZ} --method dann --set weight=.inf", "weight=inf is invalid; give a finite number"),
+    "output of nobody's home": Bad("adapt source.npz target.npz -o ~nobody-has-this/x", "no home folder of that user"),
     "no seeds": Bad(f"{NPZ} --seeds -2", "seeds: -2 is too few"),
     "no devices": Bad(f"{NPZ} --devices 0", "devices: 0 is too few"),
     "precision": Bad(f"{NPZ} --precision 7-bit", "train.precision='7-bit' is invalid; input should be '32-true'"),

@@ -39,6 +39,18 @@ def write_atomically(target: Path, write: Write) -> None:
         partial.unlink(missing_ok=True)
 
 
+def expand(path: str | Path) -> Path:
+    """Return a path with ``~`` in the place of the home folder replaced, as a shell does where it is not quoted.
+
+    Raises:
+        BadInput: There is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise BadInput(f"{path}: no home folder of that user; give the folder's full path") from error
+
+
 def usual_mode(path: Path) -> int:
     """The permissions of a new file at ``path``, where none is: what the umask leaves."""
     with path.open("xb") as new:

@@ -1,6 +1,7 @@
 """A recipe: all settings that determine a training. YAML on disk, dotted keys on the command line."""
 
 import inspect
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -20,7 +21,7 @@ Task = Literal["classification", "regression"]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 P = TypeVar("P", bound=_Part)
@@ -30,8 +31,8 @@ class Training(_Part):
     """Settings of the optimisation; the backbone chooses those that are None."""
 
     steps: int = Field(2000, ge=1, description="optimizer steps")
-    batch_size: int = Field(64, ge=1, description="examples of each domain in a batch, over all processes")
-    accumulate: int = Field(1, ge=1, description="batches whose mean gradient one step takes")
+    batch_size: int = Field(64, ge=1, le=2**16, description="examples of each domain in a batch, over all processes")
+    accumulate: int = Field(1, ge=1, le=10_000, description="batches whose mean gradient one step takes")
     optimizer: Literal["sgd", "adam", "adamw"] | None = Field(None, description="fused where the device allows it")
     lr: float | None = Field(None, gt=0, description="learning rate at the start")
     head_lr: float | None = Field(None, gt=0, description="rate of all but the backbone, as a multiple of lr")
@@ -128,7 +129,7 @@ class Recipe(_Part):
     finetune_options: Options = {}
     tried: dict[str, float] = Field({}, description="source validation loss by strategy, of those that auto tried")
     augment: Augmentation = Augmentation()
-    image_size: int | None = Field(None, ge=8)
+    image_size: int | None = Field(None, ge=8, le=4096)
     target_labels: TargetLabels | None = None
     seeds: tuple[int, ...] = (0,)
     task: Task = "classification"
@@ -281,6 +282,8 @@ def check_options(owner: str, given: Mapping[str, object], known: Mapping[str, i
         except ValidationError as error:
             why = _lower_first(error.errors()[0]["msg"])
             raise BadInput(f"{owner}: option {key}={value!r:.80} is invalid; {why}") from error
+        if isinstance(checked[key], float) and not math.isfinite(checked[key]):
+            raise BadInput(f"{owner}: option {key}={value!r:.80} is invalid; give a finite number")
     return checked
 
 

@@ -169,7 +169,8 @@ class RunFolder:
             names: Files that another process wrote for this object.
         """
         for path in self._written.union(map(self.file, names)):
-            path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError, NotADirectoryError):
+                path.unlink()
         for path in sorted(self._made, key=lambda path: -len(path.parts)):
             with suppress(OSError):  # it holds files of others
                 path.rmdir()

@@ -176,6 +176,16 @@ def test_ctrl_c_says_how_to_continue(acclimate, tmp_path):
     assert result.lines[-1].startswith("acclimate: stopped; the same command with --resume continues")
 
 
+def test_a_quoted_tilde_is_the_home_folder(acclimate, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    source = samples.arrays(tmp_path / "a.npz")
+    assert acclimate("adapt", source, source, "-o", "~/run", "--method", "source_only", "--steps", 1).code == 0
+    assert acclimate("predict", tmp_path / "home/run", source, "-o", "~/p.csv").code == 0
+    assert sorted(p.name for p in (tmp_path / "home").iterdir()) == ["p.csv", "run"]
+
+
 def test_ctrl_c_before_there_is_a_folder_promises_nothing(acclimate, tmp_path, monkeypatch):
     def plan(*_: object) -> None:
         raise KeyboardInterrupt

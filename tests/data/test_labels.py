@@ -97,3 +97,9 @@ def test_units_are_those_of_the_labels():
 def test_a_source_that_no_regression_can_learn_from_is_refused(y, message):
     with pytest.raises(BadInput, match=message):
         from_arrays(np.zeros((3, 2)), y, name="source").require_source("regression")
+
+
+@pytest.mark.parametrize("y", [[1e300, -1e300], [1e308, 1e308], [1e-320, 2e-320]])
+def test_labels_without_a_standard_deviation_are_refused(y):
+    with pytest.raises(BadInput, match="cannot be standardised; give them in other units"):
+        scale_of(from_arrays(np.zeros((2, 3)), np.array(y), name="source"))

@@ -22,8 +22,8 @@ def test_validation_is_by_the_sources_statistics():
 
 
 def test_statistics_of_a_large_domain_are_from_rows_all_over_it(monkeypatch):
-    monkeypatch.setattr(inference, "STATISTICS_ROWS", 10)
+    monkeypatch.setattr(inference, "STATISTICS_ROWS", 50)
     model = Classifier(nn.BatchNorm1d(1), nn.Linear(1, 2), n_features=1, n_classes=2)
     model.separate_batch_norm(shared=True)
     estimate_statistics(model, DenseInputs(np.arange(100, dtype=np.float32)[:, None]), "target")
-    assert model.backbone.mean_target.item() == pytest.approx(49.5)
+    assert model.backbone.mean_target.item() == pytest.approx(49.5, abs=10)  # the first 50 rows have 24.5

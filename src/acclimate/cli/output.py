@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from acclimate import plugins
 from acclimate.errors import BadInput, Stopped, printable
+from acclimate.files import expand
 
 
 def write_line(message: str) -> None:
@@ -60,7 +61,7 @@ def import_modules(names: Sequence[str] | None) -> None:
 
 def stopped(output: str) -> Stopped:
     """What Ctrl-C raises in a command that trains: it says how to continue if there is anything to continue."""
-    began = Path(output).is_dir()
+    began = expand(output).is_dir()
     return Stopped(f"stopped; the same command with --resume continues {output}" if began else "stopped")
 
 

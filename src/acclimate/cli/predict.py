@@ -8,6 +8,7 @@ import typer
 from acclimate.cli import options
 from acclimate.cli.output import columns, import_modules, log_to_stderr, pairs, print_result
 from acclimate.errors import BadInput
+from acclimate.files import expand
 
 if TYPE_CHECKING:
     import polars as pl
@@ -46,7 +47,7 @@ def predict(
     """
     log_to_stderr()
     import_modules(modules)
-    path = _check_output(Path(output))
+    path = _check_output(expand(output))
     _check_overwrites(path, Path(run), examples, overwrite=overwrite)
     from acclimate.run_folder import RunFolder
     from acclimate.runs.run import Run

@@ -51,6 +51,8 @@ def from_folder(folder: Path, part: str | None, *, name: str) -> Domain:
         BadInput: There is no such part, a folder cannot be read, there are no images, or some are in class folders and
             some are not.
     """
+    if part and ".." in PurePosixPath(part.replace("\\", "/")).parts:
+        raise BadInput(f"{name}: the part leads out of the folder; give the other folder itself")
     root = folder / part.strip("/") if part else folder
     if not root.is_dir():
         parts = [f"{p.name}/" for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]

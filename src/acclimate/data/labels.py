@@ -1,6 +1,7 @@
 """Whether the labels of a domain are classes or numbers, and how a model learns them."""
 
 import logging
+import math
 from typing import TypeAlias, TypedDict
 
 import numpy as np
@@ -53,11 +54,31 @@ class Learnt(TypedDict):
 
 
 def learnt(source: Domain, task: Task) -> Learnt:
-    """The source's classes, or the mean and standard deviation of its numbers."""
+    """The source's classes, or the mean and standard deviation of its numbers.
+
+    Raises:
+        BadInput: The numbers cannot be standardised.
+    """
     if task == "classification":
         return {"classes": source.classes, "scale": LabelScale()}
+    return {"classes": (), "scale": scale_of(source)}
+
+
+def scale_of(source: Domain) -> LabelScale:
+    """Return the mean and standard deviation of the source's labels.
+
+    Raises:
+        BadInput: They are too large, or too close to each other, for a standard deviation.
+    """
     numbers = source.numbers()
-    return {"classes": (), "scale": LabelScale(mean=float(numbers.mean()), std=float(numbers.std()))}
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, std = float(numbers.mean()), float(numbers.std())
+    if not (math.isfinite(mean) and math.isfinite(std) and std > np.finfo(np.float64).tiny):
+        least, most = numbers.min(), numbers.max()
+        raise BadInput(
+            f"{source.name}: labels from {least:g} to {most:g} cannot be standardised; give them in other units"
+        )
+    return LabelScale(mean=mean, std=std)
 
 
 def truth(domain: Domain, recipe: Recipe) -> Truth:

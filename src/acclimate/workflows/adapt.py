@@ -17,6 +17,7 @@ import torch
 from acclimate.contents import Environment
 from acclimate.data.source import Source
 from acclimate.errors import BadInput, explain_access
+from acclimate.files import expand
 from acclimate.lock import LOCK, Locked, locked
 from acclimate.report import write_report
 from acclimate.run_folder import FORMAT, PARTIAL, RunFolder
@@ -84,6 +85,7 @@ def _adapt(
 ) -> Path:
     """`adapt`, in the first of several processes; return the Run's folder."""
     began, request = time.monotonic(), parse_request(Request, options)
+    output = expand(output) if output else output
     check_request(request, output, resume=resume)
     plan, machine = make_plan(source, target, request), Machine(request.devices, show)
     run = RunFolder(Path(output) if output else Path(tempfile.mkdtemp(prefix="acclimate-")) / "run")
@@ -193,12 +195,17 @@ def _tell_other_bits(run: RunFolder) -> None:
     """Warn if what is left to train comes out otherwise than it would have where the Run began."""
     if run.file("scores.json").exists():
         return
-    began, now = ({"threads": str(e["threads"]), **e["versions"]} for e in (run.environment, _environment()))
-    changed = [f"{name} {now[name]} (before: {began[name]})" for name in began if now.get(name, "") != began[name]]
-    if told := ", ".join(text for text in changed if text.split()[0] not in {"plotly", "openTSNE"}):
-        log.warning(
-            "%s: continues with %s; the weights may differ from those of one go in their last bits", run.path, told
-        )
+    began, now = _decides_bits(run.environment), _decides_bits(_environment())
+    if changed := [f"{name} {now[name]} (before: {old})" for name, old in began.items() if now.get(name, old) != old]:
+        told = "the weights may differ in their last bits from those of one go"
+        log.warning("%s: continues with %s; %s", run.path, ", ".join(changed), told)
+
+
+def _decides_bits(environment: Environment) -> dict[str, str]:
+    """What weights depend on to the bit; less is known of a Run of an earlier version."""
+    versions = environment.get("versions", {})
+    packages = {name: version for name, version in versions.items() if name not in {"plotly", "openTSNE"}}
+    return packages | ({"threads": str(environment["threads"])} if "threads" in environment else {})
 
 
 def _take_baseline(folder: RunFolder, trial: RunFolder, seed: int) -> None:

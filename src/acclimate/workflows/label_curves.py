@@ -25,6 +25,7 @@ from acclimate.data.labels import choose_task
 from acclimate.data.loaders import split
 from acclimate.data.source import Source
 from acclimate.errors import BadInput, did_you_mean, explain_access
+from acclimate.files import expand
 from acclimate.lock import LOCK, Locked, locked
 from acclimate.metrics import all_scores, mean_over_seeds
 from acclimate.recipe import DomainSpec
@@ -134,6 +135,7 @@ def _labels(
 ) -> LabelCurves:
     """`labels`, in the first of several processes."""
     request = parse_request(LabelRequest, options)
+    output = expand(output) if output else output
     check_request(request, output, resume=resume)
     _check_apart(source, target, request.score)
     spec = DomainSpec(path="", label=request.label, text=request.text, image=request.image, drop=tuple(request.drop))

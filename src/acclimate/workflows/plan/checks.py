@@ -11,6 +11,11 @@ from acclimate.recipe import Task, Training, require_classes
 from acclimate.runs.run import Run
 from acclimate.workflows.options import Request, SharedOptions
 
+MOST_SEEDS = 1000
+LARGEST_SEED = 2**32 - 1
+LARGEST_IMAGE = 4096
+"""Pixels a side."""
+
 
 def check_request(request: SharedOptions, output: str | Path | None, *, resume: bool) -> None:
     """Refuse what needs no look at the data, before any of it is read.
@@ -24,15 +29,24 @@ def check_request(request: SharedOptions, output: str | Path | None, *, resume: 
         raise BadInput(f"{output}: exists already; continue it with --resume, or choose another -o")
     if output and Path(output).exists() and not Path(output).is_dir():
         raise BadInput(f"{output}: is a file, and a Run is a folder; choose another -o")
-    seeds = request.seeds
-    if isinstance(seeds, int) and seeds < 1:
-        raise BadInput(f"--seeds: {seeds} is too few; train at least one")
-    if not isinstance(seeds, int) and (not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds)):
-        raise BadInput(f"--seeds: {tuple(seeds)} cannot be used; give different whole numbers from 0")
+    _check_seeds(request.seeds)
     if request.image_size is not None and request.image_size < 16:
         raise BadInput(f"--image-size: {request.image_size} is too small for any backbone; use 16 or more")
+    if request.image_size is not None and request.image_size > LARGEST_IMAGE:
+        raise BadInput(f"--image-size: {request.image_size} is too large; use {LARGEST_IMAGE} or less")
     if request.devices < 1:
         raise BadInput(f"--devices: {request.devices} is too few; use at least one")
+
+
+def _check_seeds(seeds: int | Sequence[int]) -> None:
+    if isinstance(seeds, int) and seeds < 1:
+        raise BadInput(f"--seeds: {seeds} is too few; train at least one")
+    if (seeds if isinstance(seeds, int) else len(seeds)) > MOST_SEEDS:
+        raise BadInput(f"--seeds: too many; train at most {MOST_SEEDS}")
+    if isinstance(seeds, int):
+        return
+    if not seeds or min(seeds) < 0 or max(seeds) > LARGEST_SEED or len(set(seeds)) < len(seeds):
+        raise BadInput(f"--seeds: {tuple(seeds)} cannot be used; give different whole numbers from 0 to {LARGEST_SEED}")
 
 
 def is_same(given: object, other: object) -> bool:
