@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from acclimate.data import load
 from acclimate.data.arrays import from_arrays
-from acclimate.data.labels import choose_task, in_units, learnt, truth
+from acclimate.data.labels import choose_task, in_units, learnt, scale_of, truth
 from acclimate.errors import BadInput
 from acclimate.recipe import DomainSpec, LabelScale, Recipe
 
