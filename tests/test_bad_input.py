@@ -184,6 +184,18 @@ PATHS = {
     ),
     "label of an npz": Bad(f"{NPZ} --label y", "source.npz: is not a table, so it has no column"),
     "kinds differ": Bad(f"adapt source.npz images {OUT}", "images: the examples are of kind 'images'"),
+    "a method in capitals": Bad("adapt source.npz target.npz -o run --method Deep-CORAL", "did you mean deep_coral?"),
+    "a backbone of timm": Bad(
+        "adapt source.npz target.npz -o run --backbone ResNet50", "no backbone 'ResNet50'; did you mean timm:resnet50?"
+    ),
+    "a setting under another name": Bad(
+        "adapt source.npz target.npz -o run --set learning_rate=0.1",
+        "'learning_rate'; did you mean train.lr?",
+    ),
+    "a setting without its prefix": Bad(
+        "adapt source.npz target.npz -o run --set batch_size=8",
+        "'batch_size'; did you mean train.batch_size?",
+    ),
     "output exists": Bad("adapt source.npz target.npz -o images", "images: exists already"),
     "output is a file": Bad("adapt source.npz target.npz -o table.csv --resume", "table.csv: is a file"),
     "output below a file": Bad("adapt source.npz target.npz -o table.csv/run", "table.csv/run: cannot be written"),

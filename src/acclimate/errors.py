@@ -92,17 +92,27 @@ def _argument(flag: re.Match[str]) -> str:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return the end of a message about an unknown name: the nearest known name, and all of them.
 
+    Case, hyphens and spaces make no difference.
+
     Example:
         >>> did_you_mean("dan", ["dann", "mcc"])
         'did you mean dann? Available: dann, mcc'
+        >>> did_you_mean("Deep-CORAL", ["deep_coral", "mcc"])
+        'did you mean deep_coral? Available: deep_coral, mcc'
     """
     names = sorted(known)
     if not names:
         return "none are available"
-    near = get_close_matches(name, names, n=1)
+    spelt = {_plain(known_name): known_name for known_name in names}
+    near = get_close_matches(_plain(name), spelt, n=1)
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     listed = f"{', '.join(names[:MOST_NAMES])}{more}"
-    return f"did you mean {near[0]}? Available: {listed}" if near else f"available: {listed}"
+    return f"did you mean {spelt[near[0]]}? Available: {listed}" if near else f"available: {listed}"
+
+
+def _plain(name: str) -> str:
+    """A name without the differences in spelling that people do not notice."""
+    return re.sub(r"[-\s]", "_", name.casefold())
 
 
 def no_access(error: OSError) -> BadInput:

@@ -276,7 +276,7 @@ def check_options(owner: str, given: Mapping[str, object], known: Mapping[str, i
     checked: Options = {}
     for key, value in given.items():
         if key not in known:
-            raise BadInput(f"{owner} has no option {key!r}; {did_you_mean(key, known)}")
+            raise BadInput(f"{owner} has no option {key!r}; {_setting_meant(key) or did_you_mean(key, known)}")
         try:
             checked[key] = TypeAdapter(known[key].annotation).validate_python(value)
         except ValidationError as error:
@@ -285,6 +285,22 @@ def check_options(owner: str, given: Mapping[str, object], known: Mapping[str, i
         if isinstance(checked[key], float) and not math.isfinite(checked[key]):
             raise BadInput(f"{owner}: option {key}={value!r:.80} is invalid; give a finite number")
     return checked
+
+
+OTHER_NAMES = {
+    "learning_rate": "lr",
+    "num_steps": "steps",
+    "max_steps": "steps",
+    "num_epochs": "steps",
+    "epochs": "steps",
+}
+"""What other software calls our training settings."""
+
+
+def _setting_meant(key: str) -> str:
+    """The end of a message about an option that looks like a setting of the training; empty if it does not."""
+    setting = OTHER_NAMES.get(key, key)
+    return f"did you mean train.{setting}?" if setting in Training.model_fields else ""
 
 
 def _first_problem(error: ValidationError, prefix: str) -> str:

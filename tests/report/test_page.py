@@ -82,6 +82,18 @@ def test_the_estimate_comes_with_its_caveat(unscored):
     assert unscored.scores["target_estimate"]["how"] in said
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "shown"), [(0.6, 0.8, "60.0% to 80.0%"), (0.2, 1.0, "unknown (anything from 20.0% to 100.0%)")]
+)
+def test_the_estimate_is_a_range_and_never_one_number(unscored, copy, low, high, shown):
+    run = copy(unscored)
+    estimate = {**unscored.scores["target_estimate"], "accuracy": 0.7654, "low": low, "high": high}
+    run.write_json("scores.json", {**unscored.scores, "target_estimate": estimate})
+    write_report(run)
+    assert f"Estimate without labels {shown}" in words(run)
+    assert "76.5%" not in words(run)
+
+
 def test_a_model_that_was_not_kept_is_said_plainly(scored, copy):
     run = copy(scored)
     run.write_json("scores.json", {**scored.scores, "kept": "source_only", "why": "it <broke>"})

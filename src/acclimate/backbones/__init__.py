@@ -154,6 +154,13 @@ def _model_option(name: str) -> dict[str, str]:
     return {"model": model} if model else {}
 
 
+def _of_timm(name: str) -> str:
+    """The end of a message about a backbone that timm has under that name; empty if it has none."""
+    import timm  # takes a second
+
+    return f"did you mean timm:{name.lower()}?" if timm.is_model(name.lower()) else ""
+
+
 def _module(name: str) -> ModuleType | Outside:
     if plugins.is_spec(name):
         return Outside(name, plugins.find(name))
@@ -161,5 +168,5 @@ def _module(name: str) -> ModuleType | Outside:
         return Outside(name, installed[name].load())
     file = name.partition(":")[0]
     if file not in names():
-        raise BadInput(f"no backbone {name!r}; {did_you_mean(name, [*names(), 'timm:resnet18'])}")
+        raise BadInput(f"no backbone {name!r}; {_of_timm(name) or did_you_mean(name, [*names(), 'timm:resnet18'])}")
     return importlib.import_module(f"{__name__}.{file}")

@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
+from acclimate.contents import AccuracyEstimate
 from acclimate.recipe import Recipe, Training
 from acclimate.report import plots
 from acclimate.report.disagreements import Truth
@@ -26,6 +27,8 @@ from acclimate.runs.snippets import Snippet, read_snippets, read_strip, shown
 
 EXAMPLES = 12
 """Most disagreements that the report shows."""
+WIDEST = 0.4
+"""The widest range of an estimated accuracy that is still shown as an estimate."""
 
 
 def render(contents: "Contents[S]") -> str:
@@ -48,7 +51,7 @@ def _templates() -> tuple[jinja2.Environment, jinja2.PackageLoader]:
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     pages.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    pages.filters |= {"percent": _percent, "breakable": _breakable}
+    pages.filters |= {"percent": _percent, "range": _range, "breakable": _breakable}
     return pages, loader
 
 
@@ -234,6 +237,13 @@ def _features(outputs: S, rows: Codes) -> NDArray[np.float64]:
 def _breakable(text: str) -> Markup:
     """Return ``text``, escaped, with line breaks allowed within paths and file names."""
     return Markup(re.sub(r"[/_]|\.(?=[a-z])", r"\g<0><wbr>", str(escape(text))))
+
+
+def _range(estimate: AccuracyEstimate) -> str:
+    """An estimate as a range, never as one number, since it may miss the truth; one that says too little is unknown."""
+    low, high = estimate["low"], estimate["high"]
+    limits = f"{_percent(low)} to {_percent(high)}"
+    return f"unknown (anything from {limits})" if high - low > WIDEST else limits
 
 
 def _percent(share: float | None) -> str:
