@@ -2,7 +2,8 @@
 
 import pytest
 
-RUNS = ["scored", "unscored", "baseline", "from_a_run", "numbers", "unscored_numbers", "linear"]
+OFTEN, SELDOM = ("scored", "numbers"), ("unscored", "baseline", "from_a_run", "unscored_numbers", "linear")
+RUNS = [*OFTEN, *(pytest.param(name, marks=pytest.mark.slow) for name in SELDOM)]  # a page takes seconds to open
 
 
 @pytest.mark.parametrize("name", RUNS)

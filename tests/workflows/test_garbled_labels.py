@@ -81,7 +81,10 @@ FORMS: dict[str, tuple[Callable[[Path, Sequence[str]], Source], dict[str, str]]]
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
+QUICK = ("folders", "csv", "npz", "arrays")
+
+
+@pytest.mark.parametrize("form", [f if f in QUICK else pytest.param(f, marks=pytest.mark.slow) for f in FORMS])
 def test_garbled_labels_of_the_target_change_no_bit(tmp_path, form):
     write, columns = FORMS[form]
     source, found = write(tmp_path / "source", RIGHT), []

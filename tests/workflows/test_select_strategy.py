@@ -132,6 +132,7 @@ def killed_in_the_second_trial(given, output, monkeypatch, work):
 SAVED = {"steps": 3, "settings": {"train.batch_size": 4, "train.validation": 0.3, "train.save_every": 1}}
 
 
+@pytest.mark.slow
 def test_a_trial_that_was_killed_continues_from_its_checkpoint_to_the_same_run(given, tmp_path, monkeypatch):
     straight = given.adapt(tmp_path / "straight", **SAVED)
     killed_in_the_second_trial(given, tmp_path / "run", monkeypatch, given.adapt)
@@ -184,6 +185,7 @@ def test_a_trial_of_other_options_is_not_continued(given, tmp_path, monkeypatch)
         given.adapt(tmp_path / "run", resume=True)
 
 
+@pytest.mark.slow
 def test_trials_of_label_curves_continue_too(given, tmp_path, monkeypatch):
     killed_in_the_second_trial(given, tmp_path / "labels", monkeypatch, given.labels)
     starts = begun_at(monkeypatch)
