@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -80,7 +81,7 @@ def in_first_process(work: Callable[[], T]) -> T:
 def share(task: Callable[[], object]) -> None:
     """Have the other processes call ``task`` too, if this one leads them."""
     if _leads[-1]:
-        distributed.broadcast_object_list([task], group=_control())
+        _send(task)
 
 
 _leads = [False]
@@ -89,17 +90,21 @@ _leads = [False]
 
 def _lead(work: Callable[[], T]) -> T:
     _leads.append(True)
-    end = _End(error=BadInput("the first process was stopped"))
     try:
         result = work()
-        end = _End(result)
-    except Exception as error:
-        end = _End(error=error)
+    except BaseException as error:
+        told = error if isinstance(error, Exception) else BadInput("the first process was stopped")
+        with suppress(RuntimeError):  # another process that failed first is gone; its end must not hide this error
+            _send(_End(error=told))
         raise
     finally:
-        distributed.broadcast_object_list([end], group=_control())
         _leads.pop()
+    _send(_End(result))
     return result
+
+
+def _send(message: object) -> None:
+    distributed.broadcast_object_list([message], group=_control())
 
 
 def _follow() -> object:
