@@ -52,25 +52,18 @@ def load(
     if not _exists(place):
         raise BadInput(f"{where}: no such file or folder; check the spelling and the current folder ({Path.cwd()})")
     name = f"{where}#{part}" if part else where
-    ending = next((e for e in (".zip", ".npz", *table_files.ENDINGS) if place.name.lower().endswith(e)), None)
-    if not place.is_dir() and not ending:
-        raise BadInput(
-            f"{where}: this type of file cannot be read; give a folder or .zip of images, .npz, {table_files.READABLE}"
-        )
-    is_table = not place.is_dir() and ending in table_files.ENDINGS
+    ending = _ending(place, where, table_files.ENDINGS)
     column = text or (None if image else label) or next(iter(drop), None)
-    if column and not is_table:
+    if column and ending not in table_files.ENDINGS:
         raise BadInput(
             f"{where}: is not a table, so it has no column {column!r}; "
             "give a table, or remove --label, --text and --drop"
         )
     try:
         _open(place)
-        if place.is_dir():
-            domain = images.from_folder(place, part, name=name)
-            return domain if read_labels else domain.without_labels()
-        if ending == ".zip":
-            domain = images.from_zip(place, part, name=name)
+        if place.is_dir() or ending == ".zip":
+            read_images = images.from_folder if place.is_dir() else images.from_zip
+            domain = read_images(place, part, name=name)
             return domain if read_labels else domain.without_labels()
         if ending == ".npz":
             return arrays.from_npz(place, part, name=name, read_labels=read_labels)
@@ -80,6 +73,22 @@ def load(
         raise BadInput(
             f"{where}: cannot be read ({error.strerror or error}); check that it is complete and that you may read it"
         ) from error
+
+
+def _ending(place: Path, where: str, tables: Sequence[str]) -> str:
+    """The ending by which a file is read; empty for a folder.
+
+    Raises:
+        BadInput: No reader knows it.
+    """
+    if place.is_dir():
+        return ""
+    ending = next((e for e in (".zip", ".npz", *tables) if place.name.lower().endswith(e)), None)
+    if ending is None:
+        from acclimate.data.table_files import READABLE
+
+        raise BadInput(f"{where}: this type of file cannot be read; give a folder or .zip of images, .npz, {READABLE}")
+    return ending
 
 
 def file_of(path: str) -> Path:
