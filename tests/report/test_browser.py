@@ -2,8 +2,8 @@
 
 import pytest
 
-OFTEN, SELDOM = ("scored", "numbers"), ("unscored", "baseline", "from_a_run", "unscored_numbers", "linear")
-RUNS = [*OFTEN, *(pytest.param(name, marks=pytest.mark.slow) for name in SELDOM)]  # a page takes seconds to open
+SELDOM = ("numbers", "unscored", "baseline", "from_a_run", "unscored_numbers", "linear")
+RUNS = ["scored", *(pytest.param(name, marks=pytest.mark.slow) for name in SELDOM)]  # a page takes seconds to open
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -37,6 +37,7 @@ def test_pointing_at_a_dot_shows_its_picture_and_names_classes_as_they_are(score
     assert seen.page.locator("#tip img").evaluate("image => image.naturalWidth") == 12
 
 
+@pytest.mark.slow
 def test_on_a_map_without_the_source_a_dot_is_still_the_example_it_shows(from_a_run, look):
     seen = look(from_a_run)
     assert "target" in seen.point_at("map adapted")
@@ -62,6 +63,7 @@ def test_class_names_stand_on_the_axes_as_they_are(scored, look):
     assert sorted(names) == ["</script><!--", "<ink>", "<script>alert(1)<…"]
 
 
+@pytest.mark.slow
 def test_a_tap_shows_what_hovering_shows(scored, look):
     seen = look(scored, touch=True)
     seen.page.locator("[data-plot='map adapted'] .point").first.scroll_into_view_if_needed()

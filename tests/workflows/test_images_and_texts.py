@@ -74,6 +74,7 @@ def crossed(path):
     return path
 
 
+@pytest.mark.slow
 def test_what_neither_tells_alone_is_learnt_from_both(places, tmp_path):
     source, target = (crossed(samples.catalogue(tmp_path / name, n=32)) for name in "ab")
     settings = {"backbone.image": "cnn", "backbone.text": f"encoder:{places.encoder}", "train.lr": 0.003}
@@ -133,6 +134,7 @@ class _Dies:
         return add
 
 
+@pytest.mark.slow
 def test_a_resumed_training_is_the_same_to_the_bit(places, tmp_path, monkeypatch):
     often = {"settings": {"train.save_every": 3}, "steps": 8}
     straight = places.adapt(tmp_path / "straight", "dann", **often)
@@ -145,7 +147,7 @@ def test_a_resumed_training_is_the_same_to_the_bit(places, tmp_path, monkeypatch
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("method", ["source_only", "mcc"])
+@pytest.mark.parametrize("method", [pytest.param("source_only", marks=pytest.mark.slow), "mcc"])
 def test_cached_and_uncached_runs_give_the_same_head(places, tmp_path, method):
     runs = []
     for cached in (True, False):
@@ -159,6 +161,7 @@ def test_cached_and_uncached_runs_give_the_same_head(places, tmp_path, method):
         torch.testing.assert_close(kept[name], plain[name], rtol=1e-5, atol=1e-6, msg=name)
 
 
+@pytest.mark.slow
 def test_features_are_computed_anew_when_a_text_changes(places, tmp_path, monkeypatch):
     counts = []
     from acclimate.training import features
@@ -180,6 +183,7 @@ def test_every_rung_goes_with_it(places, tmp_path, rung):
     assert run.predict(places.target)["class"].null_count() == 0
 
 
+@pytest.mark.slow
 def test_lora_goes_with_it(places, tmp_path):
     pytest.importorskip("peft")
     run = places.adapt(tmp_path / "run", "mcc", finetune="lora", steps=2)

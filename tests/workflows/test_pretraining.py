@@ -123,6 +123,7 @@ def test_the_report_has_the_pretraining(run):
     assert "pretraining, without labels" in page
 
 
+@pytest.mark.slow
 def test_a_run_cut_off_in_its_pretraining_goes_on_to_the_same_weights(tmp_path, monkeypatch):
     settings, add = {"pretrain.steps": 9, "pretrain.save_every": 3}, LossLog.step
     straight = pretrained(tmp_path / "straight", settings=settings)

@@ -65,8 +65,8 @@ def validate_with(monkeypatch, *means):
     [
         ((0.5, 0.5), "feature_extraction", 2),
         ((0.5, 0.4, 0.4), "partial", 3),
-        ((0.5, 0.4, 0.3), "full", 3),
-        ((0.5, 0.7), "feature_extraction", 2),
+        pytest.param((0.5, 0.4, 0.3), "full", 3, marks=pytest.mark.slow),
+        pytest.param((0.5, 0.7), "feature_extraction", 2, marks=pytest.mark.slow),
     ],
 )
 def test_strategies_are_tried_until_the_next_is_no_better(given, tmp_path, monkeypatch, losses, strategy, n_tried):
@@ -84,6 +84,7 @@ def test_a_gain_must_be_more_than_a_standard_error():
     assert not selection.gains(before[:1], before[:1] - 1)
 
 
+@pytest.mark.slow
 def test_the_run_is_that_of_the_strategy_which_was_selected(given, tmp_path):
     selected = given.adapt(tmp_path / "auto", method="mcc", seeds=2)
     asked = given.adapt(tmp_path / "asked", method="mcc", seeds=2, finetune=selected.recipe.finetune)
@@ -150,6 +151,7 @@ def test_no_trial_is_left_when_the_strategy_is_chosen(given, tmp_path):
     assert not list(tmp_path.rglob("trials"))
 
 
+@pytest.mark.slow
 def test_a_run_that_died_before_it_took_over_the_baseline_does_not_train_it_again(given, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(adapt_module, "_take_baseline", None)
@@ -179,6 +181,7 @@ def test_a_failure_after_a_trial_names_resume(given, tmp_path, monkeypatch):
         given.adapt(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_trial_of_other_options_is_not_continued(given, tmp_path, monkeypatch):
     killed_in_the_second_trial(given, tmp_path / "run", monkeypatch, given.adapt)
     with pytest.raises(BadInput, match="extraction: cannot resume: steps 2, but the Run was made with 3"):
@@ -207,6 +210,7 @@ def test_label_curves_select_for_a_method_without_a_strategy(given, tmp_path, mo
     assert found["strategies"]["source_only"]["finetune"] == "partial"
 
 
+@pytest.mark.slow
 def test_curves_of_an_earlier_version_without_tries_are_not_resumed(given, tmp_path, monkeypatch):
     validate_with(monkeypatch, 0.5, 0.5)
     given.labels(tmp_path / "labels")
