@@ -14,7 +14,7 @@ from acclimate.backbones.base import Built, InputKind, InputSpec, Shape, Trainin
 from acclimate.backbones.outside import Outside
 from acclimate.errors import BadInput, did_you_mean
 
-NOT_BACKBONES = {"base", "layers", "outside"}
+NOT_BACKBONES = {"base", "layers", "outside", "published"}
 """Files in this folder that are not backbones."""
 
 INPUT_NAMES: Mapping[InputKind, str] = {

