@@ -91,7 +91,8 @@ def run(pair: ByolPair, row: str, seed: int, args: argparse.Namespace, steps: in
         settings=settings, score=pair.test, tta=args.tta, **given,
     )  # fmt: skip
     seconds = round(time.perf_counter() - began, 1)
-    parts = {"": found.scores["target"], **({"tta ": found.scores["target_tta"]} if args.tta else {})}
+    adapted = found.scores.get("adapted", found.scores)  # whether or not it is kept
+    parts = {"": adapted["target"], **({"tta ": adapted["target_tta"]} if args.tta else {})}
     scores = {before + metric: part[metric] for before, part in parts.items() for metric in NAMES}
     apart = "".join(f", {name.removeprefix('backbone.')} {value}" for name, value in own.items())
     return {**scores, "backbone": replaced or backbone, "apart": apart, "size": size, "seconds": seconds}

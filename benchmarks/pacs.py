@@ -73,7 +73,7 @@ def on_features(pair: str, source: Domain, pool: Domain, held: Domain, args: Any
                 source, pool, Path(folder, "run"), method="shot", finetune=FROZEN, score=held,
                 settings={"train.batch_size": args.batch}, **{**same, "seeds": [seed]},
             )  # fmt: skip
-            accuracy = run.scores["target"]["accuracy"]
+            accuracy = run.scores["adapted"]["target"]["accuracy"]
         yield {"pair": pair, "part": "features", "strategy": f"shot+{FROZEN}", "budget": "0 per class", "seed": seed,
                "accuracy": accuracy}  # fmt: skip
 

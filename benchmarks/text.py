@@ -120,7 +120,7 @@ def linear(row: TextReader, method: str, source: Domain, pool: Domain, held: Dom
             labelled, unlabelled, Path(folder, "run"), method=method if method == "coral" else "source_only",
             backbone="linear", score=(x_scored, held.labels),
         )  # fmt: skip
-        return float(run.scores["target"]["accuracy"])
+        return float(run.scores.get("adapted", run.scores)["target"]["accuracy"])
 
 
 def directions(source: Domain, pool: Domain, held: Domain) -> list[Any]:

@@ -8,6 +8,8 @@ Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json
 Phase = Literal["source_only", "adapted"]
 """The models of a seed that predict."""
 PHASES: tuple[Phase, ...] = ("source_only", "adapted")
+Predictor = Literal["source_only", "adapted", "ensemble"]
+"""What predicts: one seed's model of a phase, or the mean over the seeds of the phase that is kept."""
 ScoredPart = Literal["target", "target_tta"]
 """The parts of ``scores.json`` that need labels of the target: without and with views."""
 ClassMeasure = Literal["accuracy", "f1", "log_loss", "auc"]
@@ -85,19 +87,28 @@ class PhaseScores(TypedDict):
     target_tta: NotRequired[Scored]
 
 
+class EnsembleScores(TypedDict, total=False):
+    """The scores of one model that predicts the mean over seeds."""
+
+    target: Scored
+    target_tta: Scored
+
+
 class Scores(PhaseScores):
-    """``scores.json``: the last phase's scores, beside those of the source-only models."""
+    """``scores.json``: the scores of the phase that is kept, beside those of each phase and of the ensemble."""
 
     kept: Phase
     why: str
     source_only: PhaseScores
+    adapted: NotRequired[PhaseScores]
+    ensemble: NotRequired[EnsembleScores]
     seeds: list[int]
     positive: list[str]
     tta: list[str]
 
 
 class BothPhases(Scored):
-    """Scores of the model that was kept, and beside them those of each model."""
+    """Scores of the chosen model, and beside them those of each phase."""
 
     source_only: Scored
     adapted: NotRequired[Scored]
@@ -113,7 +124,9 @@ class Evaluation(BothPhases):
     """The scores of a Run on labelled examples."""
 
     n: int
+    model: Predictor
     kept: Phase
+    seeds: list[int]
     recall: NotRequired[dict[str, float | None]]
     confusion: NotRequired[list[list[int]]]
     tta: NotRequired[WithViews]

@@ -12,9 +12,10 @@ from typing import Any
 from acclimate.contents import Environment, Line, Scores
 from acclimate.errors import BadInput
 from acclimate.files import Write, append_whole, explain_disk_errors, partial_path, settle, usual_mode, write_atomically
+from acclimate.formats import upgrade_scores
 from acclimate.recipe import Recipe
 
-FORMAT = 2
+FORMAT = 3
 """Version of the format; it grows when older software cannot read new Runs."""
 
 
@@ -77,9 +78,8 @@ class RunFolder:
 
     @property
     def scores(self) -> Scores:
-        """``scores.json``."""
-        scores: Scores = self._json("scores.json")
-        return scores
+        """``scores.json``, in today's form whatever software wrote it."""
+        return upgrade_scores(self._json("scores.json"))
 
     @property
     def environment(self) -> Environment:

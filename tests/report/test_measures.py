@@ -5,7 +5,8 @@ SPREAD = {"accuracy_sd": 0.014, "f1_sd": 0.1, "log_loss_sd": 0.2, "auc_sd": None
 
 
 def scores(part, **more):
-    return {"target": part, "source_only": {"target": part, **more}, **more}
+    own = {"target": part, **more}
+    return {**own, "source_only": own, "adapted": own, "seeds": [0, 1]}
 
 
 def test_without_labels_there_is_no_table():
@@ -37,6 +38,12 @@ def test_views_have_columns_of_their_own():
     found = measures(scores(PART, target_tta={**PART, "accuracy": 0.6}), ["source_only", "adapted"])
     assert found.columns == ["source-only", "adapted", "source-only with views", "adapted with views"]
     assert dict(found.rows)["Accuracy"] == ["50.0 %", "50.0 %", "60.0 %", "60.0 %"]
+
+
+def test_the_ensemble_has_a_column():
+    found = measures({**scores(PART), "ensemble": {"target": {**PART, "accuracy": 0.75}}}, ["source_only", "adapted"])
+    assert found.columns == ["source-only", "adapted", "ensemble of 2 seeds"]
+    assert dict(found.rows)["Accuracy"] == ["50.0 %", "50.0 %", "75.0 %"]
 
 
 def test_of_numbers_errors_are_told():

@@ -30,7 +30,7 @@ def test_three_numbers_when_scored(scored):
 def test_every_measure_is_told_with_its_spread_and_with_views(scored):
     said = words(scored)
     for measure in "Accuracy", "F1, mean over classes", "Log loss", "AUC, each class against the rest":
-        assert re.search(rf"{re.escape(measure)}( \d+\.\d+( %)? ± \d+\.\d+( %)?){{4}}", said)
+        assert re.search(rf"{re.escape(measure)}(( \d+\.\d+( %)? ± \d+\.\d+( %)?){{2}} \d+\.\d+( %)?){{2}}", said)
     assert "averages the predictions for the example and its views hflip" in said
 
 
@@ -58,7 +58,8 @@ def test_without_augmentation_there_is_no_strip(unscored):
 
 def test_a_run_from_before_there_was_an_auc_is_still_drawn(scored, copy):
     run, old = copy(scored), scored.scores
-    for part in (old, old["source_only"]):
+    del old["ensemble"]
+    for part in (old, old["source_only"], old["adapted"]):
         part["target"] = {name: part["target"][name] for name in ("accuracy", "f1", "log_loss")}
         del part["target_tta"]
     del old["tta"], old["positive"]
@@ -87,8 +88,9 @@ def test_the_estimate_comes_with_its_caveat(unscored):
 )
 def test_the_estimate_is_a_range_and_never_one_number(unscored, copy, low, high, shown):
     run = copy(unscored)
-    estimate = {**unscored.scores["target_estimate"], "accuracy": 0.7654, "low": low, "high": high}
-    run.write_json("scores.json", {**unscored.scores, "target_estimate": estimate})
+    adapted = unscored.scores["adapted"]
+    estimate = {**adapted["target_estimate"], "accuracy": 0.7654, "low": low, "high": high}
+    run.write_json("scores.json", {**unscored.scores, "adapted": {**adapted, "target_estimate": estimate}})
     write_report(run)
     assert f"Estimate without labels {shown}" in words(run)
     assert "76.5%" not in words(run)
@@ -99,6 +101,22 @@ def test_a_model_that_was_not_kept_is_said_plainly(scored, copy):
     run.write_json("scores.json", {**scored.scores, "kept": "source_only", "why": "it <broke>"})
     write_report(run)
     assert "The adapted model was not kept: it <broke>." in words(run)
+
+
+def test_the_adapted_card_is_of_the_adapted_model_though_it_is_not_kept(scored, copy):
+    run, scores = copy(scored), scored.scores
+    adapted = {**scores["adapted"], "target": {**scores["adapted"]["target"], "accuracy": 0.125}}
+    before = {**scores["source_only"], "kept": "source_only", "why": "it broke"}
+    run.write_json("scores.json", {**scores, **before, "adapted": adapted})
+    write_report(run)
+    assert re.search(r"Target, adapted \S+ points .{,60}?12\.5 %", words(run))
+
+
+def test_the_ensemble_is_told(scored):
+    from acclimate.runs.finding import ensemble_finding
+
+    assert re.search(r"models \(the ensemble\): accuracy is \d", ensemble_finding(scored.scores))
+    assert ensemble_finding(scored.scores) in words(scored)
 
 
 def test_no_why_no_warning(scored):

@@ -2,7 +2,7 @@ import pytest
 
 from acclimate.recipe import DomainSpec, Recipe
 from acclimate.run_folder import RunFolder
-from acclimate.runs.finding import finding
+from acclimate.runs.finding import ensemble_finding, finding
 
 
 def finding_of(tmp_path, before, after, *, method="mcc", why="", seeds=(0,)):
@@ -10,9 +10,10 @@ def finding_of(tmp_path, before, after, *, method="mcc", why="", seeds=(0,)):
     recipe = Recipe(source=DomainSpec(path="shop"), target=DomainSpec(path="phone"), method=method, backbone="mlp")
     run.write("recipe.yaml", recipe.save)
     part = {"source_val": {"accuracy": 0.9}}
-    scores = {**part, "source_only": dict(part), "why": why, "seeds": list(seeds)}
+    scores = {**part, "source_only": dict(part), "adapted": dict(part), "why": why, "seeds": list(seeds)}
     if after is not None:
-        scores["target"], scores["source_only"]["target"] = {"accuracy": after}, {"accuracy": before}
+        scores["adapted"]["target"], scores["source_only"]["target"] = {"accuracy": after}, {"accuracy": before}
+        scores["target"] = scores["source_only" if why else "adapted"]["target"]
     run.write_json("scores.json", scores)
     return finding(run)
 
@@ -35,6 +36,25 @@ def test_it_says_the_number_of_seeds(tmp_path):
     assert "(mean of 3 seeds)" in finding_of(tmp_path, 0.6, 0.8, seeds=(0, 1, 2))
 
 
+def test_the_score_is_the_adapted_models_where_that_is_not_kept(tmp_path):
+    assert "lowers accuracy on phone from 60.0% to 30.0%" in finding_of(tmp_path, 0.6, 0.3, why="it broke")
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"seeds": [0]}, ""),
+        ({}, "Predictions are the mean of the 2 seeds' source-only models (the ensemble)."),
+        (
+            {"ensemble": {"target": {"accuracy": 0.75}}},
+            "Predictions are the mean of the 2 seeds' source-only models (the ensemble): accuracy is 75.0%.",
+        ),
+    ],
+)
+def test_several_seeds_predict_together(more, told):
+    assert ensemble_finding({"kept": "source_only", "seeds": [0, 1], **more}) == told
+
+
 def test_it_says_why_a_model_is_not_kept(tmp_path):
     assert finding_of(tmp_path, 0.6, 0.3, why="it broke").endswith("The adapted model is not kept: it broke.")
     assert finding_of(tmp_path, None, None, why="it broke").endswith("The adapted model is not kept: it broke.")
@@ -45,11 +65,12 @@ def finding_of_regression(tmp_path, before, after, method="dann"):
     domains = {"source": DomainSpec(path="shop"), "target": DomainSpec(path="phone")}
     run.write("recipe.yaml", Recipe(**domains, method=method, backbone="mlp", task="regression").save)
     part = {"source_val": {"mae": 1.0, "rmse": 2.0, "r2": 0.9}}
-    scores = {**part, "source_only": dict(part), "why": "", "seeds": [0]}
+    scores = {**part, "source_only": dict(part), "adapted": dict(part), "why": "", "seeds": [0]}
     if after is not None:
-        scores["target"], scores["source_only"]["target"] = (
+        scores["adapted"]["target"], scores["source_only"]["target"] = (
             {"mae": mae, "rmse": 2 * mae, "r2": 0.5} for mae in (after, before)
         )
+        scores["target"] = scores["adapted"]["target"]
     run.write_json("scores.json", scores)
     return finding(run)
 

@@ -12,6 +12,7 @@ from acclimate.data.inputs import ArrayImageInputs, ImageInputs
 from acclimate.recipe import DomainSpec, Recipe, Training
 from acclimate.training import features
 from acclimate.training.features import stand_for
+from acclimate.training.inference import predict
 
 TIMM = {"backbone": "timm:resnet10t", "backbone.pretrained": False}
 
@@ -117,3 +118,15 @@ def test_features_stand_where_nothing_below_them_is_looked_at(rung, method, stan
     place = DomainSpec(path="x")
     recipe = Recipe(source=place, target=place, method=method, backbone="cnn", finetune=rung, train=Training())
     assert stand_for(recipe, methods.get(method)(model())) is stands
+
+
+def test_backbones_that_are_equal_are_run_once_for_an_ensemble(monkeypatch):
+    rows, ran = ArrayImageInputs(pixels(), 16), []
+    models = [model(0), model(0), model(1)]
+    torch.nn.init.normal_(models[1].head.weight)
+    usual = features._features
+    monkeypatch.setattr(features, "_features", lambda *given: ran.append(given[0]) or usual(*given))
+    found = list(features.predict_frozen((of_seed.eval() for of_seed in models), rows))
+    assert ran == [models[0], models[2]]
+    for predictions, of_seed in zip(found, models, strict=True):
+        np.testing.assert_allclose(predictions.logits, predict(of_seed, rows).logits, rtol=1e-4, atol=1e-5)

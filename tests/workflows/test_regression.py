@@ -63,14 +63,14 @@ def test_training_on_the_targets_labels_reads_them(tmp_path):
     (x, y), labelled = numbers(shift=5, seed=1), numbers(shift=5, seed=2)
     more = {"steps": 100, "settings": {"train.lr": 0.02}, "score": (x, y)}
     run = adapted((numbers(), x), tmp_path, method="supervised", target_labels=labelled, **more)
-    assert run.scores["target"]["mae"] < 0.5 * run.scores["source_only"]["target"]["mae"]
+    assert run.scores["adapted"]["target"]["mae"] < 0.5 * run.scores["source_only"]["target"]["mae"]
 
 
 def test_a_model_that_lost_the_source_is_not_kept_and_the_reason_has_the_figures_of_the_scores(tmp_path):
     upside_down = numbers(seed=2, factor=-1.0)
     more = {"steps": 100, "settings": {"train.lr": 0.02}, "target_labels": upside_down}
     scores = adapted((numbers(), numbers(seed=1)[0]), tmp_path, method="supervised", seeds=2, **more).scores
-    before, after = (part["source_val"]["r2"] for part in (scores["source_only"], scores))
+    before, after = (part["source_val"]["r2"] for part in (scores["source_only"], scores["adapted"]))
     assert scores["kept"] == "source_only"
     assert scores["why"] == f"R² on the source fell from {before:.3f} to {after:.3f}"
 
@@ -116,7 +116,7 @@ def test_resume_with_another_task_is_refused(tmp_path):
 
 def test_evaluating_shows_both_models(finished_regression, tmp_path):
     found = Run.open(finished_regression).evaluate(samples.prices(tmp_path / "new.csv", seed=3))
-    assert set(found) == {"n", "kept", "mae", "rmse", "r2", "source_only", "adapted"}
+    assert set(found) == {"n", "model", "kept", "seeds", "mae", "rmse", "r2", "source_only", "adapted"}
     assert found[found["kept"]]["mae"] == found["mae"]
 
 
@@ -140,7 +140,7 @@ def test_the_commands_speak_of_numbers(acclimate, finished_regression, tmp_path)
     said = json.loads(acclimate("predict", finished_regression, new, "-o", output, "--json").out)
     assert said["least"] <= said["mean"] <= said["greatest"]
     assert pl.read_csv(output).columns == ["name", "prediction", "error"]
-    assert "25 examples: MAE " in acclimate("evaluate", finished_regression, new).out
+    assert "25 examples, the adapted model of seed 0: MAE " in acclimate("evaluate", finished_regression, new).out
 
 
 @pytest.mark.slow

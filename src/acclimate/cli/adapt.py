@@ -43,6 +43,7 @@ def adapt(
 
 
 def _summary(run: "Run") -> str:
-    from acclimate.runs.finding import finding
+    from acclimate.runs.finding import ensemble_finding, finding
 
-    return f"{finding(run)}\nReport: {run.path / 'report.html'}"
+    lines = (finding(run), ensemble_finding(run.scores), f"Report: {run.path / 'report.html'}")
+    return "\n".join(line for line in lines if line)

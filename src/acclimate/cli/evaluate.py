@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     run: Annotated[str, typer.Argument(help="A finished Run.")],
     labelled: Annotated[str, typer.Argument(help="Labelled examples to score on: PATH or PATH#part.")],
+    model: options.Model = "",
     positive: options.Positive = None,
     tta: options.Tta = None,
     modules: options.Import = None,
@@ -29,9 +30,11 @@ def evaluate(
     import_modules(modules)
     from acclimate.runs.run import Run
 
-    result = Run.open(run).evaluate(labelled, positive=columns(positive), tta=columns(tta))
+    opened = Run.open(run)
+    choice = opened.choose(model)
+    result = opened.evaluate(labelled, model=choice.model, positive=columns(positive), tta=columns(tta))
     line = _regression_line if "mae" in result else _classification_line
-    lines = [f"{result['n']} examples: {line(result)}"]
+    lines = [f"{result['n']} examples, {choice}: {line(result)}"]
     if tta:
         lines.append(f"mean over the views {tta}: {line(result['tta'])}")
     print_result("\n".join([*lines, *_each_class(result)]), result, as_json=json)

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 
     from acclimate.workflows.options import SharedOptions
 
+Model = Annotated[
+    str,
+    typer.Option(
+        help="What predicts: kept, source_only or adapted (the first seed's model), or ensemble (the mean of all "
+        "seeds' kept models). Default: ensemble if there are several seeds, else kept.",
+        show_default=False,
+    ),
+]
 Positive = Annotated[
     str | None, typer.Option(help="Classes that together count as positive for the AUC, separated by commas.")
 ]

@@ -13,6 +13,7 @@ from acclimate.files import expand
 if TYPE_CHECKING:
     import polars as pl
 
+    from acclimate.runs.choice import Choice
     from acclimate.shift.label_shift import ClassShare
 
 
@@ -25,6 +26,7 @@ def predict(
     run: Annotated[str, typer.Argument(help="A finished Run.")],
     examples: Annotated[str, typer.Argument(metavar="INPUT", help="Examples to predict for: PATH or PATH#part.")],
     output: Annotated[str, typer.Option("--output", "-o", help="File for the predictions, .csv or .parquet.")],
+    model: options.Model = "",
     label_shift: Annotated[
         str, typer.Option(help="Estimate the class shares of INPUT and correct for them: bbse, rlls or em.")
     ] = "",
@@ -60,18 +62,24 @@ def predict(
         opened.require_classes("--label-shift")
     if label_shift and tta:
         raise BadInput("--label-shift: needs predictions on plain examples; remove --tta")
-    frame = opened.predict(examples, test_time=test_time, settings=pairs(set_), tta=columns(tta))
-    shift = opened.label_shift(frame, label_shift) if label_shift else None
+    choice = opened.choose(model, alone="--label-shift" if label_shift else "--test-time" if test_time else "")
+    settings, views = pairs(set_), columns(tta)
+    frame = opened.predict(examples, model=choice.model, test_time=test_time, settings=settings, tta=views)
+    shift = opened.label_shift(frame, label_shift, model=choice.model) if label_shift else None
     frame = frame if shift is None else opened.correct(frame, shift)
     RunFolder(path.parent).write(path.name, frame.write_csv if path.suffix == ".csv" else frame.write_parquet)
-    _print(path, frame, shift.by_class(opened.recipe.classes) if shift else [], as_json=json)
+    _print(path, frame, choice, shift.by_class(opened.recipe.classes) if shift else [], as_json=json)
 
 
-def _print(path: Path, frame: "pl.DataFrame", shares: "list[ClassShare]", *, as_json: bool) -> None:
-    """Print what was written, and the estimated shares of the classes if there are any."""
+def _print(path: Path, frame: "pl.DataFrame", choice: "Choice", shares: "list[ClassShare]", *, as_json: bool) -> None:
+    """Print what was written and by which model, and the estimated shares of the classes if there are any."""
     unread = frame["error"].count()
-    text = f"Wrote {frame.height} rows to {path}" + (f"; {unread} unreadable, see the column error" if unread else "")
-    value: dict[str, object] = {"output": str(path), "rows": frame.height, "unread": unread, **_summary(frame)}
+    text = f"Wrote {frame.height} rows to {path}, predicted by {choice}"
+    text += f"; {unread} unreadable, see the column error" if unread else ""
+    value: dict[str, object] = {
+        "output": str(path), "rows": frame.height, "unread": unread, "model": choice.model,
+        "seeds": list(choice.seeds), **_summary(frame),
+    }  # fmt: skip
     if shares:
         value["shares"] = shares
     print_result("\n".join([text, *(_SHARE.format(**of) for of in shares)]), value, as_json=as_json)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from acclimate.contents import Measure, Scored, ScoredPart, Scores
+from acclimate.contents import EnsembleScores, Measure, PhaseScores, Scored, ScoredPart, Scores
 from acclimate.report.plots import NAMES
 from acclimate.runs.finding import amount
 
@@ -33,12 +33,16 @@ def measures(scores: Scores, phases: Sequence[str]) -> Measures | None:
     """
     if "target" not in scores:
         return None
-    before, views = scores["source_only"], " with views"
+    models: dict[str, PhaseScores | EnsembleScores] = {
+        NAMES[phase]: scores["adapted" if phase == "adapted" else "source_only"] for phase in phases
+    }
+    if "ensemble" in scores:
+        models[f"ensemble of {len(scores['seeds'])} seeds"] = scores["ensemble"]
     shown = {
-        f"{NAMES[phase]}{views if part == 'target_tta' else ''}": (before if phase == "source_only" else scores)[part]
+        f"{name}{' with views' if part == 'target_tta' else ''}": of_model[part]
         for part in PARTS
-        for phase in phases
-        if part in scores
+        for name, of_model in models.items()
+        if part in of_model
     }
     names = OF_NUMBERS if "mae" in scores["target"] else OF_CLASSES
     rows = [

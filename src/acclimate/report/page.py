@@ -21,7 +21,7 @@ from acclimate.report.embed import Embedding, embed
 from acclimate.report.losses import read_losses
 from acclimate.report.measures import measures
 from acclimate.run_folder import RunFolder
-from acclimate.runs.finding import finding
+from acclimate.runs.finding import ensemble_finding, finding
 from acclimate.runs.outputs import Codes, RunOutputs, S
 from acclimate.runs.snippets import Snippet, read_snippets, read_strip, shown
 
@@ -80,6 +80,7 @@ class Contents(Generic[S]):
         return {
             "title": f"{self.recipe.method}: {source} to {target}",
             "finding": sentence,
+            "ensemble": ensemble_finding(self.scores),
             "source": source,
             "target": target,
             "recipe": self.recipe,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from acclimate.contents import Scored
+from acclimate.contents import Scored, Scores
 from acclimate.run_folder import RunFolder
 
 UNKNOWN = "the error on the target cannot be estimated without labels: add some with --score"
@@ -28,7 +28,17 @@ def finding(run: RunFolder) -> str:
         )
     if recipe.phases == ("source_only",):
         return f"On {recipe.target.path}, without adaptation, {_target_score(scores['target'])} ({over})."
-    return f"{method} {_change(recipe.target.path, before['target'], scores['target'])} ({over}).{not_kept}"
+    return f"{method} {_change(recipe.target.path, before['target'], scores['adapted']['target'])} ({over}).{not_kept}"
+
+
+def ensemble_finding(scores: Scores) -> str:
+    """Return what predicts by default where there are several seeds, and its score if there is one; else nothing."""
+    if len(scores["seeds"]) == 1:
+        return ""
+    found = scores.get("ensemble", {}).get("target")
+    score = f": {_target_score(found)}" if found else ""
+    kept = scores["kept"].replace("_", "-")
+    return f"Predictions are the mean of the {len(scores['seeds'])} seeds' {kept} models (the ensemble){score}."
 
 
 def amount(number: float) -> str:

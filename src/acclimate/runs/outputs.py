@@ -1,7 +1,7 @@
 """What trained models give for each domain, as arrays: written to and read from a Run's ``outputs/``."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Self, TypeVar
 
@@ -76,6 +76,10 @@ class ClassOutputs:
     def answers(self) -> Numbers:
         """All predictions, by which two domains can be told apart."""
         return self.probabilities
+
+    def with_answers(self, answers: Numbers) -> Self:
+        """The same examples with other probabilities."""
+        return replace(self, probabilities=answers)
 
     @property
     def true(self) -> Codes:
@@ -168,6 +172,10 @@ class NumberOutputs:
         """All predictions, by which two domains can be told apart."""
         return self.predicted
 
+    def with_answers(self, answers: Numbers) -> Self:
+        """The same examples with other predictions."""
+        return replace(self, predicted=answers)
+
     @property
     def true(self) -> Numbers:
         """The labels, where there are any."""
@@ -205,6 +213,11 @@ class NumberOutputs:
 
 
 AnyOutputs = ClassOutputs | NumberOutputs
+
+
+def ensemble(of_seeds: Sequence[AnyOutputs]) -> AnyOutputs:
+    """The mean of the probabilities or numbers that several seeds give for the same examples."""
+    return of_seeds[0].with_answers(np.mean([of_seed.answers for of_seed in of_seeds], axis=0))
 
 
 def kind_of(recipe: Recipe) -> type[ClassOutputs] | type[NumberOutputs]:

@@ -1,6 +1,7 @@
 """A finished Run that predicts: it reads the Run's folder and nothing else."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import cast
@@ -23,16 +24,22 @@ from acclimate.metrics import check_positive
 from acclimate.nn import Classifier
 from acclimate.recipe import check_options, require_classes
 from acclimate.run_folder import RunFolder
+from acclimate.runs.choice import Choice, choose
 from acclimate.runs.models import load_model
 from acclimate.runs.outputs import AnyOutputs, as_given, kind_of, read_class_outputs
 from acclimate.shift.label_shift import LabelShift, label_shift
-from acclimate.training.inference import Predictions, predict
+from acclimate.training.features import frozen, predict_frozen
+from acclimate.training.inference import Predictions, mean_predictions, predict
 
+log = logging.getLogger("acclimate")
+
+Adapt = Callable[[nn.Module], nn.Module]
+"""Makes a model adapt as it predicts."""
 _NO_FEATURES = np.empty((0, 0), dtype=np.float32)
 
 
 class Run(RunFolder):
-    """A finished Run, with the model that was kept.
+    """A finished Run, with the models that predict.
 
     Example:
         ``Run.open("demo/run").predict("new_photos/")``
@@ -54,10 +61,29 @@ class Run(RunFolder):
             raise BadInput(f"{self.file('scores.json')}: does not say which model was kept; was it changed by hand?")
         return kept
 
+    def choose(self, model: str = "", *, alone: str = "") -> Choice:
+        """Which of the Run's models predict.
+
+        Args:
+            model: ``kept``, ``source_only`` or ``adapted``, of which the first seed's model predicts; ``ensemble``, the
+                mean of the probabilities or numbers of all seeds' kept models. By default the ensemble if there are
+                several seeds.
+            alone: The option that works with one model only, if it is given; the default is then the kept model.
+
+        Raises:
+            BadInput: There is no such model.
+        """
+        seeds = self.recipe.seeds
+        choice = choose(model, kept=self.kept, phases=self.phases(), seeds=seeds, alone=alone)
+        if alone and not model and len(seeds) > 1:
+            log.warning("%s needs one model: %s predicts, not the mean of all seeds", alone, choice)
+        return choice
+
     def predict(
         self,
         examples: Source,
         *,
+        model: str = "",
         test_time: str = "",
         settings: Mapping[str, object] | None = None,
         tta: Sequence[str] = (),
@@ -66,6 +92,7 @@ class Run(RunFolder):
 
         Args:
             examples: Anything that `acclimate.data.source.Source` names; labels in it are ignored.
+            model: What predicts; see `choose`.
             test_time: A method by which the model adapts while it predicts: ``adabn``, ``tent``, ``lame``.
             settings: Options of that method, e.g. ``{"most_changed": 1.0}``.
             tta: Views of each image to average over: ``hflip``, ``shift``, ``five_crop``.
@@ -80,12 +107,13 @@ class Run(RunFolder):
         self.check_views(tta)
         if tta and test_time:
             raise BadInput("--tta: cannot be combined with --test-time, which reads each example once; omit one")
-        model = self._predicting(test_time, settings or {})
+        choice = self.choose(model, alone="--test-time" if test_time else "")
+        adapt = self._adapting(test_time, settings or {})
         domain = self.domain(examples, read_labels=False)
         inputs = ReadableInputs(self._inputs(domain))
         logits = np.full((len(domain), self.recipe.n_outputs), np.nan)
         if len(inputs):
-            logits[inputs.readable] = predict(model, inputs, "target", tta=tta).logits
+            logits[inputs.readable] = self._predict(choice, inputs, tta, adapt).logits
         columns = [
             pl.Series("name", list(domain.names)),
             *self._outputs(Predictions(logits, _NO_FEATURES), domain.without_labels()).table(),
@@ -112,35 +140,54 @@ class Run(RunFolder):
     def _outputs(self, predictions: Predictions, domain: Domain) -> AnyOutputs:
         return kind_of(self.recipe).of(predictions, domain, self.recipe)
 
-    def _predicting(self, test_time: str, settings: Mapping[str, object]) -> nn.Module:
-        """The kept model, or one that adapts as it predicts."""
+    def _predict(self, choice: Choice, inputs: Inputs, tta: Sequence[str], adapt: Adapt | None = None) -> Predictions:
+        """What the chosen models give, one after another, or one that adapts as it predicts."""
+        models = (self.model(choice.phase, seed) for seed in choice.seeds)
+        if choice.model == "ensemble" and not tta and frozen(self.recipe):
+            return mean_predictions(predict_frozen((m for m in models if isinstance(m, Classifier)), inputs))
+        adapting = map(adapt, models) if adapt else models
+        return mean_predictions(predict(model, inputs, "target", tta=tta) for model in adapting)
+
+    def _adapting(self, test_time: str, settings: Mapping[str, object]) -> Adapt | None:
+        """What makes a model adapt as it predicts, if anything does."""
         if settings and not test_time:
             raise BadInput(f"{next(iter(settings))}: has no effect without --test-time; add the method, or remove it")
         if not test_time:
-            return self.model(self.kept)
+            return None
         self.require_classes("--test-time")
         kind = testtime.get(test_time)
         options = check_options(f"test-time {test_time}", settings, testtime.options(test_time))
-        model = self.model(self.kept)
-        if not isinstance(model, Classifier):
-            raise BadInput(f"--test-time: {test_time} adapts a network, and this Run's model is linear; omit it")
-        return kind(model, **options)
 
-    def label_shift(self, predicted: pl.DataFrame, how: str = "em") -> LabelShift:
+        def adapt(model: nn.Module) -> nn.Module:
+            if not isinstance(model, Classifier):
+                raise BadInput(f"--test-time: {test_time} adapts a network, and this Run's model is linear; omit it")
+            return kind(model, **options)
+
+        return adapt
+
+    def label_shift(self, predicted: pl.DataFrame, how: str = "em", *, model: str = "") -> LabelShift:
         """How often each class occurs among the examples of `predict`, if nothing but the shares has changed.
+
+        It compares them with the predictions for held-out examples of the source. These are others for each seed, so
+        it needs the predictions of one seed's model: with several seeds, give ``model="kept"`` to both.
 
         Args:
             predicted: What `predict` gave.
             how: ``bbse``, ``rlls`` or ``em``.
+            model: What `predict` was given.
 
         Raises:
-            BadInput: No example could be read, there is no such estimator, or the Run predicts numbers.
+            BadInput: No example could be read, there is no such estimator, the Run predicts numbers, or the ensemble
+                predicted.
         """
         self.require_classes("--label-shift")
+        choice = self.choose(model)
+        if choice.model == "ensemble":
+            raise BadInput("--label-shift: needs the predictions of one model; use --model kept")
         target = self._probabilities(predicted)
         if not len(target):
             raise BadInput("--label-shift: no example could be read; give some that can")
-        if not (path := self.outputs(self.recipe.seeds[0], self.kept, "source_val")).is_file():
+        if not (path := self.outputs(choice.seeds[0], choice.phase, "source_val")).is_file():
             raise BadInput(
                 "--label-shift: needs held-out examples of the source, which this model has never met "
                 f"(it started from {self.recipe.origin}); use that Run"
@@ -165,11 +212,14 @@ class Run(RunFolder):
         columns = [f"p_{c}" for c in self.recipe.classes]
         return predicted.filter(pl.col("class").is_not_null()).select(columns).to_numpy()
 
-    def evaluate(self, labelled: Source, *, positive: Sequence[str] = (), tta: Sequence[str] = ()) -> Evaluation:
-        """Scores on labelled examples of the kept model and, beside it, of both; of the first seed.
+    def evaluate(
+        self, labelled: Source, *, model: str = "", positive: Sequence[str] = (), tta: Sequence[str] = ()
+    ) -> Evaluation:
+        """Scores on labelled examples of the chosen model and, beside it, of each phase with the same seeds.
 
         Args:
             labelled: As for `predict`, with labels.
+            model: What predicts; see `choose`.
             positive: Classes that are positive together, for the AUC; by default those the Run was scored with.
             tta: Views of each image to average over; the scores with them stand apart, under ``tta``.
 
@@ -178,6 +228,7 @@ class Run(RunFolder):
                 positive class makes no sense.
         """
         self.check_views(tta)
+        choice = self.choose(model)
         if positive:
             self.require_classes("--positive")
         positive = positive or self.scores.get("positive", ())
@@ -185,21 +236,23 @@ class Run(RunFolder):
         domain = self.domain(labelled)
         truth(domain, self.recipe)  # refused before any work
         inputs = self._inputs(domain)
-        outputs = self._of_phases(domain, inputs)
+        outputs = self._of_phases(choice.seeds, domain, inputs)
         found = {phase: of.scores(positive) for phase, of in outputs.items()}
-        more = outputs[self.kept].scores_by_class()
-        result: dict[str, object] = {"n": len(domain), "kept": self.kept, **found[self.kept], **more, **found}
+        about = {"n": len(domain), "model": choice.model, "kept": self.kept, "seeds": list(choice.seeds)}
+        more = outputs[choice.phase].scores_by_class()
+        result: dict[str, object] = {**about, **found[choice.phase], **more, **found}
         if tta:
-            found = {phase: of.scores(positive) for phase, of in self._of_phases(domain, inputs, tta).items()}
-            result["tta"] = {"views": list(tta), **found[self.kept], **found}
+            outputs = self._of_phases(choice.seeds, domain, inputs, tta)
+            found = {phase: of.scores(positive) for phase, of in outputs.items()}
+            result["tta"] = {"views": list(tta), **found[choice.phase], **found}
         return cast("Evaluation", result)  # its keys depend on the task and the phases
 
-    def _of_phases(self, domain: Domain, inputs: Inputs, tta: Sequence[str] = ()) -> dict[str, AnyOutputs]:
-        """What the first seed's models give for a domain."""
-        return {
-            phase: self._outputs(predict(self.model(phase), inputs, "target", tta=tta), domain)
-            for phase in self.phases()
-        }
+    def _of_phases(
+        self, seeds: tuple[int, ...], domain: Domain, inputs: Inputs, tta: Sequence[str] = ()
+    ) -> dict[str, AnyOutputs]:
+        """What the models of some seeds give for a domain, by phase."""
+        choices = [Choice(phase, seeds) for phase in self.phases()]
+        return {choice.phase: self._outputs(self._predict(choice, inputs, tta), domain) for choice in choices}
 
     def domain(self, examples: Source, *, read_labels: bool = True) -> Domain:
         """Examples, read the way the Run's target was; their labels only with ``read_labels``."""
@@ -214,10 +267,13 @@ class Run(RunFolder):
     def _inputs(self, domain: Domain) -> Inputs:
         return self.preprocess.inputs(domain, cache_bytes=self.recipe.train.cache_mb * 2**20)
 
-    def model(self, phase: str) -> nn.Module:
-        """The first seed's model of a phase."""
+    def model(self, phase: str, seed: int | None = None) -> nn.Module:
+        """The model of a phase, by default of the first seed; only that one stays in memory."""
+        first = self.recipe.seeds[0]
+        if seed not in (None, first):
+            return load_model(self, seed, phase)
         if phase not in self._models:
-            self._models[phase] = load_model(self, self.recipe.seeds[0], phase)
+            self._models[phase] = load_model(self, first, phase)
         return self._models[phase]
 
     @cached_property

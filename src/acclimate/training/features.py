@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +17,7 @@ from acclimate.methods.base import Method
 from acclimate.nn import Classifier
 from acclimate.recipe import Recipe
 from acclimate.training import cache
-from acclimate.training.inference import in_batches
+from acclimate.training.inference import Predictions, in_batches, predict
 
 log = logging.getLogger("acclimate")
 
@@ -72,6 +72,15 @@ def features(model: Classifier, inputs: Inputs, name: str) -> NDArray[np.float32
         return _features(model, inputs)
 
     return cache.array(f"{inputs.digest()} {_digest(model)}", compute)
+
+
+def predict_frozen(models: Iterable[Classifier], inputs: Inputs) -> Iterator[Predictions]:
+    """Yield what each model with a frozen backbone gives for the target; backbones that are equal are run once."""
+    known, rows = "", DenseInputs(np.empty((0, 0), dtype=np.float32))
+    for model in models:
+        if (digest := _digest(model)) != known:
+            known, rows = digest, DenseInputs(_features(model, inputs))
+        yield predict(model.on_features(), rows, "target")
 
 
 def _features(model: Classifier, inputs: Inputs) -> NDArray[np.float32]:

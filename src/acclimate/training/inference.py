@@ -1,7 +1,7 @@
 """What a model gives for many rows, batch by batch: the one loop in which nothing is learnt."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -90,6 +90,22 @@ def mean_logits(logits: Sequence[Tensor]) -> Tensor:
     if stacked.shape[2] == 1:
         return stacked.mean(0)
     return stacked.log_softmax(2).logsumexp(0) - math.log(len(logits))
+
+
+def mean_predictions(of_models: Iterable[Predictions]) -> Predictions:
+    """Logits of the mean of the probabilities that several models give, or the mean of their numbers.
+
+    Models are taken one after another, so that no two have to be in memory; features are those of the first.
+
+    Example:
+        >>> sure, unsure = (Predictions(np.array([[logit, 0.0]]), np.empty((1, 0))) for logit in (100.0, 0.0))
+        >>> mean_predictions([sure, unsure]).probabilities
+        array([[0.75, 0.25]])
+    """
+    models = iter(of_models)
+    first = next(models)
+    logits = [first.logits, *(of_model.logits for of_model in models)]
+    return Predictions(mean_logits([torch.from_numpy(of_model) for of_model in logits]).numpy(), first.features)
 
 
 def validate(model: Classifier, inputs: Inputs, labels: Truth, device: torch.device) -> dict[str, float]:

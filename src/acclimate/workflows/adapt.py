@@ -227,4 +227,5 @@ def _take_over(folder: RunFolder, origin: RunFolder, seeds: Sequence[int]) -> No
 
 def _note_time(folder: RunFolder, seconds: float) -> None:
     before = folder.environment
-    folder.write_json("environment.json", {**before, "seconds": round(before.get("seconds", 0) + seconds, 1)})
+    seconds = round(before.get("seconds", 0) + seconds, 1)
+    folder.write_json("environment.json", {**before, "format": FORMAT, "seconds": seconds})

@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 
 from acclimate.augment import tta
 from acclimate.augment.augmentation import AUGMENTATIONS
-from acclimate.contents import AccuracyEstimate, Phase, PhaseScores, Scored, ScoredPart, Scores
+from acclimate.contents import AccuracyEstimate, EnsembleScores, Phase, PhaseScores, Scored, ScoredPart, Scores
 from acclimate.data import Domain
 from acclimate.data.domain import Part
 from acclimate.data.inputs import DenseInputs, Inputs
@@ -18,10 +19,10 @@ from acclimate.nn import Classifier
 from acclimate.nn.replicas import WHOLE
 from acclimate.run_folder import RunFolder
 from acclimate.runs.models import load_model
-from acclimate.runs.outputs import AnyOutputs, ClassOutputs, read_file, write_outputs
+from acclimate.runs.outputs import AnyOutputs, ClassOutputs, ensemble, read_file, write_outputs
 from acclimate.runs.snippets import STRIP, keep_snippets, keep_strip
 from acclimate.training.features import Features, features, frozen
-from acclimate.training.inference import Predictions, mean_logits, predict
+from acclimate.training.inference import Predictions, mean_predictions, predict
 from acclimate.validators.atc import atc
 from acclimate.validators.collapse import collapsed, flattened
 from acclimate.workflows.plan import Plan
@@ -109,9 +110,7 @@ def predict_views(model: nn.Module, plan: Plan, domain: Domain) -> Predictions:
         return predict(model, plan.read(domain), "target", tta=plan.tta)
     views = tta.viewed(plan.read(domain), plan.tta)
     inputs = [DenseInputs(features(model, view, f"{domain.name}, view {i}")) for i, view in enumerate(views)]
-    predictions = [predict(model.on_features(), view, "target") for view in inputs]
-    mean = mean_logits([torch.from_numpy(of_view.logits) for of_view in predictions]).numpy()
-    return Predictions(mean, predictions[0].features)
+    return mean_predictions(predict(model.on_features(), view, "target") for view in inputs)
 
 
 def _parts(run: RunFolder, plan: Plan, phase: str) -> PhaseScores:
@@ -158,24 +157,38 @@ def _scored_places(plan: Plan) -> dict[ScoredPart, str]:
 
 
 def _write_scores(run: RunFolder, plan: Plan, parts: Mapping[str, PhaseScores]) -> None:
-    last, before = plan.recipe.phases[-1], parts["source_only"]
-    why = _why_not(run, plan) if last == "adapted" else ""
-    kept: Phase = "source_only" if why or last == "source_only" else "adapted"
-    scores = parts[last].copy()
-    own, other = scores["target_estimate"], before["target_estimate"]
-    if last == "adapted" and own and other:
-        low, high = min(own["low"], other["low"]), max(own["high"], other["high"])
-        how = RANGE if scores["source_val"] else WITHOUT_SOURCE
-        scores["target_estimate"] = {**own, "low": low, "high": high, "how": how}
+    why = _why_not(run, plan) if "adapted" in parts else ""
+    kept: Phase = "source_only" if why or "adapted" not in parts else "adapted"
+    both = {phase: _with_range(part, parts["source_only"]) for phase, part in parts.items()}
     if why:
         log.warning("the adapted model is not kept: %s; the source-only model predicts", why)
     weights = run.weights(plan.recipe.seeds[0], kept)
     run.write(f"model{weights.suffix}", lambda path: shutil.copyfile(weights, path))
-    written: Scores = {
-        **scores, "kept": kept, "why": why, "source_only": before,
+    more = {"ensemble": _of_ensemble(run, plan, kept)} if len(plan.recipe.seeds) > 1 and plan.score else {}
+    written = {
+        **both[kept], "kept": kept, "why": why, **both, **more,
         "seeds": list(plan.recipe.seeds), "positive": list(plan.positive), "tta": list(plan.tta),
     }  # fmt: skip
-    run.write_json("scores.json", written)
+    run.write_json("scores.json", cast("Scores", written))  # its keys depend on the phases
+
+
+def _with_range(part: PhaseScores, before: PhaseScores) -> PhaseScores:
+    """One phase's scores, with bounds of the estimate that reach to those of the source-only model's."""
+    own, other = part["target_estimate"], before["target_estimate"]
+    if part is before or not own or not other:
+        return part
+    low, high = min(own["low"], other["low"]), max(own["high"], other["high"])
+    how = RANGE if part["source_val"] else WITHOUT_SOURCE
+    return {**part, "target_estimate": {**own, "low": low, "high": high, "how": how}}
+
+
+def _of_ensemble(run: RunFolder, plan: Plan, kept: Phase) -> EnsembleScores:
+    """The scores on the labelled target of the mean over seeds of the phase that is kept."""
+    scores: EnsembleScores = {}
+    for part, place in _scored_places(plan).items():
+        mean = ensemble([read_file(run, seed, kept, place) for seed in plan.recipe.seeds])
+        scores[part] = mean.mean([mean.scores(plan.positive)])
+    return scores
 
 
 def _why_not(run: RunFolder, plan: Plan) -> str:
