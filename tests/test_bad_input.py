@@ -843,8 +843,12 @@ def _check(told, says: str) -> None:
     assert told.code == 2
     assert told.lines[-1].startswith("acclimate: ")
     assert says in told.lines[-1]
-    assert all(line.endswith("training does not see them") for line in told.lines[:-1])
+    assert all(line.endswith("training does not see them") for line in told.lines[:-1] if not _tells_of_reading(line))
     assert told.out == ""
+
+
+def _tells_of_reading(line: str) -> bool:
+    return line.startswith("acclimate: reading ")
 
 
 @pytest.mark.parametrize("bad", CASES.values(), ids=CASES)

@@ -8,6 +8,16 @@ import pytest
 
 STEPS = {
     "describing the options": ("import acclimate.workflows.options", {"torch", "numpy"}),
+    "naming a backbone and a strategy": (
+        "from acclimate import backbones, finetune\nbackbones.check_name('timm:resnet18'), finetune.check_name('lora')",
+        {"torch", "numpy", "timm"},
+    ),
+    "checking a request": (
+        "from acclimate.workflows.early import check_early; from acclimate.workflows.options import Request\n"
+        "asked = Request(method='dann', settings={'train.lr': .1, 'weight': .5}, augment='noise')\n"
+        "check_early('.', '.', None, asked, resume=False)",
+        {"torch", "numpy", "polars", "sklearn", "timm"},
+    ),
     "listing the methods": (
         "from acclimate import methods; from acclimate.methods import shallow\n"
         "assert {'dann', 'mcd', 'source_only'} <= set(methods.names()) and 'coral' in shallow.names()",
@@ -45,4 +55,4 @@ def test_a_step_imports_nothing_that_it_does_not_need(step, imported):
 @pytest.mark.slow
 def test_opening_a_run_imports_nothing_that_trains():
     [packages] = imported_by("import acclimate.runs.run")
-    assert {"lightning_fabric", "transformers", "openTSNE"} & packages == set()
+    assert {"lightning_fabric", "transformers", "openTSNE", "sklearn", "pandas"} & packages == set()

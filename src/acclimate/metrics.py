@@ -1,4 +1,4 @@
-"""Metrics of predictions against labels."""
+"""Metrics of predictions against labels; scikit-learn is imported when one is computed, as it takes a second."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -6,14 +6,6 @@ from typing import SupportsFloat, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import (
-    confusion_matrix,
-    f1_score,
-    mean_absolute_error,
-    r2_score,
-    roc_auc_score,
-    root_mean_squared_error,
-)
 
 from acclimate.contents import ClassScores, ClassSummary, NumberMeasure, NumberScores, Scored
 from acclimate.errors import BadInput, did_you_mean
@@ -43,6 +35,8 @@ def scores(probabilities: Probabilities, labels: NDArray[np.int64], positive: Se
 
 def f1_by_class(probabilities: Probabilities, labels: NDArray[np.int64]) -> NDArray[np.float64]:
     """F1 of each class ``(k,)``; NaN for a class that neither occurs nor is predicted."""
+    from sklearn.metrics import f1_score
+
     k = probabilities.shape[1]
     return np.asarray(
         f1_score(labels, probabilities.argmax(1), labels=range(k), average=None, zero_division=np.nan), dtype=np.float64
@@ -80,6 +74,8 @@ def auc(probabilities: Probabilities, labels: NDArray[np.int64], positive: Seque
 
 
 def _area(is_positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
+    from sklearn.metrics import roc_auc_score
+
     return float(roc_auc_score(is_positive, score)) if 0 < is_positive.sum() < len(is_positive) else float("nan")
 
 
@@ -130,6 +126,8 @@ def errors(predicted: NDArray[np.float64], numbers: NDArray[np.float64]) -> Numb
         >>> errors(np.array([1.0, 4.0]), np.array([1.0, 3.0]))
         {'mae': 0.5, 'rmse': 0.707107, 'r2': 0.5}
     """
+    from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+
     # scikit-learn leaves R² of a single label undefined
     r2 = r2_score(numbers, predicted) if len(numbers) > 1 else float(predicted[0] == numbers[0])
     return {
@@ -176,6 +174,8 @@ def mean_errors(of_seeds: Sequence[Mapping[str, object]]) -> Scored:
 
 def confusion(probabilities: Probabilities, labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Counts ``(k, k)``: rows are true classes, columns are predicted classes."""
+    from sklearn.metrics import confusion_matrix
+
     k = probabilities.shape[1]
     matrix: NDArray[np.int64] = confusion_matrix(labels, probabilities.argmax(1), labels=range(k))
     return matrix

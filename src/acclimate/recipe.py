@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -273,10 +273,9 @@ def check_options(owner: str, given: Mapping[str, object], known: Mapping[str, i
     Raises:
         BadInput: A name is unknown, or a value is invalid.
     """
+    check_known(owner, given, known)
     checked: Options = {}
     for key, value in given.items():
-        if key not in known:
-            raise BadInput(f"{owner} has no option {key!r}; {_setting_meant(key) or did_you_mean(key, known)}")
         try:
             checked[key] = TypeAdapter(known[key].annotation).validate_python(value)
         except ValidationError as error:
@@ -285,6 +284,17 @@ def check_options(owner: str, given: Mapping[str, object], known: Mapping[str, i
         if isinstance(checked[key], float) and not math.isfinite(checked[key]):
             raise BadInput(f"{owner}: option {key}={value!r:.80} is invalid; give a finite number")
     return checked
+
+
+def check_known(owner: str, given: Iterable[str], known: Collection[str]) -> None:
+    """Refuse options that ``owner`` does not have.
+
+    Raises:
+        BadInput: A name is unknown.
+    """
+    for key in given:
+        if key not in known:
+            raise BadInput(f"{owner} has no option {key!r}; {_setting_meant(key) or did_you_mean(key, known)}")
 
 
 OTHER_NAMES = {

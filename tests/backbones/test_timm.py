@@ -1,4 +1,5 @@
 import logging
+import socket
 import time
 
 import pytest
@@ -9,6 +10,7 @@ from safetensors.torch import save_file
 
 from acclimate import backbones
 from acclimate.backbones import InputSpec, Shape
+from acclimate.backbones import timm as timm_backbone
 from acclimate.errors import BadInput
 
 IMAGES = Shape(images=True, size=32, mean=[100.0] * 3, std=[50.0] * 3)
@@ -85,11 +87,21 @@ def test_weights_of_the_hub_come_from_its_folder(tmp_path, monkeypatch):
     assert torch.equal(model.backbone.conv1[0].weight, published.conv1[0].weight)
 
 
-def test_an_unreachable_hub_gives_one_message(tmp_path, monkeypatch, caplog):
+def test_an_unreachable_hub_gives_one_message_and_is_not_asked_again(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:9/{repo_id}{revision}{filename}")
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    waits = []
+    monkeypatch.setattr(time, "sleep", waits.append)
     monkeypatch.setattr(logging.getLogger("huggingface_hub"), "handlers", [caplog.handler])
     with pytest.raises(BadInput, match="cannot download its weights from the hub"):
         backbones.build("timm:test_resnet.r160_in1k", IMAGES, 2, {})
     assert not caplog.records
+    assert not waits
+    assert not constants.HF_HUB_OFFLINE
+
+
+def test_a_hub_that_never_answers_is_given_up(monkeypatch):
+    monkeypatch.setattr(timm_backbone, "ANSWERS_IN", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert not timm_backbone._answers(f"http://127.0.0.1:{silent.getsockname()[1]}")

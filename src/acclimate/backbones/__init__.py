@@ -1,18 +1,26 @@
 """Backbones by name. The folder is the registry, as for methods: one file, one function ``build``."""
 
+from __future__ import annotations
+
 import importlib
+import importlib.util
 import inspect
 import pkgutil
+import re
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from pydantic import NonNegativeInt
 
 from acclimate import plugins
 from acclimate.backbones.base import Built, InputKind, InputSpec, Shape, TrainingDefaults
-from acclimate.backbones.outside import Outside
 from acclimate.errors import BadInput, did_you_mean
+
+if TYPE_CHECKING:
+    from acclimate.backbones.outside import Outside
 
 NOT_BACKBONES = {"base", "layers", "outside", "published"}
 """Files in this folder that are not backbones."""
@@ -34,6 +42,7 @@ __all__ = [
     "TrainingDefaults",
     "auto",
     "build",
+    "check_name",
     "defaults",
     "input_spec",
     "names",
@@ -46,6 +55,16 @@ def names() -> list[str]:
     """Return the names of all backbones, plug-ins included; ``timm`` stands for ``timm:MODEL``."""
     own = {m.name for m in pkgutil.iter_modules(__path__) if m.name not in NOT_BACKBONES}
     return sorted(own | set(plugins.installed(plugins.BACKBONES)))
+
+
+def check_name(name: str) -> None:
+    """Refuse an unknown backbone; imports none.
+
+    Raises:
+        BadInput: The backbone is unknown.
+    """
+    if not plugins.is_spec(name) and name.partition(":")[0] not in (known := names()):
+        raise BadInput(f"no backbone {name!r}; {_of_timm(name) or did_you_mean(name, [*known, 'timm:resnet18'])}")
 
 
 def auto(kind: str, size: int = 0) -> str:
@@ -156,17 +175,28 @@ def _model_option(name: str) -> dict[str, str]:
 
 def _of_timm(name: str) -> str:
     """The end of a message about a backbone that timm has under that name; empty if it has none."""
-    import timm  # takes a second
+    model = name.lower().replace("-", "_")
+    return f"did you mean timm:{model}?" if model.partition(".")[0] in _models_of_timm() else ""
 
-    return f"did you mean timm:{name.lower()}?" if timm.is_model(name.lower()) else ""
+
+def _models_of_timm() -> set[str]:
+    """Models that timm's files define; importing timm takes seconds."""
+    found = importlib.util.find_spec("timm")
+    folders = [Path(folder, "models") for folder in (found and found.submodule_search_locations) or ()]
+    texts = [path.read_text("utf-8", "replace") for folder in folders for path in folder.glob("*.py")]
+    return {name for text in texts for name in re.findall(r"^@register_model\s+def (\w+)\(", text, re.MULTILINE)}
 
 
 def _module(name: str) -> ModuleType | Outside:
+    check_name(name)
     if plugins.is_spec(name):
-        return Outside(name, plugins.find(name))
+        return _outside(name, plugins.find(name))
     if name in (installed := plugins.installed(plugins.BACKBONES)):
-        return Outside(name, installed[name].load())
-    file = name.partition(":")[0]
-    if file not in names():
-        raise BadInput(f"no backbone {name!r}; {_of_timm(name) or did_you_mean(name, [*names(), 'timm:resnet18'])}")
-    return importlib.import_module(f"{__name__}.{file}")
+        return _outside(name, installed[name].load())
+    return importlib.import_module(f"{__name__}.{name.partition(':')[0]}")
+
+
+def _outside(name: str, make: object) -> Outside:
+    from acclimate.backbones.outside import Outside
+
+    return Outside(name, make)

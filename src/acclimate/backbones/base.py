@@ -1,12 +1,15 @@
 """What a backbone takes and returns."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
-from torch import nn
+if TYPE_CHECKING:  # so that the names of backbones are known without torch
+    from torch import nn
 
-from acclimate.nn import Classifier, Normalize, StandardizeImages
+    from acclimate.nn import Classifier
 
 
 @dataclass(frozen=True)
@@ -24,10 +27,10 @@ class Shape:
     mean: list[float] = field(default_factory=list)
     std: list[float] = field(default_factory=list)
     encoder: Path | None = None
-    parts: "tuple[Shape, ...]" = ()
+    parts: tuple[Shape, ...] = ()
 
     @property
-    def kind(self) -> "InputKind":
+    def kind(self) -> InputKind:
         """``images``, ``tokens``, ``vectors`` or ``image and text``."""
         if self.parts:
             return "image and text"
@@ -86,6 +89,8 @@ standard deviation; or scale each image to mean 0 and variance 1."""
 
 def normalisation(how: Normalisation, shape: Shape) -> nn.Module:
     """Return the normalisation before a network that is not pretrained."""
+    from acclimate.nn import Normalize, StandardizeImages
+
     if how == "image":
         return StandardizeImages()
     return Normalize(shape.mean, shape.std if how == "standard" else [255.0] * len(shape.mean))

@@ -3,9 +3,10 @@
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from difflib import get_close_matches
 from pathlib import Path
+from threading import Thread
 from typing import TypedDict, cast
 
 import torch
@@ -18,6 +19,8 @@ from acclimate.nn import Classifier, Normalize
 from acclimate.types import Share
 
 INPUT_KIND = "images"
+ANSWERS_IN = 4.0
+"""Seconds after which a hub that has not answered counts as out of reach."""
 
 
 class PixelScale(TypedDict):
@@ -90,7 +93,7 @@ def build(
     input_spec(model=model)
     fetched = pretrained and not weights
     try:
-        with _silent_hub():
+        with _quick_hub() if fetched else nullcontext():
             net = cast("TimmModel", timm.create_model(model, pretrained=fetched, num_classes=0, drop_rate=dropout))
     except (OSError, RuntimeError, ValueError) as error:
         raise BadInput(
@@ -106,15 +109,38 @@ def build(
 
 
 @contextmanager
-def _silent_hub() -> Iterator[None]:
-    """Silence the hub client's log lines on failures; its exception becomes one message."""
+def _quick_hub() -> Iterator[None]:
+    """Silence the hub client's log lines, and have it use its cached files alone if the hub is out of reach.
+
+    By itself it tries again for most of a minute.
+    """
+    from huggingface_hub import constants
+
     client = logging.getLogger("huggingface_hub")
-    before = client.level
+    level, offline = client.level, constants.HF_HUB_OFFLINE
     client.setLevel(logging.CRITICAL)
+    constants.HF_HUB_OFFLINE = offline or not _answers(constants.ENDPOINT)
     try:
         yield
     finally:
-        client.setLevel(before)
+        client.setLevel(level)
+        constants.HF_HUB_OFFLINE = offline
+
+
+def _answers(url: str) -> bool:
+    """Whether a server answers; a thread asks, since nothing limits the time to look up the server's name."""
+    from huggingface_hub import get_session
+
+    answered: list[object] = []
+
+    def ask() -> None:
+        with suppress(Exception):  # proxies, certificates and names fail in many ways
+            answered.append(get_session().head(url, timeout=ANSWERS_IN))
+
+    asking = Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(ANSWERS_IN)
+    return bool(answered)
 
 
 def with_head(net: TimmModel, n_classes: int, normalize: Normalize, trained: bool) -> Built:

@@ -51,7 +51,7 @@ def _app() -> typer.Typer:
 
 
 def _commands() -> list[str]:
-    return [m.name for m in pkgutil.iter_modules(__path__) if m.name not in {"options", "output"}]
+    return [m.name for m in pkgutil.iter_modules(__path__) if m.name not in {"begin", "options", "output"}]
 
 
 def _exit(message: str, code: int) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from acclimate.cli import options as shared
+from acclimate.cli.begin import begin_training
 from acclimate.cli.output import import_modules, log_to_stderr, print_result, stopped
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ def adapt(
     """
     log_to_stderr()
     import_modules(modules)
+    from acclimate.workflows.options import Request
+
+    begin_training(Request, source, target, output, options, resume=resume)
     from acclimate.workflows.adapt import adapt as adapt_
 
     try:

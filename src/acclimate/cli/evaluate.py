@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from acclimate.cli import options
+from acclimate.cli.begin import begin_with_run
 from acclimate.cli.output import columns, import_modules, log_to_stderr, print_result
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def evaluate(
     """Score a Run on LABELLED, next to the source-only baseline."""
     log_to_stderr()
     import_modules(modules)
+    begin_with_run(run, labelled)
     from acclimate.runs.run import Run
 
     opened = Run.open(run)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from acclimate.cli import options as shared
+from acclimate.cli.begin import begin_training
 from acclimate.cli.output import import_modules, log_to_stderr, print_result, stopped
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ def labels(
     """
     log_to_stderr()
     import_modules(modules)
+    from acclimate.workflows.options import LabelRequest
+
+    begin_training(LabelRequest, source, target, output, options, resume=resume)
     from acclimate.report.label_curves import table
     from acclimate.workflows.label_curves import labels as labels_
 

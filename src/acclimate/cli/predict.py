@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from acclimate.cli import options
+from acclimate.cli.begin import begin_with_run
 from acclimate.cli.output import columns, import_modules, log_to_stderr, pairs, print_result
 from acclimate.errors import BadInput
 from acclimate.files import expand
@@ -51,6 +52,7 @@ def predict(
     import_modules(modules)
     path = _check_output(expand(output))
     _check_overwrites(path, Path(run), examples, overwrite=overwrite)
+    begin_with_run(run, examples, test_time=test_time)
     from acclimate.run_folder import RunFolder
     from acclimate.runs.run import Run
     from acclimate.shift.label_shift import get

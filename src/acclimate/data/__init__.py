@@ -1,12 +1,25 @@
 """Reading folders, zips, arrays, tables and objects in memory as a `Domain`."""
 
+from __future__ import annotations
+
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from acclimate.data.domain import Domain
 from acclimate.errors import BadInput, no_access
 
-__all__ = ["Domain", "file_of", "load"]
+if TYPE_CHECKING:  # so that paths are checked before NumPy and polars are imported
+    from acclimate.data.domain import Domain
+
+__all__ = ["Domain", "file_of", "load", "require_path"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `Domain` when it is first used."""
+    if name == "Domain":
+        return importlib.import_module("acclimate.data.domain").Domain
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def load(
@@ -46,11 +59,7 @@ def load(
     )
 
     where, part = _split(str(path), part)
-    if not where:
-        raise BadInput("the path is empty; give a folder or a file")
-    place = Path(where).expanduser()
-    if not _exists(place):
-        raise BadInput(f"{where}: no such file or folder; check the spelling and the current folder ({Path.cwd()})")
+    place = _found(where)
     name = f"{where}#{part}" if part else where
     ending = _ending(place, where, table_files.ENDINGS)
     column = text or (None if image else label) or next(iter(drop), None)
@@ -89,6 +98,24 @@ def _ending(place: Path, where: str, tables: Sequence[str]) -> str:
 
         raise BadInput(f"{where}: this type of file cannot be read; give a folder or .zip of images, .npz, {READABLE}")
     return ending
+
+
+def require_path(path: str | Path) -> None:
+    """Refuse ``PATH`` or ``PATH#part`` where there is nothing at ``PATH``; imports next to nothing.
+
+    Raises:
+        BadInput: There is no such file or folder.
+    """
+    _found(_split(str(path), None)[0])
+
+
+def _found(where: str) -> Path:
+    if not where:
+        raise BadInput("the path is empty; give a folder or a file")
+    place = Path(where).expanduser()
+    if not _exists(place):
+        raise BadInput(f"{where}: no such file or folder; check the spelling and the current folder ({Path.cwd()})")
+    return place
 
 
 def file_of(path: str) -> Path:

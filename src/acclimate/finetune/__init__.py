@@ -4,27 +4,31 @@ The folder is the registry, as for methods: one file, one function ``paces``, wh
 strategy's options.
 """
 
+from __future__ import annotations
+
 import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import NamedTuple
-
-from torch import Tensor
+from typing import TYPE_CHECKING, NamedTuple
 
 from acclimate import backbones
-from acclimate.backbones.layers import layer_groups
 from acclimate.errors import BadInput, did_you_mean
 from acclimate.finetune.base import FROZEN, Pace
-from acclimate.nn import Classifier
 from acclimate.recipe import Options, Recipe
+
+if TYPE_CHECKING:  # so that the names of strategies are known without torch
+    from torch import Tensor
+
+    from acclimate.nn import Classifier
 
 __all__ = [
     "FROZEN",
     "Layer",
     "Pace",
     "Unfreezer",
+    "check_name",
     "classifier",
     "freezes_all",
     "layers",
@@ -46,6 +50,16 @@ class Layer(NamedTuple):
 def names() -> list[str]:
     """Return the names of all strategies."""
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name != "base")
+
+
+def check_name(name: str) -> None:
+    """Refuse an unknown strategy; imports none.
+
+    Raises:
+        BadInput: The strategy is unknown.
+    """
+    if name not in names():
+        raise BadInput(f"no fine-tuning strategy {name!r}; {did_you_mean(name, names())}")
 
 
 def options(name: str) -> dict[str, inspect.Parameter]:
@@ -158,6 +172,8 @@ class Unfreezer:
 
 
 def _layers(model: Classifier, name: str, options: Mapping[str, object]) -> list[Layer]:
+    from acclimate.backbones.layers import layer_groups
+
     prefix, net = model.net
     groups = layer_groups(net)
     paces = _module(name).paces(len(groups) + 1, **options)
@@ -165,6 +181,5 @@ def _layers(model: Classifier, name: str, options: Mapping[str, object]) -> list
 
 
 def _module(name: str) -> ModuleType:
-    if name not in names():
-        raise BadInput(f"no fine-tuning strategy {name!r}; {did_you_mean(name, names())}")
+    check_name(name)
     return importlib.import_module(f"{__name__}.{name}")

@@ -58,7 +58,19 @@ class Registry(Generic[T]):
             return self._own(name)
         if name in (found := self._plugins()):
             return self._checked(name, found[name].load())
-        raise BadInput(f"no method {name!r}; {did_you_mean(name, self.names())}")
+        raise self._unknown(name)
+
+    def check_name(self, name: str) -> None:
+        """Refuse an unknown name; imports no method.
+
+        Raises:
+            BadInput: No method has this name.
+        """
+        if not (self.group and plugins.is_spec(name)) and name not in self.names():
+            raise self._unknown(name)
+
+    def _unknown(self, name: str) -> BadInput:
+        return BadInput(f"no method {name!r}; {did_you_mean(name, self.names())}")
 
     def classes(self) -> dict[str, str]:
         """The method's name of each class name, e.g. ``{"DANN": "dann"}``, without plug-ins; imports none of them."""

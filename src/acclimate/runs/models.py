@@ -17,7 +17,6 @@ from acclimate.data.preprocess import (
 )
 from acclimate.errors import BadInput, first_line
 from acclimate.run_folder import RunFolder
-from acclimate.training import linear
 
 
 def shape_of(fitted: Preprocess) -> backbones.Shape:
@@ -49,6 +48,8 @@ def load_model(run: RunFolder, seed: int, phase: str, *, shape: backbones.Shape 
     """
     recipe, path = run.recipe, run.weights(seed, phase)
     if not recipe.trains_a_network:
+        from acclimate.training import linear  # imports scikit-learn, which networks do without
+
         return linear.load(path).eval()
     plugins.require(recipe.plugins, recipe.backbone)
     shape = shape or shape_of(preprocess.load(run.file("preprocess")))

@@ -9,7 +9,6 @@ from typing import NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 from acclimate.errors import BadInput, did_you_mean
@@ -170,6 +169,8 @@ def rlls(
         Azizzadenesheli et al., Regularized Learning for Domain Adaptation under Label Shifts, ICLR 2019.
         arXiv:1903.09734
     """
+    from scipy.optimize import minimize
+
     confusion, predicted = _moments(source, labels, target)
     n, k = source.shape
     log_term = 2 * np.log(2 * k / risk)
@@ -265,6 +266,8 @@ def calibrate(source: Probabilities, labels: Labels, *, start: Calibration | Non
         Alexandari et al., Maximum Likelihood with Bias-Corrected Calibration is Hard-To-Beat at Label Shift
         Adaptation, ICML 2020. arXiv:1901.06852
     """
+    from scipy.optimize import minimize
+
     logits, (n, k) = _log(source), source.shape
     truth = np.eye(k)[labels]
 

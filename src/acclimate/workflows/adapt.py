@@ -24,9 +24,9 @@ from acclimate.run_folder import FORMAT, PARTIAL, RunFolder
 from acclimate.runs.run import Run
 from acclimate.training.engine import Diverged
 from acclimate.training.launch import in_first_process
+from acclimate.workflows.early import check_early
 from acclimate.workflows.options import AdaptKeywords, Request, described_by, parse_request
 from acclimate.workflows.plan import Plan, make_plan
-from acclimate.workflows.plan.checks import check_request
 from acclimate.workflows.resume import CannotResume, check_same
 from acclimate.workflows.scoring import score as score_all
 from acclimate.workflows.select_strategy import Begun, Selected, remove_trials, select_strategy
@@ -86,7 +86,7 @@ def _adapt(
     """`adapt`, in the first of several processes; return the Run's folder."""
     began, request = time.monotonic(), parse_request(Request, options)
     output = expand(output) if output else output
-    check_request(request, output, resume=resume)
+    check_early(source, target, output, request, resume=resume)
     plan, machine = make_plan(source, target, request), Machine(request.devices, show)
     run = RunFolder(Path(output) if output else Path(tempfile.mkdtemp(prefix="acclimate-")) / "run")
     _check_run(run)

@@ -34,10 +34,11 @@ from acclimate.run_folder import PARTIAL, RunFolder
 from acclimate.runs.models import load_model
 from acclimate.training.inference import Predictions
 from acclimate.training.launch import in_first_process
+from acclimate.workflows.early import check_early, is_run
 from acclimate.workflows.options import LabelKeywords, LabelRequest, Request, SharedOptions, described_by, parse_request
 from acclimate.workflows.plan import AUTO_METHOD, Plan, make_plan
-from acclimate.workflows.plan.checks import check_request, check_unseen, is_same
-from acclimate.workflows.plan.domains import is_run, read_domain
+from acclimate.workflows.plan.checks import check_unseen, is_same
+from acclimate.workflows.plan.domains import read_domain
 from acclimate.workflows.resume import CannotResume, difference
 from acclimate.workflows.scoring import predict_part, predict_views
 from acclimate.workflows.select_strategy import Begun, remove_trials, select_strategy
@@ -136,7 +137,7 @@ def _labels(
     """`labels`, in the first of several processes."""
     request = parse_request(LabelRequest, options)
     output = expand(output) if output else output
-    check_request(request, output, resume=resume)
+    check_early(source, target, output, request, resume=resume)
     _check_apart(source, target, request.score)
     spec = DomainSpec(path="", label=request.label, text=request.text, image=request.image, drop=tuple(request.drop))
     chosen, wanted = _strategies(request), budgets(request.fractions, request.per_class)

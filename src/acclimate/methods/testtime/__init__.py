@@ -11,3 +11,4 @@ if TYPE_CHECKING:  # so that listing them imports no torch
 
 _folder: Registry[TestTime] = Registry("testtime")
 names, get, options, summary = _folder.names, _folder.get, _folder.options, _folder.summary
+check_name = _folder.check_name

@@ -3,50 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from acclimate import methods, plugins
+from acclimate import methods
 from acclimate.data import Domain
-from acclimate.errors import BadInput, did_you_mean
-from acclimate.methods import selfsup, shallow
+from acclimate.errors import BadInput
+from acclimate.methods import shallow
 from acclimate.recipe import Task, Training, require_classes
 from acclimate.runs.run import Run
-from acclimate.workflows.options import Request, SharedOptions
-
-MOST_SEEDS = 1000
-LARGEST_SEED = 2**32 - 1
-LARGEST_IMAGE = 4096
-"""Pixels a side."""
-
-
-def check_request(request: SharedOptions, output: str | Path | None, *, resume: bool) -> None:
-    """Refuse what needs no look at the data, before any of it is read.
-
-    Raises:
-        BadInput: An option that cannot be.
-    """
-    if output == "":
-        raise BadInput("-o: the path is empty; give a folder for the Run")
-    if output and Path(output).exists() and not resume:
-        raise BadInput(f"{output}: exists already; continue it with --resume, or choose another -o")
-    if output and Path(output).exists() and not Path(output).is_dir():
-        raise BadInput(f"{output}: is a file, and a Run is a folder; choose another -o")
-    _check_seeds(request.seeds)
-    if request.image_size is not None and request.image_size < 16:
-        raise BadInput(f"--image-size: {request.image_size} is too small for any backbone; use 16 or more")
-    if request.image_size is not None and request.image_size > LARGEST_IMAGE:
-        raise BadInput(f"--image-size: {request.image_size} is too large; use {LARGEST_IMAGE} or less")
-    if request.devices < 1:
-        raise BadInput(f"--devices: {request.devices} is too few; use at least one")
-
-
-def _check_seeds(seeds: int | Sequence[int]) -> None:
-    if isinstance(seeds, int) and seeds < 1:
-        raise BadInput(f"--seeds: {seeds} is too few; train at least one")
-    if (seeds if isinstance(seeds, int) else len(seeds)) > MOST_SEEDS:
-        raise BadInput(f"--seeds: too many; train at most {MOST_SEEDS}")
-    if isinstance(seeds, int):
-        return
-    if not seeds or min(seeds) < 0 or max(seeds) > LARGEST_SEED or len(set(seeds)) < len(seeds):
-        raise BadInput(f"--seeds: {tuple(seeds)} cannot be used; give different whole numbers from 0 to {LARGEST_SEED}")
+from acclimate.workflows.early import check_method
+from acclimate.workflows.options import Request
 
 
 def is_same(given: object, other: object) -> bool:
@@ -60,18 +24,6 @@ def check_unseen(scored: object, learnt: object, what: str) -> None:
     """Refuse to score on the very examples whose labels are learnt from."""
     if is_same(scored, learnt):
         raise BadInput(f"--score: is {what}, whose labels are learnt from; omit it or give other examples")
-
-
-def check_name(method: str) -> None:
-    """Refuse an unknown method, or one that adapts nothing by itself."""
-    if method in selfsup.names():
-        raise BadInput(f"method {method} learns features, not labels; use --pretrain {method} with another --method")
-    if plugins.is_spec(method):
-        methods.get(method)
-        return
-    known = [*methods.names(), *shallow.names()]
-    if method not in known:
-        raise BadInput(f"no method {method!r}; {did_you_mean(method, known)}")
 
 
 def check_task(method: str, task: Task) -> None:
@@ -113,7 +65,7 @@ def check_views(method: str, source: Domain) -> None:
 def check_source_free(origin: Run, method: str, request: Request) -> None:
     """Refuse a method that needs the source where a Run is given in its place, and options that the Run has fixed."""
     able = [name for name in methods.names() if methods.get(name).starts_from and methods.get(name).needs == {"target"}]
-    check_name(method)
+    check_method(method)
     if method not in able:
         raise BadInput(
             f"method {method} learns from examples of the source, and {origin.path} is a Run, which holds none; "

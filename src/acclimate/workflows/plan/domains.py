@@ -14,6 +14,7 @@ from acclimate.errors import BadInput
 from acclimate.recipe import DomainSpec, Recipe
 from acclimate.run_folder import RunFolder
 from acclimate.runs.run import Run
+from acclimate.workflows.early import is_run
 
 log = logging.getLogger("acclimate")
 
@@ -23,14 +24,6 @@ def read_origin(source: Source | RunFolder) -> Run | None:
     if isinstance(source, RunFolder):
         return Run.open(source.path)
     return Run.open(source) if isinstance(source, str | Path) and is_run(source) else None
-
-
-def is_run(path: str | Path) -> bool:
-    """Whether a folder holds a recipe; none that cannot be opened does."""
-    try:
-        return Path(path, "recipe.yaml").is_file()
-    except PermissionError:
-        return False
 
 
 def read_domain(given: Source, name: str, spec: DomainSpec, *, labelled: bool = True) -> Domain:

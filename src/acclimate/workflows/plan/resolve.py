@@ -23,8 +23,9 @@ from acclimate.recipe import (
     parse_settings,
 )
 from acclimate.training import linear as linear_training
+from acclimate.workflows.early import check_method, check_pretraining
 from acclimate.workflows.options import Request
-from acclimate.workflows.plan.checks import check_balance, check_name, check_task, check_views
+from acclimate.workflows.plan.checks import check_balance, check_task, check_views
 
 AUTO_METHOD: Mapping[Task, str] = {"classification": "mcc", "regression": "deep_coral"}
 """What ``--method auto`` is until methods are compared without target labels.
@@ -66,7 +67,7 @@ def resolve(request: Request, source: Domain, task: Task) -> Resolved:
         BadInput: Options are unknown or contradict each other.
     """
     method = AUTO_METHOD[task] if request.method == "auto" else request.method
-    check_name(method)
+    check_method(method)
     linear = _is_linear(method, request.backbone)
     strategy = strategy_of(request, method, linear=linear)
     settings, options, training = _of_linear(method, request) if linear else of_method(method, request)
@@ -161,8 +162,7 @@ def _pretraining(
     if request.pretrain is None:
         return None
     name, given = request.pretrain, settings.pretrain
-    if name not in selfsup.names():
-        raise BadInput(f"--pretrain: no self-supervised method {name!r}; {did_you_mean(name, selfsup.names())}")
+    check_pretraining(name)
     if linear:
         raise BadInput(f"--pretrain: has no effect with {method} (linear model); omit it")
     if methods.get(method).starts_from:

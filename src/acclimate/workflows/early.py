@@ -1,0 +1,124 @@
+"""What is checked of a request before any library that takes seconds to import, and before anything is read."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from acclimate import backbones, finetune, methods, plugins
+from acclimate.data import require_path
+from acclimate.errors import BadInput, did_you_mean
+from acclimate.files import expand
+from acclimate.methods import selfsup, shallow
+from acclimate.recipe import LINEAR, check_augmentation, check_known, check_training, parse_settings
+from acclimate.run_folder import RunFolder
+from acclimate.workflows.options import Request, SharedOptions
+
+MOST_SEEDS = 1000
+LARGEST_SEED = 2**32 - 1
+LARGEST_IMAGE = 4096
+"""Pixels a side."""
+
+
+def check_early(
+    source: object, target: object, output: str | Path | None, request: SharedOptions, *, resume: bool
+) -> None:
+    """Refuse paths where there is nothing, and options and names that no data could make valid.
+
+    Raises:
+        BadInput: The first that is found.
+    """
+    check_request(request, expand(output) if output else output, resume=resume)
+    more = [getattr(request, name, None) for name in ("score", "target_labels")]
+    for given in (source, target, *more):
+        if isinstance(given, str | Path):
+            require_path(given)
+    if isinstance(source, str | Path) and is_run(source):
+        RunFolder.open(source)
+    if request.weights is not None and not Path(request.weights).is_file():
+        raise BadInput(f"{request.weights}: weights file not found; check the path")
+    _check_names(request)
+    _check_settings(request)
+
+
+def check_request(request: SharedOptions, output: str | Path | None, *, resume: bool) -> None:
+    """Refuse what needs no look at the data, before any of it is read.
+
+    Raises:
+        BadInput: An option that cannot be.
+    """
+    if output == "":
+        raise BadInput("-o: the path is empty; give a folder for the Run")
+    if output and Path(output).exists() and not resume:
+        raise BadInput(f"{output}: exists already; continue it with --resume, or choose another -o")
+    if output and Path(output).exists() and not Path(output).is_dir():
+        raise BadInput(f"{output}: is a file, and a Run is a folder; choose another -o")
+    _check_seeds(request.seeds)
+    if request.image_size is not None and request.image_size < 16:
+        raise BadInput(f"--image-size: {request.image_size} is too small for any backbone; use 16 or more")
+    if request.image_size is not None and request.image_size > LARGEST_IMAGE:
+        raise BadInput(f"--image-size: {request.image_size} is too large; use {LARGEST_IMAGE} or less")
+    if request.devices < 1:
+        raise BadInput(f"--devices: {request.devices} is too few; use at least one")
+
+
+def _check_seeds(seeds: int | Sequence[int]) -> None:
+    if isinstance(seeds, int) and seeds < 1:
+        raise BadInput(f"--seeds: {seeds} is too few; train at least one")
+    if (seeds if isinstance(seeds, int) else len(seeds)) > MOST_SEEDS:
+        raise BadInput(f"--seeds: too many; train at most {MOST_SEEDS}")
+    if isinstance(seeds, int):
+        return
+    if not seeds or min(seeds) < 0 or max(seeds) > LARGEST_SEED or len(set(seeds)) < len(seeds):
+        raise BadInput(f"--seeds: {tuple(seeds)} cannot be used; give different whole numbers from 0 to {LARGEST_SEED}")
+
+
+def is_run(path: str | Path) -> bool:
+    """Whether a folder holds a recipe; none that cannot be opened does."""
+    try:
+        return Path(path, "recipe.yaml").is_file()
+    except PermissionError:
+        return False
+
+
+def check_method(method: str) -> None:
+    """Refuse an unknown method, or one that adapts nothing by itself."""
+    if method in selfsup.names():
+        raise BadInput(f"method {method} learns features, not labels; use --pretrain {method} with another --method")
+    if plugins.is_spec(method):
+        methods.get(method)
+        return
+    known = [*methods.names(), *shallow.names()]
+    if method not in known:
+        raise BadInput(f"no method {method!r}; {did_you_mean(method, known)}")
+
+
+def check_pretraining(name: str) -> None:
+    """Refuse an unknown self-supervised method."""
+    if name not in selfsup.names():
+        raise BadInput(f"--pretrain: no self-supervised method {name!r}; {did_you_mean(name, selfsup.names())}")
+
+
+def _check_names(request: SharedOptions) -> None:
+    if request.method != "auto":
+        check_method(request.method)
+    if request.pretrain is not None:
+        check_pretraining(request.pretrain)
+    if request.finetune != "auto":
+        finetune.check_name(request.finetune)
+    if request.backbone not in {"auto", LINEAR}:
+        backbones.check_name(request.backbone)
+
+
+def _check_settings(request: SharedOptions) -> None:
+    """Refuse settings that are unknown or out of range; the method's own are checked by name alone."""
+    settings = parse_settings(request.settings or {})
+    usual = {"steps": request.steps, "precision": request.precision}
+    check_training({**{k: v for k, v in usual.items() if v is not None}, **settings.train})
+    both = {} if request.augment is None else dict.fromkeys(("source", "target"), request.augment)
+    check_augmentation({**both, **settings.augment})
+    if isinstance(request, Request) and request.method != "auto" and not plugins.is_spec(request.method):
+        check_known(f"method {request.method}", settings.options, _options_of(request.method))
+
+
+def _options_of(method: str) -> Mapping[str, object]:
+    summary = shallow.summary if method in shallow.names() else methods.summary
+    return summary(method)["options"]
