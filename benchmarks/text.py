@@ -25,6 +25,7 @@ import acclimate
 from acclimate import backbones, data
 from acclimate.data import Domain, preprocess
 from acclimate.data.loaders import split
+from acclimate.nn.cut import Below
 from acclimate.runs.models import shape_of
 from acclimate.training.features import features
 
@@ -136,7 +137,8 @@ def sentences(source: Domain, pool: Domain, held: Domain) -> list[Any]:
     wants = backbones.input_spec("minilm", "text", {})
     fitted = preprocess.fit(source, pool, encoder=wants.encoder, length=wants.length)
     model = backbones.build("minilm", shape_of(fitted), 2, {}).classifier
-    found = (features(model, fitted.inputs(domain), domain.name) for domain in (source, pool, held))
+    below = Below(model)
+    found = (features(below, fitted.inputs(domain), domain.name) for domain in (source, pool, held))
     return [x * x.shape[1] ** 0.5 for x in found]
 
 

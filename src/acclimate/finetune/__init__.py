@@ -31,6 +31,7 @@ __all__ = [
     "check_name",
     "classifier",
     "freezes_all",
+    "frozen_names",
     "layers",
     "merge",
     "names",
@@ -86,6 +87,13 @@ def freezes_all(name: str) -> bool:
     """Whether the strategy freezes the whole backbone, so that its features can be computed once."""
     strategy = _module(name)
     return not hasattr(strategy, "prepare") and all(pace == FROZEN for pace in strategy.paces(9)[:-1])
+
+
+def frozen_names(model: Classifier, name: str, options: Mapping[str, object]) -> set[str]:
+    """Return the names of the backbone's parameters that a strategy never moves; none if it inserts others into it."""
+    if hasattr(_module(name), "prepare"):
+        return set()
+    return {p for layer in _layers(model, name, options) if layer.pace == FROZEN for p in layer.names}
 
 
 def classifier(

@@ -16,12 +16,13 @@ from acclimate.data import Domain
 from acclimate.data.domain import Part
 from acclimate.data.inputs import DenseInputs, Inputs
 from acclimate.nn import Classifier
+from acclimate.nn.cut import cut_at_features
 from acclimate.nn.replicas import WHOLE
 from acclimate.run_folder import RunFolder
 from acclimate.runs.models import load_model
 from acclimate.runs.outputs import AnyOutputs, ClassOutputs, ensemble, read_file, write_outputs
 from acclimate.runs.snippets import STRIP, keep_snippets, keep_strip
-from acclimate.training.features import Features, features, frozen
+from acclimate.training.features import Read, StandIn, features, frozen, stand_in
 from acclimate.training.inference import Predictions, mean_predictions, predict
 from acclimate.validators.atc import atc
 from acclimate.validators.collapse import collapsed, flattened
@@ -78,10 +79,15 @@ def _keep_strips(run: RunFolder, plan: Plan) -> None:
 
 def _write_seed(run: RunFolder, plan: Plan, seed: int, parts: Mapping[str, Part]) -> None:
     """Write what both models of a seed give for every domain."""
-    inputs = {} if frozen(plan.recipe) else {place: plan.read(*part) for place, part in parts.items()}
+    inputs: Mapping[str, Inputs] = {}
+    above: nn.Module
     for phase in plan.recipe.phases:
         model = load_model(run, seed, phase, shape=plan.shape)
-        above, rows = _above_features(model, parts, plan) if frozen(plan.recipe) else (model, inputs)
+        if found := _stand_in(model, plan):
+            above, rows = found.model, _read(parts, found.read)
+        else:
+            inputs = inputs or _read(parts, plan.read)
+            above, rows = model, inputs
         for place, part in parts.items():
             predictions = predict(above, rows[place], "source" if place == "source_val" else "target")
             write_outputs(run, seed, phase, place, part.domain, predictions)
@@ -90,27 +96,28 @@ def _write_seed(run: RunFolder, plan: Plan, seed: int, parts: Mapping[str, Part]
             write_outputs(run, seed, phase, "scored_tta", scored, predict_views(model, plan, scored))
 
 
+def _read(parts: Mapping[str, Part], read: Read) -> Mapping[str, Inputs]:
+    return {place: read(*part) for place, part in parts.items()}
+
+
 def predict_part(model: nn.Module, plan: Plan, part: Part, domain: str) -> Predictions:
-    """What a model of a plan gives for some rows, by features that are kept where its backbone is frozen."""
-    if not (frozen(plan.recipe) and isinstance(model, Classifier)):
-        return predict(model, plan.read(*part), domain)
-    return predict(model.on_features(), Features(model, plan.read)(*part), domain)
+    """What a model of a plan gives for some rows, by features that are kept where its lower layers are frozen."""
+    found = _stand_in(model, plan)
+    return predict(found.model, found.read(*part), domain) if found else predict(model, plan.read(*part), domain)
 
 
-def _above_features(model: nn.Module, parts: Mapping[str, Part], plan: Plan) -> tuple[nn.Module, Mapping[str, Inputs]]:
-    """What stands above a frozen backbone, and what that backbone makes of every domain."""
-    assert isinstance(model, Classifier)
-    features = Features(model, plan.read)
-    return model.on_features(), {place: features(*part) for place, part in parts.items()}
+def _stand_in(model: nn.Module, plan: Plan) -> StandIn | None:
+    """The layers of a network above those that are frozen, and features to run them on."""
+    return stand_in(plan.recipe, model, plan.read, plan.domains) if isinstance(model, Classifier) else None
 
 
 def predict_views(model: nn.Module, plan: Plan, domain: Domain) -> Predictions:
     """The mean over a plan's views, each of which passes a frozen backbone once for all models."""
     if not (frozen(plan.recipe) and isinstance(model, Classifier)):
         return predict(model, plan.read(domain), "target", tta=plan.tta)
-    views = tta.viewed(plan.read(domain), plan.tta)
-    inputs = [DenseInputs(features(model, view, f"{domain.name}, view {i}")) for i, view in enumerate(views)]
-    return mean_predictions(predict(model.on_features(), view, "target") for view in inputs)
+    views, (below, above, _) = tta.viewed(plan.read(domain), plan.tta), cut_at_features(model)
+    inputs = [DenseInputs(features(below, view, f"{domain.name}, view {i}")) for i, view in enumerate(views)]
+    return mean_predictions(predict(above, view, "target") for view in inputs)
 
 
 def _parts(run: RunFolder, plan: Plan, phase: str) -> PhaseScores:

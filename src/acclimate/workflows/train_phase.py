@@ -1,5 +1,6 @@
 """One training of a plan: of the baseline, of a backbone without labels, or of the method."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,11 +12,12 @@ from acclimate.data.inputs import JoinedInputs
 from acclimate.data.labels import truth
 from acclimate.finetune import FROZEN, Layer
 from acclimate.methods import selfsup
+from acclimate.nn import Classifier
 from acclimate.recipe import Options, Pretraining, Recipe
 from acclimate.run_folder import RunFolder
 from acclimate.training import linear
 from acclimate.training.examples import NO_LABELS, NO_ROWS
-from acclimate.training.features import Features, stand_for
+from acclimate.training.features import allows_stand_in, stand_in
 from acclimate.training.job import Job, run_job
 from acclimate.training.train import Spec, TrainingData, with_target_labels
 from acclimate.workflows.plan import Plan
@@ -75,10 +77,10 @@ def _training(run: RunFolder, plan: Plan, seed: int, phase: str, machine: Machin
         model.load_state_dict(load_file(run.weights(seed, kind.starts_from)))
     layers = finetune.layers(model, recipe.finetune, recipe.finetune_options)
     method, read, below = kind(model, **options), plan.read, {}
-    if stand_for(recipe, method):
-        read, method.model = Features(model, plan.read), model.on_features()
-        layers, above = [Layer((), FROZEN)], method.model.state_dict()
-        below = {k: v for k, v in model.state_dict().items() if k not in above}
+    if allows_stand_in(recipe, method) and (found := stand_in(recipe, model, plan.read, plan.domains)):
+        method.model, read = found
+        layers = _layers_of(method.model, layers)
+        below = {k: v for k, v in model.state_dict().items() if k not in method.model.state_dict()}
     rows = plan.labelled(seed, read)
     data = TrainingData(rows.inputs, rows.labels, read(plan.target), rows.validation, rows.validation_labels)
     if phase == "adapted" and plan.target_labels is not None:
@@ -89,6 +91,12 @@ def _training(run: RunFolder, plan: Plan, seed: int, phase: str, machine: Machin
             data = replace(data, source=inputs, labels=labels)
     spec = Spec(method, data, recipe.train, seed, layers, recipe.finetune, recipe.augment)
     return Job(run, phase, spec, machine.devices, machine.show, below)
+
+
+def _layers_of(above: Classifier, layers: Sequence[Layer]) -> list[Layer]:
+    """Those layers of a model that its upper part has; one that is frozen, if it has none of them."""
+    names = {name for name, _ in above.backbone.named_parameters()}
+    return [layer for layer in layers if names.issuperset(layer.names)] or [Layer((), FROZEN)]
 
 
 def _pretraining(plan: Plan, pretrain: Pretraining, seed: int) -> Spec:

@@ -62,6 +62,12 @@ class Plan:
         """What the backbone is given."""
         return shape_of(self.fitted)
 
+    @property
+    def domains(self) -> list[Domain]:
+        """All that is learnt from: the source, unless a Run is in its place, the target, its labelled examples."""
+        labelled = None if self.target_labels is None else self.target_labels.domain
+        return [domain for domain in (self.source, self.target, labelled) if domain is not None]
+
     def labelled(self, seed: int, read: Read) -> SourceRows:
         """The source as one seed sees it, as ``read`` gives it; empty where there is a Run in its place."""
         if self.source is None:
