@@ -28,6 +28,7 @@ from acclimate.runs.models import shape_of
 from acclimate.runs.run import Run
 from acclimate.training import linear
 from acclimate.workflows.options import Request
+from acclimate.workflows.plan import doubts
 from acclimate.workflows.plan.base import Plan
 from acclimate.workflows.plan.checks import (
     check_not_source,
@@ -161,7 +162,10 @@ def _from_source(given: Source, given_target: Source, request: Request, like: Pl
     part, score = None if labelled is None else Part(labelled), score_later(request.score, spec)
     plan = Plan(source, None, target, part, fitted, recipe, score, wanted=wanted)
     _check_scoring(plan, request)
-    return plan if like else replace(plan, notes=tuple(overlaps(source, target, labelled, scored)))
+    if like is not None:
+        return plan
+    notes = [*overlaps(source, target, labelled, scored), *doubts.of_source(source, task), *doubts.of_target(target)]
+    return replace(plan, notes=tuple(notes))
 
 
 def _digests(source: Domain, target: Domain, labelled: Domain | None, like: Plan | None) -> dict[str, str]:
@@ -249,7 +253,7 @@ def _from_run(origin: Run, given_target: Source, request: Request) -> Plan:
     score = score_later(request.score, before.source)
     plan = Plan(None, origin, target, None, fitted, with_defaults(recipe, shape_of(fitted)), score)
     _check_scoring(plan, request)
-    return plan
+    return replace(plan, notes=tuple(doubts.of_target(target)))
 
 
 def _check_scoring(plan: Plan, request: Request) -> None:
