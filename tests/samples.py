@@ -42,21 +42,21 @@ def reviews(path: Path, *, n: int = 24, thing: str = "book") -> Path:
     return path
 
 
-def images(folder: Path, classes: Sequence[str] = CLASSES, *, each: int = 3, size: int = 16) -> Path:
-    """``each`` pictures below ``folder`` for each class; loose ones for the class ``""``."""
+def images(folder: Path, classes: Sequence[str] = CLASSES, *, each: int = 3, size: int = 16, seed: int = 0) -> Path:
+    """``each`` pictures below ``folder`` for each class; loose ones for the class ``""``; others with another seed."""
     for j, name in enumerate(classes):
         (folder / name).mkdir(parents=True, exist_ok=True)
         for i in range(each):
-            picture(100 * j + i, size).save(folder / name / f"{i}.png")
+            picture(1000 * seed + 100 * j + i, size).save(folder / name / f"{i}.png")
     return folder
 
 
-def catalogue(folder: Path, *, n: int = 12, thing: str = "book", size: int = 16) -> Path:
+def catalogue(folder: Path, *, n: int = 12, thing: str = "book", size: int = 16, seed: int = 0) -> Path:
     """A table of pictures that are dark or bright, each with a text that says ``bad`` or ``good``, and their mood."""
     (folder / "photos").mkdir(parents=True)
     said = ["good" if i % 2 else "bad" for i in range(n)]
     for i, mood in enumerate(said):
-        pixels = np.asarray(picture(i, size)) // 2 + (128 if mood == "good" else 0)
+        pixels = np.asarray(picture(1000 * seed + i, size)) // 2 + (128 if mood == "good" else 0)
         Image.fromarray(pixels.astype(np.uint8)).save(folder / "photos" / f"{i}.png")
     texts = [f"{'the ' * (i % 3)}{word} {thing}" for i, word in enumerate(said)]
     columns = {"photo": [f"photos/{i}.png" for i in range(n)], "text": texts, "mood": said}

@@ -879,8 +879,9 @@ def test_escape_sequences_in_names_do_not_reach_the_terminal(here, acclimate):
 def test_an_image_found_damaged_in_training_leaves_nothing(here, acclimate, monkeypatch):
     monkeypatch.setattr("acclimate.data.preprocess.SAMPLE", 2)
     _many_images(Path("many"))
+    samples.images(Path("others"), each=6, seed=1)
     before = _all_below(here)
-    told = acclimate("adapt", "many", "images", "-o", "new/run", "--steps", 30, "--backbone", "mnist")
+    told = acclimate("adapt", "many", "others", "-o", "new/run", "--steps", 30, "--backbone", "mnist")
     _check(told, "many/dog/3.png: not a readable image")
     assert _all_below(here) == before
 

@@ -37,11 +37,13 @@ def test_it_is_a_scikit_learn_estimator(name):
     check_estimator(shallow.get(name)(), on_skip=None)
 
 
+@pytest.mark.filterwarnings("ignore:no X_target")
 @ADAPTED
 def test_the_adapter_with_it_is_a_scikit_learn_classifier(name):
     check_estimator(Adapter(method=name), on_skip=None)
 
 
+@pytest.mark.filterwarnings("ignore:no X_target")
 @ADAPTED
 def test_the_adapter_with_it_is_a_scikit_learn_regressor(name):
     check_estimator(AdapterRegressor(method=name), on_skip=None)

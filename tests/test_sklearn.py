@@ -24,6 +24,12 @@ def turned():
     return rows, y, rows[:90] @ np.diag([1, 5, 0.2]) + [9, 0, 4], y[:90]
 
 
+def test_without_a_target_it_warns_that_nothing_is_adapted(turned):
+    X, y, *_ = turned
+    with pytest.warns(UserWarning, match="no X_target is given, so nothing is adapted"):
+        Adapter().fit(X, y)
+
+
 def test_an_adapted_classifier_is_right_where_the_plain_one_is_not(turned):
     X, y, X_target, y_target = turned
     assert LogisticRegression().fit(X, y).score(X_target, y_target) < 0.7
@@ -94,7 +100,7 @@ def test_a_target_of_other_columns_is_refused_by_name(turned):
 
 def test_an_unknown_domain_is_refused(turned):
     with pytest.raises(BadInput, match="unknown domain; use 'source' or 'target'"):
-        Adapter().fit(*turned[:2]).predict(turned[2], domain="test")
+        Adapter().fit(*turned[:2], X_target=turned[2]).predict(turned[2], domain="test")
 
 
 def test_an_adapter_of_skadas_replaces_the_method(turned, skada):
@@ -126,7 +132,7 @@ def test_an_estimator_of_skadas_replaces_both(turned, skada, kind):
 
 def test_an_estimator_of_skadas_excludes_another(turned, skada):
     with pytest.raises(BadInput, match="JDOTClassifier is already an estimator; remove estimator"):
-        Adapter(LogisticRegression(), method=skada.JDOTClassifier()).fit(*turned[:2])
+        Adapter(LogisticRegression(), method=skada.JDOTClassifier()).fit(*turned[:2], X_target=turned[2])
 
 
 def test_columns_in_another_order_are_refused(turned):

@@ -107,6 +107,14 @@ class TargetLabels(_Part):
     n: int = Field(ge=1)
 
 
+class ScoredOn(_Part):
+    """Labelled examples that the models are scored on; their labels are read after training alone."""
+
+    path: str
+    n: int = Field(ge=1)
+    digest: str
+
+
 class LabelScale(_Part):
     """Mean and standard deviation of the source's labels, which standardise the labels of a regression."""
 
@@ -131,6 +139,7 @@ class Recipe(_Part):
     augment: Augmentation = Augmentation()
     image_size: int | None = Field(None, ge=8, le=4096)
     target_labels: TargetLabels | None = None
+    score: ScoredOn | None = Field(None, description="what the scores are of; training does not depend on it")
     seeds: tuple[int, ...] = (0,)
     task: Task = "classification"
     classes: tuple[str, ...] = ()

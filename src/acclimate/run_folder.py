@@ -76,6 +76,11 @@ class RunFolder:
         """The recipe of its training."""
         return Recipe.load(self.file("recipe.yaml"))
 
+    def write_recipe(self, recipe: Recipe) -> None:
+        """Write ``recipe.yaml``."""
+        self.write("recipe.yaml", recipe.save)
+        self.recipe = recipe
+
     @property
     def scores(self) -> Scores:
         """``scores.json``, in today's form whatever software wrote it."""

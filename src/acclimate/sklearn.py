@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Self, TypeAlias
@@ -61,6 +62,8 @@ class AdapterBase(BaseEstimator):
         self._fit_labels(labels)
         target = rows if X_target is None else self._validated(X_target, name="X_target")
         self.method_ = self._method().fit(rows, labels, X_target=target)
+        if X_target is None:
+            warnings.warn("no X_target is given, so nothing is adapted; fit(X, y, X_target=…)", stacklevel=2)
         self.estimator_ = self.method_ if self._is_estimator() else self._fit_estimator(rows, labels)
         return self
 
@@ -143,7 +146,8 @@ class Adapter(ClassifierMixin, AdapterBase):
     """A scikit-learn classifier adapted to an unlabelled target.
 
     The method maps both domains or weights the source; the classifier then learns from the source. It predicts for
-    rows of the target, or of the source with ``domain="source"``. Without ``X_target`` it does not adapt.
+    rows of the target, or of the source with ``domain="source"``. Without ``X_target`` it does not adapt,
+    and warns of that.
 
     To choose options by cross-validation on the source, score held-out rows as rows of the source:
     ``GridSearchCV(Adapter(), grid, scoring=Adapter.source_score).fit(X, y, X_target=X_target)``. Note that

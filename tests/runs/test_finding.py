@@ -1,13 +1,14 @@
 import pytest
 
-from acclimate.recipe import DomainSpec, Recipe
+from acclimate.recipe import DomainSpec, Recipe, ScoredOn
 from acclimate.run_folder import RunFolder
 from acclimate.runs.finding import ensemble_finding, finding
 
 
-def finding_of(tmp_path, before, after, *, method="mcc", why="", seeds=(0,)):
+def finding_of(tmp_path, before, after, *, method="mcc", why="", seeds=(0,), score=None):
     run = RunFolder(tmp_path)
-    recipe = Recipe(source=DomainSpec(path="shop"), target=DomainSpec(path="phone"), method=method, backbone="mlp")
+    domains = {"source": DomainSpec(path="shop"), "target": DomainSpec(path="phone"), "score": score}
+    recipe = Recipe(**domains, method=method, backbone="mlp")
     run.write("recipe.yaml", recipe.save)
     part = {"source_val": {"accuracy": 0.9}}
     scores = {**part, "source_only": dict(part), "adapted": dict(part), "why": why, "seeds": list(seeds)}
@@ -21,6 +22,13 @@ def finding_of(tmp_path, before, after, *, method="mcc", why="", seeds=(0,)):
 @pytest.mark.parametrize(("after", "verb"), [(0.8, "raises"), (0.5, "lowers")])
 def test_the_baseline_stands_next_to_the_result(tmp_path, after, verb):
     assert finding_of(tmp_path, 0.6, after).startswith(f"mcc {verb} accuracy on phone from 60.0% to {after:.1%}")
+
+
+def test_what_was_scored_is_named_with_its_size(tmp_path):
+    score = ScoredOn(path="labelled", n=1200, digest="0")
+    assert "accuracy on labelled (1,200 examples) from 60.0%" in finding_of(tmp_path, 0.6, 0.8, score=score)
+    alone = finding_of(tmp_path, 0.6, 0.6, method="source_only", score=score)
+    assert alone.startswith("On labelled (1,200 examples), without adaptation")
 
 
 def test_equal_percentages_are_no_change(tmp_path):

@@ -76,10 +76,10 @@ def crossed(path):
 
 @pytest.mark.slow
 def test_what_neither_tells_alone_is_learnt_from_both(places, tmp_path):
-    source, target = (crossed(samples.catalogue(tmp_path / name, n=32)) for name in "ab")
+    source, target = (crossed(samples.catalogue(tmp_path / "ab"[i], n=128, seed=i)) for i in range(2))
     settings = {"backbone.image": "cnn", "backbone.text": f"encoder:{places.encoder}", "train.lr": 0.003}
     run = adapt(
-        source, target, tmp_path / "run", method="source_only", label="mood", image="photo", text="text", steps=60,
+        source, target, tmp_path / "run", method="source_only", label="mood", image="photo", text="text", steps=80,
         score=target, settings=settings,
     )  # fmt: skip
     assert len(run.recipe.classes) == 4

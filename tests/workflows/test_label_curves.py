@@ -139,7 +139,7 @@ def test_a_strategy_names_its_rung_and_takes_the_settings_that_are_its_own(tmp_p
 
 def test_a_backbone_learns_without_labels_once_for_all_budgets(tmp_path, monkeypatch):
     begun = watched(monkeypatch)
-    domains = (samples.images(tmp_path / name, each=8, size=32) for name in ("here", "there"))
+    domains = (samples.images(tmp_path / str(i), each=8, size=32, seed=i) for i in range(2))
     given = {"pretrain": "vicreg", "settings": {"pretrain.steps": 2, "pretrain.batch_size": 4}, "tta": ["hflip"]}
     found = acclimate.labels(
         *domains, tmp_path / "labels", per_class=[0, 2], seeds=1, steps=2, strategies=["mcc"], positive=["cat"], **given

@@ -25,7 +25,7 @@ class Domains:
         save_file(timm.create_model("resnet10t", num_classes=0).state_dict(), folder / "w.safetensors")
         self.domains = (
             samples.images(folder / "source", each=8, size=32),
-            samples.images(folder / "target", each=4, size=32),
+            samples.images(folder / "target", each=4, size=32, seed=1),
         )
         weights = str(folder / "w.safetensors")
         self.options = {"backbone": "timm:resnet10t", "weights": weights, "image_size": 32, "steps": 2}

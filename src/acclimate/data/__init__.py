@@ -123,6 +123,12 @@ def file_of(path: str) -> Path:
     return Path(_split(path, None)[0]).expanduser()
 
 
+def place_of(path: str) -> tuple[Path, str | None]:
+    """The file or folder that ``PATH`` or ``PATH#part`` names, without links, and its part."""
+    where, part = _split(path, None)
+    return Path(where).expanduser().resolve(), part
+
+
 def _split(path: str, part: str | None) -> tuple[str, str | None]:
     """Split at the first ``#``, unless something with the whole name exists."""
     if part or _exists(Path(path).expanduser()):

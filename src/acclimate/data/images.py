@@ -3,13 +3,17 @@
 import hashlib
 import importlib
 import io
+import os
 import threading
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +21,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from acclimate.data import folders
 from acclimate.data.domain import Domain, Images
+from acclimate.data.stored import Header, StoredFile, describe, joint_digest
 from acclimate.data.unpacking import like_a_bomb, read_member
 from acclimate.errors import BadInput, did_you_mean, first_line
 
@@ -26,6 +31,10 @@ LARGEST_MEMBER = 512 * 2**20
 """Most bytes that one member of a zip may unpack to."""
 LARGEST_RATIO = 500
 """Highest compression ratio of a zip's member; no image compresses better, so more is a bomb."""
+READERS = min(8, os.cpu_count() or 1)
+"""Files that are read at once."""
+Stamp: TypeAlias = tuple[int, int]
+"""When a file was changed last, and its size."""
 DAMAGED_ZIP = (
     zipfile.BadZipFile,
     zlib.error,
@@ -118,7 +127,68 @@ def _domain(name: str, files: Iterable[str], open_images: Callable[[list[str]], 
     return Domain(name, "images", open_images(chosen), chosen, labels)
 
 
-class FolderImages:
+class FileImages:
+    """Images in files; each is read once for all that is asked about its content, unless it changes."""
+
+    _stored: Mapping[int, tuple[Stamp, StoredFile]] = MappingProxyType({})
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def content(self, i: int) -> bytes:
+        """Return the file of image ``i``.
+
+        Raises:
+            BadInput: It cannot be read.
+        """
+        raise NotImplementedError
+
+    def place(self, i: int) -> Path:
+        """Return the path of the file that image ``i`` is in."""
+        raise NotImplementedError
+
+    def digest(self) -> str:
+        """Return a hash of the files' contents."""
+        return joint_digest(file.digest for file in self.stored())
+
+    def stored(self) -> Sequence[StoredFile]:
+        """Return what is known of each file.
+
+        Raises:
+            BadInput: A file cannot be read.
+        """
+        with ThreadPoolExecutor(READERS) as threads:
+            self._stored = dict(enumerate(threads.map(self._describe, range(len(self)))))
+        return [file for _, file in self._stored.values()]
+
+    def keep_stored(self, before: "FileImages", index: NDArray[np.int64]) -> Self:
+        """Take over what is known of the rows ``index`` of other images."""
+        if before._stored:
+            self._stored = {row: before._stored[i] for row, i in enumerate(index.tolist())}
+        return self
+
+    def _describe(self, i: int) -> tuple[Stamp, StoredFile]:
+        stamp, before = _stamp(self.place(i)), self._stored.get(i)
+        if before and before[0] == stamp:
+            return before
+        content = self.content(i)
+        try:
+            with Image.open(io.BytesIO(content), formats=formats()) as image:
+                header = Header(image.height, image.width, image.format or "")
+        except Exception:  # as in `decode`; the file is not an image
+            return stamp, describe(content, None)
+        return stamp, describe(content, header)
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        found = path.stat()
+    except OSError:  # reading tells why
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
+
+
+class FolderImages(FileImages):
     """Images below a folder, opened when they are read."""
 
     def __init__(self, root: Path, files: Sequence[str]):
@@ -137,16 +207,21 @@ class FolderImages:
         path = self.root / self.files[i]
         return measure(path, str(path))
 
-    def digest(self) -> str:
-        """Return a hash of the files' contents."""
-        return content_digest(stored(self.root / file, str(self.root / file)) for file in self.files)
+    def content(self, i: int) -> bytes:
+        """Return the file of image ``i``."""
+        path = self.place(i)
+        return stored(path, str(path))
+
+    def place(self, i: int) -> Path:
+        """Return the path of image ``i``."""
+        return self.root / self.files[i]
 
     def take_rows(self, index: NDArray[np.int64]) -> "FolderImages":
         """Return the images at ``index``, in that order."""
-        return FolderImages(self.root, [self.files[i] for i in index])
+        return FolderImages(self.root, [self.files[i] for i in index]).keep_stored(self, index)
 
 
-class ZipImages:
+class ZipImages(FileImages):
     """Images in a zip, opened when they are read, with a file handle for each thread and process."""
 
     def __init__(self, path: Path, prefix: str, files: Sequence[str]):
@@ -171,13 +246,17 @@ class ZipImages:
         """Return the height and width of image ``i``."""
         return measure(self._open(i), f"{self.path}: {self.prefix}{self.files[i]}")
 
-    def digest(self) -> str:
-        """Return a hash of the files' contents."""
-        return content_digest(self._open(i).getvalue() for i in range(len(self)))
+    def content(self, i: int) -> bytes:
+        """Return the file of image ``i``."""
+        return self._open(i).getvalue()
+
+    def place(self, i: int) -> Path:
+        """Return the path of the zip."""
+        return self.path
 
     def take_rows(self, index: NDArray[np.int64]) -> "ZipImages":
         """Return the images at ``index``, in that order."""
-        return ZipImages(self.path, self.prefix, [self.files[i] for i in index])
+        return ZipImages(self.path, self.prefix, [self.files[i] for i in index]).keep_stored(self, index)
 
     def checksums(self) -> list[tuple[int, int]]:
         """Return the checksum and the size of each image's file, as the zip's directory states them."""
@@ -254,10 +333,7 @@ def stored(path: Path, where: str) -> bytes:
 
 def content_digest(files: Iterable[bytes]) -> str:
     """Return a hash of the contents and their order."""
-    whole = hashlib.sha256()
-    for content in files:
-        whole.update(hashlib.sha256(content).digest())
-    return whole.hexdigest()
+    return joint_digest(hashlib.sha256(content).digest() for content in files)
 
 
 def decode(file: Path | io.BytesIO, where: str, size: int | None = None) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acclimate.data.domain import Domain, ImagesAndTexts
-from acclimate.data.images import FolderImages, content_digest, decode, measure, stored
+from acclimate.data.images import FolderImages, decode, measure, stored
 from acclimate.errors import BadInput
 
 
@@ -59,13 +59,18 @@ class ListedImages(FolderImages):
         """Return the height and width of image ``i``."""
         return measure(self.file(i), self._where(i))
 
-    def digest(self) -> str:
-        """Return a hash of the files' contents."""
-        return content_digest(stored(self.file(i), self._where(i)) for i in range(len(self)))
+    def content(self, i: int) -> bytes:
+        """Return the file of image ``i``."""
+        return stored(self.file(i), self._where(i))
+
+    def place(self, i: int) -> Path:
+        """Return the path of image ``i``, as `file` does."""
+        return self.file(i)
 
     def take_rows(self, index: NDArray[np.int64]) -> "ListedImages":
         """Return the images at ``index``, in that order."""
-        return ListedImages(self.listing, [self.files[i] for i in index], [self.rows[i] for i in index])
+        taken = ListedImages(self.listing, [self.files[i] for i in index], [self.rows[i] for i in index])
+        return taken.keep_stored(self, index)
 
     def names(self) -> Iterator[str]:
         """Iterate over the path in each row, or the row's number where there is none."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from acclimate.contents import CurveScores, Json, Measure, Scored
+from acclimate.contents import CurveScores, Json, Measure, Scored, ScoredDomain
 from acclimate.report.measures import OF_CLASSES, format_mean, measure_name
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ def render_labels(found: CurveScores) -> str:
             "found": found,
             "source": source,
             "target": target,
+            "scored": short_path(found["scored"]["path"]),
             "names": names,
             "dashes": [DASHES[i % len(DASHES)] for i in range(len(names))],
             "heads": [(number(b["per_class"]), f"{b['labels']:,}") for b in found["budgets"]],
@@ -149,7 +150,7 @@ def _facts(found: CurveScores, source: str, target: str) -> dict[str, str]:
     facts = {
         "Source": source,
         "Target": target,
-        "Scored on": f"{found['scored']['n']:,} examples",
+        "Scored on": _scored_on(found["scored"], found.get("digests", {}).get("score")),
         "Labels drawn from": f"{found['drawn_from']:,} examples",
         "Backbone": recipe["backbone"],
         "Trainings": f"{len(found['points']):,} of {recipe['train']['steps']:,} steps",
@@ -157,6 +158,12 @@ def _facts(found: CurveScores, source: str, target: str) -> dict[str, str]:
         "Time": f"{found['seconds'] / 60:.1f} min",
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def _scored_on(scored: ScoredDomain, digest: str | None) -> str:
+    """Return the path, the number and the hash of the examples; an earlier version kept no hash."""
+    content = f", content {digest}" if digest else ""
+    return f"{scored['path']}, {scored['n']:,} examples{content}"
 
 
 def curves(found: CurveScores) -> "Figure":

@@ -76,13 +76,14 @@ class Contents(Generic[S]):
         """Return the variables of the template."""
         figures = {**self._maps(), **self.own_figures(), **self._losses()}
         source, target = short_path(self.recipe.source.path), short_path(self.recipe.target.path)
-        sentence = finding(self.run).replace(self.recipe.target.path, target).replace(self.recipe.source.path, source)
+        scored = short_path(self.recipe.score.path) if self.recipe.score else target
         return {
             "title": f"{self.recipe.method}: {source} to {target}",
-            "finding": sentence,
+            "finding": self._finding(),
             "ensemble": ensemble_finding(self.scores),
             "source": source,
             "target": target,
+            "scored": scored if self.outputs.scored else target,
             "recipe": self.recipe,
             "scores": self.scores,
             "phases": self.phases,
@@ -99,6 +100,14 @@ class Contents(Generic[S]):
             **self.own_parts(),
             **self._facts(),
         }
+
+    def _finding(self) -> str:
+        """Return the finding with short paths."""
+        sentence, recipe = finding(self.run), self.recipe
+        paths = {recipe.source.path, recipe.target.path, recipe.score.path if recipe.score else recipe.target.path}
+        for path in sorted(paths, key=len, reverse=True):  # one may begin with another
+            sentence = sentence.replace(path, short_path(path))
+        return sentence
 
     @abstractmethod
     def own_figures(self) -> dict[str, plots.Figure]:
@@ -194,6 +203,7 @@ class Contents(Generic[S]):
             "Started from": self.recipe.origin or "",
             "Target": self.recipe.target.path,
             "Labels of the target": _target_labels(self.recipe),
+            "Scored on": _scored_on(self.recipe),
             "Method": _with_options(self.recipe.method, self.recipe.options),
             "Pretraining": _pretraining(self.recipe),
             "Backbone": _with_options(self.recipe.backbone, self.recipe.backbone_options),
@@ -281,6 +291,11 @@ def _pretraining(recipe: Recipe) -> str:
 def _target_labels(recipe: Recipe) -> str:
     """Return how many labels of the target were given to learn from, and their path."""
     return f"{given.n:,} to learn from, {given.path}" if (given := recipe.target_labels) else ""
+
+
+def _scored_on(recipe: Recipe) -> str:
+    """Return the path, the number and the hash of the examples that the scores are of."""
+    return f"{given.path}, {given.n:,} examples, content {given.digest}" if (given := recipe.score) else ""
 
 
 def _duration(seconds: float | None) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from acclimate.contents import Scored, Scores
+from acclimate.recipe import Recipe
 from acclimate.run_folder import RunFolder
 
 UNKNOWN = "the error on the target cannot be estimated without labels: add some with --score"
@@ -27,8 +28,8 @@ def finding(run: RunFolder) -> str:
             f"({over}).{not_kept}"
         )
     if recipe.phases == ("source_only",):
-        return f"On {recipe.target.path}, without adaptation, {_target_score(scores['target'])} ({over})."
-    return f"{method} {_change(recipe.target.path, before['target'], scores['adapted']['target'])} ({over}).{not_kept}"
+        return f"On {scored_on(recipe)}, without adaptation, {_target_score(scores['target'])} ({over})."
+    return f"{method} {_change(scored_on(recipe), before['target'], scores['adapted']['target'])} ({over}).{not_kept}"
 
 
 def ensemble_finding(scores: Scores) -> str:
@@ -39,6 +40,12 @@ def ensemble_finding(scores: Scores) -> str:
     score = f": {_target_score(found)}" if found else ""
     kept = scores["kept"].replace("_", "-")
     return f"Predictions are the mean of the {len(scores['seeds'])} seeds' {kept} models (the ensemble){score}."
+
+
+def scored_on(recipe: Recipe) -> str:
+    """Return what the scores are of, with its size; of a Run of an earlier version only the target is known."""
+    scored = recipe.score
+    return f"{scored.path} ({scored.n:,} example{'s' * (scored.n > 1)})" if scored else recipe.target.path
 
 
 def amount(number: float) -> str:
@@ -61,11 +68,11 @@ def _target_score(part: Scored) -> str:
     return f"accuracy is {part['accuracy']:.1%}"
 
 
-def _change(target: str, before: Scored, after: Scored) -> str:
-    """Say what the method does to the score on ``target``, e.g. ``raises accuracy on … from … to …``."""
+def _change(scored: str, before: Scored, after: Scored) -> str:
+    """Say what the method does to the score on what is ``scored``, e.g. ``raises accuracy on … from … to …``."""
     if "mae" not in after:
-        return _compared(f"accuracy on {target}", before["accuracy"], after["accuracy"], "{:.1%}".format)
-    change = _compared(f"the mean absolute error on {target}", before["mae"], after["mae"], amount)
+        return _compared(f"accuracy on {scored}", before["accuracy"], after["accuracy"], "{:.1%}".format)
+    change = _compared(f"the mean absolute error on {scored}", before["mae"], after["mae"], amount)
     return f"{change} (RMSE {amount(before['rmse'])} to {amount(after['rmse'])})"
 
 

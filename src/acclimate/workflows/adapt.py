@@ -171,9 +171,9 @@ def _begun(run: RunFolder) -> Begun | None:
 
 
 def _prepare(folder: RunFolder, plan: Plan) -> None:
-    """Write what is known before training, unless it is there."""
-    if not folder.file("recipe.yaml").exists():
-        folder.write("recipe.yaml", plan.recipe.save)
+    """Write what is known before training, unless it is there; a Run that is continued may be scored on other data."""
+    if not folder.file("recipe.yaml").exists() or folder.recipe.score != plan.recipe.score:
+        folder.write_recipe(plan.recipe)
     folder.write_folder("preprocess", plan.fitted.save)
     if plan.origin:
         _take_over(folder, plan.origin, plan.recipe.seeds)

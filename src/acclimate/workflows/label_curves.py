@@ -47,8 +47,8 @@ from acclimate.workflows.train_phase import Machine, train_phase
 log = logging.getLogger("acclimate")
 
 
-SHARED = {"source", "target", "classes", "scale", "seeds", "digests"}
-"""Fields of a recipe that all strategies share."""
+SHARED = {"source", "target", "classes", "scale", "seeds", "digests", "score"}
+"""Fields of a recipe that all strategies share, beside what they are scored on."""
 
 
 @dataclass(frozen=True)

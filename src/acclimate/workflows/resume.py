@@ -60,8 +60,8 @@ def check_same(folder: RunFolder, recipe: Recipe) -> None:
     """
     if not folder.file("recipe.yaml").exists():
         return
-    unknown = set() if folder.recipe.digests else {"digests"}  # an earlier version kept none
-    asked, made = (some.model_dump(mode="json", exclude=unknown) for some in (recipe, folder.recipe))
+    left_out = {"score"} if folder.recipe.digests else {"score", "digests"}  # an earlier version kept no digests
+    asked, made = (some.model_dump(mode="json", exclude=left_out) for some in (recipe, folder.recipe))
     if found := difference(asked, made):
         raise CannotResume(f"{folder.path}: cannot resume: {found}; use the same, or choose another -o")
 

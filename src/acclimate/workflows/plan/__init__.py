@@ -1,5 +1,6 @@
 """From a request to all that is decided before training: domains, preprocessing, a recipe."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -27,16 +28,27 @@ from acclimate.runs.models import shape_of
 from acclimate.runs.run import Run
 from acclimate.training import linear
 from acclimate.workflows.options import Request
+from acclimate.workflows.plan import doubts
 from acclimate.workflows.plan.base import Plan
-from acclimate.workflows.plan.checks import check_source_free, check_target_share, check_task, check_unseen, seeds_of
+from acclimate.workflows.plan.checks import (
+    check_not_source,
+    check_source_free,
+    check_target_share,
+    check_task,
+    check_unseen,
+    seeds_of,
+)
 from acclimate.workflows.plan.domains import (
     check_labelled,
+    named,
     read_domain,
     read_origin,
+    read_score,
     read_target,
     read_target_labels,
     score_later,
 )
+from acclimate.workflows.plan.overlaps import overlaps
 from acclimate.workflows.plan.resolve import (
     AUTO_METHOD,
     AUTO_SOURCE_FREE,
@@ -50,6 +62,8 @@ from acclimate.workflows.plan.resolve import (
     strategy_of,
 )
 from acclimate.workflows.plan.trial_build import check_moves, with_defaults
+
+log = logging.getLogger("acclimate")
 
 __all__ = ["AUTO_METHOD", "Plan", "make_plan", "with_strategy"]
 
@@ -72,7 +86,8 @@ def make_plan(source: Source | RunFolder, target: Source, request: Request, *, l
     else:
         assert not isinstance(source, RunFolder)
         plan = _from_source(source, target, request, like)
-    _check_scoring(plan, request)
+    for note in plan.notes:
+        log.warning(note)
     return replace(plan, positive=tuple(request.positive), tta=tuple(request.tta))
 
 
@@ -111,6 +126,7 @@ def _from_source(given: Source, given_target: Source, request: Request, like: Pl
     labelled = read_target_labels(request.target_labels, resolved.method, spec, linear=resolved.linear)
     check_target_share(resolved.training, resolved.method, labelled)
     preprocess.check_kinds(source, target)
+    scored = read_score(request.score, spec)
     backbone = LINEAR if resolved.linear else _backbone(request, source, target)
     of_backbone = backbone_options(backbone, request, resolved)
     spec_of_input = _input_spec(backbone, of_backbone, resolved, source)
@@ -130,6 +146,7 @@ def _from_source(given: Source, given_target: Source, request: Request, like: Pl
         augment=_augmentation(resolved, request, fitted),
         image_size=request.image_size,
         target_labels=None if labelled is None else TargetLabels(path=labelled.name, n=len(labelled)),
+        score=named(scored),
         seeds=tuple(range(request.seeds)) if isinstance(request.seeds, int) else tuple(request.seeds),
         task=task,
         label_type=source.label_type,
@@ -140,10 +157,15 @@ def _from_source(given: Source, given_target: Source, request: Request, like: Pl
     if resolved.linear:
         linear.check(resolved.method, shape_of(fitted))
     check_labelled(labelled, recipe, fitted)
-    score = score_later(request.score, spec, recipe, fitted)
+    check_labelled(scored, recipe, fitted)
     recipe = recipe if resolved.linear else with_defaults(recipe, shape_of(fitted))
-    part = None if labelled is None else Part(labelled)
-    return Plan(source, None, target, part, fitted, recipe, score, wanted=wanted)
+    part, score = None if labelled is None else Part(labelled), score_later(request.score, spec)
+    plan = Plan(source, None, target, part, fitted, recipe, score, wanted=wanted)
+    _check_scoring(plan, request)
+    if like is not None:
+        return plan
+    notes = [*overlaps(source, target, labelled, scored), *doubts.of_source(source, task), *doubts.of_target(target)]
+    return replace(plan, notes=tuple(notes))
 
 
 def _digests(source: Domain, target: Domain, labelled: Domain | None, like: Plan | None) -> dict[str, str]:
@@ -209,6 +231,9 @@ def _from_run(origin: Run, given_target: Source, request: Request) -> Plan:
     same = strategy == before.finetune and not settings.finetune
     target, fitted = read_target(given_target, before.source), preprocess.load(origin.file("preprocess"))
     fitted.inputs(target, cache_bytes=0)
+    scored = read_score(request.score, before.source)
+    check_labelled(scored, before, fitted)
+    check_not_source(origin, (on := named(scored)))
     recipe = before.model_copy(
         update={
             "target": before.source.model_copy(update={"path": target.name}),
@@ -221,11 +246,14 @@ def _from_run(origin: Run, given_target: Source, request: Request) -> Plan:
             "seeds": seeds_of(origin, request.seeds),
             "origin": str(origin.path),
             "digests": {"target": digest(target)},
+            "score": on,
             "plugins": plugins.origins(method, before.backbone),
         }
     )
-    score = score_later(request.score, before.source, before, fitted)
-    return Plan(None, origin, target, None, fitted, with_defaults(recipe, shape_of(fitted)), score)
+    score = score_later(request.score, before.source)
+    plan = Plan(None, origin, target, None, fitted, with_defaults(recipe, shape_of(fitted)), score)
+    _check_scoring(plan, request)
+    return replace(plan, notes=tuple(doubts.of_target(target)))
 
 
 def _check_scoring(plan: Plan, request: Request) -> None:

@@ -44,6 +44,7 @@ class Plan:
         positive: Classes that are positive together, for the AUC.
         tta: Views that predictions on the labelled target are averaged over, beside the plain ones.
         wanted: The inputs that the backbone wants, which the preprocessing was fitted for.
+        notes: Warnings about the data.
     """
 
     source: Domain | None
@@ -56,6 +57,7 @@ class Plan:
     positive: tuple[str, ...] = ()
     tta: tuple[str, ...] = ()
     wanted: InputSpec | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> Shape:

@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from acclimate import methods
-from acclimate.data import Domain
+from acclimate.data import Domain, place_of
 from acclimate.errors import BadInput
 from acclimate.methods import shallow
-from acclimate.recipe import Task, Training, require_classes
+from acclimate.recipe import ScoredOn, Task, Training, require_classes
 from acclimate.runs.run import Run
 from acclimate.workflows.early import check_method
 from acclimate.workflows.options import Request
 
 
 def is_same(given: object, other: object) -> bool:
-    """Whether two domains are one, as far as what was given tells: the same path, or the same object."""
+    """Whether two domains are one, as far as what was given tells: the same path, however spelt, or the same object."""
     if isinstance(given, str | Path) and isinstance(other, str | Path):
-        return Path(given) == Path(other)
+        return place_of(str(given)) == place_of(str(other))
     return given is not None and given is other
 
 
@@ -24,6 +24,12 @@ def check_unseen(scored: object, learnt: object, what: str) -> None:
     """Refuse to score on the very examples whose labels are learnt from."""
     if is_same(scored, learnt):
         raise BadInput(f"--score: is {what}, whose labels are learnt from; omit it or give other examples")
+
+
+def check_not_source(origin: Run, scored: ScoredOn | None) -> None:
+    """Refuse to score on the source of a Run, whose models learnt its labels."""
+    if scored and scored.digest == origin.recipe.digests.get("source"):
+        raise BadInput(f"--score: is the source of {origin.path}, whose labels are learnt from; give other examples")
 
 
 def check_task(method: str, task: Task) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from acclimate import methods
 from acclimate.data import Domain, listed
+from acclimate.data.digests import digest
 from acclimate.data.labels import truth
 from acclimate.data.order import by_content
 from acclimate.data.preprocess import Preprocess
 from acclimate.data.source import Source, as_domain
 from acclimate.errors import BadInput
-from acclimate.recipe import DomainSpec, Recipe
+from acclimate.recipe import DomainSpec, Recipe, ScoredOn
 from acclimate.run_folder import RunFolder
 from acclimate.runs.run import Run
 from acclimate.workflows.early import is_run
@@ -65,17 +66,22 @@ def read_target_labels(given: Source | None, method: str, spec: DomainSpec, *, l
     return read_domain(given, "target labels", spec)
 
 
-def score_later(
-    given: Source | None, spec: DomainSpec, recipe: Recipe, fitted: Preprocess
-) -> Callable[[], Domain] | None:
-    """Reads labels for scores when training is over; they are checked for mistakes now, and forgotten.
+def read_score(given: Source | None, spec: DomainSpec) -> Domain | None:
+    """The labelled target for scores, which is checked before training and forgotten."""
+    return None if given is None else read_domain(given, "score", spec)
+
+
+def score_later(given: Source | None, spec: DomainSpec) -> Callable[[], Domain] | None:
+    """Reads the labelled target for scores when training is over.
 
     Rows are in the order of the target's, so that features of the target stand for those of its labelled copy.
     """
-    if given is None:
-        return None
-    check_labelled(read_domain(given, "score", spec), recipe, fitted)
-    return lambda: by_content(read_domain(given, "score", spec))
+    return None if given is None else lambda: by_content(read_domain(given, "score", spec))
+
+
+def named(scored: Domain | None) -> ScoredOn | None:
+    """What a recipe keeps of the labelled target for scores."""
+    return None if scored is None else ScoredOn(path=scored.name, n=len(scored), digest=digest(scored))
 
 
 def check_labelled(domain: Domain | None, recipe: Recipe, fitted: Preprocess) -> None:

@@ -1,0 +1,63 @@
+"""Examples that two domains share, by their content: refused where scores would rest on them, told elsewhere."""
+
+from collections.abc import Iterator
+
+from acclimate.data import Domain
+from acclimate.data.overlap import Comparison, Overlap
+from acclimate.errors import BadInput
+
+TOLERATED = 0.01
+"""Share of the scored examples that may be learnt from with their labels, beyond those that repeat by chance."""
+
+
+def overlaps(source: Domain, target: Domain, labelled: Domain | None, scored: Domain | None) -> list[str]:
+    """Compare the contents of all domains that are given, and return warnings.
+
+    The target may contain the scored examples and the labelled ones: its own labels are not read.
+
+    Raises:
+        BadInput: Scores would rest on examples whose labels are learnt from, or the labelled target is the source.
+    """
+    compared = Comparison()
+    notes: list[str] = []
+    for learnt, what in ((source, "the source"), (labelled, "the labelled target")):
+        if scored is not None and learnt is not None:
+            notes += _of_scored(compared.overlap(scored, learnt), scored, learnt, what)
+    if labelled is not None:
+        notes += _of_target_labels(compared.overlap(labelled, source), labelled, source)
+    return notes + list(_of_target(compared.overlap(target, source), target))
+
+
+def _of_scored(found: Overlap, scored: Domain, learnt: Domain, what: str) -> Iterator[str]:
+    if found.exceeds(TOLERATED):
+        raise BadInput(
+            f"--score: {_counted(found)} examples are also in {what} ({learnt.name}), whose labels are learnt from; "
+            "remove them, or give other examples"
+        )
+    yield from _told(found, scored, what)
+
+
+def _of_target_labels(found: Overlap, labelled: Domain, source: Domain) -> Iterator[str]:
+    if found.same:
+        raise BadInput(
+            f"--target-labels: has the same examples as the source ({source.name}); give labelled examples of the "
+            "target"
+        )
+    yield from _told(found, labelled, "the source")
+
+
+def _of_target(found: Overlap, target: Domain) -> Iterator[str]:
+    if found.same:
+        yield f"{target.name}: has the same examples as the source, so there is nothing to adapt to"
+    else:
+        yield from _told(found, target, "the source")
+
+
+def _told(found: Overlap, these: Domain, what: str) -> Iterator[str]:
+    if found.found:
+        repeated = f", of whose own examples {found.repeated:.1%} repeat" if found.repeated else ""
+        yield f"{these.name}: {_counted(found)} examples are also in {what}{repeated}"
+
+
+def _counted(found: Overlap) -> str:
+    return f"{found.found:,} of {found.of:,}"
