@@ -367,7 +367,8 @@ def strategies() -> str:
         parts = sections(inspect.getdoc(finetune.paces_of(name)) or "")
         reference = f"Reference: {inline(' '.join(parts['Reference'].split()))}" if "Reference" in parts else ""
         table = options_table(finetune.options(name), arguments(parts["Args"]))
-        blocks += [f"## `{name}`", markdown(parts[""]), table, filled(reference)]
+        when = f"**When to use.** {inline(' '.join(parts['When to use'].split()))}"
+        blocks += [f"## `{name}`", markdown(parts[""]), filled(when), table, filled(reference)]
     return "\n\n".join(filter(None, blocks)) + "\n"
 
 

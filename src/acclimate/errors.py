@@ -103,11 +103,24 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     if not names:
         return "none are available"
-    spelt = {_plain(known_name): known_name for known_name in names}
-    near = get_close_matches(_plain(name), spelt, n=1)
+    near = nearest(name, names)
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     listed = f"{', '.join(names[:MOST_NAMES])}{more}"
-    return f"did you mean {spelt[near[0]]}? Available: {listed}" if near else f"available: {listed}"
+    return f"did you mean {near}? Available: {listed}" if near else f"available: {listed}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the known name that is spelt most like ``name``; empty if none is.
+
+    Case, hyphens and spaces make no difference.
+
+    Example:
+        >>> nearest("Adam", ["adam", "adamw"]), nearest("x", ["adam"])
+        ('adam', '')
+    """
+    spelt = {_plain(known_name): known_name for known_name in known}
+    near = get_close_matches(_plain(name), spelt, n=1)
+    return spelt[near[0]] if near else ""
 
 
 def _plain(name: str) -> str:

@@ -2,14 +2,16 @@
 
 import inspect
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
-from acclimate.errors import BadInput, did_you_mean, first_line
+from acclimate.errors import BadInput, did_you_mean, first_line, nearest
 
 Options = dict[str, Any]
 """Values by the names of parameters, which check them: a type checker cannot know what a name stands for."""
@@ -194,6 +196,16 @@ class Recipe(_Part):
             raise BadInput(f"{path}: not a recipe ({first_line(error)}); undo any changes by hand") from error
 
 
+def check_task_name(name: str) -> None:
+    """Refuse a task other than ``auto``, ``classification`` and ``regression``.
+
+    Raises:
+        BadInput: There is no such task.
+    """
+    if name not in (known := ["auto", *get_args(Task)]):
+        raise BadInput(f"no task {name!r}; {did_you_mean(name, known)}")
+
+
 def require_classes(task: Task, option: str) -> None:
     """Refuse an option that has a meaning for classes only.
 
@@ -269,7 +281,8 @@ def check_augmentation(given: Mapping[str, object]) -> Augmentation:
 def _checked(kind: type[P], name: str, given: Mapping[str, object]) -> P:
     for key in given:
         if key not in kind.model_fields:
-            raise BadInput(f"{name} has no setting {key!r}; {did_you_mean(key, kind.model_fields)}")
+            meant = OTHER_NAMES.get(key, key) if kind is Training else key
+            raise BadInput(f"{name} has no setting {key!r}; {did_you_mean(meant, kind.model_fields)}")
     try:
         return kind.model_validate(given)
     except ValidationError as error:
@@ -288,8 +301,7 @@ def check_options(owner: str, given: Mapping[str, object], known: Mapping[str, i
         try:
             checked[key] = TypeAdapter(known[key].annotation).validate_python(value)
         except ValidationError as error:
-            why = _lower_first(error.errors()[0]["msg"])
-            raise BadInput(f"{owner}: option {key}={value!r:.80} is invalid; {why}") from error
+            raise BadInput(f"{owner}: option {key}={value!r:.80} is invalid; {_why(error.errors()[0])}") from error
         if isinstance(checked[key], float) and not math.isfinite(checked[key]):
             raise BadInput(f"{owner}: option {key}={value!r:.80} is invalid; give a finite number")
     return checked
@@ -303,7 +315,7 @@ def check_known(owner: str, given: Iterable[str], known: Collection[str]) -> Non
     """
     for key in given:
         if key not in known:
-            raise BadInput(f"{owner} has no option {key!r}; {_setting_meant(key) or did_you_mean(key, known)}")
+            raise BadInput(f"{owner} has no option {key!r}; {_meant(key, known) or did_you_mean(key, known)}")
 
 
 OTHER_NAMES = {
@@ -316,10 +328,20 @@ OTHER_NAMES = {
 """What other software calls our training settings."""
 
 
-def _setting_meant(key: str) -> str:
-    """The end of a message about an option that looks like a setting of the training; empty if it does not."""
+def setting_meant(key: str) -> str:
+    """The setting of the training that other software calls so, e.g. ``train.lr``; empty if there is none."""
     setting = OTHER_NAMES.get(key, key)
-    return f"did you mean train.{setting}?" if setting in Training.model_fields else ""
+    return f"train.{setting}" if setting in Training.model_fields else ""
+
+
+def _meant(key: str, known: Collection[str]) -> str:
+    """The end of a message about an option that is known elsewhere, or by another name; empty if it is not."""
+    other = OTHER_NAMES.get(key)
+    if other in known or nearest(key, known):
+        return f"did you mean {other}?" if other in known else ""
+    section = nearest(key, Settings.model_fields.keys() - {"options"})
+    meant = setting_meant(key) or (f"{section}.…" if section else "")
+    return f"did you mean {meant}?" if meant else ""
 
 
 def _first_problem(error: ValidationError, prefix: str) -> str:
@@ -327,8 +349,11 @@ def _first_problem(error: ValidationError, prefix: str) -> str:
     key = prefix + ".".join(str(p) for p in problem["loc"])
     if problem["type"] == "missing":
         return f"{key} is missing"
-    return f"{key or 'it'}={problem['input']!r:.80} is invalid; {_lower_first(problem['msg'])}"
+    return f"{key or 'it'}={problem['input']!r:.80} is invalid; {_why(problem)}"
 
 
-def _lower_first(text: str) -> str:
-    return text[:1].lower() + text[1:]
+def _why(problem: ErrorDetails) -> str:
+    """What is wrong with a value; of one that is none of some choices, the nearest."""
+    if problem["type"] == "literal_error":
+        return did_you_mean(str(problem["input"]), re.findall(r"'([^']*)'", problem["ctx"]["expected"]))
+    return problem["msg"][:1].lower() + problem["msg"][1:]

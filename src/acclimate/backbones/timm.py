@@ -4,7 +4,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from difflib import get_close_matches
 from pathlib import Path
 from threading import Thread
 from typing import TypedDict, cast
@@ -14,7 +13,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from acclimate.backbones.base import Built, InputSpec, Interpolation, Shape, TrainingDefaults
-from acclimate.errors import BadInput, did_you_mean
+from acclimate.errors import BadInput, did_you_mean, nearest
 from acclimate.nn import Classifier, Normalize
 from acclimate.types import Share
 
@@ -201,5 +200,5 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _nearest(model: str, known: list[str]) -> str:
-    nearest = get_close_matches(model, known, n=1)
-    return f"did you mean {nearest[0]}?" if nearest else "see timm.list_models()"
+    near = nearest(model, known)
+    return f"did you mean timm:{near}?" if near else "see timm.list_models()"

@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 import sys
+from collections.abc import Collection
 from typing import Any, cast
 
 import typer
@@ -69,5 +70,16 @@ def _usage_message(error: Any) -> str:
         return f"no command {word!r}; {did_you_mean(word, _commands())}"
     if command and message.startswith("No such option"):
         known = [o for parameter in error.ctx.command.params for o in parameter.opts if o.startswith("-")]
-        return f"{command.strip()} has no option {error.option_name}; {did_you_mean(error.option_name, known)}"
+        meant = _setting(error.option_name, known) if "--set" in known else ""
+        return f"{command.strip()} has no option {error.option_name}; {meant or did_you_mean(error.option_name, known)}"
     return f"{message[0].lower()}{message[1:]}; see acclimate{command} --help"
+
+
+def _setting(flag: str, known: Collection[str]) -> str:
+    """The end of a message about a flag that is a setting of the training; empty if it is none."""
+    from acclimate.recipe import setting_meant
+
+    setting = setting_meant(flag.lstrip("-").replace("-", "_"))
+    own = setting.replace("train.", "--")
+    meant = own if own in known else f"--set {setting}=…"
+    return f"did you mean {meant}?" if setting else ""

@@ -43,8 +43,8 @@ def begin_training(
         log.info("reading %s and %s", source, target)
 
 
-def begin_with_run(run: str | Path, examples: str, *, test_time: str = "") -> None:
-    """Check the paths of a command that uses a Run, and the name of a test-time method.
+def begin_with_run(run: str | Path, examples: str, *, test_time: str = "", label_shift: str = "") -> None:
+    """Check the paths of a command that uses a Run, and the names of methods.
 
     Raises:
         BadInput: One of them cannot be used.
@@ -56,4 +56,8 @@ def begin_with_run(run: str | Path, examples: str, *, test_time: str = "") -> No
     require_path(examples)
     if test_time:
         testtime.check_name(test_time)
+    if label_shift:
+        from acclimate.shift.label_shift import get  # imports NumPy
+
+        get(label_shift)
     log.info("reading %s", examples)

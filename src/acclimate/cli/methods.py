@@ -1,15 +1,23 @@
 """``acclimate methods``."""
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from acclimate.cli import options
 from acclimate.cli.output import print_result
 
-_USAGE = {
-    "shallow": "acclimate adapt --method NAME, with a linear model; acclimate.sklearn.Adapter(method=NAME) in Python",
-    "selfsup": "acclimate adapt --pretrain NAME, to pretrain for any --method",
-    "testtime": "acclimate predict --test-time NAME",
+if TYPE_CHECKING:
+    from acclimate.workflows.catalogue import Named
+
+NEEDS = {
+    "run": "a finished Run",
+    "source or run": "labelled source or a finished Run",
+    "source": "labelled source",
+    "target": "unlabelled target",
+    "target_labels": "labelled target",
 }
+"""What there has to be, in words."""
 
 
 def register(app: typer.Typer) -> None:
@@ -18,18 +26,23 @@ def register(app: typer.Typer) -> None:
 
 
 def methods(json: options.Json = False) -> None:
-    """List all methods with their options."""
-    from acclimate import methods as deep
-    from acclimate.methods import selfsup, shallow, testtime
+    """List all that can be named: methods, pretraining, fine-tuning strategies, and what helps at prediction."""
+    from acclimate.workflows.catalogue import catalogue
 
-    found = [kind.summary(name) for kind in (deep, selfsup, shallow, testtime) for name in kind.names()]
-    width = max(len(m["name"]) for m in found)
-    lines, last = [], ""
-    for method in found:
-        usage = _USAGE.get(method["family"], "acclimate adapt --method NAME")
-        lines += [f"\n{usage}"] if usage != last else []
-        last = usage
-        options_ = ", ".join(f"{k}={v}" for k, v in method["options"].items())
-        lines.append(f"{method['name']:<{width}}  {method['does']}\n{'':<{width}}  {options_ or 'no options'}")
-        lines[-1] += "; for regression too" if method["numbers"] else ""
-    print_result("\n".join(lines).strip(), {"methods": found}, as_json=json)
+    blocks, found = [], []
+    for group, members in catalogue():
+        blocks.append("\n".join([group.usage, *(line for named in members for line in _lines(named))]))
+        found += members
+    print_result("\n\n".join(blocks), {"methods": found}, as_json=json)
+
+
+def _lines(named: "Named") -> list[str]:
+    needs = " and ".join(NEEDS[need] for need in named["needs"])
+    labels = "" if named["flag"] == "--pretrain" else "; classes or numbers" if named["numbers"] else "; classes"
+    given = ", ".join(f"{name}={value}" for name, value in named["options"].items())
+    return [
+        f"  {named['name']}: {named['does']}",
+        *([f"    use: {named['when']}"] if named["when"] else []),
+        f"    needs: {needs}{labels}",
+        *([f"    options: {given}"] if given else []),
+    ]

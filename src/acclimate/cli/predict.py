@@ -52,13 +52,10 @@ def predict(
     import_modules(modules)
     path = _check_output(expand(output))
     _check_overwrites(path, Path(run), examples, overwrite=overwrite)
-    begin_with_run(run, examples, test_time=test_time)
+    begin_with_run(run, examples, test_time=test_time, label_shift=label_shift)
     from acclimate.run_folder import RunFolder
     from acclimate.runs.run import Run
-    from acclimate.shift.label_shift import get
 
-    if label_shift:
-        get(label_shift)
     opened = Run.open(run)
     if label_shift:
         opened.require_classes("--label-shift")

@@ -11,7 +11,7 @@ from acclimate.data.domain import Domain, has_too_many_classes, parse_numbers
 from acclimate.data.images import FolderImages, ZipImages
 from acclimate.data.listed import ListedImages
 from acclimate.errors import BadInput
-from acclimate.recipe import LabelScale, Recipe, Task
+from acclimate.recipe import LabelScale, Recipe, Task, check_task_name
 
 log = logging.getLogger("acclimate")
 
@@ -32,8 +32,7 @@ def choose_task(source: Domain, requested: str) -> Task:
     Raises:
         BadInput: There is no such task, or regression is requested and the labels are folders.
     """
-    if requested not in {"auto", "classification", "regression"}:
-        raise BadInput(f"task {requested!r} is unknown; use classification, regression or auto")
+    check_task_name(requested)
     images = source.examples
     in_folders = isinstance(images, FolderImages | ZipImages) and not isinstance(images, ListedImages)
     if requested == "regression" and in_folders:

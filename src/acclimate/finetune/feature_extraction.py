@@ -10,6 +10,9 @@ def paces(n_layers: int) -> list[Pace]:
     cached, so steps are very cheap. Methods that align features get a narrow trainable layer before the head, as with
     ``backbone.bottleneck``.
 
+    When to use:
+        With few labels, or on a CPU, if the backbone was pretrained on data like the domains.
+
     Args:
         n_layers: Layers of the model; the last is the head.
     """

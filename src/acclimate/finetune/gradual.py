@@ -9,6 +9,9 @@ def paces(n_layers: int, *, span: float = 0.5) -> list[Pace]:
 
     .. math:: l \text{ trains from progress } \text{span} \cdot \frac{L - l}{L - 1} \text{ on}, \qquad l = 1, \dots, L
 
+    When to use:
+        On a pretrained backbone, if ``full`` forgets too much: the lower a layer, the less time it has to change.
+
     Args:
         n_layers: :math:`L`, layers of the model; the last is the head.
         span: The progress at which the lowest layer unfreezes.

@@ -11,6 +11,9 @@ def paces(n_layers: int, *, decay: float = 0.75) -> list[Pace]:
 
     Low layers hold general features that should change little; high layers are specific to the pretraining task.
 
+    When to use:
+        On pretrained transformers and deep networks, with enough labels to train all layers.
+
     Args:
         n_layers: :math:`L`, layers of the model; the last is the head.
         decay: :math:`\gamma`; .65 to .9 for transformers in the papers.

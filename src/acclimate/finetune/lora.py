@@ -17,6 +17,9 @@ def paces(n_layers: int, *, rank: Count = 8, alpha: int = 16) -> list[Pace]:
     Few parameters train, at the head's rate. Dense layers and ungrouped convolutions get adapters; the result is an
     ordinary model.
 
+    When to use:
+        On a large pretrained backbone, if memory or labels are too few for ``full``.
+
     Args:
         n_layers: Layers of the model; the last is the head.
         rank: :math:`r`.

@@ -10,6 +10,9 @@ def paces(n_layers: int, *, probe: float = 0.5) -> list[Pace]:
     An untrained head sends noisy gradients to the backbone. Once the head is trained, fine-tuning distorts the
     pretrained features less, and accuracy on examples unlike the source is higher.
 
+    When to use:
+        On a pretrained backbone that must work on examples unlike the source, which is what adaptation is about.
+
     Args:
         n_layers: Layers of the model; the last is the head.
         probe: The progress at which all layers start to train.

@@ -11,19 +11,25 @@ from pathlib import Path
 from typing import Generic, TypedDict, TypeVar, cast
 
 from acclimate import plugins
+from acclimate.docstrings import describe, read_class, say
 from acclimate.errors import BadInput, did_you_mean
 
 T = TypeVar("T")
 HERE = Path(__file__).parent
+USUAL = ["source", "target"]
+NEEDS = {"testtime": ["run", "target"], "sourcefree": ["source or run", "target"]}
+"""What the methods of a family need, where their class does not say so."""
 
 
 class MethodSummary(TypedDict):
-    """What ``acclimate methods`` prints of a method; ``numbers`` says whether it takes numbers as labels."""
+    """What is known of a method; ``numbers`` says whether it takes numbers as labels."""
 
     name: str
     family: str
     numbers: bool
+    needs: list[str]
     does: str
+    when: str
     options: dict[str, str]
     reference: str
 
@@ -91,35 +97,38 @@ class Registry(Generic[T]):
         """What the folder tells of a method without importing it: family, first sentence, options, and so on."""
         if name not in self._family_of():
             return self._plugin_summary(name)
-        method, doc = self._parsed(name), ast.get_docstring(self._parsed(name)) or ""
-        init = next((n for n in method.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
+        method, family = self._parsed(name), self._family_of()[name]
         assigned = {ast.unparse(n.target): n.value for n in method.body if isinstance(n, ast.AnnAssign) and n.value}
-        arguments = zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True) if init else ()
+        about = describe(method)
         return {
             "name": name,
-            "family": (family := self._family_of()[name]),
+            "family": family,
             "numbers": family == "shallow" or "regression" in ast.dump(assigned.get("tasks", ast.Pass())),
-            "does": doc.split("\n", 1)[0],
-            "options": {a.arg: ast.unparse(default) for a, default in arguments if default is not None},
-            "reference": " ".join(doc.partition("Reference:")[2].split()),
+            "needs": _texts(assigned["needs"])
+            if family not in NEEDS and "needs" in assigned
+            else NEEDS.get(family, USUAL),
+            "does": about.does,
+            "when": about.when,
+            "options": about.options,
+            "reference": about.reference,
         }
 
     def _plugin_summary(self, name: str) -> MethodSummary:
         method = self.get(name)
-        doc = inspect.getdoc(method) or ""
+        does, when, reference = say(inspect.getdoc(method) or "")
         return {
             "name": name,
             "family": "plug-in",
             "numbers": "regression" in getattr(method, "tasks", ()),
-            "does": doc.split("\n", 1)[0],
+            "needs": sorted(getattr(method, "needs", ())),
+            "does": does,
+            "when": when,
             "options": {k: repr(p.default) for k, p in self.options(name).items()},
-            "reference": " ".join(doc.partition("Reference:")[2].split()),
+            "reference": reference,
         }
 
     def _parsed(self, name: str) -> ast.ClassDef:
-        path = HERE / self._family_of()[name] / f"{name}.py"
-        [method] = (n for n in ast.parse(path.read_text("utf-8")).body if isinstance(n, ast.ClassDef))
-        return method
+        return read_class(HERE / self._family_of()[name] / f"{name}.py")
 
     def _checked(self, name: str, found: object) -> type[T]:
         if not inspect.isclass(found) or not hasattr(found, "losses"):
@@ -131,3 +140,9 @@ class Registry(Generic[T]):
 
     def _family_of(self) -> dict[str, str]:
         return {m.name: family for family in self.families for m in pkgutil.iter_modules([str(HERE / family)])}
+
+
+def _texts(node: ast.expr) -> list[str]:
+    """The strings in an expression, e.g. ``frozenset({"source"})``."""
+    found = (n.value for n in ast.walk(node) if isinstance(n, ast.Constant))
+    return sorted(text for text in found if isinstance(text, str))

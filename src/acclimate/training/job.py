@@ -23,7 +23,7 @@ from acclimate.run_folder import RunFolder
 from acclimate.training.checkpoint import Checkpoint
 from acclimate.training.engine import Diverged
 from acclimate.training.launch import launched, share
-from acclimate.training.progress import LossLog, ProgressBar
+from acclimate.training.progress import LossLog, ProgressDisplay
 from acclimate.training.train import Spec, Watcher, train
 
 log = logging.getLogger("acclimate")
@@ -38,7 +38,9 @@ class Job:
         phase: ``source_only``, ``pretrained`` or ``adapted``.
         spec: What is trained, on what, how.
         devices: Processes, or GPUs.
-        show: Draw a progress bar.
+        show: Show progress on stderr.
+        title: What progress calls it; its phase and seed follow.
+        unit: What progress counts, e.g. ``images``.
         below: Weights of a frozen backbone whose features stand for the examples; they are written with the others.
     """
 
@@ -48,6 +50,8 @@ class Job:
     devices: int = 1
     show: bool = True
     below: Mapping[str, Tensor] = field(default_factory=dict)
+    title: str = "training"
+    unit: str = "examples"
 
     @property
     def weights(self) -> Path:
@@ -118,13 +122,13 @@ def _run(modules: object, job: Job, fabric: Fabric) -> Method | None:
     """What each process does."""
     spec, checkpoint = job.spec, job.checkpoint
     watchers: list[Watcher] = [LossLog(job.run, seed=spec.seed, phase=job.phase)]
-    bar = _bar(job)
+    display = _display(job)
     try:
-        method = train(fabric, spec, checkpoint=checkpoint, watchers=[*watchers, *([bar] if job.show else [])])
+        method = train(fabric, spec, checkpoint=checkpoint, watchers=[*watchers, *([display] if job.show else [])])
     except Diverged as error:
         raise Diverged(f"{job.phase}, seed {spec.seed}: {error.message}") from error
     finally:
-        bar.close()
+        display.close()
     if fabric.is_global_zero:
         state = {k: v.detach().cpu().contiguous() for k, v in {**job.below, **method.model.state_dict()}.items()}
         job.run.write(f"models/{job.weights.name}", lambda path: save_file(state, path))
@@ -135,10 +139,11 @@ def _run(modules: object, job: Job, fabric: Fabric) -> Method | None:
     return method if fabric.world_size == 1 else None
 
 
-def _bar(job: Job) -> ProgressBar:
+def _display(job: Job) -> ProgressDisplay:
     training, domains = job.spec.training, len(job.spec.method.needs)
     examples = training.batch_size * training.accumulate * domains
-    return ProgressBar((job.phase, f"seed {job.spec.seed}"), steps=training.steps, examples=examples)
+    title = f"{job.title} · {job.phase}, seed {job.spec.seed}"
+    return ProgressDisplay(title, steps=training.steps, examples=examples, unit=job.unit)
 
 
 @cache  # once for all trainings

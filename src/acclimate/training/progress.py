@@ -1,12 +1,13 @@
-"""What shows a training while it runs: its losses in a file, a bar in the terminal."""
+"""What shows a training while it runs: its losses in a file, its speed in the terminal."""
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
+from datetime import timedelta
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from acclimate.contents import Line
 from acclimate.run_folder import RunFolder
@@ -16,6 +17,10 @@ FLUSH_SECONDS = 2.0
 """How long noted steps wait in memory at the most."""
 DRAW_SECONDS = 0.5
 """How long a bar stands still at the least."""
+LINE_SECONDS = 30.0
+"""How much time lies between two lines at the least, where there is no terminal."""
+WIDE = 120
+"""Columns of a terminal that has room for losses."""
 
 
 class LossLog:
@@ -59,47 +64,66 @@ class LossLog:
         self.lines, self.flushed = [], time.monotonic()
 
 
-class ProgressBar:
-    """A bar with losses, examples a second and the time left; only in a terminal.
+class ProgressDisplay:
+    """What is trained, how fast, and the time left: a bar in a terminal, elsewhere a line now and then.
 
     Args:
         title: What is trained.
         steps: Of the whole training.
         examples: That one step learns from.
+        unit: What the examples are, e.g. ``images``.
     """
 
-    def __init__(self, title: Sequence[str], *, steps: int, examples: int):
+    last_line = time.monotonic()
+    """When the last line was written, by any training: many short ones are no more silent than a long one."""
+
+    def __init__(self, title: str, *, steps: int, examples: int, unit: str = "examples"):
         self.console = Console(stderr=True)
-        self.title, self.steps, self.examples = title, steps, examples
+        self.title, self.steps, self.examples, self.unit = title, steps, examples, unit
         self.bar: Progress | None = None
 
     def start(self, done: int) -> None:
         """Begin to draw."""
+        self.began = self.drawn = time.monotonic()
+        self.begun_at = done
         if not self.console.is_terminal:
             return
-        what, who = self.title
-        columns = (
-            TextColumn(f"{what} [dim]{who}[/]"),
+        self.bar = Progress(
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
-            TextColumn("{task.completed}/{task.total}"),
-            TextColumn("{task.fields[losses]}"),
-            TextColumn("{task.fields[speed]}", style="dim"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[losses]}", style="dim"),
+            console=self.console,
+            auto_refresh=False,
         )
-        self.bar = Progress(*columns, console=self.console, auto_refresh=False)
-        self.task = self.bar.add_task("", total=self.steps, completed=done, losses="", speed="")
+        self.task = self.bar.add_task(self.title, total=self.steps, completed=done, losses="")
         self.bar.start()
-        self.drawn, self.since = time.monotonic(), done
+        self.bar.refresh()
 
     def step(self, step: Step, validation: Mapping[str, float]) -> None:
-        """Draw, twice a second at the most."""
+        """Draw the bar, twice a second at the most, or write a line, twice a minute at the most."""
         now = time.monotonic()
-        if self.bar is None or (now - self.drawn <= DRAW_SECONDS and step.done != self.steps):
-            return
-        speed = (step.done - self.since) * self.examples / max(now - self.drawn, 1e-9)
-        losses = "  ".join(f"{name} {value:.3f}" for name, value in step.losses.items())
-        self.bar.update(self.task, completed=step.done, losses=losses, speed=f"{speed:,.0f}/s", refresh=True)
-        self.drawn, self.since = now, step.done
+        if self.bar is None:
+            if now - ProgressDisplay.last_line >= LINE_SECONDS:
+                text = self._described(step.done, now, f"step {step.done:,} of {self.steps:,}")
+                self.console.print(f"acclimate: {text}", markup=False, highlight=False, soft_wrap=True)
+                ProgressDisplay.last_line = now
+        elif now - self.drawn > DRAW_SECONDS or step.done == self.steps:
+            losses = "  ".join(f"{name} {value:.3f}" for name, value in step.losses.items())
+            self.bar.update(
+                self.task,
+                completed=step.done,
+                description=self._described(step.done, now),
+                losses=losses if self.console.width >= WIDE else "",
+                refresh=True,
+            )
+            self.drawn = now
+
+    def _described(self, done: int, now: float, *more: str) -> str:
+        """The title, the speed since the start, and the time left at that speed."""
+        a_step = max(now - self.began, 1e-9) / (done - self.begun_at)
+        speed, left = self.examples / a_step, timedelta(seconds=round((self.steps - done) * a_step))
+        minutes = str(left).removeprefix("0:").removeprefix("0")
+        return " · ".join([self.title, *more, f"{speed:,.0f} {self.unit}/s", f"{minutes} left"])
 
     def flush(self) -> None:
         """Nothing is kept back."""

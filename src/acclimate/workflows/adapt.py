@@ -61,7 +61,7 @@ def adapt(
         target: Domain to adapt to.
         output: Folder for the Run; a temporary one by default.
         resume: Continue the Run in ``output`` if there is one.
-        show: Draw progress bars on stderr.
+        show: Show progress on stderr: a bar in a terminal, elsewhere a line every 30 seconds.
         **options: See below.
 
     Returns:
@@ -108,6 +108,7 @@ def _carry_out(run: RunFolder, selected: Selected, machine: Machine) -> None:
     remove_trials(run.file("trials"), plan)
     for seed in plan.recipe.seeds:
         _train(run, plan, seed, machine)
+    log.info("scoring and writing the report")
     score_all(run, plan)
 
 

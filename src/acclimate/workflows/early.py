@@ -8,8 +8,9 @@ from acclimate.data import require_path
 from acclimate.errors import BadInput, did_you_mean
 from acclimate.files import expand
 from acclimate.methods import selfsup, shallow
-from acclimate.recipe import LINEAR, check_augmentation, check_known, check_training, parse_settings
+from acclimate.recipe import LINEAR, check_augmentation, check_known, check_task_name, check_training, parse_settings
 from acclimate.run_folder import RunFolder
+from acclimate.workflows.catalogue import flag_of
 from acclimate.workflows.options import Request, SharedOptions
 
 MOST_SEEDS = 1000
@@ -88,7 +89,9 @@ def check_method(method: str) -> None:
         return
     known = [*methods.names(), *shallow.names()]
     if method not in known:
-        raise BadInput(f"no method {method!r}; {did_you_mean(method, known)}")
+        elsewhere = flag_of(method).replace("--method", "")
+        meant = f"did you mean {elsewhere} {method.lower()}?" if elsewhere else did_you_mean(method, known)
+        raise BadInput(f"no method {method!r}; {meant}")
 
 
 def check_pretraining(name: str) -> None:
@@ -98,6 +101,8 @@ def check_pretraining(name: str) -> None:
 
 
 def _check_names(request: SharedOptions) -> None:
+    if isinstance(request, Request):
+        check_task_name(request.task)
     if request.method != "auto":
         check_method(request.method)
     if request.pretrain is not None:

@@ -122,7 +122,7 @@ def labels(
         target: Labelled domain too, since labels are drawn from it.
         output: Folder for ``labels.json`` and ``labels.html``; a temporary one by default.
         resume: Continue the folder ``output`` if there is one; a training that was cut off continues where it was.
-        show: Draw progress bars on stderr.
+        show: Show progress on stderr: a bar in a terminal, elsewhere a line every 30 seconds.
         **options: See below.
 
     Raises:
@@ -346,7 +346,8 @@ class _Curves:
         folder.write_json("labels.json", self._found(points))
         self._remove_trials(folder)
         for i, (name, budget, seed) in enumerate(missing):
-            points.append(self._point(folder, name, budget, seed, train))
+            title = f"training {i + 1} of {len(missing)}"
+            points.append(self._point(folder, name, budget, seed, partial(train, title=title)))
             folder.write_json("labels.json", self._found(points))
             log.info("%d of %d: %s", i + 1, len(missing), _in_words(points[-1]))
         found = self._found(points)

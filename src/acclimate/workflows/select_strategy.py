@@ -119,5 +119,5 @@ def _trained(plan: Plan, path: Path, machine: Machine) -> RunFolder:
     if not run.file("recipe.yaml").exists():
         run.write("recipe.yaml", plan.recipe.save)
     if not run.weights(seed, "source_only").exists():
-        train_phase(run, plan, seed, "source_only", machine)
+        train_phase(run, plan, seed, "source_only", machine, title=f"trying {path.name}")
     return run

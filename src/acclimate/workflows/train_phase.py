@@ -1,6 +1,6 @@
 """One training of a plan: of the baseline, of a backbone without labels, or of the method."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from acclimate import finetune, methods
+from acclimate.data.domain import Kind
 from acclimate.data.inputs import JoinedInputs
 from acclimate.data.labels import truth
 from acclimate.finetune import FROZEN, Layer
@@ -22,16 +23,19 @@ from acclimate.training.job import Job, run_job
 from acclimate.training.train import Spec, TrainingData, with_target_labels
 from acclimate.workflows.plan import Plan
 
+UNITS: Mapping[Kind, str] = {"images": "images", "text": "texts", "image and text": "examples"}
+"""What progress counts, by kind of domain; ``rows`` of the others."""
+
 
 @dataclass(frozen=True)
 class Machine:
-    """Where trainings run: how many processes or GPUs, and whether a progress bar shows."""
+    """Where trainings run: how many processes or GPUs, and whether progress shows."""
 
     devices: int = 1
     show: bool = False
 
 
-def train_phase(run: RunFolder, plan: Plan, seed: int, phase: str, machine: Machine) -> None:
+def train_phase(run: RunFolder, plan: Plan, seed: int, phase: str, machine: Machine, *, title: str = "") -> None:
     """Train one model of a plan and leave its weights in the Run.
 
     Args:
@@ -40,13 +44,24 @@ def train_phase(run: RunFolder, plan: Plan, seed: int, phase: str, machine: Mach
         seed: One of the recipe's.
         phase: One of the recipe's ``trainings``.
         machine: Where it runs.
+        title: What progress calls it; by default its place among the recipe's trainings.
     """
     if not plan.recipe.trains_a_network:
         _fit_linear(run, plan, seed, phase)
-    elif phase == "pretrained" and plan.recipe.pretrain:
-        run_job(Job(run, phase, _pretraining(plan, plan.recipe.pretrain, seed), machine.devices, machine.show))
+        return
+    if phase == "pretrained" and plan.recipe.pretrain:
+        job = Job(run, phase, _pretraining(plan, plan.recipe.pretrain, seed), machine.devices, machine.show)
     else:
-        run_job(_training(run, plan, seed, phase, machine))
+        job = _training(run, plan, seed, phase, machine)
+    unit = UNITS.get(plan.target.kind, "rows")
+    run_job(replace(job, title=title or _place(plan.recipe, seed, phase), unit=unit))
+
+
+def _place(recipe: Recipe, seed: int, phase: str) -> str:
+    """Which of the recipe's trainings one is."""
+    of_seed = len(recipe.trainings)
+    number = recipe.seeds.index(seed) * of_seed + recipe.trainings.index(phase) + 1
+    return f"training {number} of {len(recipe.seeds) * of_seed}"
 
 
 def _method_of(recipe: Recipe, phase: str) -> tuple[str, Options]:
