@@ -1,5 +1,8 @@
+import time
+
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import (
@@ -14,6 +17,7 @@ from sklearn.metrics import (
 )
 
 from acclimate.metrics import (
+    accuracy_interval,
     all_scores,
     auc,
     confusion,
@@ -21,8 +25,10 @@ from acclimate.metrics import (
     f1_by_class,
     mean_errors,
     mean_over_seeds,
+    paired_interval,
     recalls,
     scores,
+    wilson,
 )
 
 
@@ -153,3 +159,73 @@ def test_r2_of_a_single_label_is_a_number(predicted, r2):
 def test_several_seeds_have_a_spread_of_each_error():
     found = mean_errors([{"mae": 1.0, "rmse": 1.0, "r2": 0.5}, {"mae": 2.0, "rmse": 1.0, "r2": 0.5}])
     assert found == {"mae": 1.5, "rmse": 1.0, "r2": 0.5, "mae_sd": 0.707107, "rmse_sd": 0.0, "r2_sd": 0.0}
+
+
+@pytest.mark.parametrize(("right", "n"), [(0, 5), (13, 14), (14, 14), (70, 140), (999, 1000)])
+def test_wilson_is_scipys(right, n):
+    expected = scipy.stats.binomtest(right, n).proportion_ci(0.95, method="wilson")
+    assert wilson(right / n, n) == pytest.approx((expected.low, expected.high))
+
+
+def covers(interval, truth):
+    return interval.low <= truth <= interval.high
+
+
+@pytest.mark.parametrize("n", [12, 60, 300])
+@pytest.mark.parametrize(("gained", "lost"), [(0.3, 0.3), (0.1, 0.05), (0.6, 0.02)])
+def test_the_interval_of_one_seed_covers_the_true_change(n, gained, lost):
+    rng = np.random.default_rng(0)
+    drawn = rng.choice([1.0, -1.0, 0.0], p=[gained, lost, 1 - gained - lost], size=(300, 1, n))
+    found = [covers(accuracy_interval(gains, draws=200), gained - lost) for gains in drawn]
+    assert np.mean(found) > 0.92
+
+
+@pytest.mark.parametrize("n", [20, 100])
+def test_a_clear_change_is_one_by_mcnemars_exact_test(n):
+    rng = np.random.default_rng(0)
+    for gained in rng.uniform(0, 0.5, 100):
+        gains = rng.choice([1.0, -1.0, 0.0], p=[gained, 0.1, 0.9 - gained], size=(1, n))
+        better, worse = int((gains > 0).sum()), int((gains < 0).sum())
+        p = scipy.stats.binomtest(better, better + worse).pvalue if better + worse else 1.0
+        contains_zero = covers(accuracy_interval(gains), 0)
+        assert contains_zero or p < 0.1
+        assert not contains_zero or p > 0.01
+
+
+@pytest.mark.parametrize(("n_seeds", "resampled"), [(2, 0.6), (3, 0.82), (5, 0.92)])
+def test_the_interval_of_few_seeds_covers_the_true_change_where_resampling_them_would_not(n_seeds, resampled):
+    rng = np.random.default_rng(0)
+    of_seeds = rng.normal(0.1, 0.1, (400, n_seeds, 1)) + rng.normal(0, 0.1, (400, 1, 100))
+    found = [covers(paired_interval(differences, draws=200), 0.1) for differences in of_seeds]
+    assert np.mean(found) > 0.92
+    drawn = rng.integers(n_seeds, size=(500, n_seeds))
+    low, high = np.quantile(of_seeds.mean(2)[:, drawn].mean(2), [0.025, 0.975], axis=1)
+    assert np.mean((low <= 0.1) & (high >= 0.1)) < resampled
+
+
+@pytest.mark.parametrize("n", [10, 50])
+def test_the_interval_covers_the_true_mean_of_skewed_errors(n):
+    rng = np.random.default_rng(0)
+    found = [covers(paired_interval(rng.gamma(2.0, 1.0, (1, n)), draws=200), 2.0) for _ in range(300)]
+    assert np.mean(found) > 0.9
+
+
+def test_of_many_examples_the_interval_is_the_normal_one():
+    differences = np.random.default_rng(0).normal(size=(1, 30_000))
+    low, high = paired_interval(differences)
+    expected = scipy.stats.norm.interval(0.95, differences.mean(), differences.std() / np.sqrt(30_000))
+    assert (low, high) == pytest.approx(expected, abs=2e-4)
+
+
+def test_examples_that_never_differ_are_not_certain():
+    low, high = accuracy_interval(np.zeros((3, 10)))
+    assert low < -0.05
+    assert high > 0.05
+    assert accuracy_interval(np.zeros((1, 1000))).high < 0.01
+
+
+def test_an_interval_is_the_same_each_time_and_takes_no_time():
+    differences = np.random.default_rng(0).integers(-1, 2, (5, 10_000)).astype(np.float64)
+    began = time.perf_counter()
+    assert accuracy_interval(differences) == accuracy_interval(differences)
+    assert time.perf_counter() - began < 2

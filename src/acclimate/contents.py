@@ -49,8 +49,12 @@ class NumberScores(TypedDict):
 
 
 class Scored(TypedDict, total=False):
-    """The keys of `ClassScores` or of `NumberScores`, and with several seeds each standard deviation."""
+    """The keys of `ClassScores` or of `NumberScores`, and with several seeds each standard deviation.
 
+    ``n`` is the number of examples, for each seed; Runs up to format 2 do not have it.
+    """
+
+    n: int
     accuracy: float
     f1: float
     log_loss: float
@@ -87,6 +91,17 @@ class PhaseScores(TypedDict):
     target_tta: NotRequired[Scored]
 
 
+class Change(TypedDict):
+    """What adaptation changes on the labelled target: adapted minus source-only, with a 95 % interval."""
+
+    measure: Literal["accuracy", "mae"]
+    difference: float
+    low: float
+    high: float
+    n: int
+    seeds: int
+
+
 class EnsembleScores(TypedDict, total=False):
     """The scores of one model that predicts the mean over seeds."""
 
@@ -102,6 +117,7 @@ class Scores(PhaseScores):
     source_only: PhaseScores
     adapted: NotRequired[PhaseScores]
     ensemble: NotRequired[EnsembleScores]
+    change: NotRequired[Change]
     seeds: list[int]
     positive: list[str]
     tta: list[str]
@@ -123,7 +139,6 @@ class WithViews(BothPhases):
 class Evaluation(BothPhases):
     """The scores of a Run on labelled examples."""
 
-    n: int
     model: Predictor
     kept: Phase
     seeds: list[int]

@@ -1,16 +1,22 @@
 """Metrics of predictions against labels; scikit-learn is imported when one is computed, as it takes a second."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import SupportsFloat, cast
+from typing import NamedTuple, SupportsFloat, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit
 
 from acclimate.contents import ClassScores, ClassSummary, NumberMeasure, NumberScores, Scored
 from acclimate.errors import BadInput, did_you_mean
 
 Probabilities = NDArray[np.float64]
+LEVEL = 0.95
+"""How often an interval is to contain the true value."""
+MANY = 20_000
+"""Examples above which a bootstrapped mean is taken as normal."""
 NUMBER_MEASURES: tuple[NumberMeasure, ...] = ("mae", "rmse", "r2")
 
 
@@ -186,3 +192,83 @@ def recalls(probabilities: Probabilities, labels: NDArray[np.int64]) -> NDArray[
     counts = confusion(probabilities, labels)
     with np.errstate(invalid="ignore"):
         return np.asarray(counts.diagonal() / counts.sum(1))
+
+
+class Interval(NamedTuple):
+    """The bounds of a 95 % interval."""
+
+    low: float
+    high: float
+
+
+def wilson(share: float, n: int) -> Interval:
+    r"""Interval of a share that was measured on ``n`` examples.
+
+    .. math::
+        \frac{\hat p + z^2 / 2n \pm z \sqrt{\hat p (1 - \hat p) / n + z^2 / 4n^2}}{1 + z^2 / n}
+
+    Reference:
+        Wilson, Probable Inference, the Law of Succession, and Statistical Inference, JASA 1927, doi:10.2307/2276774
+
+    Example:
+        >>> [round(bound, 3) for bound in wilson(13 / 14, 14)]
+        [0.685, 0.987]
+    """
+    z = float(ndtri((1 + LEVEL) / 2))
+    middle, reach = share + z**2 / (2 * n), z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return Interval(max(0.0, (middle - reach) / (1 + z**2 / n)), min(1.0, (middle + reach) / (1 + z**2 / n)))
+
+
+def accuracy_interval(gains: NDArray[np.float64], *, draws: int = 1000, seed: int = 0) -> Interval:
+    """Paired interval of a difference in accuracy: `paired_interval` with one example more of each sign.
+
+    With these two, few examples on which the models differ do not look like certainty.
+
+    Args:
+        gains: 1 where only the second model is right, −1 where only the first is, else 0 ``(seeds, n)``.
+        draws: Number of bootstrap draws.
+        seed: Seed of the draws.
+
+    Reference:
+        Bonett and Price, Adjusted Wald Confidence Interval for a Difference of Binomial Proportions Based on Paired
+        Data, Journal of Educational and Behavioral Statistics 2012, doi:10.3102/1076998611411915
+    """
+    extra = np.tile([1.0, -1.0], (len(gains), 1))
+    low, high = paired_interval(np.hstack([gains, extra]), draws=draws, seed=seed)
+    return Interval(max(low, -1.0), min(high, 1.0))
+
+
+def paired_interval(differences: NDArray[np.float64], *, draws: int = 1000, seed: int = 0) -> Interval:
+    r"""Interval of the mean of differences ``(seeds, n)`` between two models, over examples and seeds.
+
+    A bootstrap draws examples, each with all its seeds. Seeds are too few to be drawn: of three, resampling covers the
+    true mean three times in four at most. So each draw adds a value of Student's t distribution with the standard
+    error of the means of the seeds. With one seed, the interval is of the examples alone.
+
+    Args:
+        differences: For each seed and example, at least two examples.
+        draws: Number of bootstrap draws.
+        seed: Seed of the draws.
+
+    Reference:
+        Efron and Tibshirani, An Introduction to the Bootstrap, 1993, doi:10.1201/9780429246593
+    """
+    rng = np.random.default_rng(seed)
+    means = _bootstrapped_means(differences.mean(0), draws, rng)
+    if (n_seeds := len(differences)) > 1:
+        quantiles = stdtrit(n_seeds - 1, (np.arange(draws) + 0.5) / draws)
+        means += rng.permutation(quantiles) * differences.mean(1).std(ddof=1) / math.sqrt(n_seeds)
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(low), float(high))
+
+
+def _bootstrapped_means(values: NDArray[np.float64], draws: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Means of resampled values ``(n,)``, spread as Student's t asks of few values ``(draws,)``."""
+    n = len(values)
+    if n > MANY:
+        normal = rng.permutation(ndtri((np.arange(draws) + 0.5) / draws))
+        return np.asarray(values.mean() + normal * values.std() / math.sqrt(n))
+    parts = np.array_split(np.arange(draws), math.ceil(draws * n / 10**6))
+    means = np.concatenate([values[rng.integers(n, size=(len(part), n), dtype=np.int32)].mean(1) for part in parts])
+    wider = stdtrit(n - 1, (1 + LEVEL) / 2) / ndtri((1 + LEVEL) / 2) * math.sqrt(n / (n - 1))
+    return np.asarray(values.mean() + wider * (means - values.mean()))

@@ -59,7 +59,9 @@ def test_without_augmentation_there_is_no_strip(unscored):
 def test_a_run_from_before_there_was_an_auc_is_still_drawn(scored, copy):
     run, old = copy(scored), scored.scores
     del old["ensemble"]
+    del old["change"]
     for part in (old, old["source_only"], old["adapted"]):
+        part["source_val"] = {name: value for name, value in part["source_val"].items() if name != "n"}
         part["target"] = {name: part["target"][name] for name in ("accuracy", "f1", "log_loss")}
         del part["target_tta"]
     del old["tta"], old["positive"]
@@ -109,13 +111,30 @@ def test_the_adapted_card_is_of_the_adapted_model_though_it_is_not_kept(scored, 
     before = {**scores["source_only"], "kept": "source_only", "why": "it broke"}
     run.write_json("scores.json", {**scores, **before, "adapted": adapted})
     write_report(run)
-    assert re.search(r"Target, adapted \S+ points .{,60}?12\.5 %", words(run))
+    assert re.search(r"Target, adapted .{,60}?12\.5 %", words(run))
+
+
+@pytest.mark.parametrize(
+    ("low", "label", "style"), [(0.01, "Change +1.0", ""), (-0.01, "No clear change −1.0", "unclear")]
+)
+def test_the_change_is_as_sure_as_its_interval(scored, copy, low, label, style):
+    run = copy(scored)
+    change = {**scored.scores["change"], "difference": 0.1, "low": low, "high": 0.2}
+    run.write_json("scores.json", {**scored.scores, "change": change})
+    write_report(run)
+    assert f"{label} to +20.0 points" in words(run)
+    assert re.search(rf'class="gain *{style} *">\+10.0 points', run.file("report.html").read_text("utf-8"))
+
+
+def test_few_examples_give_a_range(scored):
+    n = scored.scores["source_val"]["n"]
+    assert re.search(rf"95% interval, {n} examples \d+–\d+%", words(scored))
 
 
 def test_the_ensemble_is_told(scored):
     from acclimate.runs.finding import ensemble_finding
 
-    assert re.search(r"models \(the ensemble\): accuracy is \d", ensemble_finding(scored.scores))
+    assert re.search(r"models; on the target, accuracy is \d", ensemble_finding(scored.scores))
     assert ensemble_finding(scored.scores) in words(scored)
 
 

@@ -176,3 +176,21 @@ def test_with_label_shift_the_command_takes_the_kept_model_and_says_so(seeded, a
     assert told.code == 0
     assert "--label-shift needs one model" in told.lines[-1]
     assert "model of seed 0" in told.out
+
+
+@pytest.mark.parametrize(("kind", "measure"), [("network", "accuracy"), ("linear", "accuracy"), ("numbers", "mae")])
+def test_the_change_that_is_told_is_that_of_the_scores(seeded, kind, measure):
+    scores, (x, _) = seeded(kind)[0].scores, seeded(kind)[1]
+    change = scores["change"]
+    assert (change["measure"], change["n"], change["seeds"]) == (measure, len(x), 2)
+    gained = scores["adapted"]["target"][measure] - scores["source_only"]["target"][measure]
+    assert change["difference"] == pytest.approx(gained, rel=1e-3, abs=1e-5)
+    assert change["low"] < change["difference"] < change["high"]
+    assert {part["target"]["n"] for part in (scores, scores["adapted"], scores["ensemble"])} == {len(x)}
+
+
+def test_of_one_example_no_change_is_told(tmp_path):
+    (source, (x, y)) = DOMAINS["linear"]()
+    scores = adapt(source, x, tmp_path / "run", method="coral", score=(x[:1], y[:1])).scores
+    assert scores["target"]["n"] == 1
+    assert "change" not in scores

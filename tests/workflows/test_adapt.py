@@ -349,7 +349,7 @@ def test_numbers_of_the_target_are_learnt_too(tmp_path):
     source, _ = shifted()
     run = package.adapt((source, source[:, 0] * 2.5), x, tmp_path / "run", method="source_only", steps=5, **given)
     assert run.recipe.task == "regression"
-    assert set(run.scores["target"]) == {"mae", "rmse", "r2"}
+    assert set(run.scores["target"]) == {"n", "mae", "rmse", "r2"}
 
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-true"])

@@ -53,7 +53,7 @@ def test_every_method_that_can_leaves_a_run(method, tmp_path):
     source, (x, y) = numbers(), numbers(60, shift=1, seed=1)
     labels = {"target_labels": numbers(20, seed=2)} if method == "supervised" else {}
     run = adapted((source, x), tmp_path, method=method, seeds=2, steps=3, score=(x, y), **labels)
-    assert set(run.scores["target"]) == {"mae", "rmse", "r2", "mae_sd", "rmse_sd", "r2_sd"}
+    assert set(run.scores["target"]) == {"n", "mae", "rmse", "r2", "mae_sd", "rmse_sd", "r2_sd"}
     assert run.file("model.safetensors").read_bytes() == run.weights(0, run.scores["kept"]).read_bytes()
     assert run.scores["target_estimate"] is None
     assert "squared error" in next(run.losses())

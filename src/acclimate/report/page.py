@@ -21,7 +21,7 @@ from acclimate.report.embed import Embedding, embed
 from acclimate.report.losses import read_losses
 from acclimate.report.measures import measures
 from acclimate.run_folder import RunFolder
-from acclimate.runs.finding import ensemble_finding, finding
+from acclimate.runs.finding import accuracy_range, change_words, ensemble_finding, finding
 from acclimate.runs.outputs import Codes, RunOutputs, S
 from acclimate.runs.snippets import Snippet, read_snippets, read_strip, shown
 
@@ -51,7 +51,7 @@ def _templates() -> tuple[jinja2.Environment, jinja2.PackageLoader]:
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     pages.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    pages.filters |= {"percent": _percent, "range": _range, "breakable": _breakable}
+    pages.filters |= {"percent": _percent, "range": _range, "few": accuracy_range, "breakable": _breakable}
     return pages, loader
 
 
@@ -81,6 +81,7 @@ class Contents(Generic[S]):
             "title": f"{self.recipe.method}: {source} to {target}",
             "finding": self._finding(),
             "ensemble": ensemble_finding(self.scores),
+            "change": change_words(self.scores),
             "source": source,
             "target": target,
             "scored": scored if self.outputs.scored else target,

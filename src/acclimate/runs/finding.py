@@ -1,20 +1,22 @@
 """The finding of a Run in one sentence."""
 
-from collections.abc import Callable
+import math
+from typing import NamedTuple
 
 from acclimate.contents import Scored, Scores
+from acclimate.metrics import wilson
 from acclimate.recipe import Recipe
 from acclimate.run_folder import RunFolder
 
 UNKNOWN = "the error on the target cannot be estimated without labels: add some with --score"
 """Shown in place of an estimate for a regression."""
+FEW = 200
+"""Examples below which an accuracy carries its range."""
 
 
 def finding(run: RunFolder) -> str:
     """Return the result in plain words, next to the source-only baseline."""
     scores, recipe = run.scores, run.recipe
-    seeds = len(scores["seeds"])
-    over = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
     not_kept = f" The adapted model is not kept: {scores['why']}." if scores["why"] else ""
     before = scores["source_only"]
     method = recipe.method + (f" after {recipe.pretrain.method}" if recipe.pretrain else "")
@@ -23,13 +25,15 @@ def finding(run: RunFolder) -> str:
     if "target" not in scores:
         assert before["source_val"]
         return (
-            f"The source-only model reaches {_source_score(before['source_val'])} on held-out examples of "
+            f"The source-only model reaches {_source_score(before['source_val'])} held-out examples of "
             f"{recipe.source.path}; {method} has no score on {recipe.target.path}, as no labels were given "
-            f"({over}).{not_kept}"
+            f"({_over(scores)}).{not_kept}"
         )
     if recipe.phases == ("source_only",):
-        return f"On {scored_on(recipe)}, without adaptation, {_target_score(scores['target'])} ({over})."
-    return f"{method} {_change(scored_on(recipe), before['target'], scores['adapted']['target'])} ({over}).{not_kept}"
+        alone = _target_score(scores["target"], _over(scores))
+        return f"On {scored_on(recipe)}, without adaptation, {alone}.{_below_mean(scores['target'])}"
+    after = scores["adapted"]["target"]
+    return f"{_change(method, scored_on(recipe), scores)}.{_below_mean(after)}{not_kept}"
 
 
 def ensemble_finding(scores: Scores) -> str:
@@ -37,15 +41,14 @@ def ensemble_finding(scores: Scores) -> str:
     if len(scores["seeds"]) == 1:
         return ""
     found = scores.get("ensemble", {}).get("target")
-    score = f": {_target_score(found)}" if found else ""
+    score = f"; on the target, {_target_score(found)}" if found else ""
     kept = scores["kept"].replace("_", "-")
-    return f"Predictions are the mean of the {len(scores['seeds'])} seeds' {kept} models (the ensemble){score}."
+    return f"The ensemble predicts: the mean of the {len(scores['seeds'])} seeds' {kept} models{score}."
 
 
 def scored_on(recipe: Recipe) -> str:
-    """Return what the scores are of, with its size; of a Run of an earlier version only the target is known."""
-    scored = recipe.score
-    return f"{scored.path} ({scored.n:,} example{'s' * (scored.n > 1)})" if scored else recipe.target.path
+    """Return what the scores are of; of a Run of an earlier version only the target is known."""
+    return (recipe.score or recipe.target).path
 
 
 def amount(number: float) -> str:
@@ -58,27 +61,127 @@ def amount(number: float) -> str:
     return f"{float(f'{number:.4g}'):,g}"
 
 
+class ChangeWords(NamedTuple):
+    """What adaptation changes on the labelled target, in words.
+
+    Attributes:
+        difference: Adapted minus source-only, with its unit.
+        interval: Its 95 % interval.
+        clear: Whether the interval excludes 0.
+        better: Whether the adapted model is the better one.
+    """
+
+    difference: str
+    interval: str
+    clear: bool
+    better: bool
+
+
+def change_words(scores: Scores) -> ChangeWords | None:
+    """Return what adaptation changes, if the Run knows the interval."""
+    if (change := scores.get("change")) is None:
+        return None
+    difference, low, high = change["difference"], change["low"], change["high"]
+    clear = low > 0 or high < 0
+    if change["measure"] == "accuracy":
+        by, least, most = (_points(share) for share in (difference, low, high))
+        return ChangeWords(f"{by} points", f"{least} to {most} points", clear, difference > 0)
+    like = scores["source_only"]["target"]["mae"]
+    by, least, most = (_more(number, like) for number in (difference, low, high))
+    return ChangeWords(by, f"{least} to {most}", clear, difference < 0)
+
+
+def accuracy_range(part: Scored) -> str:
+    """Return the range of an accuracy of few examples; else nothing.
+
+    Example:
+        >>> accuracy_range({"accuracy": 0.93, "n": 14}), accuracy_range({"accuracy": 0.93, "n": 1400})
+        ('69–99%', '')
+    """
+    if (n := part.get("n", FEW)) >= FEW:
+        return ""
+    low, high = wilson(part["accuracy"], n)
+    return f"{100 * low:.0f}–{100 * high:.0f}%"
+
+
+def _points(share: float) -> str:
+    """Format a difference of two shares in percentage points.
+
+    Example:
+        >>> _points(0.39), _points(-0.011), _points(-0.0001)
+        ('+39.0', '−1.1', '0.0')
+    """
+    return _signed(round(100 * share, 1), ".1f")
+
+
+def _more(number: float, like: float) -> str:
+    """Format a difference of two amounts, as finely as `amount` formats one of them.
+
+    Example:
+        >>> _more(1230.4, 9876.5), _more(-0.00051, 4.912), _more(-0.0001, 4.912)
+        ('+1,230', '−0.001', '0.000')
+    """
+    digits = 3 - math.floor(math.log10(like)) if like else 3
+    return _signed(round(number, digits), f",.{max(digits, 0)}f")
+
+
+def _signed(number: float, form: str) -> str:
+    return f"{'+' if number > 0 else '−' if number < 0 else ''}{format(abs(number), form)}"
+
+
 def _source_score(part: Scored) -> str:
-    return f"an R² of {part['r2']:.3f}" if "r2" in part else f"{part['accuracy']:.1%} accuracy"
+    """Say how good the source-only model is on the source, and on how many examples."""
+    on = f"on {part['n']:,}" if "n" in part else "on"
+    if "r2" in part:
+        return f"an R² of {_r2(part)} {on}"
+    span = accuracy_range(part)
+    return f"{part['accuracy']:.1%}{f' ({span})' if span else ''} accuracy {on}"
 
 
-def _target_score(part: Scored) -> str:
+def _target_score(part: Scored, *more: str) -> str:
+    """Say how good one model is on the target, with its range if examples are few, their number, and ``more``."""
+    number = [f"n = {part['n']:,}"] if "n" in part else []
+    measured = ", ".join([*number, *more])
     if "mae" in part:
-        return f"the mean absolute error is {amount(part['mae'])} (RMSE {amount(part['rmse'])}, R² {part['r2']:.3f})"
-    return f"accuracy is {part['accuracy']:.1%}"
+        details = f"RMSE {amount(part['rmse'])}, R² {_r2(part)}; {measured}"
+        return f"the mean absolute error is {amount(part['mae'])} ({details})"
+    span = accuracy_range(part)
+    return f"accuracy is {part['accuracy']:.1%} ({f'95% interval {span}; ' if span else ''}{measured})"
 
 
-def _change(scored: str, before: Scored, after: Scored) -> str:
-    """Say what the method does to the score on what is ``scored``, e.g. ``raises accuracy on … from … to …``."""
-    if "mae" not in after:
-        return _compared(f"accuracy on {scored}", before["accuracy"], after["accuracy"], "{:.1%}".format)
-    change = _compared(f"the mean absolute error on {scored}", before["mae"], after["mae"], amount)
-    return f"{change} (RMSE {amount(before['rmse'])} to {amount(after['rmse'])})"
+def _r2(part: Scored) -> str:
+    return f"{part['r2']:.3f}".replace("-", "−")
 
 
-def _compared(score: str, before: float, after: float, formatted: Callable[[float], str]) -> str:
-    """Say whether a score rises or falls; two numbers that look the same when formatted count as equal."""
-    old, new = formatted(before), formatted(after)
-    if old == new:
-        return f"leaves {score} at {new}"
-    return f"{'raises' if after > before else 'lowers'} {score} from {old} to {new}"
+def _below_mean(part: Scored) -> str:
+    """Say so if predicting one number for all would be better."""
+    return f" Worse than always predicting the mean (R² {_r2(part)})." if part.get("r2", 0) < 0 else ""
+
+
+def _n(part: Scored) -> str:
+    """The number of examples, where it is known."""
+    return f"n = {part['n']:,}, " if "n" in part else ""
+
+
+def _over(scores: Scores) -> str:
+    seeds = len(scores["seeds"])
+    return f"mean of {seeds} seeds" if seeds > 1 else "one seed"
+
+
+def _change(method: str, target: str, scores: Scores) -> str:
+    """Say what the method does to the score on ``target``, no more surely than its interval allows."""
+    before, after = scores["source_only"]["target"], scores["adapted"]["target"]
+    if "mae" in after:
+        score, old, new = f"the mean absolute error on {target}", amount(before["mae"]), amount(after["mae"])
+        measured = f"RMSE {amount(before['rmse'])} to {amount(after['rmse'])}; {_n(after)}{_over(scores)}"
+    else:
+        score, old, new = f"accuracy on {target}", f"{before['accuracy']:.1%}", f"{after['accuracy']:.1%}"
+        measured = f"{_n(after)}{_over(scores)}"
+    moves = f"stays at {new}" if old == new else f"goes from {old} to {new}"
+    if (change := change_words(scores)) is None:
+        return f"With {method}, {score} {moves} ({measured})"
+    if not change.clear or old == new:
+        return f"No clear change: with {method}, {score} {moves} (95% interval {change.interval}; {measured})"
+    verb = "lowers" if change.better == ("mae" in after) else "raises"
+    by, interval = change.difference, change.interval.removesuffix(" points")
+    return f"{method} {verb} {score} from {old} to {new} ({by}, 95% interval {interval}; {measured})"

@@ -2,19 +2,31 @@
 
 import logging
 import shutil
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import Literal, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from acclimate.augment import tta
 from acclimate.augment.augmentation import AUGMENTATIONS
-from acclimate.contents import AccuracyEstimate, EnsembleScores, Phase, PhaseScores, Scored, ScoredPart, Scores
+from acclimate.contents import (
+    PHASES,
+    AccuracyEstimate,
+    Change,
+    EnsembleScores,
+    Phase,
+    PhaseScores,
+    Scored,
+    ScoredPart,
+    Scores,
+)
 from acclimate.data import Domain
 from acclimate.data.domain import Part
 from acclimate.data.inputs import DenseInputs, Inputs
+from acclimate.metrics import accuracy_interval, paired_interval
 from acclimate.nn import Classifier
 from acclimate.nn.cut import cut_at_features
 from acclimate.nn.replicas import WHOLE
@@ -135,7 +147,7 @@ def _parts(run: RunFolder, plan: Plan, phase: str) -> PhaseScores:
 def _over_seeds(run: RunFolder, plan: Plan, phase: str, place: str) -> Scored:
     """Scores of one phase's models on a labelled domain: the mean over seeds, with its spread."""
     outputs = [read_file(run, seed, phase, place) for seed in plan.recipe.seeds]
-    return outputs[0].mean([of_seed.scores(plan.positive) for of_seed in outputs])
+    return {"n": len(outputs[0]), **outputs[0].mean([of_seed.scores(plan.positive) for of_seed in outputs])}
 
 
 def _estimate(run: RunFolder, plan: Plan, phase: str) -> AccuracyEstimate | None:
@@ -171,7 +183,11 @@ def _write_scores(run: RunFolder, plan: Plan, parts: Mapping[str, PhaseScores]) 
         log.warning("the adapted model is not kept: %s; the source-only model predicts", why)
     weights = run.weights(plan.recipe.seeds[0], kept)
     run.write(f"model{weights.suffix}", lambda path: shutil.copyfile(weights, path))
-    more = {"ensemble": _of_ensemble(run, plan, kept)} if len(plan.recipe.seeds) > 1 and plan.score else {}
+    more: dict[str, object] = {}
+    if plan.score and len(plan.recipe.seeds) > 1:
+        more["ensemble"] = _of_ensemble(run, plan, kept)
+    if plan.score and "adapted" in both and (change := _change(run, plan.recipe.seeds)):
+        more["change"] = change
     written = {
         **both[kept], "kept": kept, "why": why, **both, **more,
         "seeds": list(plan.recipe.seeds), "positive": list(plan.positive), "tta": list(plan.tta),
@@ -194,8 +210,33 @@ def _of_ensemble(run: RunFolder, plan: Plan, kept: Phase) -> EnsembleScores:
     scores: EnsembleScores = {}
     for part, place in _scored_places(plan).items():
         mean = ensemble([read_file(run, seed, kept, place) for seed in plan.recipe.seeds])
-        scores[part] = mean.mean([mean.scores(plan.positive)])
+        scores[part] = {"n": len(mean), **mean.mean([mean.scores(plan.positive)])}
     return scores
+
+
+def _change(run: RunFolder, seeds: Sequence[int]) -> Change | None:
+    """What adaptation changes on the labelled target; nothing is known of a single example."""
+    before, after = ([read_file(run, seed, phase, "scored") for seed in seeds] for phase in PHASES)
+    if len(before[0]) < 2:
+        return None
+    worse = np.stack([_deviations(new) - _deviations(old) for old, new in zip(before, after, strict=True)])
+    if isinstance(before[0], ClassOutputs):
+        return _as_change("accuracy", -worse, accuracy_interval(-worse))
+    return _as_change("mae", worse, paired_interval(worse))
+
+
+def _as_change(
+    measure: Literal["accuracy", "mae"], differences: NDArray[np.float64], interval: Sequence[float]
+) -> Change:
+    """The mean of differences ``(seeds, n)`` and its interval, to six significant digits."""
+    seeds, n = differences.shape
+    difference, low, high = (float(f"{value:.6g}") for value in (differences.mean(), *interval))
+    return {"measure": measure, "difference": difference, "low": low, "high": high, "n": n, "seeds": seeds}
+
+
+def _deviations(outputs: AnyOutputs) -> NDArray[np.float64]:
+    """1 for each example whose class is not predicted, else 0; or how far off each number is ``(n,)``."""
+    return outputs.errors() if isinstance(outputs, ClassOutputs) else np.abs(outputs.predicted - outputs.true)
 
 
 def _why_not(run: RunFolder, plan: Plan) -> str:
