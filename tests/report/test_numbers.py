@@ -24,9 +24,11 @@ def outputs(*predicted):
 
 
 def test_three_errors_when_scored(numbers):
-    told = words(numbers)
-    for heading in "Source, validation", "Target, source-only", "Target, adapted":
-        assert re.search(rf"{heading} .*?[\d.,]+ ± [\d.,]+ mean absolute error RMSE [\d.,]+ R² −?\d", told)
+    told, error = words(numbers), r"[\d.,]+ ± [\d.,]+ mean absolute error"
+    for heading in "Source, validation", "Target, source-only":
+        assert re.search(rf"{heading} .*?{error} RMSE [\d.,]+ R² −?\d", told)
+    change = r"(Change|No clear change) [+−]?[\d.,]+ to [+−]?[\d.,]+"
+    assert re.search(rf"Target, adapted .*?{error} {change} RMSE [\d.,]+ R² −?\d", told)
 
 
 def test_it_says_that_nothing_is_known_without_labels(unscored_numbers):
