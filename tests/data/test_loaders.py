@@ -10,7 +10,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from acclimate.data import load
 from acclimate.data.inputs import DenseInputs, ImageInputs
-from acclimate.data.loaders import BalancedSampler, JoinedSampler, Loader, Sampler, pairs, split
+from acclimate.data.loaders import BalancedSampler, JoinedSampler, Loader, Sampler, pairs, rows_of_part, split
 
 rows, sizes, seeds = st.integers(1, 40), st.integers(1, 24), st.integers(0, 2**31)
 
@@ -237,3 +237,13 @@ def test_processes_share_out_a_batch_of_two_domains(n, m, parts, seed):
     halves = [joined(n, m, doubled, seed, rank=rank, world=2).indices(3) for rank in (0, 1)]
     np.testing.assert_array_equal(np.stack(halves, axis=1).ravel(), joined(n, m, doubled, seed).indices(3))
     assert [(half < n).sum() for half in halves] == [parts[0]] * 2
+
+
+@given(st.lists(st.integers(0, 3), min_size=6, max_size=40), st.integers(2, 4), seeds)
+def test_every_row_is_in_one_part_and_every_part_has_its_share_of_each_class(labels, parts, seed):
+    labels = np.array(labels)
+    rows = [rows_of_part(labels, part, parts, seed) for part in range(parts)]
+    np.testing.assert_array_equal(np.sort(np.concatenate([held for _, held in rows])), np.arange(len(labels)))
+    for learnt, held in rows:
+        np.testing.assert_array_equal(np.sort(np.concatenate([learnt, held])), np.arange(len(labels)))
+        assert np.abs(np.bincount(labels[held], minlength=4) - np.bincount(labels, minlength=4) / parts).max() < 1

@@ -9,12 +9,13 @@ from safetensors.torch import load_file, save_file
 
 from acclimate import adapt, labels
 from acclimate.errors import BadInput
+from acclimate.run_folder import RunFolder
 from acclimate.training.progress import LossLog
 from acclimate.workflows import adapt as adapt_module
 from acclimate.workflows import select_strategy as selection
 from acclimate.workflows.options import Request
 from acclimate.workflows.plan import make_plan
-from acclimate.workflows.train_phase import Machine
+from acclimate.workflows.train_phase import Machine, expected_baseline_seconds
 
 
 class Domains:
@@ -54,10 +55,21 @@ def given(tmp_path_factory):
     return Domains(tmp_path_factory.mktemp("select"))
 
 
+@pytest.fixture(autouse=True)
+def _one_trial(monkeypatch):
+    """Few examples count as enough, except where a test is of cross-validation."""
+    monkeypatch.setattr(selection, "ENOUGH", 1)
+
+
 def validate_with(monkeypatch, *means):
     """Let the validation losses of the strategies be these, in the order of the tries."""
-    left, noise = list(means), np.random.default_rng(0).normal(size=(len(means), 50)) / 100
-    monkeypatch.setattr(selection, "validation_losses", lambda run, plan: left.pop(0) + noise[len(left)])
+
+    def losses(run, plan):
+        tried = selection.STRATEGIES.index(plan.recipe.finetune)
+        sign = (-1.0) ** (np.arange(len(plan.held(0))) + tried)
+        return means[tried] + sign / 100
+
+    monkeypatch.setattr(selection, "validation_losses", losses)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +94,46 @@ def test_a_gain_must_be_more_than_a_standard_error():
     assert selection.gains(before, before - 0.11 + noise)
     assert not selection.gains(before, before - 0.09 + noise)
     assert not selection.gains(before[:1], before[:1] - 1)
+
+
+@pytest.mark.slow
+def test_with_few_examples_the_losses_are_of_all_of_them(given, tmp_path, monkeypatch):
+    monkeypatch.setattr(selection, "ENOUGH", 100)
+    seen = []
+
+    def losses(run, plan):
+        seen.append(set(plan.held(0).tolist()))
+        learnt = plan.labelled(0, plan.read)
+        assert len(learnt.inputs) + len(plan.held(0)) == 16
+        return np.zeros(len(plan.held(0)))
+
+    monkeypatch.setattr(selection, "validation_losses", losses)
+    recipe = given.select(tmp_path)
+    assert recipe.finetune == "feature_extraction"
+    assert sorted(i for part in seen[:3] for i in part) == list(range(16))
+    assert seen[:3] == seen[3:]  # of both strategies that were tried
+
+
+def test_a_strategy_over_the_budget_is_not_tried(given, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(selection, "expected_baseline_seconds", lambda run, plan, seed: 240.0)
+    assert given.select(tmp_path / "trials", budget=3).tried.keys() == {"feature_extraction"}
+    assert "partial is not tried: it takes about 4 minutes, and --budget is 3" in caplog.text
+
+
+def test_what_a_strategy_takes_counts_every_training_that_is_left(given, tmp_path, monkeypatch):
+    monkeypatch.setattr(selection, "expected_baseline_seconds", lambda run, plan, seed: 60.0)
+    request = Request(**given.asked({"method": "mcc", "seeds": 2}))
+    plan = make_plan(*given.domains, request)
+    # the first seed's baseline is the trial; the method's steps take a batch of each of two domains
+    assert selection._expected_minutes(plan, tmp_path) == 1 + 1 + 2 * 2
+    monkeypatch.setattr(selection, "ENOUGH", 100)
+    assert selection._expected_minutes(plan, tmp_path) == 3 + 2 + 2 * 2
+
+
+def test_steps_are_timed_on_a_copy(given, tmp_path):
+    plan = make_plan(*given.domains, Request(**given.asked({"method": "mcc", "steps": 1000})))
+    assert 1 < expected_baseline_seconds(RunFolder(tmp_path), plan, 0) < 1000
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

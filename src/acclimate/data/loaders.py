@@ -152,6 +152,23 @@ def split(labels: Truth, share: float, seed: int) -> tuple[Index, Index]:
     return np.setdiff1d(np.arange(len(labels)), validation), validation
 
 
+def rows_of_part(labels: Truth, part: int, parts: int, seed: int) -> tuple[Index, Index]:
+    """Return the rows of all other parts, and those of one of ``parts`` that share out each class evenly.
+
+    Rows of numbers are shared out in the order of the numbers.
+
+    Args:
+        labels: One for each row.
+        part: Which part, from 0 on.
+        parts: How many.
+        seed: Of the order in which the rows of a class are shared out.
+    """
+    order = np.random.default_rng([seed, 8]).permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    of_part = np.arange(len(labels)) % parts == part
+    return np.sort(order[~of_part]), np.sort(order[of_part])
+
+
 def _ranges(numbers: Truth) -> NDArray[np.int64]:
     """Return which range between quantiles each of ``numbers (n,)`` is in."""
     n = min(MOST_STRATA, max(1, len(numbers) // ROWS_OF_STRATUM))

@@ -24,7 +24,7 @@ from acclimate.training.checkpoint import Checkpoint
 from acclimate.training.engine import Diverged
 from acclimate.training.launch import launched, share
 from acclimate.training.progress import LossLog, ProgressDisplay
-from acclimate.training.train import Spec, Watcher, train
+from acclimate.training.train import Spec, Watcher, time_steps, train
 
 log = logging.getLogger("acclimate")
 
@@ -92,6 +92,18 @@ def run_job(job: Job) -> Method | None:
     launch = partial(_launch, ImportedFiles(), job)
     share(launch)
     return launch()
+
+
+TIMED = 3
+"""Steps that are timed."""
+
+
+def expected_seconds(job: Job) -> float:
+    """How long the steps of a training take in one process, from a few that are timed."""
+    training = job.spec.training
+    accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    fabric = Fabric(accelerator=accelerator, devices=1, precision=training.precision)
+    return training.steps * time_steps(fabric, job.spec, steps=TIMED)
 
 
 def _launch(modules: object, job: Job) -> Method | None:

@@ -35,6 +35,12 @@ class SharedOptions(BaseModel):
         description="Which weights move, when and how fast: full, feature_extraction, partial, llrd, gradual, lp_ft or "
         "lora. auto tries three of them on a pretrained backbone, from simplest to fullest; else it is full.",
     )
+    budget: float | None = Field(
+        None,
+        ge=0,
+        description="Minutes that finetune auto may spend on a further strategy; it tells how long each takes and "
+        "tries none that takes longer. By default 10 on a CPU, unlimited on a GPU.",
+    )
     backbone: str = Field(
         "auto",
         description="auto, mnist, svhn, gtsrb, cnn, mlp, efficientnet_lite0, timm:MODEL, minilm, encoder:FOLDER, "
@@ -99,6 +105,7 @@ class SharedKeywords(TypedDict, total=False):
     method: str | type[Method]
     pretrain: str | None
     finetune: str
+    budget: float | None
     backbone: str | Callable[..., object]
     weights: str | None
     image_size: int | None

@@ -8,23 +8,31 @@ from pathlib import Path
 from typing import NamedTuple, TypedDict
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from acclimate import backbones
+from acclimate import backbones, methods
 from acclimate.data.domain import Part
 from acclimate.run_folder import RunFolder
 from acclimate.runs.models import load_model
 from acclimate.runs.outputs import kind_of
+from acclimate.training.launch import launched
 from acclimate.workflows.options import Request
 from acclimate.workflows.plan import Plan, with_strategy
 from acclimate.workflows.resume import check_same
 from acclimate.workflows.scoring import predict_part
-from acclimate.workflows.train_phase import Machine, train_phase
+from acclimate.workflows.train_phase import Machine, expected_baseline_seconds, train_phase
 
 log = logging.getLogger("acclimate")
 
 STRATEGIES = ("feature_extraction", "partial", "full")
 """Those that are tried, in this order."""
+BUDGET = 10.0
+"""Minutes that a further strategy may take on a CPU."""
+ENOUGH = 100
+"""Examples for validation from which no cross-validation is needed."""
+PARTS = 3
+"""Of a cross-validation; each takes a training."""
 
 
 class Begun(TypedDict):
@@ -48,7 +56,11 @@ def select_strategy(
 
     Each try is the source-only training of the first seed. The next strategy is taken if it lowers the loss on the
     source's validation split, in the mean over its examples, by more than the standard error of that mean; if not, the
-    search ends. No label of the target is read, so what is found is the best for the source.
+    search ends. Where the split has fewer than 100 examples, the loss is cross-validated. No label of the target is
+    read, so what is found is the best for the source.
+
+    Before each further strategy a few steps are timed. The search also ends if the strategy would take longer than
+    the budget.
 
     Args:
         plan: With all weights moving, if no strategy was requested.
@@ -69,9 +81,10 @@ def select_strategy(
     best, tried, least = Selected(plan), {}, None
     for name in STRATEGIES:
         candidate = with_strategy(plan, name)
+        if least is not None and not _within_budget(candidate, request, folder / name):
+            break
         log.info("--finetune auto: trying %s", name)
-        run = _trained(candidate, folder / name, machine)
-        losses = validation_losses(run, candidate)
+        losses, run = _validated(candidate, folder / name, machine)
         tried[name] = round(float(losses.mean()), 4)
         if least is not None and not gains(least, losses):
             break
@@ -82,10 +95,58 @@ def select_strategy(
     return best._replace(plan=replace(best.plan, recipe=recipe))
 
 
+def _within_budget(plan: Plan, request: Request, folder: Path) -> bool:
+    """Whether a strategy may be tried; tells how long it takes, unless its trial has begun already."""
+    usual = math.inf if torch.cuda.is_available() else BUDGET
+    budget = usual if request.budget is None else request.budget
+    if math.isinf(budget) or _of_part(folder, _parts(plan)[0]).exists() or launched():
+        return True
+    name, minutes = plan.recipe.finetune, _expected_minutes(plan, folder)
+    if minutes > budget:
+        told = "--finetune auto: %s is not tried: it takes about %.2g minutes, and --budget is %g"
+        log.warning(told, name, minutes, budget)
+    else:
+        log.info("--finetune auto: %s takes about %.2g minutes (--budget %g)", name, minutes, budget)
+    return minutes <= budget
+
+
+def _expected_minutes(plan: Plan, folder: Path) -> float:
+    """How long a strategy takes: its trial and, if it is then chosen, the trainings of the Run that are left."""
+    recipe, parts = plan.recipe, len(_parts(plan))
+    baseline = expected_baseline_seconds(RunFolder(folder), plan, recipe.seeds[0])
+    seeds, domains = len(recipe.seeds), len({"source", "target"} & set(methods.get(recipe.method).needs))
+    baselines = seeds if parts > 1 else seeds - 1  # with one part the trial's model is that of the first seed
+    adapted = seeds * domains if "adapted" in recipe.phases else 0
+    return baseline * (parts + baselines + adapted) / 60
+
+
 def gains(before: NDArray[np.float64], after: NDArray[np.float64]) -> bool:
     """Whether losses ``(n,)`` of the same examples are less ``after`` by more than a standard error."""
     gained = before - after
     return bool(len(gained) > 1 and gained.mean() > gained.std(ddof=1) / math.sqrt(len(gained)))
+
+
+def _validated(plan: Plan, folder: Path, machine: Machine) -> tuple[NDArray[np.float64], RunFolder | None]:
+    """The baseline's losses ``(n,)`` of examples it has not learnt from, and where it is if it is that of the Run."""
+    parts = _parts(plan)
+    runs = [_trained(part, _of_part(folder, part), machine) for part in parts]
+    losses = [validation_losses(run, part) for run, part in zip(runs, parts, strict=True)]
+    if len(parts) == 1:
+        return losses[0], runs[0]
+    rows = np.concatenate([part.held(plan.recipe.seeds[0]) for part in parts])
+    return np.concatenate(losses)[np.argsort(rows)], None
+
+
+def _parts(plan: Plan) -> list[Plan]:
+    """The plan itself, or, if its validation split is small, one plan for each part of a cross-validation."""
+    if len(plan.held(plan.recipe.seeds[0])) >= ENOUGH:
+        return [plan]
+    return [replace(plan, fold=(part, PARTS)) for part in range(PARTS)]
+
+
+def _of_part(folder: Path, plan: Plan) -> Path:
+    """Where the trial of a plan lies, beside those of the other parts."""
+    return folder.with_name(f"{folder.name}_part_{plan.fold[0]}") if plan.fold else folder
 
 
 def validation_losses(run: RunFolder, plan: Plan) -> NDArray[np.float64]:
@@ -105,9 +166,10 @@ def _undecided(plan: Plan, request: Request) -> bool:
 
 def remove_trials(folder: Path, plan: Plan) -> None:
     """Remove the trials that `select_strategy` left in ``folder``, and the folder if it is then empty."""
-    for trial in (RunFolder(folder / name) for name in STRATEGIES):
-        if trial.path.is_dir():
-            trial.remove_training(plan.recipe.seeds[0], ["source_only"])
+    parts = [plan, *(replace(plan, fold=(part, PARTS)) for part in range(PARTS))]
+    for trial in (_of_part(folder / name, part) for name in STRATEGIES for part in parts):
+        if trial.is_dir():
+            RunFolder(trial).remove_training(plan.recipe.seeds[0], ["source_only"])
     with suppress(OSError):  # it does not exist, or holds files of others
         folder.rmdir()
 
@@ -119,5 +181,5 @@ def _trained(plan: Plan, path: Path, machine: Machine) -> RunFolder:
     if not run.file("recipe.yaml").exists():
         run.write("recipe.yaml", plan.recipe.save)
     if not run.weights(seed, "source_only").exists():
-        train_phase(run, plan, seed, "source_only", machine, title=f"trying {path.name}")
+        train_phase(run, plan, seed, "source_only", machine, title=f"trying {plan.recipe.finetune}")
     return run

@@ -19,7 +19,7 @@ from acclimate.run_folder import RunFolder
 from acclimate.training import linear
 from acclimate.training.examples import NO_LABELS, NO_ROWS
 from acclimate.training.features import allows_stand_in, stand_in
-from acclimate.training.job import Job, run_job
+from acclimate.training.job import Job, expected_seconds, run_job
 from acclimate.training.train import Spec, TrainingData, with_target_labels
 from acclimate.workflows.plan import Plan
 
@@ -55,6 +55,11 @@ def train_phase(run: RunFolder, plan: Plan, seed: int, phase: str, machine: Mach
         job = _training(run, plan, seed, phase, machine)
     unit = UNITS.get(plan.target.kind, "rows")
     run_job(replace(job, title=title or _place(plan.recipe, seed, phase), unit=unit))
+
+
+def expected_baseline_seconds(run: RunFolder, plan: Plan, seed: int) -> float:
+    """How long a seed's source-only training takes, from a few steps that are timed and then dropped."""
+    return expected_seconds(_training(run, plan, seed, "source_only", Machine()))
 
 
 def _place(recipe: Recipe, seed: int, phase: str) -> str:

@@ -11,7 +11,7 @@ from acclimate.data import Domain
 from acclimate.data.domain import Part
 from acclimate.data.inputs import Index, Inputs
 from acclimate.data.labels import Truth, truth
-from acclimate.data.loaders import split
+from acclimate.data.loaders import rows_of_part, split
 from acclimate.data.preprocess import Preprocess
 from acclimate.recipe import Recipe, TargetLabels
 from acclimate.runs.models import shape_of
@@ -57,6 +57,7 @@ class Plan:
     positive: tuple[str, ...] = ()
     tta: tuple[str, ...] = ()
     wanted: InputSpec | None = None
+    fold: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -75,14 +76,20 @@ class Plan:
         if self.source is None:
             return SourceRows()
         labels = truth(self.source, self.recipe)
-        rows, held = split(labels, self.recipe.train.validation, seed)
+        rows, held = self._split(labels, seed)
         return SourceRows(read(self.source, rows), labels[rows], read(self.source, held), labels[held])
 
     def held(self, seed: int) -> Index:
         """Rows of the source that one seed keeps for validation; none if there is no source."""
         if self.source is None:
             return np.empty(0, dtype=np.int64)
-        return split(truth(self.source, self.recipe), self.recipe.train.validation, seed)[1]
+        return self._split(truth(self.source, self.recipe), seed)[1]
+
+    def _split(self, labels: Truth, seed: int) -> tuple[Index, Index]:
+        """Rows to learn from, and rows for validation."""
+        if self.fold:
+            return rows_of_part(labels, *self.fold, seed)
+        return split(labels, self.recipe.train.validation, seed)
 
     def read(self, domain: Domain, rows: Index | None = None) -> Inputs:
         """A domain's rows, or some; what is in use at a time keeps no more decoded images than the recipe allows.
