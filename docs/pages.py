@@ -405,9 +405,16 @@ def fields_table(model: type[BaseModel]) -> str:
     return "\n".join([*TABLE, *rows])
 
 
+COMMANDS = (
+    "`acclimate COMMAND --help` shows a section of this page. `acclimate --install-completion` teaches your shell to "
+    "complete commands, options and the names of methods, strategies and backbones; it takes effect in the next "
+    "terminal. Every command exits with 0 on success and 2 on bad input, and prints one JSON object with `--json`."
+)
+
+
 def commands() -> str:
     """The page of the command line: what each ``--help`` prints."""
-    blocks = ["<!-- Generated from `--help` by `make docs`. -->", "# Command line", printed("--help")]
+    blocks = ["<!-- Generated from `--help` by `make docs`. -->", "# Command line", filled(COMMANDS), printed("--help")]
     for name in re.findall(r"^  (\w+)  ", blocks[-1].partition("Commands:")[2], flags=re.M):
         blocks += [f"## `{name}`", printed(name, "--help")]
     return "\n\n".join(blocks) + "\n"
