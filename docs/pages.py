@@ -352,8 +352,8 @@ STRATEGIES = (
     "and its batch norm keeps its statistics (`train.freeze_batch_norm`).",
     "`--finetune auto`, the default, is `full` for a backbone with fresh weights. For a pretrained backbone it trains "
     "the source-only model of the first seed with `feature_extraction`, `partial` and `full`, in this order, and stops "
-    "when the next strategy improves the loss on the source's validation split by no more than one standard error. Where "
-    "that split has fewer than 100 examples, three parts of the source take turns as validation split. The recipe "
+    "when the next strategy improves the loss on the source's validation split by no more than one standard error. "
+    "Where that split has fewer than 100 examples, three parts of the source take turns as validation split. The recipe "
     "records what was tried.",
     "Before each further strategy, a few steps are timed and the minutes are told: of its trial and, if it is then "
     "chosen, of the trainings that are left. A strategy that would take longer than `--budget` (10 minutes on a CPU, "
@@ -411,9 +411,16 @@ def fields_table(model: type[BaseModel]) -> str:
     return "\n".join([*TABLE, *rows])
 
 
+COMMANDS = (
+    "`acclimate COMMAND --help` shows a section of this page. `acclimate --install-completion` teaches your shell to "
+    "complete commands, options and the names of methods, strategies and backbones; it takes effect in the next "
+    "terminal. Every command exits with 0 on success and 2 on bad input, and prints one JSON object with `--json`."
+)
+
+
 def commands() -> str:
     """The page of the command line: what each ``--help`` prints."""
-    blocks = ["<!-- Generated from `--help` by `make docs`. -->", "# Command line", printed("--help")]
+    blocks = ["<!-- Generated from `--help` by `make docs`. -->", "# Command line", filled(COMMANDS), printed("--help")]
     for name in re.findall(r"^  (\w+)  ", blocks[-1].partition("Commands:")[2], flags=re.M):
         blocks += [f"## `{name}`", printed(name, "--help")]
     return "\n\n".join(blocks) + "\n"

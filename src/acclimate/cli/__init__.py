@@ -4,10 +4,11 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Collection
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import typer
 
+from acclimate.cli.help import GroupedCommand
 from acclimate.cli.output import write_line
 from acclimate.errors import BadInput, FirstProcessFailed, Stopped, did_you_mean, no_access
 
@@ -42,17 +43,33 @@ def _app() -> typer.Typer:
     app = typer.Typer(
         name="acclimate",
         help="Domain adaptation with an honest report of how well it works.",
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
     for name in _commands():
         importlib.import_module(f"{__name__}.{name}").register(app)
+    for command in app.registered_commands:
+        command.cls = GroupedCommand
+    app.callback()(_options)
     return app
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"acclimate {importlib.import_module('acclimate').__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    pass
+
+
 def _commands() -> list[str]:
-    return [m.name for m in pkgutil.iter_modules(__path__) if m.name not in {"begin", "options", "output"}]
+    return [m.name for m in pkgutil.iter_modules(__path__) if m.name not in {"begin", "help", "options", "output"}]
 
 
 def _exit(message: str, code: int) -> None:

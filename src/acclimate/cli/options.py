@@ -2,6 +2,7 @@
 
 import inspect
 import operator
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args, get_origin
@@ -19,7 +20,7 @@ Model = Annotated[
     str,
     typer.Option(
         help="What predicts: kept, source_only or adapted (the first seed's model), or ensemble (the mean of all "
-        "seeds' kept models). Default: ensemble if there are several seeds, else kept.",
+        "seeds' kept models).",
         show_default=False,
     ),
 ]
@@ -52,11 +53,29 @@ def command(function: Callable[..., None], describes: str) -> Callable[..., None
         function: Takes its own parameters by name, and ``options`` by name as the library takes them.
         describes: The class in `acclimate.workflows.options` that describes the options.
     """
-    if sys.argv[1:2] != [function.__name__]:
+    if function.__name__ not in _words()[1:2]:
         return _named_as(lambda: None, function)
     from acclimate.workflows import options as described
 
     return _with_options(function, getattr(described, describes))
+
+
+def _words() -> list[str]:
+    """The command line, or what there is of it while the shell completes it."""
+    if "_ACCLIMATE_COMPLETE" not in os.environ:
+        return sys.argv
+    return (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")).split()
+
+
+def complete(flag: str) -> Callable[[str], list[str]]:
+    """What completes the value of an option that takes a name, e.g. ``--method``."""
+
+    def names(incomplete: str) -> list[str]:
+        from acclimate.workflows.catalogue import names_for
+
+        return [name for name in names_for(flag) if name.startswith(incomplete)]
+
+    return names
 
 
 def _named_as(command: Callable[..., None], function: Callable[..., None]) -> Callable[..., None]:
@@ -88,7 +107,8 @@ def _parameter(name: str, field: "FieldInfo") -> inspect.Parameter:
         plain = _plain(field.annotation)
         default = field.default if plain in {int, float} or isinstance(field.default, str) else None
         listed = ", separated by commas" if _is_list(field.annotation) else ""
-        option = typer.Option(help=f"{(field.description or '').rstrip('.')}{listed}.")
+        completes = complete(f"--{name}") if name in {"method", "pretrain", "finetune", "backbone"} else None
+        option = typer.Option(help=f"{(field.description or '').rstrip('.')}{listed}.", autocompletion=completes)
         annotation = _annotated(plain if default is not None else plain | None, option)
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 

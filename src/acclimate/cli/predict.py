@@ -29,10 +29,18 @@ def predict(
     output: Annotated[str, typer.Option("--output", "-o", help="File for the predictions, .csv or .parquet.")],
     model: options.Model = "",
     label_shift: Annotated[
-        str, typer.Option(help="Estimate the class shares of INPUT and correct for them: bbse, rlls or em.")
+        str,
+        typer.Option(
+            help="Estimate the class shares of INPUT and correct for them: bbse, rlls or em.",
+            autocompletion=options.complete("--label-shift"),
+        ),
     ] = "",
     test_time: Annotated[
-        str, typer.Option(help="Adapt while predicting: adabn, tent or lame. Reads INPUT as a stream, in its order.")
+        str,
+        typer.Option(
+            help="Adapt while predicting: adabn, tent or lame. Reads INPUT as a stream, in its order.",
+            autocompletion=options.complete("--test-time"),
+        ),
     ] = "",
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="key=value: an option of --test-time, e.g. most_changed=0.2")

@@ -133,6 +133,19 @@ def catalogue() -> Iterator[tuple[Group, list[Named]]]:
         yield group, [group.named(name) for name in group.names()]
 
 
+def names_for(flag: str) -> list[str]:
+    """The names that an option takes, e.g. ``--method``.
+
+    Example:
+        >>> names_for("--test-time")
+        ['adabn', 'lame', 'tent']
+    """
+    if flag == "--backbone":
+        return ["auto", "linear", *backbones.names()]
+    usual = ["auto"] if flag in {"--method", "--finetune"} else []
+    return usual + sorted(name for group in GROUPS if group.flag == flag for name in group.names())
+
+
 def flag_of(name: str) -> str:
     """The option that takes a name, e.g. ``predict --test-time`` for ``tent``; empty if none does.
 

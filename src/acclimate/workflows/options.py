@@ -39,7 +39,7 @@ class SharedOptions(BaseModel):
         None,
         ge=0,
         description="Minutes that finetune auto may spend on a further strategy; it tells how long each takes and "
-        "tries none that takes longer. By default 10 on a CPU, unlimited on a GPU.",
+        "tries none that takes longer.",
     )
     backbone: str = Field(
         "auto",
