@@ -132,6 +132,8 @@ def _from_source(given: Source, given_target: Source, request: Request, like: Pl
     spec_of_input = _input_spec(backbone, of_backbone, resolved, source)
     wanted = replace(spec_of_input, size=request.image_size or spec_of_input.size)
     fitted = like.fitted if like is not None and like.wanted == wanted else _fitted(wanted, source, target)
+    if resolved.linear:
+        of_backbone = linear.check(resolved.method, shape_of(fitted), of_backbone)
     recipe = Recipe(
         source=spec.model_copy(update={"path": source.name}),
         target=spec.model_copy(update={"path": target.name}),
@@ -154,8 +156,6 @@ def _from_source(given: Source, given_target: Source, request: Request, like: Pl
         **learnt(source, task),
         plugins=plugins.origins(resolved.method, backbone),
     )
-    if resolved.linear:
-        linear.check(resolved.method, shape_of(fitted))
     check_labelled(labelled, recipe, fitted)
     check_labelled(scored, recipe, fitted)
     recipe = recipe if resolved.linear else with_defaults(recipe, shape_of(fitted))
