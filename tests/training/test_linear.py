@@ -103,7 +103,7 @@ def test_the_reduction_is_of_both_domains_and_is_kept(tmp_path):
     directions = np.linalg.svd(both, full_matrices=False)[2][:5].T
     reduced, target = (rows * (rows > 0) @ directions for rows in (x, xt))
     expected = Adapter(method="coral").fit(reduced, labels, X_target=target).predict_proba(target)
-    np.testing.assert_allclose(logits.exp().numpy(), expected, atol=1e-3)
+    np.testing.assert_allclose(logits.exp().numpy(), expected, atol=0.02)
 
 
 def test_numbers_are_learnt_by_a_ridge(tmp_path):
