@@ -353,8 +353,8 @@ STRATEGIES = (
     "`--finetune auto`, the default, is `full` for a backbone with fresh weights. For a pretrained backbone it trains "
     "the source-only model of the first seed with `feature_extraction`, `partial` and `full`, in this order, and stops "
     "when the next strategy improves the loss on the source's validation split by no more than one standard error. "
-    "Where that split has fewer than 100 examples, three parts of the source take turns as validation split. The recipe "
-    "records what was tried.",
+    "Where that split has fewer than 100 examples, three parts of the source take turns as validation split. "
+    "The recipe records what was tried.",
     "Before each further strategy, a few steps are timed and the minutes are told: of its trial and, if it is then "
     "chosen, of the trainings that are left. A strategy that would take longer than `--budget` (10 minutes on a CPU, "
     "unlimited on a GPU) is not tried. What frozen layers make of an image is computed once and kept, unless the "

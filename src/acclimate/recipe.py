@@ -100,6 +100,7 @@ class DomainSpec(_Part):
     text: str | None = None
     image: str | None = None
     drop: tuple[str, ...] = ()
+    max_bad: float = Field(0.01, ge=0, lt=1, description="share of broken images that may be left out")
 
 
 class TargetLabels(_Part):

@@ -12,6 +12,7 @@ from acclimate.data.inputs import DenseInputs, SparseInputs
 from acclimate.errors import BadInput
 from acclimate.methods import shallow
 from acclimate.methods.shallow.coral import CORAL
+from acclimate.sklearn import Adapter
 from acclimate.training import linear
 
 
@@ -77,14 +78,32 @@ def test_rows_of_the_source_are_mapped_as_such(tmp_path):
 
 def test_images_are_refused():
     with pytest.raises(BadInput, match="for vectors, tables and text, and these are images"):
-        linear.check("coral", Shape(images=True, size=16))
+        linear.check("coral", Shape(images=True, size=16), {})
 
 
-def test_what_takes_no_sparse_rows_refuses_too_many_columns():
+def test_wide_sparse_rows_are_reduced_for_what_takes_none_and_the_recipe_records_it():
     wide = Shape(images=False, n_features=linear.WIDEST + 1, sparse=True)
-    linear.check("msda", wide)
-    with pytest.raises(BadInput, match="columns are too many for it; take importance_weighting"):
-        linear.check("coral", wide)
+    assert linear.check("coral", wide, {"C": 0.1}) == {"C": 0.1, "svd": 300}
+    assert linear.check("coral", wide, {"svd": 20}) == {"svd": 20}
+    assert linear.check("msda", wide, {}) == {}
+    with pytest.raises(BadInput, match=r"svd'?: has an effect only on texts"):
+        linear.check("msda", wide, {"svd": 20})
+    with pytest.raises(BadInput, match="at least one direction"):
+        linear.check("coral", wide, {"svd": 0})
+
+
+def test_the_reduction_is_of_both_domains_and_is_kept(tmp_path):
+    x, _, xt = domains(d=30)
+    sparse = [SparseInputs(scipy.sparse.csr_array(rows * (rows > 0))) for rows in (x, xt)]
+    given = {"method": "coral", "options": {}, "estimator": {"svd": 5}}
+    labels = (x[:, 0] > 0).astype(int)
+    linear.save(linear.fit(sparse[0], labels, sparse[1], **given), tmp_path / "model.skops")
+    logits = linear.load(tmp_path / "model.skops")(sparse[1].batch(np.arange(len(xt)))).logits
+    both = np.vstack([rows * (rows > 0) for rows in (x, xt)])
+    directions = np.linalg.svd(both, full_matrices=False)[2][:5].T
+    reduced, target = (rows * (rows > 0) @ directions for rows in (x, xt))
+    expected = Adapter(method="coral").fit(reduced, labels, X_target=target).predict_proba(target)
+    np.testing.assert_allclose(logits.exp().numpy(), expected, atol=0.02)
 
 
 def test_numbers_are_learnt_by_a_ridge(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 import samples
 from samples import shifted
 
+from acclimate.errors import BadInput
 from acclimate.runs.run import Run
 from acclimate.workflows.options import Request
 from acclimate.workflows.plan import make_plan
@@ -65,3 +66,25 @@ def test_predict_does_not_read_labels(finished_run):
     x, y = shifted()
     run = Run.open(finished_run)
     assert run.predict((x, np.full(len(x), np.nan))).equals(run.predict((x, y)))
+
+
+@pytest.mark.parametrize(("asked", "share"), [({}, 0.01), ({"max_bad": "12.5%"}, 0.125), ({"max_bad": "0"}, 0)])
+def test_the_share_of_broken_images_is_recorded(asked, share):
+    assert plan_of(method="source_only", **asked).recipe.source.max_bad == share
+
+
+def test_a_broken_image_is_left_out_of_every_domain_unless_that_is_refused(tmp_path):
+    domains = [samples.images(tmp_path / str(i), each=5, seed=i) for i in range(3)]
+    for folder in domains:
+        (folder / "cat/2.png").write_bytes(b"broken")
+    given = {"method": "source_only", "score": domains[2]}
+    plan = plan_of(*domains[:2], max_bad="10%", **given)
+    assert [len(plan.source), len(plan.target), plan.recipe.score.n, len(plan.score())] == [9] * 4
+    with pytest.raises(BadInput, match=r"cat/2.png: not a readable image"):
+        plan_of(*domains[:2], max_bad="10%", strict=True, **given)
+
+
+@pytest.mark.parametrize("share", ["many", "-1%", "100%", "nan"])
+def test_what_is_no_share_is_refused(share):
+    with pytest.raises(BadInput, match=f"max_bad: '{share}' is not a share"):
+        plan_of(method="source_only", max_bad=share)

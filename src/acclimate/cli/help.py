@@ -6,7 +6,7 @@ from typing import Any
 from typer.core import TyperCommand
 
 GROUPS: Mapping[str, Sequence[str]] = {
-    "Data": ("label", "text", "image", "drop", "task", "target_labels", "fractions", "per_class"),
+    "Data": ("label", "text", "image", "drop", "max_bad", "strict", "task", "target_labels", "fractions", "per_class"),
     "Method": (
         "method", "pretrain", "finetune", "strategies", "backbone", "weights", "settings", "set_", "label_shift",
         "test_time", "model", "modules",

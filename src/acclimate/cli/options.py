@@ -105,7 +105,7 @@ def _parameter(name: str, field: "FieldInfo") -> inspect.Parameter:
         annotation, default = _annotated(list[str] | None, option), None
     else:
         plain = _plain(field.annotation)
-        default = field.default if plain in {int, float} or isinstance(field.default, str) else None
+        default = field.default if plain in {int, float, bool} or isinstance(field.default, str) else None
         listed = ", separated by commas" if _is_list(field.annotation) else ""
         completes = complete(f"--{name}") if name in {"method", "pretrain", "finetune", "backbone"} else None
         option = typer.Option(help=f"{(field.description or '').rstrip('.')}{listed}.", autocompletion=completes)
@@ -115,6 +115,8 @@ def _parameter(name: str, field: "FieldInfo") -> inspect.Parameter:
 
 def _plain(annotation: object) -> type:
     """Return the type of an option's value on the command line: a number if possible, else text."""
+    if annotation is bool:
+        return bool
     kinds = (annotation,) if _is_list(annotation) else (annotation, *get_args(annotation))
     return next((kind for kind in (int, float) if kind in kinds), str)
 

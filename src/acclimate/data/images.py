@@ -21,7 +21,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from acclimate.data import folders
 from acclimate.data.domain import Domain, Images
-from acclimate.data.stored import Header, StoredFile, describe, joint_digest
+from acclimate.data.stored import LOSSY, Header, StoredFile, describe, joint_digest
 from acclimate.data.unpacking import like_a_bomb, read_member
 from acclimate.errors import BadInput, did_you_mean, first_line
 
@@ -33,6 +33,8 @@ LARGEST_RATIO = 500
 """Highest compression ratio of a zip's member; no image compresses better, so more is a bomb."""
 READERS = min(8, os.cpu_count() or 1)
 """Files that are read at once."""
+CHECKED = 256
+"""Pixels a side to which a JPEG may be decoded smaller when it is checked; its whole file is read all the same."""
 Stamp: TypeAlias = tuple[int, int]
 """When a file was changed last, and its size."""
 DAMAGED_ZIP = (
@@ -128,7 +130,7 @@ def _domain(name: str, files: Iterable[str], open_images: Callable[[list[str]], 
 
 
 class FileImages:
-    """Images in files; each is read once for all that is asked about its content, unless it changes."""
+    """Images in files; each is read and decoded once for all that is asked about its content, unless it changes."""
 
     _stored: Mapping[int, tuple[Stamp, StoredFile]] = MappingProxyType({})
 
@@ -145,6 +147,10 @@ class FileImages:
 
     def place(self, i: int) -> Path:
         """Return the path of the file that image ``i`` is in."""
+        raise NotImplementedError
+
+    def where(self, i: int) -> str:
+        """Return what messages call image ``i``."""
         raise NotImplementedError
 
     def digest(self) -> str:
@@ -171,13 +177,18 @@ class FileImages:
         stamp, before = _stamp(self.place(i)), self._stored.get(i)
         if before and before[0] == stamp:
             return before
-        content = self.content(i)
+        content, header, pixels = self.content(i), None, None
         try:
             with Image.open(io.BytesIO(content), formats=formats()) as image:
                 header = Header(image.height, image.width, image.format or "")
-        except Exception:  # as in `decode`; the file is not an image
-            return stamp, describe(content, None)
-        return stamp, describe(content, header)
+                if header.format in LOSSY:
+                    image.draft("RGB", (CHECKED, CHECKED))
+                    image.load()
+                else:
+                    pixels = to_pixels(image)
+        except Exception as error:  # as in `decode`
+            return stamp, describe(content, header, broken=unreadable(self.where(i), error))
+        return stamp, describe(content, header, pixels)
 
 
 def _stamp(path: Path) -> Stamp:
@@ -216,6 +227,10 @@ class FolderImages(FileImages):
         """Return the path of image ``i``."""
         return self.root / self.files[i]
 
+    def where(self, i: int) -> str:
+        """Return the path of image ``i``."""
+        return str(self.place(i))
+
     def take_rows(self, index: NDArray[np.int64]) -> "FolderImages":
         """Return the images at ``index``, in that order."""
         return FolderImages(self.root, [self.files[i] for i in index]).keep_stored(self, index)
@@ -240,11 +255,11 @@ class ZipImages(FileImages):
 
     def read(self, i: int, size: int | None = None) -> NDArray[np.uint8]:
         """Return image ``i`` as uint8 ``(h, w, 3)``."""
-        return decode(self._open(i), f"{self.path}: {self.prefix}{self.files[i]}", size)
+        return decode(self._open(i), self.where(i), size)
 
     def shape(self, i: int) -> tuple[int, int]:
         """Return the height and width of image ``i``."""
-        return measure(self._open(i), f"{self.path}: {self.prefix}{self.files[i]}")
+        return measure(self._open(i), self.where(i))
 
     def content(self, i: int) -> bytes:
         """Return the file of image ``i``."""
@@ -253,6 +268,10 @@ class ZipImages(FileImages):
     def place(self, i: int) -> Path:
         """Return the path of the zip."""
         return self.path
+
+    def where(self, i: int) -> str:
+        """Return the path of the zip and of image ``i`` in it."""
+        return f"{self.path}: {self.prefix}{self.files[i]}"
 
     def take_rows(self, index: NDArray[np.int64]) -> "ZipImages":
         """Return the images at ``index``, in that order."""

@@ -53,15 +53,15 @@ class ListedImages(FolderImages):
 
     def read(self, i: int, size: int | None = None) -> NDArray[np.uint8]:
         """Return image ``i`` as uint8 ``(h, w, 3)``."""
-        return decode(self.file(i), self._where(i), size)
+        return decode(self.file(i), self.where(i), size)
 
     def shape(self, i: int) -> tuple[int, int]:
         """Return the height and width of image ``i``."""
-        return measure(self.file(i), self._where(i))
+        return measure(self.file(i), self.where(i))
 
     def content(self, i: int) -> bytes:
         """Return the file of image ``i``."""
-        return stored(self.file(i), self._where(i))
+        return stored(self.file(i), self.where(i))
 
     def place(self, i: int) -> Path:
         """Return the path of image ``i``, as `file` does."""
@@ -88,13 +88,14 @@ class ListedImages(FolderImages):
         root, path = (Path(os.path.normpath(p.absolute())) for p in (self.root, self.root / self.files[i]))
         if self.listing.confined and not path.is_relative_to(root):
             raise BadInput(
-                f"{self._where(i)}: outside the table's folder, so it is not read; move the image or the table"
+                f"{self.where(i)}: outside the table's folder, so it is not read; move the image or the table"
             )
         if not path.is_file():
-            raise BadInput(f"{self._where(i)}: no such file; relative paths start at {self.root}")
+            raise BadInput(f"{self.where(i)}: no such file; relative paths start at {self.root}")
         return path
 
-    def _where(self, i: int) -> str:
+    def where(self, i: int) -> str:
+        """Return the table, the row and the path of image ``i``."""
         return f"{self.listing.name}: row {self.rows[i]}, {self.files[i]}"
 
 

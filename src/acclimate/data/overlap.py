@@ -1,6 +1,5 @@
 """Which examples of one domain are also in another, by their content: whatever their files or rows are called."""
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
@@ -11,10 +10,10 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import polars as pl
 import scipy.sparse
-from numpy.typing import NDArray
 
 from acclimate.data.domain import Domain, Images, Vectors, parted
 from acclimate.data.images import READERS, FileImages
+from acclimate.data.stored import pixel_hash, short_hash
 from acclimate.errors import BadInput
 
 BLOCK = 4096
@@ -54,6 +53,7 @@ class _Image(NamedTuple):
     picture: bytes
     size: tuple[int, int] | None
     lossy: bool
+    pixels: bytes | None = None
 
 
 class Comparison:
@@ -106,7 +106,7 @@ class Comparison:
 
     def _images(self, images: Images) -> Sequence[_Image]:
         if isinstance(images, FileImages):
-            return [_Image(file.picture, file.size, file.lossy) for file in images.stored()]
+            return [_Image(file.picture, file.size, file.lossy, file.pixels) for file in images.stored()]
         if id(images) not in self._in_memory:  # the images are kept too, so that no other object gets their id
             self._in_memory[id(images)] = images, [_read_image(images, i) for i in range(len(images))]
         return self._in_memory[id(images)][1]
@@ -115,6 +115,7 @@ class Comparison:
         keys: list[tuple[bytes, ...]] = [(image.picture,) for image in known]
         if not isinstance(images, FileImages):
             return keys
+        self._of_files |= {known[i].picture: known[i].pixels for i in rows if known[i].pixels}
         missing = [i for i in rows if known[i].picture not in self._of_files]
         with ThreadPoolExecutor(READERS) as threads:
             for i, image in zip(missing, threads.map(lambda i: _read_image(images, i), missing), strict=True):
@@ -145,7 +146,7 @@ def _block_keys(x: Vectors) -> Iterator[bytes]:
     rows.eliminate_zeros()
     places = rows.indices.astype(np.int64)
     for start, end in pairwise(rows.indptr.tolist()):
-        yield _short_hash(places[start:end].tobytes() + rows.data[start:end].tobytes())
+        yield short_hash(places[start:end].tobytes() + rows.data[start:end].tobytes())
 
 
 def _table_keys(these: pl.DataFrame, among: pl.DataFrame) -> tuple[Keys, Keys]:
@@ -191,15 +192,3 @@ def _read_image(images: Images, i: int) -> _Image:
         return _Image(b"unreadable %d" % id(images) + b" %d" % i, None, False)
     height, width = pixels.shape[:2]
     return _Image(pixel_hash(pixels), (min(height, width), max(height, width)), False)
-
-
-def pixel_hash(pixels: NDArray[np.uint8]) -> bytes:
-    """Return a hash of an image ``(h, w, c)``, the same for a grey image with one channel and with three."""
-    first = pixels[..., :1]
-    grey = pixels.shape[2] == 1 or bool((pixels == first).all())
-    own = np.ascontiguousarray(first if grey else pixels)
-    return _short_hash(f"{own.shape}".encode() + own.tobytes())
-
-
-def _short_hash(content: bytes) -> bytes:
-    return hashlib.blake2b(content, digest_size=16).digest()

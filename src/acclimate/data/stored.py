@@ -4,6 +4,9 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 LOSSY = frozenset({"JPEG", "HEIF"})
 """Formats in which no picture can be written again with the same pixels, unless its bytes are copied."""
 START_OF_SCAN, COMMENT, ADOBE = 0xDA, 0xFE, 0xEE
@@ -18,12 +21,16 @@ class StoredFile(NamedTuple):
         picture: Hash of the file without the metadata of a JPEG: files that agree in it have the same pixels.
         size: Shorter and longer side, since a photograph may be turned; none if the file is not an image.
         lossy: Whether its format is one of `LOSSY`.
+        pixels: Hash of its pixels, if its format is not lossy.
+        broken: Why it cannot be decoded; empty if it can.
     """
 
     digest: bytes
     picture: bytes
     size: tuple[int, int] | None
     lossy: bool
+    pixels: bytes | None = None
+    broken: str = ""
 
 
 class Header(NamedTuple):
@@ -34,19 +41,24 @@ class Header(NamedTuple):
     format: str
 
 
-def describe(content: bytes, header: Header | None) -> StoredFile:
+def describe(
+    content: bytes, header: Header | None, pixels: NDArray[np.uint8] | None = None, broken: str = ""
+) -> StoredFile:
     """Return what is known of a file.
 
     Args:
         content: The file.
         header: Its header; none if it is not an image.
+        pixels: Its pixels, if they are known.
+        broken: Why it cannot be decoded.
     """
     digest = hashlib.sha256(content).digest()
     if header is None:
-        return StoredFile(digest, digest, None, lossy=False)
+        return StoredFile(digest, digest, None, lossy=False, broken=broken)
     height, width, kind = header
     picture = _hash(without_metadata(content)) if kind == "JPEG" else digest
-    return StoredFile(digest, picture, (min(height, width), max(height, width)), kind in LOSSY)
+    size = min(height, width), max(height, width)
+    return StoredFile(digest, picture, size, kind in LOSSY, None if pixels is None else pixel_hash(pixels), broken)
 
 
 def joint_digest(digests: Iterable[bytes]) -> str:
@@ -70,6 +82,19 @@ def without_metadata(jpeg: bytes) -> Iterator[bytes]:
             yield jpeg[at:end]
         at = end
     yield jpeg[at:]
+
+
+def pixel_hash(pixels: NDArray[np.uint8]) -> bytes:
+    """Return a hash of an image ``(h, w, c)``, the same for a grey image with one channel and with three."""
+    first = pixels[..., :1]
+    grey = pixels.shape[2] == 1 or bool((pixels == first).all())
+    own = np.ascontiguousarray(first if grey else pixels)
+    return short_hash(f"{own.shape}".encode() + own.tobytes())
+
+
+def short_hash(content: bytes) -> bytes:
+    """Return 16 bytes that tell contents apart."""
+    return hashlib.blake2b(content, digest_size=16).digest()
 
 
 def _hash(parts: Iterable[bytes]) -> bytes:

@@ -139,7 +139,7 @@ def _labels(
     output = expand(output) if output else output
     check_early(source, target, output, request, resume=resume)
     _check_apart(source, target, request.score)
-    spec = DomainSpec(path="", label=request.label, text=request.text, image=request.image, drop=tuple(request.drop))
+    spec = request.spec()
     chosen, wanted = _strategies(request), budgets(request.fractions, request.per_class)
     read = _source(source, spec)
     if choose_task(read, "auto") == "regression":

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from acclimate import plugins
 from acclimate.errors import BadInput, did_you_mean
+from acclimate.recipe import DomainSpec
 
 if TYPE_CHECKING:  # so that --help needs no torch
     from acclimate.data.source import Source
@@ -56,6 +57,10 @@ class SharedOptions(BaseModel):
         None, description="Column with paths of the images to learn from, relative to the table's folder."
     )
     drop: Sequence[str] = Field((), description="Columns of a table to leave out.")
+    max_bad: str = Field(
+        "1%", description="Share of the image files of a domain that may be broken; they are left out with a warning."
+    )
+    strict: bool = Field(False, description="Refuse every broken image file, as max_bad 0 does.")
     settings: Mapping[str, object] | None = Field(
         None,
         description="Options by dotted name: the method's own, train.…, finetune.…, pretrain.…, backbone.…, augment.…",
@@ -70,6 +75,17 @@ class SharedOptions(BaseModel):
         description="Views of each image to average over, for scores beside the plain ones: hflip, shift, five_crop.",
     )
     devices: int = Field(1, description="Processes, or GPUs.")
+
+    def spec(self) -> DomainSpec:
+        """How the domains are read.
+
+        Raises:
+            BadInput: The share of broken images is no share.
+        """
+        max_bad = 0.0 if self.strict else _share("--max-bad", self.max_bad)
+        return DomainSpec(
+            path="", label=self.label, text=self.text, image=self.image, drop=tuple(self.drop), max_bad=max_bad
+        )
 
 
 class Request(SharedOptions):
@@ -115,6 +131,8 @@ class SharedKeywords(TypedDict, total=False):
     text: str | None
     image: str | None
     drop: Sequence[str]
+    max_bad: str
+    strict: bool
     settings: Mapping[str, object] | None
     augment: str | None
     precision: str | None
@@ -139,6 +157,17 @@ class LabelKeywords(SharedKeywords, total=False):
     strategies: Sequence[str]
     held_out: float
     score: Source | None
+
+
+def _share(option: str, text: str) -> float:
+    """Return the number that a share, ``1%`` or ``0.01``, stands for."""
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < 1:
+        raise BadInput(f"{option}: {text!r} is not a share; give a percentage such as 1%, or a number from 0 to 1")
+    return share
 
 
 R = TypeVar("R", bound=SharedOptions)

@@ -16,7 +16,6 @@ from acclimate.errors import BadInput
 from acclimate.recipe import (
     LINEAR,
     Augmentation,
-    DomainSpec,
     Options,
     Recipe,
     TargetLabels,
@@ -117,7 +116,7 @@ def with_strategy(plan: Plan, name: str, tried: Mapping[str, float] | None = Non
 def _from_source(given: Source, given_target: Source, request: Request, like: Plan | None) -> Plan:
     check_unseen(request.score, given, "the source itself")
     check_unseen(request.score, request.target_labels, "the labelled target itself")
-    spec = DomainSpec(path="", label=request.label, text=request.text, image=request.image, drop=tuple(request.drop))
+    spec = request.spec()
     source = read_domain(given, "source", spec)
     task = choose_task(source, request.task)
     resolved = resolve(request, source, task)
@@ -132,6 +131,8 @@ def _from_source(given: Source, given_target: Source, request: Request, like: Pl
     spec_of_input = _input_spec(backbone, of_backbone, resolved, source)
     wanted = replace(spec_of_input, size=request.image_size or spec_of_input.size)
     fitted = like.fitted if like is not None and like.wanted == wanted else _fitted(wanted, source, target)
+    if resolved.linear:
+        of_backbone = linear.check(resolved.method, shape_of(fitted), of_backbone)
     recipe = Recipe(
         source=spec.model_copy(update={"path": source.name}),
         target=spec.model_copy(update={"path": target.name}),
@@ -154,8 +155,6 @@ def _from_source(given: Source, given_target: Source, request: Request, like: Pl
         **learnt(source, task),
         plugins=plugins.origins(resolved.method, backbone),
     )
-    if resolved.linear:
-        linear.check(resolved.method, shape_of(fitted))
     check_labelled(labelled, recipe, fitted)
     check_labelled(scored, recipe, fitted)
     recipe = recipe if resolved.linear else with_defaults(recipe, shape_of(fitted))
@@ -215,7 +214,7 @@ def _from_run(origin: Run, given_target: Source, request: Request) -> Plan:
     """All that was decided for the Run holds, but for the target, the method and how it is trained."""
     method = AUTO_SOURCE_FREE if request.method == "auto" else request.method
     check_source_free(origin, method, request)
-    before = origin.recipe
+    before, spec = origin.recipe, origin.recipe.source.model_copy(update={"max_bad": request.spec().max_bad})
     check_task(method, before.task)
     if not before.trains_a_network:
         raise BadInput(f"{origin.path}: its model is linear, and method {method} needs a network; give another Run")
@@ -229,14 +228,14 @@ def _from_run(origin: Run, given_target: Source, request: Request) -> Plan:
     check_target_share(training, method, None)
     strategy = before.finetune if request.finetune == "auto" else strategy_of(request, method, linear=False)
     same = strategy == before.finetune and not settings.finetune
-    target, fitted = read_target(given_target, before.source), preprocess.load(origin.file("preprocess"))
+    target, fitted = read_target(given_target, spec), preprocess.load(origin.file("preprocess"))
     fitted.inputs(target, cache_bytes=0)
-    scored = read_score(request.score, before.source)
+    scored = read_score(request.score, spec)
     check_labelled(scored, before, fitted)
     check_not_source(origin, (on := named(scored)))
     recipe = before.model_copy(
         update={
-            "target": before.source.model_copy(update={"path": target.name}),
+            "target": spec.model_copy(update={"path": target.name}),
             "method": method,
             "options": options,
             "train": training,
@@ -250,7 +249,7 @@ def _from_run(origin: Run, given_target: Source, request: Request) -> Plan:
             "plugins": plugins.origins(method, before.backbone),
         }
     )
-    score = score_later(request.score, before.source)
+    score = score_later(request.score, spec)
     plan = Plan(None, origin, target, None, fitted, with_defaults(recipe, shape_of(fitted)), score)
     _check_scoring(plan, request)
     return replace(plan, notes=tuple(doubts.of_target(target)))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from acclimate import methods
 from acclimate.data import Domain, listed
+from acclimate.data.broken import readable
 from acclimate.data.digests import digest
 from acclimate.data.labels import truth
 from acclimate.data.order import by_content
@@ -37,7 +38,7 @@ def read_domain(given: Source, name: str, spec: DomainSpec, *, labelled: bool = 
     domain = as_domain(given, name=name, **columns, drop=spec.drop, must_have_label=labelled, read_labels=labelled)
     if isinstance(given, str | Path):
         listed.require_files(domain)
-    return domain
+    return readable(domain, spec.max_bad)
 
 
 def read_target(given: Source, spec: DomainSpec) -> Domain:
