@@ -592,22 +592,26 @@ BACKBONES = {
 }  # fmt: skip
 
 PREDICT, OVER = "predict run target.npz -o p.csv", "--overwrite"
+CHANGED = "run: this Run was changed or damaged: "
 RUNS = {
     "no Run": Bad("predict nothing target.npz -o p.csv", "nothing: no such Run"),
     "folder is no Run": Bad("predict images target.npz -o p.csv", "images: not a Run"),
     "file is no Run": Bad("predict table.csv target.npz -o p.csv", "table.csv: not a Run"),
     "unfinished": Bad(PREDICT, "this Run is not finished", _run(lambda: Path("run/scores.json").unlink())),
     "newer format": Bad(PREDICT, "run: a Run of format 99, but this Acclimate reads", _run(_newer_format)),
-    "scores damaged": Bad(PREDICT, "run/scores.json: not a readable part", _run(_write("run/scores.json", "{"))),
-    "scores emptied": Bad(PREDICT, "run/scores.json: does not say which", _run(_write("run/scores.json", "{}"))),
-    "recipe damaged": Bad(PREDICT, "run/recipe.yaml: not a recipe", _run(_write("run/recipe.yaml", "a: [1"))),
-    "recipe emptied": Bad(PREDICT, "run/recipe.yaml: not a recipe", _run(_write("run/recipe.yaml", "a: 1"))),
+    "scores damaged": Bad(PREDICT, CHANGED + "scores.json: not JSON", _run(_write("run/scores.json", "{"))),
+    "scores emptied": Bad(
+        PREDICT, CHANGED + "scores.json: source_val is missing", _run(_write("run/scores.json", "{}"))
+    ),
+    "recipe damaged": Bad(PREDICT, CHANGED + "recipe.yaml: not a recipe", _run(_write("run/recipe.yaml", "a: [1"))),
+    "recipe emptied": Bad(PREDICT, CHANGED + "recipe.yaml: not a recipe", _run(_write("run/recipe.yaml", "a: 1"))),
     "weights cut off": Bad(
-        PREDICT, "not the weights of this Run",
+        PREDICT, CHANGED + "models/source_only-0.safetensors: ",
         _run(lambda: _write("run/models/source_only-0.safetensors", b"\x01\x02")()),
     ),
     "preprocessing lost": Bad(
-        PREDICT, "not the preprocessing of a Run", _run(lambda: Path("run/preprocess/preprocess.json").unlink())
+        PREDICT, CHANGED + "preprocess: preprocess.json: missing",
+        _run(lambda: Path("run/preprocess/preprocess.json").unlink()),
     ),
     "preprocessing foreign": Bad(
         PREDICT, "run/preprocess/pipeline.skops: contains skrub.SkrubLearner", _run(_foreign_pipeline)
@@ -688,7 +692,7 @@ FROM_RUNS = {
     "a Run and another kind": Bad("adapt run images -o after", "images: the examples are of kind 'images'", _run()),
     "a Run that is not finished": Bad(FROM_RUN, "is not finished", _run(lambda: Path("run/scores.json").unlink())),
     "a Run without its weights": Bad(
-        FROM_RUN, "source_only-0.safetensors: is missing",
+        FROM_RUN, CHANGED + "models/source_only-0.safetensors: missing",
         _run(lambda: Path("run/models/source_only-0.safetensors").unlink()),
     ),
     "batch norm of one domain": Bad(

@@ -113,7 +113,7 @@ def test_images_are_brought_to_size_as_asked_when_they_are_read_again(tmp_path, 
 
 
 def test_a_run_of_before_knew_one_interpolation(tmp_path):
-    (tmp_path / "preprocess.json").write_text('{"kind": "images", "size": 24, "mean": [], "std": []}')
+    (tmp_path / "preprocess.json").write_text('{"kind": "images", "size": 24, "mean": [0.5, 0, 1], "std": [1, 1, 1]}')
     assert preprocess.load(tmp_path).interpolation == "bilinear"
 
 

@@ -20,8 +20,7 @@ def report(
     """Write a Run's report.html again."""
     log_to_stderr()
     from acclimate.report import write_report
-    from acclimate.run_folder import RunFolder
+    from acclimate.runs.run import Run
 
-    folder = RunFolder.open(run)
-    path = write_report(folder)
+    path = write_report(Run.open(run))
     print_result(f"Report: {path}", {"report": str(path)}, as_json=json)

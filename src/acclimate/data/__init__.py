@@ -5,6 +5,7 @@ from pathlib import Path
 
 from acclimate.data.domain import Domain
 from acclimate.errors import BadInput, no_access
+from acclimate.files import check_name
 
 __all__ = ["Domain", "file_of", "load"]
 
@@ -46,6 +47,7 @@ def load(
     )
 
     where, part = _split(str(path), part)
+    check_name(part or "")
     if not where:
         raise BadInput("the path is empty; give a folder or a file")
     place = Path(where).expanduser()
@@ -105,9 +107,10 @@ def _split(path: str, part: str | None) -> tuple[str, str | None]:
 
 
 def _exists(place: Path) -> bool:
+    check_name(place)
     try:
         return place.exists()
-    except PermissionError as error:
+    except OSError as error:
         raise no_access(error) from error
 
 
@@ -115,9 +118,12 @@ def _open(place: Path) -> None:
     """Open a file or folder, since what reads it takes one that it may not read for an empty or a damaged one.
 
     Raises:
+        BadInput: It is a pipe or a device, whose reading may never end.
         OSError: It cannot be opened.
     """
     if place.is_dir():
         next(place.iterdir(), None)
-    else:
+    elif place.is_file():
         place.open("rb").close()
+    else:
+        raise BadInput(f"{place}: is not a regular file; give a folder or a file")

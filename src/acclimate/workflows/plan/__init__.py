@@ -207,7 +207,7 @@ def _from_run(origin: Run, given_target: Source, request: Request) -> Plan:
     check_target_share(training, method, None)
     strategy = before.finetune if request.finetune == "auto" else strategy_of(request, method, linear=False)
     same = strategy == before.finetune and not settings.finetune
-    target, fitted = read_target(given_target, before.source), preprocess.load(origin.file("preprocess"))
+    target, fitted = read_target(given_target, before.source), origin.preprocess
     fitted.inputs(target, cache_bytes=0)
     recipe = before.model_copy(
         update={
@@ -225,7 +225,9 @@ def _from_run(origin: Run, given_target: Source, request: Request) -> Plan:
         }
     )
     score = score_later(request.score, before.source, before, fitted)
-    return Plan(None, origin, target, None, fitted, with_defaults(recipe, shape_of(fitted)), score)
+    with backbones.without_weights():
+        recipe = with_defaults(recipe, shape_of(fitted))
+    return Plan(None, origin, target, None, fitted, recipe, score)
 
 
 def _check_scoring(plan: Plan, request: Request) -> None:

@@ -7,12 +7,10 @@ from acclimate import methods, plugins
 from acclimate.data import Domain
 from acclimate.errors import BadInput, did_you_mean
 from acclimate.methods import selfsup, shallow
-from acclimate.recipe import Task, Training, require_classes
+from acclimate.recipe import LARGEST_SEED, MOST_SEEDS, Task, Training, require_classes
 from acclimate.runs.run import Run
 from acclimate.workflows.options import Request, SharedOptions
 
-MOST_SEEDS = 1000
-LARGEST_SEED = 2**32 - 1
 LARGEST_IMAGE = 4096
 """Pixels a side."""
 

@@ -26,10 +26,10 @@ def read_origin(source: Source | RunFolder) -> Run | None:
 
 
 def is_run(path: str | Path) -> bool:
-    """Whether a folder holds a recipe; none that cannot be opened does."""
+    """Whether a folder holds what every Run does; a folder of images may hold a ``recipe.yaml`` too."""
     try:
-        return Path(path, "recipe.yaml").is_file()
-    except PermissionError:
+        return all(Path(path, name).is_file() for name in ("recipe.yaml", "environment.json"))
+    except (OSError, ValueError):
         return False
 
 
