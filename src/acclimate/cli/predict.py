@@ -48,7 +48,7 @@ def predict(
     log_to_stderr()
     import_modules(modules)
     path = _check_output(expand(output))
-    _check_overwrites(path, Path(run), examples, overwrite=overwrite)
+    _check_overwrites(path, expand(run), examples, overwrite=overwrite)
     from acclimate.run_folder import RunFolder
     from acclimate.runs.run import Run
     from acclimate.shift.label_shift import get
