@@ -201,6 +201,19 @@ PATHS = {
     "output is a file": Bad("adapt source.npz target.npz -o table.csv --resume", "table.csv: is a file"),
     "output below a file": Bad("adapt source.npz target.npz -o table.csv/run", "table.csv/run: cannot be written"),
     "output empty": Bad("adapt source.npz target.npz -o ''", "-o: the path is empty"),
+    "a name that is too long": Bad(f"adapt {'a' * 300} target.npz {OUT}", "is longer than 255 bytes"),
+    "an output that is too long": Bad(f"adapt source.npz target.npz -o {'a' * 300}", "is longer than 255 bytes"),
+    "a Run that is too long": Bad(f"predict {'a' * 300} target.npz -o p.csv", "is longer than 255 bytes"),
+    "a name that is not UTF-8": Bad(f"adapt a\udcff.npz target.npz {OUT}", "the name is not UTF-8; rename"),
+    "an output that is not UTF-8": Bad("adapt source.npz target.npz -o a\udcff", "the name is not UTF-8; rename"),
+    "a name with a zero byte": Bad(f"adapt a\0.npz target.npz {OUT}", "the path contains a zero byte"),
+    "an image whose name is not UTF-8": Bad(
+        f"adapt images images {OUT}",
+        r"the name cat/a\udcff.png is not UTF-8",
+        lambda: Path("images/cat/1.png").rename("images/cat/a\udcff.png"),
+    ),
+    "a pipe": Bad(f"adapt p.csv target.npz {OUT}", "p.csv: is not a regular file", lambda: os.mkfifo("p.csv")),
+    "deep YAML": Bad(f"{NPZ} --set weight={'[' * 5000}", "the value is not valid YAML"),
     "resume of a strange folder": Bad(
         "adapt source.npz target.npz -o images --resume", "images: cannot resume: not an Acclimate Run (contains 'cat')"
     ),
@@ -335,6 +348,10 @@ COLUMNS = {
     "dates in one": Bad(
         TABLES, "'age' contains dates in one domain and numbers in the other",
         _table("other.csv", age=["2024-01-31"] * 12),
+    ),
+    "a document in a table": Bad(
+        CSV, "column 'town' has a text of 4,000,000 characters in row 3; learn from it with --text",
+        _table("odd.csv", town=[*"abc", "x" * 4_000_000, *"defghijk"]),
     ),
     "infinite in a table": Bad(
         CSV, "column 'age' has infinite values, first row 1", _table("odd.csv", age=[1.0, float("inf"), *[2.0] * 10])
@@ -593,22 +610,26 @@ BACKBONES = {
 }  # fmt: skip
 
 PREDICT, OVER = "predict run target.npz -o p.csv", "--overwrite"
+CHANGED = "run: this Run was changed or damaged: "
 RUNS = {
     "no Run": Bad("predict nothing target.npz -o p.csv", "nothing: no such Run"),
     "folder is no Run": Bad("predict images target.npz -o p.csv", "images: not a Run"),
     "file is no Run": Bad("predict table.csv target.npz -o p.csv", "table.csv: not a Run"),
     "unfinished": Bad(PREDICT, "this Run is not finished", _run(lambda: Path("run/scores.json").unlink())),
     "newer format": Bad(PREDICT, "run: a Run of format 99, but this Acclimate reads", _run(_newer_format)),
-    "scores damaged": Bad(PREDICT, "run/scores.json: not a readable part", _run(_write("run/scores.json", "{"))),
-    "scores emptied": Bad(PREDICT, "run/scores.json: does not say which", _run(_write("run/scores.json", "{}"))),
-    "recipe damaged": Bad(PREDICT, "run/recipe.yaml: not a recipe", _run(_write("run/recipe.yaml", "a: [1"))),
-    "recipe emptied": Bad(PREDICT, "run/recipe.yaml: not a recipe", _run(_write("run/recipe.yaml", "a: 1"))),
+    "scores damaged": Bad(PREDICT, CHANGED + "scores.json: not JSON", _run(_write("run/scores.json", "{"))),
+    "scores emptied": Bad(
+        PREDICT, CHANGED + "scores.json: source_val is missing", _run(_write("run/scores.json", "{}"))
+    ),
+    "recipe damaged": Bad(PREDICT, CHANGED + "recipe.yaml: not a recipe", _run(_write("run/recipe.yaml", "a: [1"))),
+    "recipe emptied": Bad(PREDICT, CHANGED + "recipe.yaml: not a recipe", _run(_write("run/recipe.yaml", "a: 1"))),
     "weights cut off": Bad(
-        PREDICT, "not the weights of this Run",
+        PREDICT, CHANGED + "models/source_only-0.safetensors: ",
         _run(lambda: _write("run/models/source_only-0.safetensors", b"\x01\x02")()),
     ),
     "preprocessing lost": Bad(
-        PREDICT, "not the preprocessing of a Run", _run(lambda: Path("run/preprocess/preprocess.json").unlink())
+        PREDICT, CHANGED + "preprocess: preprocess.json: missing",
+        _run(lambda: Path("run/preprocess/preprocess.json").unlink()),
     ),
     "preprocessing foreign": Bad(
         PREDICT, "run/preprocess/pipeline.skops: contains skrub.SkrubLearner", _run(_foreign_pipeline)
@@ -692,7 +713,7 @@ FROM_RUNS = {
     "a Run and another kind": Bad("adapt run images -o after", "images: the examples are of kind 'images'", _run()),
     "a Run that is not finished": Bad(FROM_RUN, "is not finished", _run(lambda: Path("run/scores.json").unlink())),
     "a Run without its weights": Bad(
-        FROM_RUN, "source_only-0.safetensors: is missing",
+        FROM_RUN, CHANGED + "models/source_only-0.safetensors: missing",
         _run(lambda: Path("run/models/source_only-0.safetensors").unlink()),
     ),
     "batch norm of one domain": Bad(
@@ -728,6 +749,18 @@ NUMBERS = {
     "method for classes": Bad(
         f"{NPZ} --task regression --method mcc",
         "method mcc learns classes, and these labels are",
+    ),
+    "numbers too large to standardise": Bad(
+        PRICES, "cannot be standardised; give them in other units", _table("prices.csv", price=[1e300, -1e300] * 6)
+    ),
+    "numbers too close to standardise": Bad(
+        PRICES, "cannot be standardised; give them in other units", _table("prices.csv", price=[1e-320, 0] * 6)
+    ),
+    "numbers to score that are far off": Bad(
+        f"adapt prices.csv target.csv {OUT} --label price --task regression --score far.csv",
+        "label 1e+300 in row 1 is too far from the source's",
+        lambda: [samples.prices(Path(f)) for f in ("prices.csv", "target.csv", "far.csv")]
+        and pl.read_csv("far.csv").with_columns(price=pl.Series([1.5, 1e300] * 30)).write_csv("far.csv"),
     ),
     "smoothed numbers": Bad(
         f"{NPZ} --task regression --method source_only --set label_smoothing=0.1", "label_smoothing: applies to classes"
@@ -875,6 +908,18 @@ def test_escape_sequences_in_names_do_not_reach_the_terminal(here, acclimate):
     assert result.code == 2
     assert r"cat/1\x1b]0;owned\x07\x9b2J\u202e.png: not a readable image" in result.lines[-1]
     assert all(line.isprintable() for line in result.lines)
+
+
+def test_a_folder_of_images_may_hold_a_recipe(here, acclimate):
+    Path("images/recipe.yaml").write_text("flour: 200 g")
+    told = acclimate("adapt", "images", "images", "-o", "new", "--steps", 1, "--method", "source_only")
+    assert told.code == 0
+
+
+@pytest.mark.parametrize("name", ["WORLD_SIZE", "LOCAL_RANK"])
+def test_a_variable_of_torchrun_that_is_no_number_is_named(name, here, acclimate, monkeypatch):
+    monkeypatch.setenv(name, "x")
+    _check(acclimate(*NEW_RUN), f"{name}='x': not a number; start the command with torchrun")
 
 
 def test_an_image_found_damaged_in_training_leaves_nothing(here, acclimate, monkeypatch):

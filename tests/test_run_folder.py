@@ -92,7 +92,7 @@ def test_a_last_line_that_was_cut_off_is_dropped(tmp_path, torn):
 )
 def test_a_torn_line_in_the_middle_is_named(tmp_path, torn):
     (tmp_path / "losses.jsonl").write_text(LINE + torn + LINE)
-    with pytest.raises(BadInput, match=r"losses.jsonl: line 2 is not a line of losses"):
+    with pytest.raises(BadInput, match=r"changed or damaged: losses.jsonl: line 2: not a line of losses"):
         list(RunFolder(tmp_path).losses())
 
 

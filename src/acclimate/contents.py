@@ -1,7 +1,15 @@
 """What the JSON files of a Run and of label curves contain."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NotRequired, TypeAlias, TypedDict
+from typing import (
+    Annotated,
+    Literal,
+    NotRequired,  # before Python 3.12 pydantic knows no others
+    TypeAlias,
+)
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 """What JSON can contain."""
@@ -15,6 +23,8 @@ ScoredPart = Literal["target", "target_tta"]
 ClassMeasure = Literal["accuracy", "f1", "log_loss", "auc"]
 NumberMeasure = Literal["mae", "rmse", "r2"]
 Measure: TypeAlias = ClassMeasure | NumberMeasure
+Share = Annotated[float, Field(ge=-1e-9, le=1 + 1e-9)]
+"""A number from 0 to 1, but for rounding."""
 
 
 class Line(TypedDict):
@@ -28,16 +38,16 @@ class Line(TypedDict):
 class ClassSummary(TypedDict):
     """Scores of predicted classes over all classes."""
 
-    accuracy: float
-    f1: float
+    accuracy: Share
+    f1: Share
     log_loss: float
-    auc: float | None
+    auc: Share | None
 
 
 class ClassScores(ClassSummary):
     """Scores of predicted classes on a labelled domain."""
 
-    f1_by_class: dict[str, float | None]
+    f1_by_class: dict[str, Share | None]
 
 
 class NumberScores(TypedDict):
@@ -55,11 +65,11 @@ class Scored(TypedDict, total=False):
     """
 
     n: int
-    accuracy: float
-    f1: float
+    accuracy: Share
+    f1: Share
     log_loss: float
-    auc: float | None
-    f1_by_class: dict[str, float | None]
+    auc: Share | None
+    f1_by_class: dict[str, Share | None]
     mae: float
     rmse: float
     r2: float
@@ -76,9 +86,9 @@ class Scored(TypedDict, total=False):
 class AccuracyEstimate(TypedDict):
     """The accuracy on the target, estimated without its labels."""
 
-    accuracy: float
-    low: float
-    high: float
+    accuracy: Share
+    low: Share
+    high: Share
     how: str
 
 
@@ -119,8 +129,8 @@ class Scores(PhaseScores):
     ensemble: NotRequired[EnsembleScores]
     change: NotRequired[Change]
     seeds: list[int]
-    positive: list[str]
-    tta: list[str]
+    positive: NotRequired[list[str]]
+    tta: NotRequired[list[str]]
 
 
 class BothPhases(Scored):
@@ -148,15 +158,15 @@ class Evaluation(BothPhases):
 
 
 class Environment(TypedDict):
-    """``environment.json``: versions, devices, times, the format."""
+    """``environment.json``: versions, devices, times, the format; Runs of earlier versions have less."""
 
     format: int
-    python: str
-    platform: str
-    device: str
-    threads: int
-    versions: dict[str, str]
-    started: str
+    python: NotRequired[str]
+    platform: NotRequired[str]
+    device: NotRequired[str]
+    threads: NotRequired[int]
+    versions: NotRequired[dict[str, str]]
+    started: NotRequired[str]
     seconds: NotRequired[float]
 
 

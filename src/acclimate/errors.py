@@ -135,6 +135,47 @@ def no_access(error: OSError) -> BadInput:
     return BadInput(f"{error.filename}: {error.strerror}; check the path")
 
 
+def damaged(run: object, file: str, what: str) -> BadInput:
+    """Return the error for a Run in which a file is not what Acclimate wrote.
+
+    Args:
+        run: The Run's folder.
+        file: The file's path in it.
+        what: What is wrong.
+    """
+    return BadInput(f"{run}: this Run was changed or damaged: {file}: {what}; restore it from a copy, or train again")
+
+
+@contextmanager
+def explain_damage(run: object, file: str) -> Iterator[None]:
+    """Turn any failure of a library on a file of a Run into one line: damaged files fail in many ways.
+
+    Raises:
+        BadInput: The block failed.
+    """
+    try:
+        yield
+    except (BadInput, PermissionError):
+        raise
+    except Exception as error:
+        raise damaged(run, file, _why(error)) from error
+    except BaseException as error:
+        if not is_panic(error):
+            raise
+        raise damaged(run, file, "not readable") from error
+
+
+def _why(error: Exception) -> str:
+    """What a library says, with the error's type where the text alone says too little."""
+    text = f"{first_line(error):.200}"
+    return text if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {text}"
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether polars, or another library in Rust, gave up, which is not an `Exception`."""
+    return type(error).__name__ == "PanicException"
+
+
 @contextmanager
 def explain_access() -> Iterator[None]:
     """Turn missing permission into one line.

@@ -39,12 +39,49 @@ def write_atomically(target: Path, write: Write) -> None:
         partial.unlink(missing_ok=True)
 
 
+LONGEST_NAME = 255
+"""Bytes that common file systems allow a name."""
+
+
+def check_name(path: str | Path) -> None:
+    """Refuse a path that no file can have, or that cannot be written down in UTF-8.
+
+    Raises:
+        BadInput: It has a NUL, a name of more than 255 bytes, or bytes that are not UTF-8.
+    """
+    text = str(path)
+    shown = text if len(text) <= 80 else f"{text[:60]}…"
+    if "\0" in text:
+        raise BadInput(f"{shown}: the path contains a zero byte; correct it")
+    try:
+        names = text.encode().split(b"/")
+    except UnicodeEncodeError as error:
+        raise BadInput(f"{shown}: the name is not UTF-8; rename the file or folder") from error
+    if max(map(len, names)) > LONGEST_NAME:
+        raise BadInput(f"{shown}: a name in the path is longer than {LONGEST_NAME} bytes; choose a shorter one")
+
+
+@contextmanager
+def explain_paths(path: str | Path) -> Iterator[None]:
+    """Turn what the system says of a path that cannot be into one line.
+
+    Raises:
+        BadInput: The block cannot look at the path.
+    """
+    check_name(path)
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(f"{path!s:.80}: cannot be opened ({error.strerror}); check the path") from error
+
+
 def expand(path: str | Path) -> Path:
     """Return a path with ``~`` in the place of the home folder replaced, as a shell does where it is not quoted.
 
     Raises:
-        BadInput: There is no such user.
+        BadInput: There is no such user, or no file can have that name.
     """
+    check_name(path)
     try:
         return Path(path).expanduser()
     except RuntimeError as error:

@@ -5,16 +5,43 @@ import math
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from acclimate.errors import BadInput, did_you_mean, first_line, nearest
+from acclimate.errors import BadInput, damaged, did_you_mean, first_line, nearest
+from acclimate.typed_json import read_text
+
+LARGEST_SEED = 2**32 - 1
+MOST_SEEDS = 1000
+LARGEST_RECIPE = 2**24
+"""Bytes of a file with a recipe."""
+DEEPEST = 20
+"""Levels of lists and mappings in YAML."""
+
+
+def _plain(options: dict[str, Any]) -> dict[str, Any]:
+    """Refuse option values that YAML may hold and no option takes: dates, sets, numbers that are not finite."""
+    left: list[Any] = [options]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            left += [*value, *value.values()]
+        elif isinstance(value, list | tuple):
+            left += value
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("a value is not a finite number")
+        elif not isinstance(value, bool | int | float | str | None):
+            raise ValueError(f"a value is a {type(value).__name__}")
+    return options
+
 
 Options = dict[str, Any]
 """Values by the names of parameters, which check them: a type checker cannot know what a name stands for."""
+PlainOptions = Annotated[Options, AfterValidator(_plain)]
+"""Those of a recipe."""
 LINEAR = "linear"
 """The name that stands for no backbone: a linear model of scikit-learn, preceded by a shallow method."""
 
@@ -72,7 +99,7 @@ class Pretraining(_Part):
     """Self-supervised training of the backbone before the adaptation, which then starts with a new head."""
 
     method: str
-    options: Options = {}
+    options: PlainOptions = {}
     on: Literal["target", "source", "both"] = Field("target", description="domains to learn from")
     train: Training = Training()
 
@@ -131,19 +158,19 @@ class Recipe(_Part):
     source: DomainSpec
     target: DomainSpec
     method: str
-    options: Options = {}
+    options: PlainOptions = {}
     backbone: str
-    backbone_options: Options = {}
+    backbone_options: PlainOptions = {}
     train: Training = Training()
     pretrain: Pretraining | None = None
     finetune: str = "full"
-    finetune_options: Options = {}
+    finetune_options: PlainOptions = {}
     tried: dict[str, float] = Field({}, description="source validation loss by strategy, of those that auto tried")
     augment: Augmentation = Augmentation()
     image_size: int | None = Field(None, ge=8, le=4096)
     target_labels: TargetLabels | None = None
     score: ScoredOn | None = Field(None, description="what the scores are of; training does not depend on it")
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[Annotated[int, Field(ge=0, le=LARGEST_SEED)], ...] = Field((0,), min_length=1, max_length=MOST_SEEDS)
     task: Task = "classification"
     classes: tuple[str, ...] = ()
     label_type: Literal["text", "integer", "number"] = Field("text", description="how the source's labels were given")
@@ -151,6 +178,16 @@ class Recipe(_Part):
     origin: str | None = Field(None, description="the Run whose source-only models the training starts from")
     digests: dict[str, str] = Field({}, description="hashes of source, target and target_labels, as they were read")
     plugins: dict[str, str] = Field({}, description="packages or modules of methods and backbones from elsewhere")
+
+    @model_validator(mode="after")
+    def _check_classes(self) -> Self:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("a seed occurs twice")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("a class occurs twice")
+        if self.task == "regression" and self.classes:
+            raise ValueError("a regression has no classes")
+        return self
 
     @property
     def n_outputs(self) -> int:
@@ -184,17 +221,44 @@ class Recipe(_Part):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read it from YAML.
+        """Read it from the YAML in a Run.
 
         Raises:
             BadInput: The file is not a recipe.
         """
         try:
-            return cls.model_validate(yaml.safe_load(path.read_text("utf-8")))
+            return cls.model_validate(load_yaml(read_text(path, largest=LARGEST_RECIPE)))
         except ValidationError as error:
-            raise BadInput(f"{path}: not a recipe ({_first_problem(error, '')}); undo any changes by hand") from error
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise BadInput(f"{path}: not a recipe ({first_line(error)}); undo any changes by hand") from error
+            raise damaged(path.parent, path.name, f"not a recipe ({_first_problem(error, '')})") from error
+        except (ValueError, OverflowError, yaml.YAMLError) as error:
+            raise damaged(path.parent, path.name, f"not a recipe ({first_line(error)})") from error
+
+
+class _FlatLoader(yaml.SafeLoader):
+    """Refuses what a few lines of YAML can blow up: deep nesting, and nodes that are used again by name."""
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not read")
+        if self._depth >= DEEPEST:
+            raise yaml.YAMLError(f"nested more than {DEEPEST} levels deep")
+        self._depth += 1
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+
+def load_yaml(text: str) -> object:
+    """Read plain YAML.
+
+    Raises:
+        YAMLError: It is not YAML, nested too deep, or has aliases.
+        ValueError: A number or date in it cannot be.
+    """
+    value: object = yaml.load(text, _FlatLoader)
+    return value
 
 
 def check_task_name(name: str) -> None:
@@ -255,10 +319,9 @@ def parse_settings(texts: Mapping[str, object]) -> Settings:
 
 def _value(key: str, text: str) -> object:
     try:
-        value: object = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BadInput(f"--set {key}={text}: the value is not valid YAML; put text in quotes") from error
-    return value
+        return load_yaml(text)
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        raise BadInput(f"--set {key}={text:.80}: the value is not valid YAML; put text in quotes") from error
 
 
 def check_training(given: Mapping[str, object], of: str = "train") -> Training:

@@ -1,26 +1,41 @@
 """The folder of a Run: the only module that knows its file names. Every file is written atomically."""
 
 import json
+import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, TypeVar
 
+from acclimate import typed_json
 from acclimate.contents import Environment, Line, Scores
-from acclimate.errors import BadInput
-from acclimate.files import Write, append_whole, explain_disk_errors, partial_path, settle, usual_mode, write_atomically
+from acclimate.errors import BadInput, damaged
+from acclimate.files import (
+    Write,
+    append_whole,
+    explain_disk_errors,
+    explain_paths,
+    partial_path,
+    settle,
+    usual_mode,
+    write_atomically,
+)
 from acclimate.formats import upgrade_scores
-from acclimate.recipe import Recipe
+from acclimate.recipe import LARGEST_SEED, Recipe
 
+T = TypeVar("T")
 FORMAT = 3
 """Version of the format; it grows when older software cannot read new Runs."""
 
 
 PARTIAL = re.compile(r"\..+\.\d+\.partial")
 """Temporary names that `RunFolder.write` gives to files until they are complete."""
+MOST_STEPS = 2**40
 SUBFOLDERS = ("", "models", "checkpoints", "outputs", "trials")
 """Sub-folders of a Run that hold its files; the empty name is the Run's folder itself."""
 
@@ -45,14 +60,36 @@ class RunFolder:
             BadInput: There is no Run, it is not finished, or newer software wrote it.
         """
         run = cls(path)
-        if not run.path.exists():
+        with explain_paths(path):
+            found = run.path.exists()
+        if not found:
             raise BadInput(f"{path}: no such Run; use a folder that `adapt -o` wrote")
         if not run.file("recipe.yaml").is_file():
             raise BadInput(f"{path}: not a Run (it has no recipe.yaml); use a folder that `adapt -o` wrote")
+        run.check_links()
         run.check_format()
         if not run.file("scores.json").is_file():
             raise BadInput(f"{path}: this Run is not finished; continue with `acclimate adapt … -o {path} --resume`")
+        run.check_scores()
         return run
+
+    def check_scores(self) -> None:
+        """Refuse scores that are not of this recipe.
+
+        Raises:
+            BadInput: They are of other seeds, phases or classes.
+        """
+        scores, recipe = self._json("scores.json", Scores), self.recipe
+        if scores["kept"] not in recipe.phases:
+            raise damaged(self.path, "scores.json", f"keeps the model {scores['kept']!r}, which the recipe has not")
+        if scores["seeds"] != list(recipe.seeds):
+            raise damaged(self.path, "scores.json", f"seeds {scores['seeds']!s:.80}, the recipe has others")
+        if not {*scores.get("positive", ())} <= {*recipe.classes}:
+            raise damaged(self.path, "scores.json", "positive classes that the recipe has not")
+        needed = NUMBERS if recipe.task == "regression" else CLASSES
+        for place, part in _scored(scores):
+            if missing := sorted(needed - part.keys()):
+                raise damaged(self.path, "scores.json", f"{place} has no {missing[0]}")
 
     def check_format(self) -> None:
         """Refuse a Run that newer software wrote.
@@ -60,8 +97,10 @@ class RunFolder:
         Raises:
             BadInput: Its format is newer than this software.
         """
-        found = self.environment.get("format")
-        if not isinstance(found, int) or found > FORMAT:
+        found = self.environment["format"]
+        if found < 1:
+            raise damaged(self.path, "environment.json", f"format={found}")
+        if found > FORMAT:
             raise BadInput(
                 f"{self.path}: a Run of format {found}, but this Acclimate reads formats up to {FORMAT}; "
                 "upgrade Acclimate"
@@ -84,13 +123,12 @@ class RunFolder:
     @property
     def scores(self) -> Scores:
         """``scores.json``, in today's form whatever software wrote it."""
-        return upgrade_scores(self._json("scores.json"))
+        return upgrade_scores(self._json("scores.json", dict[str, Any]))
 
     @property
     def environment(self) -> Environment:
         """``environment.json``: versions, devices, times, the format."""
-        environment: Environment = self._json("environment.json")
-        return environment
+        return self._json("environment.json", Environment)
 
     def weights(self, seed: int, phase: str) -> Path:
         """Return the path of the model of one seed and phase, e.g. ``adapted``: a network's or scikit-learn's."""
@@ -115,12 +153,21 @@ class RunFolder:
         Raises:
             BadInput: A line before the last is not a line of losses.
         """
-        path = self.file("losses.jsonl")
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.endswith(b"\n"):
+        with self.file("losses.jsonl").open("rb") as lines:
+            for number, text in enumerate(lines, 1):
+                if not text.endswith(b"\n"):
                     return
-                yield _line(line, f"{path}: line {number}")
+                yield self._line(text, number)
+
+    def _line(self, text: bytes, number: int) -> Line:
+        try:
+            line: Line = json.loads(text)
+            problem = _problem(line)
+        except (ValueError, RecursionError):
+            problem = "not a line of losses"
+        if problem:
+            raise damaged(self.path, "losses.jsonl", f"line {number}: {problem}")
+        return line
 
     def make(self) -> None:
         """Create the folder, and those above it that are missing.
@@ -145,15 +192,18 @@ class RunFolder:
         return target
 
     def check_links(self) -> None:
-        """Refuse a folder in which a file or sub-folder of the Run is a symbolic link.
+        """Refuse a folder that holds a symbolic link, or a pipe or device, whose reading may never end.
 
         Raises:
-            BadInput: There is a link.
+            BadInput: There is one.
         """
-        for subfolder in SUBFOLDERS:
-            for path in [self.file(subfolder), *self.file(subfolder).glob("*")]:
-                if path != self.path and path.is_symlink():
-                    raise BadInput(f"{path}: is a link, but a Run writes only to its own folder; remove the link")
+        for folder, folders, files in os.walk(self.path):
+            for path in (Path(folder, name) for name in [*folders, *files]):
+                mode = path.lstat().st_mode
+                if stat.S_ISLNK(mode):
+                    raise BadInput(f"{path}: is a link, but a Run consists of its own files only; remove the link")
+                if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                    raise BadInput(f"{path}: is not a regular file, but a Run consists of such; remove it")
 
     def sweep(self) -> None:
         """Remove the partial files that a killed process left among the Run's files."""
@@ -244,27 +294,43 @@ class RunFolder:
         self._made += [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
 
-    def _json(self, name: str) -> Any:
-        path = self.file(name)
+    def _json(self, name: str, kind: type[T]) -> T:
         try:
-            value = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise BadInput(
-                f"{path}: not a readable part of a Run ({error}); restore the file or train the Run again"
-            ) from error
-        if not isinstance(value, dict):
-            raise BadInput(f"{path}: not a readable part of a Run; restore the file or train the Run again")
-        return value
+            return typed_json.read(self.file(name), kind)
+        except ValueError as error:
+            raise damaged(self.path, name, str(error)) from error
 
 
-def _line(text: bytes, where: str) -> Line:
-    try:
-        line: Line = json.loads(text)
-        if {"seed": int, "phase": str, "step": int} != {key: type(line[key]) for key in ("seed", "phase", "step")}:
-            raise ValueError("wrong types")
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{where} is not a line of losses; remove that line, or train the Run again") from error
-    return line
+MEASURED = frozenset({"source_val", "target", "target_tta"})
+"""Keys under which scores of a labelled domain stand."""
+CLASSES, NUMBERS = frozenset({"accuracy", "f1", "log_loss"}), frozenset({"mae", "rmse", "r2"})
+"""Measures of every such part."""
+
+
+def _scored(scores: Mapping[str, object], above: str = "") -> Iterator[tuple[str, Mapping[str, object]]]:
+    """Every part of the scores that is of a labelled domain, with its dotted name."""
+    for key, part in scores.items():
+        if isinstance(part, Mapping) and key in MEASURED:
+            yield f"{above}{key}", part
+        elif isinstance(part, Mapping):
+            yield from _scored(part, f"{above}{key}.")
+
+
+def _problem(line: object) -> str:
+    """What is wrong with a line of losses; empty if nothing is."""
+    if not isinstance(line, dict):
+        return "not a line of losses"
+    kinds = {key: type(line.get(key)) for key in ("seed", "phase", "step")}
+    if kinds != {"seed": int, "phase": str, "step": int}:
+        return "not a line of losses"
+    if not 0 < line["step"] < MOST_STEPS or not 0 <= line["seed"] <= LARGEST_SEED:
+        return "a seed or step that cannot be"
+    wrong = [name for name, loss in line.items() if name != "phase" and not _is_loss(loss)]
+    return f"{wrong[0]!r:.40} is not a number" if wrong else ""
+
+
+def _is_loss(value: object) -> bool:
+    return isinstance(value, float | NoneType) or (type(value) is int and abs(value) <= MOST_STEPS)
 
 
 _PREPROCESS = r"preprocess|\.preprocess\.\d+\.partial"

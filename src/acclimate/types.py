@@ -6,8 +6,8 @@ from typing import Annotated, NamedTuple
 from pydantic import Field
 from torch import Tensor
 
-Count = Annotated[int, Field(ge=1)]
-"""The type of an option that counts something, at least 1; `recipe.check_options` enforces it."""
+Count = Annotated[int, Field(ge=1, le=2**16)]
+"""The type of an option that counts something, from 1 to 65 536; `recipe.check_options` enforces it."""
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 """The type of an option that is a fraction in [0, 1)."""

@@ -14,7 +14,7 @@ from acclimate.augment.augmentation import AUGMENTATIONS, PLAIN, Augment, check
 from acclimate.errors import BadInput
 from acclimate.nn.replicas import WHOLE, Replica
 from acclimate.recipe import Augmentation, DomainSpec, Recipe
-from acclimate.training.features import stand_for
+from acclimate.training.features import allows_stand_in
 from acclimate.training.job import run_job
 
 NAMES = [name for name in AUGMENTATIONS if name != "none"]
@@ -133,17 +133,17 @@ def test_vectors_get_noise_alone():
 
 
 @pytest.mark.parametrize(("augment", "kept"), [({}, True), ({"source": "noise"}, False), ({"target": "noise"}, False)])
-def test_features_that_are_kept_never_stand_for_augmented_examples(augment, kept):
+def test_features_that_are_kept_never_stand_in_for_augmented_examples(augment, kept):
     place, frozen = DomainSpec(path="x"), {"finetune": "feature_extraction", "augment": Augmentation(**augment)}
     recipe = Recipe(source=place, target=place, method="mcc", backbone="mlp", **frozen)
-    assert stand_for(recipe, build(methods.get("mcc"))) is kept
+    assert allows_stand_in(recipe, build(methods.get("mcc"))) is kept
 
 
 def test_features_that_are_kept_have_no_layers_below():
     place = DomainSpec(path="x")
     recipe = Recipe(source=place, target=place, method="dan", backbone="mlp", finetune="feature_extraction")
     lower, last = (build(partial(methods.get("dan"), layers={name: 1.0})) for name in ("0", "features"))
-    assert (stand_for(recipe, lower), stand_for(recipe, last)) == (False, True)
+    assert (allows_stand_in(recipe, lower), allows_stand_in(recipe, last)) == (False, True)
 
 
 def noisy(folder, name="dann", **more):

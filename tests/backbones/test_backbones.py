@@ -67,7 +67,7 @@ def test_auto_suits_the_data():
         ("mlpp", VECTORS, "did you mean mlp"),
         ("cnn", VECTORS, "takes images only"),
         ("mlp", images(), "takes vectors, tables and text only"),
-        ("timm:resnet81", images(), "did you mean resnet"),
+        ("timm:resnet81", images(), "did you mean timm:resnet"),
         ("gtsrb", images(20), "too small"),
     ],
 )

@@ -1,6 +1,7 @@
 import io
 import pickle
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import samples
 from PIL import Image
 
-from acclimate.data import load
+from acclimate.data import images, load
 from acclimate.data.images import decode, measure
 from acclimate.data.inputs import ImageInputs
 from acclimate.errors import BadInput
@@ -207,3 +208,16 @@ def test_a_real_zip_is_looked_through(shared_data):
     domain = load(shared_data / "pacs" / "pacs_photo_160.zip")
     assert {"dog", "giraffe"} < set(domain.classes)
     assert domain.examples.read(0).shape[2] == 3
+
+
+def test_threads_share_the_memory_for_decoding():
+    room, taken = images._Room(100), []
+
+    def decode(size):
+        with room.room_for(size):
+            taken.append(room.taken)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(decode, [60, 30, 500, 60, 10] * 40))
+    assert max(size for size in taken if size != 500) <= 100
+    assert room.taken == 0

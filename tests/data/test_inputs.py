@@ -6,8 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acclimate.data import inputs as inputs_module
 from acclimate.data import load
 from acclimate.data.inputs import (
+    ArrayImageInputs,
     DenseInputs,
     ImageInputs,
     JoinedInputs,
@@ -49,3 +51,10 @@ def test_numbers_of_two_domains_lie_in_one_piece(kind):
     both = joined(kind(first), kind(second))
     assert type(both) is type(kind(first))
     np.testing.assert_array_equal(both.batch(np.array([4, 1])).to_dense(), [[1, 1, 1, 1], [0, 1, 0, 0]])
+
+
+def test_images_resized_a_few_at_a_time_are_the_same(monkeypatch):
+    array = np.random.default_rng(0).integers(0, 256, (7, 20, 24, 3)).astype(np.uint8)
+    whole = ArrayImageInputs(array, 16).x
+    monkeypatch.setattr(inputs_module, "RESIZED_AT_ONCE", 20 * 24 * 3 * 4 * 2)
+    assert torch.equal(ArrayImageInputs(array, 16).x, whole)

@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -6,11 +7,15 @@ import polars as pl
 import pytest
 import samples
 import scipy.sparse
+import skrub
 import torch
 from PIL import Image
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from acclimate.data import Domain, load, preprocess
+from acclimate.data import Domain, load, preprocess, tables
 from acclimate.data.arrays import from_arrays
 from acclimate.data.domain import parted
 from acclimate.data.packing import unpack
@@ -113,7 +118,7 @@ def test_images_are_brought_to_size_as_asked_when_they_are_read_again(tmp_path, 
 
 
 def test_a_run_of_before_knew_one_interpolation(tmp_path):
-    (tmp_path / "preprocess.json").write_text('{"kind": "images", "size": 24, "mean": [], "std": []}')
+    (tmp_path / "preprocess.json").write_text('{"kind": "images", "size": 24, "mean": [0.5, 0, 1], "std": [1, 1, 1]}')
     assert preprocess.load(tmp_path).interpolation == "bilinear"
 
 
@@ -298,3 +303,45 @@ def test_real_heart_disease_sites_are_learnt_from(shared_data):
     table = shared_data / "heart_disease_sites" / "heart_disease_sites.csv.gz"
     source, target = (load(f"{table}#site={site}", label="num") for site in ("cleveland", "va"))
     assert _all(preprocess.fit(source, target), target).isfinite().all()
+
+
+def _every_kind(path, n=80):
+    """A table with every kind of column, with values missing."""
+    pl.DataFrame({
+        "a": [None if i % 7 == 0 else 1e6 + i for i in range(n)],
+        "town": ["x", "y", None, "z"] * (n // 4),
+        "day": [f"2024-01-{1 + i % 28:02d}" for i in range(n)],
+        "name": [f"person {i} of {i * 7 % 13}" for i in range(n)],
+        "none": [None] * n,
+        "flag": [i % 2 == 0 for i in range(n)],
+        "y": ["p", "q"] * (n // 2),
+    }).write_csv(path)  # fmt: skip
+    return load(path, label="y")
+
+
+def test_numbers_as_a_block_give_what_skrub_gives_column_by_column(tmp_path):
+    table = _every_kind(tmp_path / "mixed.csv")
+    fitted = preprocess.fit(table, table)
+    frame = tables.as_fitted(table, fitted.columns)
+    imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+    vectorizer = skrub.TableVectorizer(high_cardinality=skrub.StringEncoder(random_state=0))
+    rows = make_pipeline(vectorizer, imputer, StandardScaler()).fit_transform(pl.concat([frame, frame]))
+    assert np.array_equal(fitted.inputs(table).x.numpy(), rows[: len(table)].astype(np.float32))
+
+
+def test_a_wide_table_takes_seconds(tmp_path):
+    x = np.random.default_rng(0).normal(size=(20, 2000))
+    table = Domain("wide", "table", pl.DataFrame(x, [f"c{i}" for i in range(2000)]), [str(i) for i in range(20)])
+    began = time.process_time()
+    fitted = preprocess.fit(table, table)
+    fitted.save(tmp_path)
+    assert preprocess.load(tmp_path).inputs(table).x.shape == (20, 2000)
+    assert time.process_time() - began < 10
+
+
+def test_the_same_fit_gives_the_same_bytes(tmp_path):
+    for name in "a", "b":
+        (tmp_path / name).mkdir()
+        table = _every_kind(tmp_path / "mixed.csv")
+        preprocess.fit(table, table).save(tmp_path / name)
+    assert (tmp_path / "a/pipeline.skops").read_bytes() == (tmp_path / "b/pipeline.skops").read_bytes()

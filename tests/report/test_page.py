@@ -208,7 +208,7 @@ def test_without_losses_it_is_still_drawn(unscored, copy):
 def test_a_torn_output_is_told(unscored, copy):
     run = copy(unscored)
     run.outputs(0, "adapted", "target").write_bytes(b"PAR1")
-    with pytest.raises(BadInput, match=r"target-adapted-0\.parquet: not a readable part of a Run"):
+    with pytest.raises(BadInput, match=r"changed or damaged: outputs/target-adapted-0\.parquet: "):
         write_report(run)
 
 
@@ -216,7 +216,7 @@ def test_lost_outputs_are_told(unscored, copy):
     run = copy(unscored)
     for file in run.file("outputs").iterdir():
         file.unlink()
-    with pytest.raises(BadInput, match="no outputs to draw"):
+    with pytest.raises(BadInput, match="changed or damaged: outputs: nothing is left"):
         write_report(run)
 
 

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import NonNegativeInt
+from pydantic import Field
 
 from acclimate import plugins
-from acclimate.backbones.base import Built, InputKind, InputSpec, Shape, TrainingDefaults
+from acclimate.backbones.base import Built, InputKind, InputSpec, Shape, TrainingDefaults, without_weights
 from acclimate.errors import BadInput, did_you_mean
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ INPUT_NAMES: Mapping[InputKind, str] = {
     "image and text": "images with texts (--image COLUMN --text COLUMN)",
 }
 """Kinds of input in the words of messages."""
-BOTTLENECK = inspect.Parameter("bottleneck", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=NonNegativeInt)
+BOTTLENECK = inspect.Parameter(
+    "bottleneck", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=Annotated[int, Field(ge=0, le=2**16)]
+)
 """Features of a narrow layer after the backbone, which trains even if the backbone is frozen; 0 adds none."""
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "names",
     "options",
     "pretrained",
+    "without_weights",
 ]
 
 

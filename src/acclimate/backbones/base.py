@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict
@@ -80,6 +83,27 @@ class Built:
 
     classifier: Classifier
     training: TrainingDefaults
+
+
+_reads_weights = ContextVar("reads_weights", default=True)
+
+
+@contextmanager
+def without_weights() -> Iterator[None]:
+    """Within it, backbones read and fetch no pretrained weights, and all else is as if they did.
+
+    A recipe in a Run from elsewhere may name any file or hub address; the Run's own weights are loaded next.
+    """
+    before = _reads_weights.set(False)
+    try:
+        yield
+    finally:
+        _reads_weights.reset(before)
+
+
+def reads_weights() -> bool:
+    """Whether pretrained weights are read; not within `without_weights`."""
+    return _reads_weights.get()
 
 
 Normalisation = Literal["mean", "standard", "image"]

@@ -7,7 +7,7 @@ from typing import cast
 
 import torch
 
-from acclimate.backbones.base import Built, InputSpec, Shape
+from acclimate.backbones.base import Built, InputSpec, Shape, reads_weights
 from acclimate.backbones.published import check_published
 from acclimate.backbones.timm import TimmModel, load_weights, with_head
 from acclimate.nn import Normalize
@@ -62,8 +62,8 @@ def build(
         Tan and Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, ICML 2019.
         arXiv:1905.11946
     """
-    net = network(pretrained=pretrained and not weights, dropout=dropout)
-    if weights:
+    net = network(pretrained=pretrained and not weights and reads_weights(), dropout=dropout)
+    if weights and reads_weights():
         load_weights(net, Path(weights))
     trained = bool(pretrained or weights)
     pixels = ([127.0] * 3, [128.0] * 3) if trained else (shape.mean, shape.std)

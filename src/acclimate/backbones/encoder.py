@@ -11,8 +11,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from acclimate.backbones.base import Built, InputSpec, Shape, TrainingDefaults
+from acclimate.backbones.base import Built, InputSpec, Shape, TrainingDefaults, reads_weights
 from acclimate.backbones.layers import transformer_depth
+from acclimate.data.tokens import offline
 from acclimate.errors import BadInput, did_you_mean, first_line
 from acclimate.nn import Classifier
 
@@ -74,7 +75,7 @@ def build(
     assert shape.encoder
     pool, normalize = _pooling(shape.encoder)
     # a Run's copy of the folder has no weights: the Run's own are loaded next
-    load = pretrained and _has_weights(shape.encoder)
+    load = pretrained and reads_weights() and _has_weights(shape.encoder)
     encoder = TextEncoder(_transformer(shape.encoder, load), pool, normalize=normalize)
     d = encoder.model.config.hidden_size
     # with features of length 1, logits would hardly change at an ordinary learning rate
@@ -226,10 +227,11 @@ def _transformer(folder: Path, pretrained: bool) -> EncoderModel:
     model: EncoderModel
     safely = {"local_files_only": True, "trust_remote_code": False}
     try:
-        config = AutoConfig.from_pretrained(folder, **safely)
+        with offline():
+            config = AutoConfig.from_pretrained(folder, **safely)
         if config.is_encoder_decoder or not getattr(config, "vocab_size", None):
             raise BadInput(f"{folder}: {config.model_type} is not a text encoder; use one like BERT")
-        with _quiet():
+        with _quiet(), offline():
             if pretrained:
                 more = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
                 model, info = kinds.from_pretrained(folder, config=config, **safely, **more)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from acclimate.backbones.base import Built, InputSpec, Interpolation, Shape, TrainingDefaults
+from acclimate.backbones.base import Built, InputSpec, Interpolation, Shape, TrainingDefaults, reads_weights
 from acclimate.errors import BadInput, did_you_mean, nearest
 from acclimate.nn import Classifier, Normalize
 from acclimate.types import Share
@@ -90,7 +90,7 @@ def build(
     import timm
 
     input_spec(model=model)
-    fetched = pretrained and not weights
+    fetched = pretrained and not weights and reads_weights()
     try:
         with _quick_hub() if fetched else nullcontext():
             net = cast("TimmModel", timm.create_model(model, pretrained=fetched, num_classes=0, drop_rate=dropout))
@@ -99,7 +99,7 @@ def build(
             f"backbone timm:{model}: cannot download its weights from the hub ({type(error).__name__}); "
             "use --weights FILE, or --set backbone.pretrained=false for random weights"
         ) from error
-    if weights:
+    if weights and reads_weights():
         load_weights(net, Path(weights))
     config = net.pretrained_cfg
     scale = [255.0 * v for v in config["mean"]], [255.0 * v for v in config["std"]]

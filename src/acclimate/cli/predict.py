@@ -59,7 +59,7 @@ def predict(
     log_to_stderr()
     import_modules(modules)
     path = _check_output(expand(output))
-    _check_overwrites(path, Path(run), examples, overwrite=overwrite)
+    _check_overwrites(path, expand(run), examples, overwrite=overwrite)
     begin_with_run(run, examples, test_time=test_time, label_shift=label_shift)
     from acclimate.run_folder import RunFolder
     from acclimate.runs.run import Run

@@ -19,9 +19,11 @@ def report(
 ) -> None:
     """Write a Run's report.html again."""
     log_to_stderr()
-    from acclimate.report import write_report
     from acclimate.run_folder import RunFolder
 
-    folder = RunFolder.open(run)
-    path = write_report(folder)
+    RunFolder.open(run)  # told before torch is imported
+    from acclimate.report import write_report
+    from acclimate.runs.run import Run
+
+    path = write_report(Run.open(run))
     print_result(f"Report: {path}", {"report": str(path)}, as_json=json)

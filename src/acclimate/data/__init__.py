@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acclimate.errors import BadInput, no_access
+from acclimate.files import check_name
 
 if TYPE_CHECKING:  # so that paths are checked before NumPy and polars are imported
     from acclimate.data.domain import Domain
@@ -59,6 +60,7 @@ def load(
     )
 
     where, part = _split(str(path), part)
+    check_name(part or "")
     place = _found(where)
     name = f"{where}#{part}" if part else where
     ending = _ending(place, where, table_files.ENDINGS)
@@ -138,9 +140,10 @@ def _split(path: str, part: str | None) -> tuple[str, str | None]:
 
 
 def _exists(place: Path) -> bool:
+    check_name(place)
     try:
         return place.exists()
-    except PermissionError as error:
+    except OSError as error:
         raise no_access(error) from error
 
 
@@ -148,9 +151,12 @@ def _open(place: Path) -> None:
     """Open a file or folder, since what reads it takes one that it may not read for an empty or a damaged one.
 
     Raises:
+        BadInput: It is a pipe or a device, whose reading may never end.
         OSError: It cannot be opened.
     """
     if place.is_dir():
         next(place.iterdir(), None)
-    else:
+    elif place.is_file():
         place.open("rb").close()
+    else:
+        raise BadInput(f"{place}: is not a regular file; give a folder or a file")

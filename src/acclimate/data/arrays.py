@@ -1,7 +1,6 @@
 """Arrays in memory or in ``.npz`` files: images, vectors, SciPy's sparse rows."""
 
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +20,6 @@ from acclimate.errors import BadInput, did_you_mean, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-DAMAGED_NPZ = (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, SyntaxError)
-"""All exceptions that NumPy and SciPy raise on damaged files, as observed."""
 
 MOST_COLUMNS = 2**24
 """Most columns of sparse rows in a file."""
@@ -55,9 +51,9 @@ def from_npz(path: Path, part: str | None, *, name: str, read_labels: bool = Tru
                 raise BadInput(_no_such_part(path, part, list(stored)))
             y = stored.get(y_key) if read_labels else None
             set_aside = not read_labels and y_key in stored
-    except BadInput:
+    except (BadInput, OSError):
         raise
-    except DAMAGED_NPZ as error:
+    except Exception as error:  # NumPy and SciPy raise all kinds of exceptions on damaged files
         fix = "save plain arrays, no objects" if "pickle" in str(error) else "save it again"
         raise BadInput(f"{path}: not a readable .npz file ({first_line(error)}); {fix}") from error
     return replace(from_arrays(x, y, name=name), labels_set_aside=set_aside)

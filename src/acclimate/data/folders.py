@@ -87,7 +87,7 @@ def images_of(files: Iterable[str], *, name: str) -> list[str]:
         name: What messages call the domain.
 
     Raises:
-        BadInput: None is an image, or the folders at the top look like ``train`` and ``test``.
+        BadInput: None is an image, a name is not UTF-8, or the folders at the top look like ``train`` and ``test``.
     """
     files = [file for file in files if not _is_clutter(file)]
     chosen = [file for file in files if is_image(file)]
@@ -96,6 +96,8 @@ def images_of(files: Iterable[str], *, name: str) -> list[str]:
         instead = f" but {_endings(others)}" if others else ""
         known = ", ".join(sorted(_endings_read()))
         raise BadInput(f"{name}: contains no images{instead}{_help(others)}; names of images end in {known}")
+    if strange := next((file for file in chosen if any("\ud800" <= c <= "\udfff" for c in file)), None):
+        raise BadInput(f"{name}: the name {strange} is not UTF-8, so it cannot be written down; rename the file")
     _ask_about_splits(_tops(chosen), name)
     notes = [*_skipped(others, len(chosen)), *_without_images(files, chosen)]
     if notes:

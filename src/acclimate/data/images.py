@@ -8,8 +8,9 @@ import threading
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -27,6 +28,10 @@ from acclimate.errors import BadInput, did_you_mean, first_line
 
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM")
 """Pillow's readers that may open a file, whatever its name: those of raster formats. EPS would start Ghostscript."""
+DECODING = 2**29
+"""Bytes of images that all threads together decode at once; one larger image is decoded alone."""
+BYTES_PER_PIXEL = 12
+"""Bytes that a pixel may take while it is decoded and converted, by several copies of the image."""
 LARGEST_MEMBER = 512 * 2**20
 """Most bytes that one member of a zip may unpack to."""
 LARGEST_RATIO = 500
@@ -327,7 +332,7 @@ class ArrayImages:
 
     def digest(self) -> str:
         """Return a hash of all pixels."""
-        return content_digest([str(self.array.shape).encode(), np.ascontiguousarray(self.array).tobytes()])
+        return content_digest([str(self.array.shape).encode(), np.ascontiguousarray(self.array).data])
 
     def take_rows(self, index: NDArray[np.int64]) -> "ArrayImages":
         """Return the images at ``index``, in that order."""
@@ -344,15 +349,49 @@ def stored(path: Path, where: str) -> bytes:
     Raises:
         BadInput: It cannot be read.
     """
+    _check_regular(path, where)
     try:
         return path.read_bytes()
     except OSError as error:
         raise BadInput(unreadable(where, error)) from error
 
 
-def content_digest(files: Iterable[bytes]) -> str:
+def _check_regular(file: Path | io.BytesIO, where: str) -> None:
+    """Refuse a pipe or a device, whose reading may never end."""
+    if isinstance(file, Path) and not file.is_file() and file.exists():
+        raise BadInput(f"{where}: not a readable image (not a regular file); remove it")
+
+
+def content_digest(files: Iterable[bytes | memoryview]) -> str:
     """Return a hash of the contents and their order."""
     return joint_digest(hashlib.sha256(content).digest() for content in files)
+
+
+class _Room:
+    """Memory that several threads share: one waits while the others take too much.
+
+    Args:
+        most: Bytes; what needs more waits until nobody takes any.
+    """
+
+    def __init__(self, most: int):
+        self.most, self.taken = most, 0
+        self.changed = threading.Condition()
+
+    @contextmanager
+    def room_for(self, wanted: int) -> Iterator[None]:
+        with self.changed:
+            self.changed.wait_for(lambda: not self.taken or self.taken + wanted <= self.most)
+            self.taken += wanted
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.taken -= wanted
+                self.changed.notify_all()
+
+
+_decoding = _Room(DECODING)
 
 
 def decode(file: Path | io.BytesIO, where: str, size: int | None = None) -> NDArray[np.uint8]:
@@ -366,11 +405,13 @@ def decode(file: Path | io.BytesIO, where: str, size: int | None = None) -> NDAr
     Raises:
         BadInput: The file is empty, truncated, too large, or not an image.
     """
+    _check_regular(file, where)
     try:
         with Image.open(file, formats=formats()) as image:
             if size:
                 image.draft("RGB", (size, size))
-            return to_pixels(image)
+            with _decoding.room_for(image.width * image.height * BYTES_PER_PIXEL):
+                return to_pixels(image)
     except Exception as error:  # each format's reader raises its own exceptions on a damaged file
         raise BadInput(unreadable(where, error)) from error
 
@@ -386,6 +427,7 @@ def measure(file: Path | io.BytesIO, where: str) -> tuple[int, int]:
     Raises:
         BadInput: The file is not an image.
     """
+    _check_regular(file, where)
     try:
         with Image.open(file, formats=formats()) as image:
             return image.height, image.width

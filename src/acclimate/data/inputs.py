@@ -20,6 +20,8 @@ from acclimate.data.packing import pack
 from acclimate.errors import BadInput
 from acclimate.nn import csr_rows
 
+RESIZED_AT_ONCE = 2**25
+"""Bytes of float32 that images in an array pass through while they are resized."""
 Index = NDArray[np.int64]
 Interpolation = Literal["bilinear", "bicubic"]
 """How images are resized."""
@@ -133,7 +135,7 @@ class ArrayImageInputs:
         fits = array.shape[1:3] == (size, size)
         self.in_memory = fits or len(array) * self.x.shape[3] * size**2 <= cache_bytes
         if self.in_memory and not fits:
-            self.x = torch.cat([_resize_batch(part, size, interpolation) for part in torch.split(self.x, 1024)])
+            self.x = _resized(self.x, size, interpolation)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -302,7 +304,7 @@ def _digest(*parts: object) -> str:
     whole = hashlib.sha256()
     for part in parts:
         is_array = isinstance(part, np.ndarray | Tensor)
-        content = np.ascontiguousarray(part).tobytes() if is_array else str(part).encode()
+        content = np.ascontiguousarray(part).data if is_array else str(part).encode()
         whole.update(hashlib.sha256(content).digest())
     return whole.hexdigest()
 
@@ -310,6 +312,15 @@ def _digest(*parts: object) -> str:
 @cache
 def _readers() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1), thread_name_prefix="read")
+
+
+def _resized(x: Tensor, size: int, interpolation: Interpolation) -> Tensor:
+    """All images, resized in parts that stay small as the float32 they pass through."""
+    several = max(1, RESIZED_AT_ONCE // (4 * max(x[0].numel(), size * size * x.shape[3])))
+    resized = torch.empty((len(x), size, size, x.shape[3]), dtype=torch.uint8)
+    for part, to in zip(torch.split(x, several), torch.split(resized, several), strict=True):
+        to.copy_(_resize_batch(part, size, interpolation))
+    return resized
 
 
 def _resize_batch(x: Tensor, size: int, interpolation: Interpolation) -> Tensor:

@@ -15,6 +15,8 @@ from acclimate.recipe import LabelScale, Recipe, Task, check_task_name
 
 log = logging.getLogger("acclimate")
 
+FARTHEST = 1e15
+"""Standard deviations of the source's labels that a label may lie from their mean; squares of more overflow."""
 Truth: TypeAlias = NDArray[np.int64] | NDArray[np.float32]
 """Labels ``(n,)`` as a model learns them: indices of classes, or standardised numbers."""
 
@@ -84,11 +86,19 @@ def truth(domain: Domain, recipe: Recipe) -> Truth:
     """Return the labels of a domain as the recipe's model learns them, ``(n,)``.
 
     Raises:
-        BadInput: There are no labels, a class is not in the source, or a label is not a number.
+        BadInput: There are no labels, a class is not in the source, a label is not a number or far from the source's.
     """
     if recipe.task == "classification":
         return domain.codes(recipe.classes)
-    return ((domain.numbers() - recipe.scale.mean) / recipe.scale.std).astype(np.float32)
+    with np.errstate(over="ignore"):
+        standardised = (domain.numbers() - recipe.scale.mean) / recipe.scale.std
+    if len(standardised) and not np.abs(standardised).max() < FARTHEST:
+        row = int(np.abs(standardised).argmax())
+        raise BadInput(
+            f"{domain.name}: label {domain.numbers()[row]:g} in row {row} is too far from the source's "
+            f"({recipe.scale.mean:g} ± {recipe.scale.std:g}); give labels in the same unit, or correct it"
+        )
+    return standardised.astype(np.float32)
 
 
 def in_units(standardised: NDArray[np.float64], scale: LabelScale) -> NDArray[np.float64]:

@@ -90,13 +90,20 @@ class ListedImages(FolderImages):
             raise BadInput(
                 f"{self.where(i)}: outside the table's folder, so it is not read; move the image or the table"
             )
-        if not path.is_file():
+        if not _is_file(path):
             raise BadInput(f"{self.where(i)}: no such file; relative paths start at {self.root}")
         return path
 
     def where(self, i: int) -> str:
         """Return the table, the row and the path of image ``i``."""
         return f"{self.listing.name}: row {self.rows[i]}, {self.files[i]}"
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no file can have such a name
+        return False
 
 
 def require_files(domain: Domain) -> None:

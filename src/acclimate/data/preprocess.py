@@ -3,15 +3,19 @@
 import json
 import warnings
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NotRequired, Protocol, Self
 
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
+from pydantic import Field
+from typing_extensions import TypedDict
 
+from acclimate import typed_json
 from acclimate.data import skops_files, tokens
 from acclimate.data.domain import Domain, Kind, Vectors, parted
 from acclimate.data.images import ArrayImages
@@ -26,9 +30,12 @@ from acclimate.data.inputs import (
     TokenInputs,
     rows_of,
 )
-from acclimate.errors import BadInput, first_line
+from acclimate.errors import BadInput, explain_damage, first_line
 
 if TYPE_CHECKING:
+    import polars as pl
+    from skrub import TableVectorizer
+
     from acclimate.data import tables
 
 SAMPLE = 512
@@ -84,6 +91,51 @@ TABLE_TYPES = skops_files.Types(
 """What a fitted table pipeline contains, under the names of skrub 0.8 to 0.11."""
 Settings = dict[str, Any]
 """What ``preprocess.json`` contains."""
+Width = Annotated[int, Field(ge=1, le=2**24)]
+"""Features of an example."""
+Positive = Annotated[float, Field(gt=0)]
+
+
+class _OfImages(TypedDict):
+    """``preprocess.json`` of images."""
+
+    size: Annotated[int, Field(ge=8, le=4096)]
+    mean: Annotated[list[float], Field(min_length=3, max_length=3)]
+    std: Annotated[list[Positive], Field(min_length=3, max_length=3)]
+    interpolation: NotRequired[Interpolation]
+
+
+class _OfVectors(TypedDict):
+    """``preprocess.json`` of vectors."""
+
+    n_features: Width
+    sparse: bool
+    mean: list[float]
+    std: list[Positive]
+
+
+class _OfTables(TypedDict):
+    """``preprocess.json`` of tables."""
+
+    columns: dict[str, Literal["numbers", "dates", "text", "nothing"]]
+    n_features: Width
+    order: NotRequired[list[Annotated[int, Field(ge=0)]]]
+
+
+class _OfTexts(TypedDict):
+    """``preprocess.json`` of texts as tf-idf rows."""
+
+    n_features: Width
+
+
+class _OfTokens(TypedDict):
+    """``preprocess.json`` of texts as tokens."""
+
+    length: Annotated[int, Field(ge=1, le=2**16)]
+
+
+class _OfBoth(TypedDict):
+    """``preprocess.json`` of images with texts."""
 
 
 class Transformer(Protocol):
@@ -100,6 +152,8 @@ class Preprocess:
     kind: ClassVar[Kind]
     form: ClassVar[str] = ""
     """What ``preprocess.json`` calls it, if not by its kind."""
+    described: ClassVar[type]
+    """What ``preprocess.json`` contains besides."""
 
     def inputs(self, domain: Domain, *, cache_bytes: int = CACHE_BYTES) -> Inputs:
         """Return the domain's examples as model inputs.
@@ -136,6 +190,7 @@ class ImagePreprocess(Preprocess):
     """Images to uint8 squares ``(n, 3, size, size)``, which the model normalises with ``mean`` and ``std``."""
 
     kind = "images"
+    described = _OfImages
     size: int
     mean: list[float]
     std: list[float]
@@ -153,10 +208,18 @@ class VectorPreprocess(Preprocess):
     """Numbers ``(n, d)``: dense columns are standardised over both domains together, sparse rows stay as they are."""
 
     kind = "vectors"
+    described = _OfVectors
     n_features: int
     sparse: bool
     mean: list[float]
     std: list[float]
+
+    @classmethod
+    def _load(cls, folder: Path, settings: Settings) -> Self:
+        loaded = cls(**settings)
+        if {len(loaded.mean), len(loaded.std)} != {0 if loaded.sparse else loaded.n_features}:
+            raise ValueError("preprocess.json: a mean and a standard deviation are needed for each feature")
+        return loaded
 
     def _inputs(self, domain: Domain, cache_bytes: int) -> Inputs:
         x = domain.vectors
@@ -171,37 +234,59 @@ class VectorPreprocess(Preprocess):
 
 @dataclass(frozen=True)
 class TablePreprocess(Preprocess):
-    """Columns to numbers: skrub's vectorizer, missing values flagged and filled with the median, then standardised."""
+    """Columns to numbers; missing values flagged and filled with the median, then standardised.
+
+    Columns of numbers pass as one block, since skrub takes milliseconds and a megabyte for each; its vectorizer encodes
+    the others. Runs of earlier versions have one pipeline for all columns, and no ``order``.
+
+    Attributes:
+        columns: What each column contains.
+        pipeline: Fills and standardises the columns, or does all.
+        n_features: What comes out.
+        order: For each column that is filled, its place among the columns of numbers followed by the encoded ones.
+        vectorizer: Encodes the columns that are not numbers, if there are any.
+    """
 
     kind = "table"
+    described = _OfTables
     columns: dict[str, "tables.ColumnKind"]
     pipeline: Transformer
     n_features: int
+    order: list[int] | None = None
+    vectorizer: Transformer | None = None
 
     def _inputs(self, domain: Domain, cache_bytes: int) -> Inputs:
         from acclimate.data import tables
 
         frame = tables.as_fitted(domain, self.columns)
         try:
-            return DenseInputs(_transform(self.pipeline, frame))
+            rows = frame if self.order is None else _in_order(frame, self.columns, self.vectorizer, self.order)
+            numbers = _transform(self.pipeline, rows)
         except (ValueError, TypeError) as error:
             why = first_line(error)
             raise BadInput(
                 f"{domain.name}: the columns do not match the source's ({why}); write them the same way in both"
             ) from error
+        return DenseInputs(_checked(numbers, len(domain), self.n_features))
 
     def save(self, folder: Path) -> None:
-        """Save the settings and the fitted pipeline (with skops, not pickle)."""
+        """Save the settings and what was fitted (with skops, not pickle)."""
         super().save(folder)
         # skrub's steps repeat the names of all columns: 9 MB for 13 columns, a fortieth of that compressed
-        skops_files.dump(self.pipeline, folder / "pipeline.skops", TABLE_TYPES, compress=True)
+        fitted = self.pipeline if self.order is None else [self.vectorizer, self.pipeline]
+        skops_files.dump(fitted, folder / "pipeline.skops", TABLE_TYPES, compress=True)
 
     def _settings(self) -> Settings:
-        return {"columns": self.columns, "n_features": self.n_features}
+        settings = {"columns": self.columns, "n_features": self.n_features}
+        return settings if self.order is None else {**settings, "order": self.order}
 
     @classmethod
     def _load(cls, folder: Path, settings: Settings) -> Self:
-        return cls(pipeline=skops_files.load(folder / "pipeline.skops", TABLE_TYPES), **settings)
+        fitted = skops_files.load(folder / "pipeline.skops", TABLE_TYPES)
+        if settings.get("order") is None:
+            return cls(pipeline=fitted, **settings)
+        vectorizer, pipeline = fitted
+        return cls(pipeline=pipeline, vectorizer=vectorizer, **settings)
 
 
 @dataclass(frozen=True)
@@ -209,11 +294,15 @@ class TextPreprocess(Preprocess):
     """Texts to sparse tf-idf rows: words and pairs of words that occur in at least two texts of source and target."""
 
     kind = "text"
+    described = _OfTexts
     vectorizer: Transformer
     n_features: int
 
     def _inputs(self, domain: Domain, cache_bytes: int) -> Inputs:
         rows = scipy.sparse.csr_array(self.vectorizer.transform(domain.texts), dtype=np.float32)
+        _checked(rows.data[:, None], rows.nnz, 1)
+        if rows.shape != (len(domain), self.n_features):
+            raise ValueError(f"{rows.shape[1]} features instead of {self.n_features}")
         return SparseInputs(rows)
 
     def save(self, folder: Path) -> None:
@@ -235,6 +324,7 @@ class TokenPreprocess(Preprocess):
 
     kind = "text"
     form = "tokens"
+    described = _OfTokens
     folder: Path
     length: int
 
@@ -265,6 +355,7 @@ class ImageTextPreprocess(Preprocess):
     """Images and texts, each preprocessed as on its own, packed into one row per example."""
 
     kind = "image and text"
+    described = _OfBoth
     images: Preprocess
     texts: Preprocess
 
@@ -329,15 +420,18 @@ def load(folder: Path) -> Preprocess:
         BadInput: It is damaged, or contains a type that no Run has.
     """
     kinds = {c.form or c.kind: c for c in FORMS}
+    with explain_damage(folder.parent, folder.name):
+        settings = _settings(folder / "preprocess.json")
+        if (name := settings.pop("kind", None)) not in kinds:
+            raise ValueError(f"preprocess.json: kind={name!r:.40} is unknown")
+        return kinds[name]._load(folder, typed_json.check(settings, kinds[name].described))
+
+
+def _settings(path: Path) -> Settings:
     try:
-        settings = json.loads((folder / "preprocess.json").read_text("utf-8"))
-        return kinds[settings.pop("kind")]._load(folder, settings)
-    except BadInput:
-        raise
-    except Exception as error:  # damaged files raise all kinds of exceptions
-        raise BadInput(
-            f"{folder}: not the preprocessing of a Run ({first_line(error)}); restore it, or train again"
-        ) from error
+        return dict(typed_json.read(path, Settings))
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from error
 
 
 def check_kinds(source: Domain, target: Domain) -> None:
@@ -404,19 +498,76 @@ def _fit_table(source: Domain, target: Domain) -> Preprocess:
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
-    from skrub import StringEncoder, TableVectorizer
 
     imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
-    vectorizer = TableVectorizer(high_cardinality=StringEncoder(random_state=0))  # else each fit draws its own
-    pipeline = make_pipeline(vectorizer, imputer, StandardScaler())
+    both, pipeline = pl.concat(frames), make_pipeline(imputer, StandardScaler())
     try:
-        rows = np.asarray(pipeline.fit_transform(pl.concat(frames)))
+        vectorizer = _fitted_vectorizer(both, columns)
+        order = _order(both, columns, vectorizer)
+        rows = np.asarray(pipeline.fit_transform(_in_order(both, columns, vectorizer, order)))
     except (ValueError, TypeError) as error:
         raise BadInput(
             f"{source.name}: the columns cannot be fitted together with those of {target.name} "
             f"({first_line(error)}); leave out the ones that differ with --drop"
         ) from error
-    return TablePreprocess(columns, pipeline, rows.shape[1])
+    return TablePreprocess(columns, pipeline, rows.shape[1], order, vectorizer)
+
+
+def _are_numbers(kind: "tables.ColumnKind") -> bool:
+    return kind in ("numbers", "nothing")
+
+
+def _fitted_vectorizer(frame: "pl.DataFrame", columns: "Mapping[str, tables.ColumnKind]") -> "TableVectorizer | None":
+    """What encodes dates and texts; None if all columns are numbers."""
+    from skrub import StringEncoder, TableVectorizer
+
+    others = [name for name, kind in columns.items() if not _are_numbers(kind)]
+    if not others:
+        return None
+    vectorizer = TableVectorizer(high_cardinality=StringEncoder(random_state=0))  # else each fit draws its own
+    return vectorizer.fit(frame.select(others))
+
+
+def _order(
+    frame: "pl.DataFrame", columns: "Mapping[str, tables.ColumnKind]", vectorizer: "TableVectorizer | None"
+) -> list[int]:
+    """The place of each filled column in the order of the table, without columns of numbers that have no value."""
+    numbers = [name for name, kind in columns.items() if _are_numbers(kind)]
+    places = {name: [i] if frame[name].null_count() < frame.height else [] for i, name in enumerate(numbers)}
+    at = len(numbers)
+    for name, made in ({} if vectorizer is None else vectorizer.input_to_outputs_).items():
+        places[name] = list(range(at, at + len(made)))
+        at += len(made)
+    return [place for name in columns for place in places[name]]
+
+
+def _in_order(
+    frame: "pl.DataFrame", columns: "Mapping[str, tables.ColumnKind]", vectorizer: Transformer | None, order: list[int]
+) -> NDArray[np.float64]:
+    """Numbers as one block beside the encoded columns, in the order of the table; missing ones are NaN.
+
+    Values have the precision of float32, as skrub's; means and deviations are taken in float64.
+    """
+    numbers = [name for name, kind in columns.items() if _are_numbers(kind)]
+    block = frame.select(numbers).to_numpy().astype(np.float32).reshape(frame.height, len(numbers))
+    if vectorizer is None:
+        return block[:, order].astype(np.float64)
+    encoded = _transform(vectorizer, frame.select([name for name in columns if name not in set(numbers)]))
+    return np.concatenate([block, encoded], 1)[:, order].astype(np.float64)
+
+
+def _checked(rows: NDArray[np.float32], n: int, width: int) -> NDArray[np.float32]:
+    """Refuse what a changed preprocessing may give.
+
+    Raises:
+        BadInput: The shape is another one, or a number is not finite.
+    """
+    if rows.shape != (n, width) or not np.isfinite(rows).all():
+        raise BadInput(
+            f"the preprocessing gives {' x '.join(map(str, rows.shape))} numbers for {n} rows of {width} features, or "
+            "some that are not finite; was the Run changed or damaged?"
+        )
+    return rows
 
 
 def _fit_texts(source: Domain, target: Domain, encoder: Path | None, length: int | None) -> Preprocess:

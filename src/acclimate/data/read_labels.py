@@ -80,7 +80,8 @@ def _whole_as_integers(values: pl.Series, label: str, name: str) -> pl.Series:
         raise BadInput(
             f"{name}: label {label!r} is infinite, first in row {infinite.arg_max()}; correct it or remove the row"
         )
-    return values.cast(pl.Int64) if bool((values == values.round(0)).all()) else values
+    whole = bool(((values == values.round(0)) & (values.abs() < 2**53)).all())
+    return values.cast(pl.Int64) if whole else values
 
 
 def as_text(column: pl.Series, name: str) -> pl.Series:

@@ -60,13 +60,45 @@ def dump(fitted: object, path: Path, types: Types, *, compress: bool = False) ->
     """
     import skops.io
 
-    skops.io.dump(fitted, path, compression=zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED)
+    how = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+    path.write_bytes(_reproducible(skops.io.dumps(fitted), how))
     if strange := _unlisted(path, types):
         path.unlink()
         raise BadInput(
             f"cannot save a fitted model: it contains {strange}, which Acclimate does not read back; "
             "install the versions of scikit-learn and skrub that Acclimate's constraints.txt lists"
         )
+
+
+def _reproducible(data: bytes, compression: int) -> bytes:
+    """The same file without what differs from one process to the next: addresses of objects, and times."""
+    numbers: dict[int, int] = {}
+    names: dict[str, str] = {}
+
+    def renamed(part: Any) -> Any:
+        if isinstance(part, list):
+            return [renamed(item) for item in part]
+        if not isinstance(part, dict):
+            return part
+        if isinstance(known := part.get("__id__"), int):
+            part = {**part, "__id__": numbers.setdefault(known, len(numbers))}
+        if isinstance(part.get("__loader__"), str) and isinstance(file := part.get("file"), str):
+            part = {**part, "file": names.setdefault(file, f"{len(names)}{Path(file).suffix}")}
+        return {key: renamed(value) for key, value in part.items()}
+
+    with zipfile.ZipFile(io.BytesIO(data)) as old:
+        members = {name: old.read(name) for name in old.namelist()}
+    schema = json.dumps(renamed(json.loads(members.pop("schema.json"))))
+    content = {names[name]: members[name] for name in names} | {"schema.json": schema.encode()}
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as new:
+        for name, member in content.items():
+            new.writestr(zipfile.ZipInfo(name, NO_TIME), member, compression)
+    return file.getvalue()
+
+
+NO_TIME = (1980, 1, 1, 0, 0, 0)
+"""The earliest time that a zip can state."""
 
 
 def load(path: Path, types: Types) -> Any:

@@ -12,7 +12,7 @@ import polars as pl
 
 from acclimate.data.parquet_pages import unpacked_size
 from acclimate.data.unpacking import check_members, gunzip, largest, like_a_bomb
-from acclimate.errors import BadInput, first_line
+from acclimate.errors import BadInput, first_line, is_panic
 
 JSON_LINES, EXCEL = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz"), (".xlsx", ".xls")
 ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", *JSON_LINES, *EXCEL, ".parquet")
@@ -48,7 +48,7 @@ def read(path: Path) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError, ValueError, EOFError, zlib.error) as error:
         raise BadInput(_unreadable(path, first_line(error))) from error
     except BaseException as error:  # polars panics on some damaged files, and a panic is not an Exception
-        if type(error).__name__ != "PanicException":
+        if not is_panic(error):
             raise
         raise BadInput(_unreadable(path, "damaged")) from error
 
@@ -111,18 +111,20 @@ def _read_excel(path: Path) -> pl.DataFrame:
         raise BadInput(
             f"{path}: Excel files need the package fastexcel; run `pip install acclimate[excel]`, or save it as CSV"
         )
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            check_members(archive, str(path), path.stat().st_size, fix="save the sheet as CSV")
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                check_members(archive, str(path), path.stat().st_size, fix="save the sheet as CSV")
         return pl.read_excel(path, infer_schema_length=None)
+    except BadInput:
+        raise
     except Exception as error:  # damaged files raise all kinds of exceptions
         raise BadInput(_unreadable(path, first_line(error))) from error
 
 
 def _read_parquet(path: Path) -> pl.DataFrame:
     try:
-        _check_parquet(path)
+        check_parquet(path)
     except (ArithmeticError, IndexError, RecursionError) as error:
         raise BadInput(_unreadable(path, "damaged")) from error
     frame, most = pl.read_parquet(path), largest(path.stat().st_size)
@@ -132,8 +134,13 @@ def _read_parquet(path: Path) -> pl.DataFrame:
     return frame
 
 
-def _check_parquet(path: Path) -> None:
-    """Refuse a file whose values or pages need more memory than it may, before any is read."""
+def check_parquet(path: Path) -> None:
+    """Refuse a file whose values or pages need more memory than it may, before any is read.
+
+    Raises:
+        BadInput: They do.
+        ValueError: It is damaged, as are the other exceptions of polars.
+    """
     table = pl.scan_parquet(path)
     columns, rows = len(table.collect_schema()), int(table.select(pl.len()).collect().item())
     most = largest(path.stat().st_size)

@@ -13,6 +13,8 @@ from acclimate.data.read_labels import SET_ASIDE, Labels, as_text, from_column
 from acclimate.data.table_files import read
 from acclimate.errors import BadInput, did_you_mean
 
+LONGEST_CELL = 100_000
+"""Most characters of a text in a column of features."""
 ColumnKind = Literal["numbers", "dates", "text", "nothing"]
 """What a column of features contains, whatever type stores it."""
 
@@ -138,8 +140,8 @@ def require_columns(domain: Domain, columns: list[str]) -> None:
     Raises:
         BadInput: It has others, or lacks one.
     """
-    own = domain.table.columns
-    if extra := [c for c in own if c not in columns]:
+    own, known = set(domain.table.columns), set(columns)
+    if extra := [c for c in domain.table.columns if c not in known]:
         raise BadInput(
             f"{domain.name}: column {extra[0]!r} is not in the source; {did_you_mean(extra[0], columns)}; "
             f"rename it, remove it, or train with --drop {extra[0]}"
@@ -158,6 +160,17 @@ def as_fitted(domain: Domain, columns: Mapping[str, ColumnKind]) -> pl.DataFrame
     """
     require_columns(domain, list(columns))
     return pl.DataFrame([_convert(domain.table[c], kind, domain.name) for c, kind in columns.items()])
+
+
+def _short(texts: pl.Series, name: str) -> pl.Series:
+    """Refuse texts that are no feature of a table but documents."""
+    lengths = texts.str.len_chars().fill_null(0).to_numpy()
+    if lengths.max(initial=0) > LONGEST_CELL:
+        raise BadInput(
+            f"{name}: column {texts.name!r} has a text of {lengths.max():,} characters in row {lengths.argmax()}; "
+            f"learn from it with --text {texts.name}, or train with --drop {texts.name}"
+        )
+    return texts
 
 
 def _rows_of_part(frame: pl.DataFrame, part: str, path: Path) -> pl.DataFrame:
@@ -216,7 +229,7 @@ def _convert(column: pl.Series, kind: ColumnKind, name: str) -> pl.Series:
     if own == "nothing" or kind == "nothing":
         return pl.Series(column.name, [None] * len(column), dtype=_TYPES[kind])
     if kind == "text":
-        return as_text(column, name)
+        return _short(as_text(column, name), name)
     if own == kind or (own == "text" and kind == "numbers"):
         return _cast(column, kind, name)
     raise BadInput(

@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -49,9 +50,10 @@ class Tokenizer:
         if not any(file for pattern in VOCABULARIES for file in folder.glob(pattern)):
             raise BadInput(f"{folder}: contains no tokenizer; save the tokenizer there too, with its save_pretrained")
         try:
-            self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False
-            )
+            with offline():
+                self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+                    folder, local_files_only=True, trust_remote_code=False
+                )
         except Exception as error:  # damaged files raise all kinds of exceptions
             raise BadInput(
                 f"{folder}: contains no readable tokenizer ({first_line(error)}); save model and tokenizer again"
@@ -74,6 +76,19 @@ class Tokenizer:
         for i, row in enumerate(rows):
             table[i, : len(row)] = row
         return table
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Within it, no file of an encoder can send transformers to the hub, whatever it names."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def keep_files(folder: Path, to: Path) -> None:

@@ -15,8 +15,9 @@ from acclimate.data.preprocess import (
     TokenPreprocess,
     VectorPreprocess,
 )
-from acclimate.errors import BadInput, first_line
+from acclimate.errors import explain_damage
 from acclimate.run_folder import RunFolder
+from acclimate.runs.check import check_weights, name_in
 
 
 def shape_of(fitted: Preprocess) -> backbones.Shape:
@@ -32,6 +33,16 @@ def shape_of(fitted: Preprocess) -> backbones.Shape:
     assert isinstance(fitted, VectorPreprocess | TablePreprocess | TextPreprocess)
     sparse = isinstance(fitted, TextPreprocess) or (isinstance(fitted, VectorPreprocess) and fitted.sparse)
     return backbones.Shape(images=False, n_features=fitted.n_features, sparse=sparse)
+
+
+def load_preprocess(run: RunFolder) -> Preprocess:
+    """What was fitted on source and target before training.
+
+    Raises:
+        BadInput: It is damaged, or contains a type that no Run has.
+    """
+    with explain_damage(run.path, "preprocess"):
+        return preprocess.load(run.file("preprocess"))
 
 
 def load_model(run: RunFolder, seed: int, phase: str, *, shape: backbones.Shape | None = None) -> nn.Module:
@@ -50,12 +61,19 @@ def load_model(run: RunFolder, seed: int, phase: str, *, shape: backbones.Shape 
     if not recipe.trains_a_network:
         from acclimate.training import linear  # imports scikit-learn, which networks do without
 
-        return linear.load(path).eval()
+        with explain_damage(run.path, name_in(run, path)):
+            return linear.load(path).eval()
     plugins.require(recipe.plugins, recipe.backbone)
-    shape = shape or shape_of(preprocess.load(run.file("preprocess")))
+    shape = shape or shape_of(load_preprocess(run))
+    check_weights(run, path, phase, shape)
     model = finetune.classifier(recipe, phase, shape, pretrained=False)
-    try:
+    with explain_damage(run.path, name_in(run, path)):
         model.load_state_dict(load_file(path))
-    except Exception as error:  # a damaged or foreign file fails in many ways
-        raise BadInput(f"{path}: not the weights of this Run ({first_line(error)}); was it changed?") from error
+        _check_finite(model)
     return model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _check_finite(model: nn.Module) -> None:
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise ValueError(f"{name} has values that are not finite")

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from acclimate import metrics
 from acclimate.contents import ClassScores, NumberScores, Scored
 from acclimate.data import Domain
-from acclimate.errors import BadInput
+from acclimate.errors import damaged, explain_damage
 from acclimate.recipe import Recipe
 from acclimate.run_folder import RunFolder
+from acclimate.runs.check import name_in, read_parquet
 from acclimate.training.inference import Predictions
 
+ROUNDING = 1e-4
+"""By how much a probability may exceed 1."""
 FEATURE_ROWS = 2000
 """Rows of a domain whose features are written with the outputs."""
 
@@ -61,6 +64,8 @@ class ClassOutputs:
     def read(cls, frame: pl.DataFrame, recipe: Recipe) -> Self:
         """The content of a file in ``outputs/``."""
         probabilities = _rows(frame["probabilities"], len(recipe.classes))
+        if probabilities.min() < 0 or probabilities.max() > 1 + ROUNDING:
+            raise ValueError("a probability is not from 0 to 1")
         labels = _codes(frame["label"], recipe.classes) if "label" in frame.columns else None
         return cls(frame["name"].to_list(), probabilities, *_features(frame), labels, recipe)
 
@@ -161,8 +166,8 @@ class NumberOutputs:
     @classmethod
     def read(cls, frame: pl.DataFrame, recipe: Recipe) -> Self:
         """The content of a file in ``outputs/``."""
-        labels = frame["label"].to_numpy() if "label" in frame.columns else None
-        return cls(frame["name"].to_list(), frame["predicted"].to_numpy(), *_features(frame), labels, recipe)
+        labels = _numbers(frame["label"]) if "label" in frame.columns else None
+        return cls(frame["name"].to_list(), _numbers(frame["predicted"]), *_features(frame), labels, recipe)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -286,16 +291,16 @@ def read_file(run: RunFolder, seed: int, phase: str, place: str) -> AnyOutputs:
     Raises:
         BadInput: The file is missing or damaged.
     """
-    return _read(run.outputs(seed, phase, place), kind_of(run.recipe).read, run.recipe, features=False)
+    return _read(run, run.outputs(seed, phase, place), kind_of(run.recipe).read, features=False)
 
 
-def read_class_outputs(path: Path, recipe: Recipe) -> ClassOutputs:
+def read_class_outputs(run: RunFolder, seed: int, phase: str, place: str) -> ClassOutputs:
     """What a classifier gave for a domain.
 
     Raises:
         BadInput: The file is missing or damaged.
     """
-    return _read(path, ClassOutputs.read, recipe)
+    return _read(run, run.outputs(seed, phase, place), ClassOutputs.read)
 
 
 def read_outputs(run: RunFolder) -> RunOutputs[ClassOutputs]:
@@ -330,16 +335,29 @@ def _of_run(run: RunFolder, read: Callable[[pl.DataFrame, Recipe], S]) -> RunOut
     seed = run.recipe.seeds[0]
     phases = [p for p in ("source_only", "adapted") if run.outputs(seed, p, "target").exists()]
     if not phases:
-        raise BadInput(f"{run.file('outputs')}: has no outputs to draw; was the Run changed by hand?")
+        raise damaged(run.path, "outputs", "nothing is left to draw")
 
     def by_phase(place: str) -> dict[str, S]:
         paths = {phase: run.outputs(seed, phase, place) for phase in phases}
-        return {phase: _read(path, read, run.recipe) for phase, path in paths.items() if path.exists()}
+        return {phase: _read(run, path, read) for phase, path in paths.items() if path.exists()}
 
     source = by_phase("source_val")
     if phases[0] not in source:
-        raise BadInput(f"{run.outputs(seed, phases[0], 'source_val')}: is missing; was the Run changed by hand?")
-    return RunOutputs(source, by_phase("target"), by_phase("scored"))
+        raise damaged(run.path, name_in(run, run.outputs(seed, phases[0], "source_val")), "missing")
+    outputs = RunOutputs(source, by_phase("target"), by_phase("scored"))
+    for place, of_phases in (("source_val", source), ("target", outputs.target), ("scored", outputs.scored)):
+        _check_alike(run, place, of_phases)
+    return outputs
+
+
+def _check_alike(run: RunFolder, place: str, outputs: Mapping[str, S]) -> None:
+    """Refuse outputs for one domain that are of other examples, or that lack labels they need."""
+    for phase, other in outputs.items():
+        file = name_in(run, run.outputs(run.recipe.seeds[0], phase, place))
+        if len(other) != len(next(iter(outputs.values()))):
+            raise damaged(run.path, file, "has another number of rows than those of the other model")
+        if place != "target" and other.labels is None:
+            raise damaged(run.path, file, "has no labels")
 
 
 def _lists(rows: NDArray[np.float32]) -> pl.Series:
@@ -358,14 +376,14 @@ def _some_features(features: NDArray[np.float32]) -> pl.Series:
     return frame.select(pl.when("kept").then("features"))["features"]
 
 
-def _read(path: Path, read: Callable[[pl.DataFrame, Recipe], S], recipe: Recipe, *, features: bool = True) -> S:
-    try:
-        frame = pl.scan_parquet(path)
-        left_out = [] if features else [name for name in frame.collect_schema().names() if name == "features"]
-        return read(frame.drop(left_out).collect(), recipe)
-    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadInput(f"{path}: not a readable part of a Run ({why}); was it changed by hand?") from error
+def _read(run: RunFolder, path: Path, read: Callable[[pl.DataFrame, Recipe], S], *, features: bool = True) -> S:
+    frame = read_parquet(run, path, without="" if features else "features")
+    with explain_damage(run.path, name_in(run, path)):
+        if not frame.height or frame["index"].to_list() != list(range(frame.height)):
+            raise ValueError("its rows are not numbered")
+        if frame["name"].dtype != pl.String or frame["name"].has_nulls():
+            raise ValueError("its names are not text")
+        return read(frame, run.recipe)
 
 
 def _features(frame: pl.DataFrame) -> tuple[Codes, NDArray[np.float64]]:
@@ -379,11 +397,22 @@ def _features(frame: pl.DataFrame) -> tuple[Codes, NDArray[np.float64]]:
 
 def _rows(lists: pl.Series, width: int) -> NDArray[np.float64]:
     """A column of lists of one length as an array ``(n, width)``."""
-    if not (lists.list.len() == width).all():
+    if not (lists.list.len() == width).all() or lists.has_nulls():
         raise ValueError(f"rows are not all of {width} numbers")
-    return np.asarray(lists.explode().to_numpy(), dtype=np.float64).reshape(len(lists), width)
+    return _numbers(lists.explode()).reshape(len(lists), width)
+
+
+def _numbers(column: pl.Series) -> Numbers:
+    if not column.dtype.is_numeric() or column.has_nulls():
+        raise ValueError(f"the column {column.name!r} has other values than numbers")
+    numbers = np.asarray(column.to_numpy(), dtype=np.float64)
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"the column {column.name!r} has numbers that are not finite")
+    return numbers
 
 
 def _codes(labels: pl.Series, classes: tuple[str, ...]) -> Codes:
-    codes = labels.replace_strict(classes, range(len(classes)), default=-1, return_dtype=pl.Int64)
-    return codes.to_numpy()
+    codes = labels.replace_strict(classes, range(len(classes)), default=-1, return_dtype=pl.Int64).to_numpy()
+    if len(codes) and codes.min() < 0:
+        raise ValueError("a label is not a class of the recipe")
+    return codes

@@ -13,19 +13,20 @@ from torch import nn
 
 from acclimate.augment import tta as views
 from acclimate.contents import PHASES, Evaluation, Phase
-from acclimate.data import Domain, preprocess
+from acclimate.data import Domain
 from acclimate.data.inputs import Inputs, ReadableInputs
 from acclimate.data.labels import truth
 from acclimate.data.preprocess import Preprocess
 from acclimate.data.source import Source, as_domain
-from acclimate.errors import BadInput
+from acclimate.errors import BadInput, damaged
 from acclimate.methods import testtime
 from acclimate.metrics import check_positive
 from acclimate.nn import Classifier
 from acclimate.recipe import check_options, require_classes
 from acclimate.run_folder import RunFolder
+from acclimate.runs.check import check_run, name_in
 from acclimate.runs.choice import Choice, choose
-from acclimate.runs.models import load_model
+from acclimate.runs.models import load_model, load_preprocess
 from acclimate.runs.outputs import AnyOutputs, as_given, kind_of, read_class_outputs
 from acclimate.shift.label_shift import LabelShift, label_shift
 from acclimate.training.features import frozen, predict_frozen
@@ -47,19 +48,19 @@ class Run(RunFolder):
 
     @classmethod
     def open(cls, path: str | Path) -> "Run":
-        """A finished Run; see `RunFolder.open`."""
-        return cls(RunFolder.open(path).path)
+        """A finished Run; see `RunFolder.open`.
+
+        Raises:
+            BadInput: There is none, or a file in it was changed or damaged.
+        """
+        run = cls(RunFolder.open(path).path)
+        check_run(run)
+        return run
 
     @property
     def kept(self) -> Phase:
-        """``adapted`` or ``source_only``: which model predicts.
-
-        Raises:
-            BadInput: The Run's scores do not say so.
-        """
-        if (kept := self.scores.get("kept")) not in {"adapted", "source_only"}:
-            raise BadInput(f"{self.file('scores.json')}: does not say which model was kept; was it changed by hand?")
-        return kept
+        """``adapted`` or ``source_only``: which model predicts."""
+        return self.scores["kept"]
 
     def choose(self, model: str = "", *, alone: str = "") -> Choice:
         """Which of the Run's models predict.
@@ -187,14 +188,15 @@ class Run(RunFolder):
         target = self._probabilities(predicted)
         if not len(target):
             raise BadInput("--label-shift: no example could be read; give some that can")
-        if not (path := self.outputs(choice.seeds[0], choice.phase, "source_val")).is_file():
+        seed, place = choice.seeds[0], "source_val"
+        if not (path := self.outputs(seed, choice.phase, place)).is_file():
             raise BadInput(
                 "--label-shift: needs held-out examples of the source, which this model has never met "
                 f"(it started from {self.recipe.origin}); use that Run"
             )
-        held = read_class_outputs(path, self.recipe)
+        held = read_class_outputs(self, seed, choice.phase, place)
         if held.labels is None:
-            raise BadInput(f"{path}: has no labels; was it changed by hand?")
+            raise damaged(self.path, name_in(self, path), "has no labels")
         return label_shift(how, held.probabilities, held.labels, target)
 
     def correct(self, predicted: pl.DataFrame, shift: LabelShift) -> pl.DataFrame:
@@ -279,7 +281,7 @@ class Run(RunFolder):
     @cached_property
     def preprocess(self) -> Preprocess:
         """What was fitted on source and target before training."""
-        return preprocess.load(self.file("preprocess"))
+        return load_preprocess(self)
 
     @cached_property
     def _models(self) -> dict[str, nn.Module]:

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from acclimate.data import Domain
 from acclimate.data.domain import Images, parted
-from acclimate.errors import BadInput
+from acclimate.errors import BadInput, explain_damage
 from acclimate.run_folder import RunFolder
+from acclimate.runs.check import name_in, read_parquet
 
 SHOWN = 800
 """Most examples of a domain that the report shows."""
@@ -73,10 +74,10 @@ def read_snippets(run: RunFolder, part: str) -> dict[int, Snippet]:
     path = run.file(_file_name(part))
     if not path.is_file():
         return {}
-    return {
-        index: Snippet(text or "", _data_url(image) if image else "")
-        for index, text, image in pl.read_parquet(path).iter_rows()
-    }
+    frame = read_parquet(run, path)
+    with explain_damage(run.path, name_in(run, path)):
+        rows = frame.select(pl.col("index").cast(pl.Int64), pl.col("text").cast(pl.String), pl.col("image")).iter_rows()
+        return {index: Snippet(text or "", _data_url(image) if image else "") for index, text, image in rows}
 
 
 class Pair(NamedTuple):
@@ -98,7 +99,10 @@ def read_strip(run: RunFolder, domain: str) -> list[Pair]:
     path = run.file(_strip_name(domain))
     if not path.is_file():
         return []
-    return [Pair(_data_url(plain), _data_url(augmented)) for plain, augmented in pl.read_parquet(path).iter_rows()]
+    frame = read_parquet(run, path)
+    with explain_damage(run.path, name_in(run, path)):
+        rows = frame.select("plain", "augmented").iter_rows()
+        return [Pair(_data_url(plain), _data_url(augmented)) for plain, augmented in rows]
 
 
 def _strip_name(domain: str) -> str:
@@ -148,5 +152,7 @@ def _encoded(image: Image.Image, file_format: str) -> bytes:
 
 
 def _data_url(image: bytes) -> str:
+    if not isinstance(image, bytes):
+        raise ValueError("an image is not bytes")
     kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"

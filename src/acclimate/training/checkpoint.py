@@ -66,15 +66,20 @@ class Checkpoint:
         if not self.path.exists():
             return Progress(0, [])
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            return self._restored(method, optimizer)
         except Exception as error:  # a damaged file fails in many ways
             raise BadInput(f"{self.path}: not a readable checkpoint; remove it to start this training anew") from error
+
+    def _restored(self, method: Method, optimizer: Optimizer) -> Progress:
+        state = torch.load(self.path, map_location="cpu", weights_only=True)
         method.load_state_dict(state["method"])
         optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["rng"])
         if state["cuda_rng"]:
             torch.cuda.set_rng_state_all(state["cuda_rng"])
-        return Progress(state["done"], state["looks"])
+        if not isinstance(state["done"], int) or state["done"] < 0:
+            raise ValueError("steps that cannot be")
+        return Progress(state["done"], [float(loss) for loss in state["looks"]])
 
     def save_best(self, model: nn.Module) -> None:
         """Keep the weights of the best validation loss so far.

@@ -47,6 +47,8 @@ def launched() -> Launch | None:
     Raises:
         BadInput: A variable is not a number.
     """
+    for name in ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "WORLD_SIZE"):
+        _variable(name, "0")
     if "LOCAL_RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         return None
     world = _variable("WORLD_SIZE", "1")

@@ -8,13 +8,20 @@ from acclimate.data import require_path
 from acclimate.errors import BadInput, did_you_mean
 from acclimate.files import expand
 from acclimate.methods import selfsup, shallow
-from acclimate.recipe import LINEAR, check_augmentation, check_known, check_task_name, check_training, parse_settings
+from acclimate.recipe import (
+    LARGEST_SEED,
+    LINEAR,
+    MOST_SEEDS,
+    check_augmentation,
+    check_known,
+    check_task_name,
+    check_training,
+    parse_settings,
+)
 from acclimate.run_folder import RunFolder
 from acclimate.workflows.catalogue import flag_of
 from acclimate.workflows.options import Request, SharedOptions
 
-MOST_SEEDS = 1000
-LARGEST_SEED = 2**32 - 1
 LARGEST_IMAGE = 4096
 """Pixels a side."""
 
@@ -73,10 +80,10 @@ def _check_seeds(seeds: int | Sequence[int]) -> None:
 
 
 def is_run(path: str | Path) -> bool:
-    """Whether a folder holds a recipe; none that cannot be opened does."""
+    """Whether a folder holds what every Run does; a folder of images may hold a ``recipe.yaml`` too."""
     try:
-        return Path(path, "recipe.yaml").is_file()
-    except PermissionError:
+        return all(Path(path, name).is_file() for name in ("recipe.yaml", "environment.json"))
+    except (OSError, ValueError):
         return False
 
 

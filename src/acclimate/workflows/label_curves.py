@@ -1,6 +1,5 @@
 """How many labels of the target should be bought: accuracy against labels per class, for each strategy."""
 
-import json
 import logging
 import math
 import shutil
@@ -11,11 +10,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Unpack, cast
+from typing import Any, NamedTuple, Unpack, cast
 
 import numpy as np
 
-from acclimate import finetune, methods, plugins
+from acclimate import finetune, methods, plugins, typed_json
 from acclimate.contents import ClassScores, CurvePoint, CurveScores, CurveSettings, Point, StrategyRecipe
 from acclimate.data import Domain
 from acclimate.data.budgets import Budget, budgets, draw, with_none
@@ -194,7 +193,7 @@ def _opened(folder: RunFolder, *, resume: bool) -> Iterator[None]:
 
 
 def _has_trained(folder: RunFolder) -> bool:
-    points = _read_json(folder)["points"] if folder.file("labels.json").is_file() else []
+    points = _read_json(folder).get("points") if folder.file("labels.json").is_file() else []
     trainings = [*folder.path.glob("trainings/*"), *folder.path.glob("trials/*/*")]
     return bool(points) or any(RunFolder(path).has_trained() for path in trainings)
 
@@ -448,12 +447,12 @@ class _Curves:
 def _read_json(folder: RunFolder) -> CurveScores:
     path = folder.file("labels.json")
     try:
-        found: CurveScores = json.loads(path.read_text("utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError("not a JSON object")
-    except (OSError, ValueError) as error:
-        raise CannotResume(f"{path}: cannot resume: not readable ({error}); choose another -o") from error
-    return found
+        found = typed_json.read(path, dict[str, Any])
+        if found.keys() >= CurveScores.__annotations__.keys():  # else another version of Acclimate wrote it
+            typed_json.check(found, CurveScores)
+        return cast("CurveScores", found)
+    except ValueError as error:
+        raise CannotResume(f"{path}: cannot resume: changed or damaged ({error}); choose another -o") from error
 
 
 def _difference(asked: CurveSettings, made: CurveSettings) -> str | None:

@@ -228,7 +228,7 @@ def _from_run(origin: Run, given_target: Source, request: Request) -> Plan:
     check_target_share(training, method, None)
     strategy = before.finetune if request.finetune == "auto" else strategy_of(request, method, linear=False)
     same = strategy == before.finetune and not settings.finetune
-    target, fitted = read_target(given_target, spec), preprocess.load(origin.file("preprocess"))
+    target, fitted = read_target(given_target, spec), origin.preprocess
     fitted.inputs(target, cache_bytes=0)
     scored = read_score(request.score, spec)
     check_labelled(scored, before, fitted)
@@ -250,7 +250,9 @@ def _from_run(origin: Run, given_target: Source, request: Request) -> Plan:
         }
     )
     score = score_later(request.score, spec)
-    plan = Plan(None, origin, target, None, fitted, with_defaults(recipe, shape_of(fitted)), score)
+    with backbones.without_weights():
+        recipe = with_defaults(recipe, shape_of(fitted))
+    plan = Plan(None, origin, target, None, fitted, recipe, score)
     _check_scoring(plan, request)
     return replace(plan, notes=tuple(doubts.of_target(target)))
 
