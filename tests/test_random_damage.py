@@ -9,6 +9,7 @@ import random
 import resource
 import shutil
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -143,7 +144,9 @@ def _failure(seed: int, acclimate: Callable[..., object]) -> str | None:
     before, began = _all_around(Path(), but), time.monotonic()
     told = f"case {seed}: {did}: {' '.join(map(str, command))}: "
     signal.alarm(SECONDS)
-    faulthandler.dump_traceback_later(3 * SECONDS, exit=True)  # where a library waits, no alarm is heard
+    faulthandler.dump_traceback_later(
+        3 * SECONDS, exit=True, file=sys.__stderr__
+    )  # where a library waits, no alarm is heard
     try:
         code = acclimate(*command).code
     except TooLong:
