@@ -229,7 +229,9 @@ class VectorPreprocess(Preprocess):
             )
         if self.sparse:
             return SparseInputs(scipy.sparse.csr_array(x))
-        return DenseInputs(((_dense(x) - np.array(self.mean)) / np.array(self.std)).astype(np.float32))
+        with np.errstate(over="ignore", invalid="ignore"):
+            rows = ((_dense(x) - np.array(self.mean)) / np.array(self.std)).astype(np.float32)
+        return DenseInputs(_checked(rows, len(domain), self.n_features))
 
 
 @dataclass(frozen=True)
@@ -549,7 +551,8 @@ def _in_order(
     Values have the precision of float32, as skrub's; means and deviations are taken in float64.
     """
     numbers = [name for name, kind in columns.items() if _are_numbers(kind)]
-    block = frame.select(numbers).to_numpy().astype(np.float32).reshape(frame.height, len(numbers))
+    with np.errstate(over="ignore"):  # an overflow gives infinity, which is refused
+        block = frame.select(numbers).to_numpy().astype(np.float32).reshape(frame.height, len(numbers))
     if vectorizer is None:
         return block[:, order].astype(np.float64)
     encoded = _transform(vectorizer, frame.select([name for name in columns if name not in set(numbers)]))
@@ -611,4 +614,5 @@ FORMS: tuple[type[Preprocess], ...] = (
 def _transform(pipeline: Transformer, frame: object) -> NDArray[np.float32]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # an unknown category becomes zeros, as intended
+        warnings.simplefilter("ignore", RuntimeWarning)  # what overflows is not finite, which is refused
         return np.asarray(pipeline.transform(frame), dtype=np.float32)
