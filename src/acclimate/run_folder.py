@@ -1,6 +1,7 @@
 """The folder of a Run: the only module that knows its file names. Every file is written atomically."""
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from acclimate.contents import Environment, Line, Scores
+from acclimate.contents import DataSummary, Environment, Line, Scores
 from acclimate.errors import BadInput
 from acclimate.files import Write, append_whole, explain_disk_errors, partial_path, settle, usual_mode, write_atomically
 from acclimate.formats import upgrade_scores
@@ -91,6 +92,20 @@ class RunFolder:
         """``environment.json``: versions, devices, times, the format."""
         environment: Environment = self._json("environment.json")
         return environment
+
+    @property
+    def data_summary(self) -> DataSummary:
+        """``data.json``: the sizes of all sets, and what differs between the domains; empty in an older Run.
+
+        Raises:
+            BadInput: It is damaged.
+        """
+        if not self.file("data.json").is_file():
+            return {"sizes": {}, "moved": []}
+        summary: DataSummary = self._json("data.json")
+        if not _is_summary(summary):
+            raise BadInput(f"{self.file('data.json')}: not a readable part of a Run; restore the file, or remove it")
+        return summary
 
     def weights(self, seed: int, phase: str) -> Path:
         """Return the path of the model of one seed and phase, e.g. ``adapted``: a network's or scikit-learn's."""
@@ -257,6 +272,23 @@ class RunFolder:
         return value
 
 
+def _is_summary(found: Any) -> bool:
+    """Whether JSON has the types of `DataSummary`."""
+    sizes, moved = found.get("sizes"), found.get("moved")
+    if not (isinstance(sizes, dict) and isinstance(moved, list)):
+        return False
+    return all(type(n) is int for n in sizes.values()) and all(map(_is_moved, moved))
+
+
+def _is_moved(found: Any) -> bool:
+    texts, numbers = ("kind", "name", "value"), ("source", "target", "effect")
+    return (
+        isinstance(found, dict)
+        and all(isinstance(found.get(key), str) for key in texts)
+        and all(type(found.get(key)) in (int, float) and math.isfinite(found[key]) for key in numbers)
+    )
+
+
 def _line(text: bytes, where: str) -> Line:
     try:
         line: Line = json.loads(text)
@@ -270,7 +302,7 @@ def _line(text: bytes, where: str) -> Line:
 _PREPROCESS = r"preprocess|\.preprocess\.\d+\.partial"
 _FOLDERS = re.compile(rf"models|checkpoints|outputs|trials(/\w+(/models|/checkpoints)?)?|{_PREPROCESS}")
 _FILES = re.compile(
-    r"(trials/\w+/)?(recipe\.yaml|losses\.jsonl)|environment\.json|scores\.json|report\.html|run\.lock"
+    r"(trials/\w+/)?(recipe\.yaml|losses\.jsonl)|environment\.json|scores\.json|data\.json|report\.html|run\.lock"
     r"|model\.(safetensors|skops)"
     r"|(trials/\w+/)?(models|checkpoints)/(source_only|pretrained|adapted)-\d+\.(safetensors|skops|ckpt)"
     r"|outputs/(source_val|target|scored|scored_tta)-(source_only|adapted)-\d+\.parquet"
