@@ -168,6 +168,35 @@ class Environment(TypedDict):
     versions: NotRequired[dict[str, str]]
     started: NotRequired[str]
     seconds: NotRequired[float]
+    command: NotRequired[str]
+
+
+MovedKind = Literal["mean", "value", "missing", "word"]
+"""What is compared: the mean of a column, the share of a value, of missing entries, of texts with a word."""
+
+
+class Moved(TypedDict):
+    """A column or a word that differs between the domains.
+
+    ``value`` is the value whose share is compared, else empty; ``effect`` is the standardised difference.
+    """
+
+    kind: MovedKind
+    name: str
+    value: str
+    source: float
+    target: float
+    effect: float
+
+
+class DataSummary(TypedDict):
+    """``data.json``: the number of examples of each set, and what differs most between source and target.
+
+    The keys of ``sizes`` are ``source_train``, ``source_val``, ``target``, ``target_labels`` and ``scored``.
+    """
+
+    sizes: dict[str, int]
+    moved: list[Moved]
 
 
 class BudgetSize(TypedDict):

@@ -13,7 +13,7 @@ from types import NoneType
 from typing import Any, TypeVar
 
 from acclimate import typed_json
-from acclimate.contents import Environment, Line, Scores
+from acclimate.contents import DataSummary, Environment, Line, Scores
 from acclimate.errors import BadInput, damaged
 from acclimate.files import (
     Write,
@@ -129,6 +129,17 @@ class RunFolder:
     def environment(self) -> Environment:
         """``environment.json``: versions, devices, times, the format."""
         return self._json("environment.json", Environment)
+
+    @property
+    def data_summary(self) -> DataSummary:
+        """``data.json``: the sizes of all sets, and what differs between the domains; empty in an older Run.
+
+        Raises:
+            BadInput: It is damaged.
+        """
+        if not self.file("data.json").is_file():
+            return {"sizes": {}, "moved": []}
+        return self._json("data.json", DataSummary)
 
     def weights(self, seed: int, phase: str) -> Path:
         """Return the path of the model of one seed and phase, e.g. ``adapted``: a network's or scikit-learn's."""
@@ -336,7 +347,7 @@ def _is_loss(value: object) -> bool:
 _PREPROCESS = r"preprocess|\.preprocess\.\d+\.partial"
 _FOLDERS = re.compile(rf"models|checkpoints|outputs|trials(/\w+(/models|/checkpoints)?)?|{_PREPROCESS}")
 _FILES = re.compile(
-    r"(trials/\w+/)?(recipe\.yaml|losses\.jsonl)|environment\.json|scores\.json|report\.html|run\.lock"
+    r"(trials/\w+/)?(recipe\.yaml|losses\.jsonl)|environment\.json|scores\.json|data\.json|report\.html|run\.lock"
     r"|model\.(safetensors|skops)"
     r"|(trials/\w+/)?(models|checkpoints)/(source_only|pretrained|adapted)-\d+\.(safetensors|skops|ckpt)"
     r"|outputs/(source_val|target|scored|scored_tta)-(source_only|adapted)-\d+\.parquet"

@@ -24,6 +24,7 @@ from acclimate.run_folder import FORMAT, PARTIAL, RunFolder
 from acclimate.runs.run import Run
 from acclimate.training.engine import Diverged
 from acclimate.training.launch import in_first_process
+from acclimate.workflows.command import command_of
 from acclimate.workflows.early import check_early
 from acclimate.workflows.options import AdaptKeywords, Request, described_by, parse_request
 from acclimate.workflows.plan import Plan, make_plan
@@ -94,7 +95,7 @@ def _adapt(
         selected = select_strategy(plan, request, run.file("trials"), before=_begun(run), machine=machine)
         check_same(run, selected.plan.recipe)
         _carry_out(run, selected, machine)
-        _note_time(run, time.monotonic() - began)
+        _note(run, time.monotonic() - began, command_of(source, target, output, options))
         write_report(run)
     return run.path
 
@@ -226,7 +227,8 @@ def _take_over(folder: RunFolder, origin: RunFolder, seeds: Sequence[int]) -> No
             folder.write(name, partial(shutil.copyfile, path))
 
 
-def _note_time(folder: RunFolder, seconds: float) -> None:
+def _note(folder: RunFolder, seconds: float, command: str) -> None:
+    """Note how long it took, together with what was done before an interruption, and the command."""
     before = folder.environment
     seconds = round(before.get("seconds", 0) + seconds, 1)
-    folder.write_json("environment.json", {**before, "format": FORMAT, "seconds": seconds})
+    folder.write_json("environment.json", {**before, "format": FORMAT, "seconds": seconds, "command": command})

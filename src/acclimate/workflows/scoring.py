@@ -16,6 +16,7 @@ from acclimate.contents import (
     PHASES,
     AccuracyEstimate,
     Change,
+    DataSummary,
     EnsembleScores,
     Phase,
     PhaseScores,
@@ -34,6 +35,7 @@ from acclimate.run_folder import RunFolder
 from acclimate.runs.models import load_model
 from acclimate.runs.outputs import AnyOutputs, ClassOutputs, ensemble, read_file, write_outputs
 from acclimate.runs.snippets import STRIP, keep_snippets, keep_strip
+from acclimate.shift.moved import moved
 from acclimate.training.features import Read, StandIn, features, frozen, stand_in
 from acclimate.training.inference import Predictions, mean_predictions, predict
 from acclimate.validators.atc import atc
@@ -60,6 +62,7 @@ WITHOUT_SOURCE = (
 def score(run: RunFolder, plan: Plan) -> None:
     """Write outputs, ``scores.json`` and the model that is kept; only here may labels of the target be read."""
     scored = plan.score() if plan.score else None
+    run.write_json("data.json", cast("Mapping[str, object]", _summary(plan, scored)))
     for seed in plan.recipe.seeds:
         parts = {"target": Part(plan.target)}
         if plan.source is not None:
@@ -72,6 +75,19 @@ def score(run: RunFolder, plan: Plan) -> None:
             parts["scored"] = Part(scored)
         _write_seed(run, plan, seed, parts)
     _write_scores(run, plan, {phase: _parts(run, plan, phase) for phase in plan.recipe.phases})
+
+
+def _summary(plan: Plan, scored: Domain | None) -> DataSummary:
+    """The size of every set, and what differs most between the domains."""
+    sizes = {"target": len(plan.target)}
+    if plan.source is not None:
+        held = len(plan.held(plan.recipe.seeds[0]))
+        sizes |= {"source_train": len(plan.source) - held, "source_val": held}
+    if plan.target_labels is not None:
+        sizes["target_labels"] = len(plan.target_labels.domain)
+    if scored is not None:
+        sizes["scored"] = len(scored)
+    return {"sizes": sizes, "moved": [] if plan.source is None else moved(plan.source, plan.target)}
 
 
 def _keep_strips(run: RunFolder, plan: Plan) -> None:

@@ -1,0 +1,76 @@
+"""The command that makes a Run, as its report and its environment.json show it."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from acclimate.run_folder import RunFolder
+
+LONGEST = 4000
+"""Most characters of a command that is kept."""
+
+
+def command_of(source: object, target: object, output: object, options: Mapping[str, object]) -> str:
+    """Return the command line that does the same, or the Python call where something given has no path.
+
+    Example:
+        >>> command_of("shop", "my photos", "run", {"steps": 40, "settings": {"train.lr": 0.1}, "method": "auto"})
+        "acclimate adapt shop 'my photos' -o run --steps 40 --set train.lr=0.1"
+    """
+    given = {name: value for name, value in options.items() if _is_set(name, value)}
+    paths = [_path(one) for one in (source, target, output)]
+    if all(paths) and all(map(_on_command_line, given.values())):
+        words = ["acclimate", "adapt", paths[0], paths[1], "-o", paths[2], *_flags(given)]
+        return shlex.join(words)[:LONGEST]
+    shown = [_python(source, "source"), _python(target, "target"), *([_python(output, "output")] if output else [])]
+    return f"acclimate.adapt({', '.join([*shown, *(f'{k}={_python(v, k)}' for k, v in given.items())])})"[:LONGEST]
+
+
+def _is_set(name: str, value: object) -> bool:
+    """Whether an option is more than its default."""
+    if isinstance(value, str | Sequence | Mapping | None):
+        return bool(value) and value != "auto"
+    return not (name in {"seeds", "devices"} and value == 1)
+
+
+def _path(given: object) -> str:
+    """The path of a domain or a Run; empty for examples in memory."""
+    if isinstance(given, RunFolder):
+        return str(given.path)
+    return str(given) if isinstance(given, str | Path) else ""
+
+
+def _on_command_line(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(one, str | int | float | bool | None) for one in value.values())
+    if isinstance(value, list | tuple):
+        return all(isinstance(one, str | int | float) and "," not in str(one) for one in value)
+    return isinstance(value, str | Path | int | float)
+
+
+def _flags(given: Mapping[str, object]) -> Iterator[str]:
+    for name, value in given.items():
+        if isinstance(value, Mapping):
+            for key, of_key in value.items():
+                yield from ("--set", f"{key}={_yaml(of_key)}")
+        else:
+            text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            yield from (f"--{name.replace('_', '-')}", text)
+
+
+def _yaml(value: object) -> str:
+    """Write a value as YAML does."""
+    return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
+
+
+def _python(value: object, name: str) -> str:
+    """A literal; the name of the argument for examples in memory and for classes."""
+    if isinstance(value, RunFolder | Path):
+        return repr(str(value.path if isinstance(value, RunFolder) else value))
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key!r}: {_python(of_key, name)}' for key, of_key in value.items())}}}"
+    if isinstance(value, str | int | float | bool | None):
+        return repr(value)
+    if isinstance(value, list | tuple) and all(isinstance(one, str | int | float) for one in value) and len(value) < 50:
+        return repr(value)
+    return value.__name__ if isinstance(value, type) else name
