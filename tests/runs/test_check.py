@@ -127,6 +127,7 @@ IN_REPORT = {
     "features": (
         _outputs(lambda frame: frame.with_columns(features=pl.lit([float("nan")]))), "numbers that are not finite",
     ),
+    "no features": (_outputs(lambda frame: frame.drop("features")), "its features have another number than those"),
     "a loss": (
         lambda run: (run / "losses.jsonl").write_text('{"seed": 0, "phase": "source_only", "step": 1, "a": []}\n'),
         "losses.jsonl: line 1: 'a' is not a number",

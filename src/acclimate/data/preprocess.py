@@ -3,7 +3,8 @@
 import json
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -262,8 +263,9 @@ class TablePreprocess(Preprocess):
 
         frame = tables.as_fitted(domain, self.columns)
         try:
-            rows = frame if self.order is None else _in_order(frame, self.columns, self.vectorizer, self.order)
-            numbers = _transform(self.pipeline, rows)
+            with _explain_changes(ValueError, TypeError):
+                rows = frame if self.order is None else _in_order(frame, self.columns, self.vectorizer, self.order)
+                numbers = _transform(self.pipeline, rows)
         except (ValueError, TypeError) as error:
             why = first_line(error)
             raise BadInput(
@@ -301,10 +303,11 @@ class TextPreprocess(Preprocess):
     n_features: int
 
     def _inputs(self, domain: Domain, cache_bytes: int) -> Inputs:
-        rows = scipy.sparse.csr_array(self.vectorizer.transform(domain.texts), dtype=np.float32)
-        _checked(rows.data[:, None], rows.nnz, 1)
-        if rows.shape != (len(domain), self.n_features):
-            raise ValueError(f"{rows.shape[1]} features instead of {self.n_features}")
+        with _explain_changes():
+            rows = scipy.sparse.csr_array(self.vectorizer.transform(domain.texts), dtype=np.float32)
+            _checked(rows.data[:, None], rows.nnz, 1)
+            if rows.shape != (len(domain), self.n_features):
+                raise ValueError(f"{rows.shape[1]} features instead of {self.n_features}")
         return SparseInputs(rows)
 
     def save(self, folder: Path) -> None:
@@ -557,6 +560,22 @@ def _in_order(
         return block[:, order].astype(np.float64)
     encoded = _transform(vectorizer, frame.select([name for name in columns if name not in set(numbers)]))
     return np.concatenate([block, encoded], 1)[:, order].astype(np.float64)
+
+
+@contextmanager
+def _explain_changes(*usual: type[Exception]) -> Iterator[None]:
+    """Turn what a changed transformer raises into one line, but for the ``usual`` errors of input that does not fit.
+
+    Raises:
+        BadInput: The block failed otherwise.
+    """
+    try:
+        yield
+    except Exception as error:  # scikit-learn and skrub fail in many ways on state that they did not fit
+        if isinstance(error, (BadInput, *usual)):
+            raise
+        why = f"{type(error).__name__}: {first_line(error)}"
+        raise BadInput(f"the preprocessing fails ({why}); was the Run changed or damaged?") from error
 
 
 def _checked(rows: NDArray[np.float32], n: int, width: int) -> NDArray[np.float32]:

@@ -347,6 +347,8 @@ def _of_run(run: RunFolder, read: Callable[[pl.DataFrame, Recipe], S]) -> RunOut
     outputs = RunOutputs(source, by_phase("target"), by_phase("scored"))
     for place, of_phases in (("source_val", source), ("target", outputs.target), ("scored", outputs.scored)):
         _check_alike(run, place, of_phases)
+    for phase in source:
+        _check_features(run, phase, source[phase], outputs.target[phase])
     return outputs
 
 
@@ -358,6 +360,13 @@ def _check_alike(run: RunFolder, place: str, outputs: Mapping[str, S]) -> None:
             raise damaged(run.path, file, "has another number of rows than those of the other model")
         if place != "target" and other.labels is None:
             raise damaged(run.path, file, "has no labels")
+
+
+def _check_features(run: RunFolder, phase: str, source: S, target: S) -> None:
+    """Refuse features of one model that cannot be drawn on one map."""
+    if source.features.shape[1] != target.features.shape[1]:
+        file = name_in(run, run.outputs(run.recipe.seeds[0], phase, "target"))
+        raise damaged(run.path, file, "its features have another number than those of the source")
 
 
 def _lists(rows: NDArray[np.float32]) -> pl.Series:
