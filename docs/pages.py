@@ -352,7 +352,7 @@ STRATEGIES = (
     "and its batch norm keeps its statistics (`train.freeze_batch_norm`).",
     "`--finetune auto`, the default, is `full` for a backbone with fresh weights. For a pretrained backbone it trains "
     "the source-only model of the first seed with `feature_extraction`, `partial` and `full`, in this order, and stops "
-    "when the next strategy improves the loss on the source's validation split by no more than one standard error. "
+    "when the next strategy improves the error on the source's validation split by no more than one standard error. "
     "Where that split has fewer than 100 examples, three parts of the source take turns as validation split. "
     "The recipe records what was tried.",
     "Before each further strategy, a few steps are timed and the minutes are told: of its trial and, if it is then "

@@ -47,7 +47,7 @@ def test_the_rung_is_told_and_why(scored, copy):
     run.write("recipe.yaml", scored.recipe.model_copy(update=tried).save)
     write_report(run)
     assert (
-        "Fine-tuning partial, selected by validation loss on the source (feature_extraction 0.500, partial 0.250)"
+        "Fine-tuning partial, selected on validation examples of the source (feature_extraction 0.500, partial 0.250)"
         in words(run)
     )
 

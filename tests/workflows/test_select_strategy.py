@@ -69,7 +69,7 @@ def validate_with(monkeypatch, *means):
         sign = (-1.0) ** (np.arange(len(plan.held(0))) + tried)
         return means[tried] + sign / 100
 
-    monkeypatch.setattr(selection, "validation_losses", losses)
+    monkeypatch.setattr(selection, "validation_errors", losses)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_with_few_examples_the_losses_are_of_all_of_them(given, tmp_path, monkey
         assert len(learnt.inputs) + len(plan.held(0)) == 16
         return np.zeros(len(plan.held(0)))
 
-    monkeypatch.setattr(selection, "validation_losses", losses)
+    monkeypatch.setattr(selection, "validation_errors", losses)
     recipe = given.select(tmp_path)
     assert recipe.finetune == "feature_extraction"
     assert sorted(i for part in seen[:3] for i in part) == list(range(16))
@@ -228,7 +228,7 @@ def test_a_failure_after_a_trial_names_resume(given, tmp_path, monkeypatch):
     def fail(*_):
         raise BadInput("the disk is full")
 
-    monkeypatch.setattr(selection, "validation_losses", fail)
+    monkeypatch.setattr(selection, "validation_errors", fail)
     with pytest.raises(BadInput, match=r"disk is full; .* keeps what is trained: continue with resume=True"):
         given.adapt(tmp_path / "run")
 

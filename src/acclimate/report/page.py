@@ -276,8 +276,8 @@ def _fine_tuning(recipe: Recipe) -> str:
     strategy = _with_options(recipe.finetune, recipe.finetune_options)
     if not recipe.tried:
         return strategy
-    losses = ", ".join(f"{name} {loss:.3f}" for name, loss in recipe.tried.items())
-    return f"{strategy}, selected by validation loss on the source ({losses})"
+    found = ", ".join(f"{name} {error:.3f}" for name, error in recipe.tried.items())
+    return f"{strategy}, selected on validation examples of the source ({found})"
 
 
 def _pretraining(recipe: Recipe) -> str:

@@ -128,10 +128,6 @@ class ClassOutputs:
         """1 for each example whose class is not predicted, else 0 ``(n,)``."""
         return np.asarray(self.predicted != self.true, dtype=np.float64)
 
-    def losses(self) -> Numbers:
-        """Log loss of each example ``(n,)``."""
-        return np.asarray(-np.log(self.probabilities[np.arange(len(self)), self.true].clip(1e-12)))
-
 
 @dataclass(frozen=True)
 class NumberOutputs:
@@ -211,10 +207,6 @@ class NumberOutputs:
     def errors(self) -> Numbers:
         """The squared error of each example over the variance of the labels ``(n,)``; R² is 1 minus their mean."""
         return np.square(self.predicted - self.true) / (self.true.var() or np.inf)  # equal numbers prove nothing
-
-    def losses(self) -> Numbers:
-        """The squared error of each example ``(n,)``, in standard deviations of the source's labels."""
-        return np.square((self.predicted - self.true) / self.recipe.scale.std)
 
 
 AnyOutputs = ClassOutputs | NumberOutputs

@@ -54,10 +54,11 @@ def select_strategy(
 ) -> Selected:
     """The plan with the strategy that was requested, or with the one that was found for a pretrained backbone.
 
-    Each try is the source-only training of the first seed. The next strategy is taken if it lowers the loss on the
+    Each try is the source-only training of the first seed. The next strategy is taken if it lowers the error on the
     source's validation split, in the mean over its examples, by more than the standard error of that mean; if not, the
-    search ends. Where the split has fewer than 100 examples, the loss is cross-validated. No label of the target is
-    read, so what is found is the best for the source.
+    search ends. The error is the share of wrong classes, or the squared error of numbers; log loss also falls where
+    the same classes are predicted more surely. Where the split has fewer than 100 examples, the error is
+    cross-validated. No label of the target is read, so what is found is the best for the source.
 
     Before each further strategy a few steps are timed. The search also ends if the strategy would take longer than
     the budget.
@@ -84,13 +85,13 @@ def select_strategy(
         if least is not None and not _within_budget(candidate, request, folder / name):
             break
         log.info("--finetune auto: trying %s", name)
-        losses, run = _validated(candidate, folder / name, machine)
-        tried[name] = round(float(losses.mean()), 4)
-        if least is not None and not gains(least, losses):
+        errors, run = _validated(candidate, folder / name, machine)
+        tried[name] = round(float(errors.mean()), 4)
+        if least is not None and not gains(least, errors):
             break
-        best, least = Selected(candidate, run), losses
-    losses_by_name = ", ".join(f"{name} {loss:.4f}" for name, loss in tried.items())
-    log.info("--finetune auto: %s (validation loss of the source: %s)", best.plan.recipe.finetune, losses_by_name)
+        best, least = Selected(candidate, run), errors
+    errors_by_name = ", ".join(f"{name} {error:.4f}" for name, error in tried.items())
+    log.info("--finetune auto: %s (validation error of the source: %s)", best.plan.recipe.finetune, errors_by_name)
     recipe = best.plan.recipe.model_copy(update={"tried": tried})
     return best._replace(plan=replace(best.plan, recipe=recipe))
 
@@ -121,20 +122,20 @@ def _expected_minutes(plan: Plan, folder: Path) -> float:
 
 
 def gains(before: NDArray[np.float64], after: NDArray[np.float64]) -> bool:
-    """Whether losses ``(n,)`` of the same examples are less ``after`` by more than a standard error."""
+    """Whether errors ``(n,)`` of the same examples are less ``after`` by more than a standard error."""
     gained = before - after
     return bool(len(gained) > 1 and gained.mean() > gained.std(ddof=1) / math.sqrt(len(gained)))
 
 
 def _validated(plan: Plan, folder: Path, machine: Machine) -> tuple[NDArray[np.float64], RunFolder | None]:
-    """The baseline's losses ``(n,)`` of examples it has not learnt from, and where it is if it is that of the Run."""
+    """The baseline's errors ``(n,)`` on examples it has not learnt from, and where it is if it is that of the Run."""
     parts = _parts(plan)
     runs = [_trained(part, _of_part(folder, part), machine) for part in parts]
-    losses = [validation_losses(run, part) for run, part in zip(runs, parts, strict=True)]
+    errors = [validation_errors(run, part) for run, part in zip(runs, parts, strict=True)]
     if len(parts) == 1:
-        return losses[0], runs[0]
+        return errors[0], runs[0]
     rows = np.concatenate([part.held(plan.recipe.seeds[0]) for part in parts])
-    return np.concatenate(losses)[np.argsort(rows)], None
+    return np.concatenate(errors)[np.argsort(rows)], None
 
 
 def _parts(plan: Plan) -> list[Plan]:
@@ -149,13 +150,13 @@ def _of_part(folder: Path, plan: Plan) -> Path:
     return folder.with_name(f"{folder.name}_part_{plan.fold[0]}") if plan.fold else folder
 
 
-def validation_losses(run: RunFolder, plan: Plan) -> NDArray[np.float64]:
-    """The baseline's loss of each validation example of the source ``(n,)``: log loss, or squared error of numbers."""
+def validation_errors(run: RunFolder, plan: Plan) -> NDArray[np.float64]:
+    """The baseline's error on each validation example of the source ``(n,)``."""
     assert plan.source
     seed, recipe = plan.recipe.seeds[0], plan.recipe
     part = Part(plan.source, plan.held(seed))
     model = load_model(run, seed, "source_only", shape=plan.shape)
-    return kind_of(recipe).of(predict_part(model, plan, part, "source"), part.domain, recipe).losses()
+    return kind_of(recipe).of(predict_part(model, plan, part, "source"), part.domain, recipe).errors()
 
 
 def _undecided(plan: Plan, request: Request) -> bool:

@@ -96,7 +96,7 @@ def with_strategy(plan: Plan, name: str, tried: Mapping[str, float] | None = Non
     Args:
         plan: With all weights moving.
         name: The strategy.
-        tried: The source's validation loss of strategies that were tried.
+        tried: The source's validation error of strategies that were tried.
 
     Raises:
         BadInput: It leaves nothing for the method to move.
