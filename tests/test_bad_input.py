@@ -872,7 +872,7 @@ def _all_below(folder: Path) -> dict[str, str]:
     return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() if p.is_file() else "folder" for p in folder.rglob("*")}
 
 
-AT_WORK = re.compile("acclimate: (reading|scoring) ")
+AT_WORK = re.compile("acclimate: (reading |scoring |training [0-9])")
 """Lines that tell what a command does."""
 
 

@@ -20,6 +20,8 @@ from acclimate.types import Outputs
 
 BATCH = 256
 """Rows of a batch where nothing is learnt."""
+NUMBERS = 32 * 3 * 224**2
+"""Numbers of such a batch, at the most: a network's layers hold several times as many."""
 STATISTICS_ROWS = 10_000
 """Rows of a domain that batch norm's statistics are taken from after training."""
 
@@ -51,10 +53,18 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 def in_batches(
     model: Callable[[Tensor], T], inputs: Inputs, device: torch.device | str, *, size: int = BATCH
 ) -> Iterator[T]:
-    """What ``model`` gives for all rows in order, ``size`` rows at a time."""
+    """What ``model`` gives for all rows in order, at most ``size`` rows at a time, of large images fewer."""
     keep_freed_memory()
-    for rows in rows_of(inputs, size):
+    for rows in rows_of(inputs, min(size, _rows_that_fit(inputs))):
         yield model(inputs.batch(rows).to(device))
+
+
+def _rows_that_fit(inputs: Inputs) -> int:
+    """How many rows have at most `NUMBERS` numbers together; text and sparse rows are small."""
+    if len(inputs) < 2:
+        return 1
+    row = inputs.batch(np.zeros(1, dtype=np.int64))
+    return max(1, NUMBERS // row.numel()) if row.ndim == 4 else BATCH
 
 
 def predict(model: nn.Module, inputs: Inputs, domain: str = "target", *, tta: Sequence[str] = ()) -> Predictions:
