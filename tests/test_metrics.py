@@ -229,3 +229,18 @@ def test_an_interval_is_the_same_each_time_and_takes_no_time():
     began = time.perf_counter()
     assert accuracy_interval(differences) == accuracy_interval(differences)
     assert time.perf_counter() - began < 2
+
+
+def test_calibration_error_is_that_of_an_independent_computation():
+    from acclimate.metrics import reliability
+
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(4), 500)
+    y = rng.integers(0, 4, 500)
+    confidence, right = p.max(1), p.argmax(1) == y
+    expected = 0.0
+    for low in np.arange(10) / 10:
+        chosen = (confidence >= low) & (confidence < low + 0.1)
+        if chosen.any():
+            expected += chosen.mean() * abs(right[chosen].mean() - confidence[chosen].mean())
+    assert reliability(p, y).error == pytest.approx(expected, abs=1e-9)

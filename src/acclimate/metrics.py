@@ -194,6 +194,53 @@ def recalls(probabilities: Probabilities, labels: NDArray[np.int64]) -> NDArray[
         return np.asarray(counts.diagonal() / counts.sum(1))
 
 
+class Reliability(NamedTuple):
+    """How often predictions of about the same confidence are right, by bin; bins without an example are left out.
+
+    Attributes:
+        confidence: Mean probability of the predicted class ``(bins,)``.
+        accuracy: Share that is right ``(bins,)``.
+        counts: Examples ``(bins,)``.
+    """
+
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    counts: NDArray[np.int64]
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error: the mean distance of confidence from accuracy, weighted by examples."""
+        apart = np.abs(self.confidence - self.accuracy)
+        return float(np.average(apart, weights=self.counts)) if len(apart) else float("nan")
+
+
+def reliability(probabilities: Probabilities, labels: NDArray[np.int64], bins: int = 10) -> Reliability:
+    r"""Return confidence and accuracy in bins of equal width, and from them the expected calibration error.
+
+    .. math:: \mathrm{ECE} = \sum_b \frac{n_b}{n} \, |\mathrm{acc}(b) - \mathrm{conf}(b)|
+
+    Args:
+        probabilities: Of each class ``(n, k)``.
+        labels: True classes ``(n,)``.
+        bins: Of the confidence, from 0 to 1.
+
+    Reference:
+        Guo et al., On Calibration of Modern Neural Networks, ICML 2017. arXiv:1706.04599
+
+    Example:
+        >>> round(reliability(np.array([[0.9, 0.1], [0.92, 0.08]]), np.array([0, 1])).error, 2)
+        0.41
+    """
+    confidence = probabilities.max(1)
+    right = probabilities.argmax(1) == labels
+    at = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    counts = np.bincount(at, minlength=bins)
+    filled = counts > 0
+    sums = (np.bincount(at, weights=values, minlength=bins)[filled] for values in (confidence, right))
+    means = [total / counts[filled] for total in sums]
+    return Reliability(means[0], means[1], counts[filled])
+
+
 class Interval(NamedTuple):
     """The bounds of a 95 % interval."""
 

@@ -107,3 +107,26 @@ def test_pointing_at_a_dot_tells_its_numbers(numbers, look):
     said = look(numbers).point_at("map adapted")
     assert "adapted: " in said
     assert "true: " in said
+
+
+def test_on_paper_it_is_light_and_whole(scored, look):
+    seen = look(scored)
+    seen.page.emulate_media(color_scheme="dark")
+    seen.page.wait_for_selector("body[data-drawn='dark']")
+    background = "getComputedStyle(document.documentElement).getPropertyValue('--card').trim()"
+    assert seen.page.evaluate(background) == "#1a1e27"
+    seen.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert seen.page.evaluate(background) == "#ffffff"
+    assert seen.count("details:not([open])") == 0
+    seen.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert seen.page.evaluate(background) == "#1a1e27"
+    seen.page.emulate_media(color_scheme="light")
+    seen.page.wait_for_selector("body[data-drawn='light']")
+
+
+def test_ticks_of_an_axis_differ(scored, look):
+    ticks = look(scored).page.evaluate(
+        "[...document.querySelectorAll('[data-plot]')].flatMap(p => ['xtick', 'ytick'].map("
+        "c => [...p.querySelectorAll(`.${c} text`)].map(t => t.textContent)))"
+    )
+    assert all(len(set(axis)) == len(axis) for axis in ticks)

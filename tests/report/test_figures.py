@@ -104,3 +104,15 @@ def test_maps_have_each_point_once_in_each_view():
 def test_figures_are_json():
     figure = plots.dots_by_class({"source_only": [0.1, None], "adapted": [None, 0.3]}, ["a", "b"], "found")
     assert json.loads(json.dumps(figure, allow_nan=False)) == figure
+
+
+def test_names_that_would_look_alike_are_told_apart():
+    names = ["a class with a very long name, red", "a class with a very long name, blue", "cat"] + ["x" * 40] * 2
+    assert len(set(plots.distinct(names))) == 5
+
+
+def test_an_axis_of_few_steps_has_a_tick_for_each():
+    curves = pl.DataFrame({"phase": ["adapted"] * 3, "seed": [0] * 3, "name": ["class"] * 3, "bin": [0, 1, 2],
+                           "step": [1.0, 2.0, 3.0], "value": [3.0, 2.0, 1.0]})  # fmt: skip
+    [view] = plots.loss_curves(curves)["class"]["views"].values()
+    assert view["layout"]["xaxis"]["dtick"] == 1

@@ -15,10 +15,78 @@ def test_adapt_leaves_a_report(scored):
     assert scored.file("report.html").read_text("utf-8").lstrip().startswith("<!doctype html>")
 
 
-def test_it_opens_with_the_finding(scored):
-    from acclimate.runs.finding import finding
+def test_it_opens_with_a_short_headline_and_its_details(scored):
+    from acclimate.runs.finding import headline
 
-    assert finding(scored) in words(scored)
+    found = headline(scored.scores, scored.recipe)
+    assert f"{found.text} {found.details}" in words(scored)
+    assert len(found.text) < 80
+
+
+def test_the_reason_stands_once(scored, copy):
+    run = copy(scored)
+    run.write_json("scores.json", {**scored.scores, "kept": "source_only", "why": "it <broke>"})
+    write_report(run)
+    assert words(run).count("it <broke>") == 1
+
+
+def test_the_verdict_names_the_next_step(unscored):
+    said = words(unscored)
+    assert "Label about 100 examples of the target" in said
+    assert "acclimate evaluate RUN LABELLED" in said
+
+
+def test_the_sizes_of_all_sets_are_told(scored):
+    assert re.search(
+        r"source, to learn from \d+ source, held out \d+ target, without labels 36 target, labels to score on 36",
+        words(scored),
+    )
+
+
+def test_images_of_both_domains_stand_side_by_side(scored):
+    text = scored.file("report.html").read_text("utf-8")
+    assert text.count('alt="an example of the source"') == scored.scores["source_val"]["n"]
+    assert text.count('alt="an example of the target"') == 12
+
+
+def test_words_that_moved_are_told(unscored, copy):
+    run = copy(unscored)
+    word = {"kind": "word", "name": "<b>film", "value": "", "source": 0.1, "target": 0.5, "effect": 0.9}
+    run.write_json("data.json", {"sizes": {}, "moved": [word]})
+    write_report(run)
+    assert "“<b>film” 10.0% 50.0% +0.90" in words(run)
+
+
+def test_without_what_is_known_of_the_data_it_is_still_drawn(scored, copy):
+    run = copy(scored)
+    run.file("data.json").unlink()
+    write_report(run)
+    assert "target, without labels 36" in words(run)
+
+
+def test_a_damaged_summary_of_the_data_is_told(scored, copy):
+    run = copy(scored)
+    run.write_json("data.json", {"sizes": {}, "moved": [{"kind": "mean", "effect": "much"}]})
+    with pytest.raises(BadInput, match=r"data\.json: not a readable part"):
+        write_report(run)
+
+
+def test_the_command_is_shown(scored):
+    assert "acclimate.adapt(source, target, " in words(scored)
+
+
+def test_mistakes_and_uncertain_predictions_are_shown(scored, unscored):
+    assert "Least certain predictions" in words(scored)
+    assert "Least certain predictions" in words(unscored)
+    assert "Most confident mistakes" not in words(unscored)
+
+
+def test_a_loss_is_explained(scored):
+    assert re.search(r"At \d+ % of chance, the discriminator", words(scored))
+
+
+def test_calibration_is_told_for_both_models(scored):
+    assert re.search(r"ECE\) is 0\.\d{3} for the source-only model and 0\.\d{3} for the adapted model", words(scored))
 
 
 def test_three_numbers_when_scored(scored):
@@ -222,3 +290,7 @@ def test_lost_outputs_are_told(unscored, copy):
 
 def test_a_short_path_is_left_alone():
     assert short_path("demo/source") == "demo/source"
+
+
+def test_a_long_part_of_a_path_is_shortened_in_its_middle():
+    assert short_path(f"/data/begin{'x' * 200}end.csv#site=va") == f"data/begin{'x' * 15}…{'x' * 12}end.csv#site=va"

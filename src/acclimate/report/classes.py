@@ -7,9 +7,9 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from acclimate.metrics import confusion, f1_by_class, recalls
+from acclimate.metrics import Reliability, confusion, f1_by_class, recalls, reliability
 from acclimate.report import plots
-from acclimate.report.disagreements import select_disagreements, tally
+from acclimate.report.disagreements import Truth, select_disagreements, select_uncertain, select_wrong, tally
 from acclimate.report.page import EXAMPLES, Contents
 from acclimate.runs.outputs import ClassOutputs, Codes, class_shares
 
@@ -30,9 +30,11 @@ class ClassContents(Contents[ClassOutputs]):
     template: ClassVar[str] = "report.html.j2"
 
     def own_parts(self) -> dict[str, object]:
-        """Return the table of classes, and where the models disagree."""
+        """Return the table of classes, where the models disagree, and examples of the final model to look at."""
         drawn = [len(self._drawn), len(self.recipe.classes)]
-        return {"classes_drawn": drawn, "table": self._table(), **self._disagreements()}
+        errors = [(plots.NAMES[phase], f"{of.error:.3f}") for phase, of in self._reliability.items()]
+        parts = {"classes_drawn": drawn, "table": self._table(), "calibration_errors": errors}
+        return {**parts, **self._disagreements(), "wrong": self._wrong(), "uncertain": self._uncertain()}
 
     def feature_map(
         self, points: NDArray[np.float64], outputs: list[tuple[ClassOutputs, Codes]], n_source: int, first: int
@@ -88,7 +90,14 @@ class ClassContents(Contents[ClassOutputs]):
             if outputs.labels is not None:
                 counts = confusion(outputs.probabilities, outputs.labels)[np.ix_(drawn, drawn)]
                 figures[f"confusion {phase}"] = plots.confusion(counts, classes)
+        if self._reliability:
+            figures["calibration"] = plots.calibration(self._reliability)
         return figures
+
+    @cached_property
+    def _reliability(self) -> dict[str, Reliability]:
+        scored = self.outputs.scored.items()
+        return {phase: reliability(of.probabilities, of.labels) for phase, of in scored if of.labels is not None}
 
     def _table(self) -> _ClassTable:
         """Return the numbers in the figures by class."""
@@ -104,14 +113,30 @@ class ClassContents(Contents[ClassOutputs]):
         if len(self.phases) < 2:
             return {"tally": None, "examples": []}
         before, after = (self.outputs.target[phase] for phase in self.phases)
-        rows = select_disagreements(before, after, self.rows[1], EXAMPLES)
-        return {"tally": tally(before, after, self.truth), "examples": [self._example(row) for row in rows]}
+        rows = select_disagreements(before, after, self.rows[1], EXAMPLES, self.truth)
+        examples = [self._example(row, self.outputs.target, self.truth) for row in rows]
+        return {"tally": tally(before, after, self.truth), "examples": examples}
 
-    def _example(self, row: int) -> dict[str, object]:
-        classes, truth = self.recipe.classes, None if self.truth is None else int(self.truth[row])
-        target = {phase: self.outputs.target[phase] for phase in self.phases}
+    def _uncertain(self) -> list[dict[str, object]]:
+        """Return the examples of the target of which the final model is least certain."""
+        target = self.outputs.target
+        rows = select_uncertain(self.final(target), self.rows[1], self.few)
+        return [self._example(row, target, self.truth) for row in rows]
+
+    def _wrong(self) -> list[dict[str, object]]:
+        """Return labelled examples on which the final model is wrong, and most sure of it."""
+        if (labelled := self.labelled) is None:
+            return []
+        place, outputs, truth, rows = labelled
+        wrong = select_wrong(self.final(outputs), rows, truth, self.few)
+        return [self._example(row, outputs, truth, place) for row in wrong]
+
+    def _example(
+        self, row: int, outputs: Mapping[str, ClassOutputs], truths: Truth | None, place: str = "target"
+    ) -> dict[str, object]:
+        classes, truth = self.recipe.classes, None if truths is None else int(truths[row])
         return {
-            **self.example(row),
+            **self.example(row, place),
             "truth": None if truth is None else classes[truth],
             "predictions": [
                 {
@@ -120,7 +145,7 @@ class ClassContents(Contents[ClassOutputs]):
                     "probability": f"{of.probabilities[row].max():.2f}",
                     "right": None if truth is None else bool(of.predicted[row] == truth),
                 }
-                for phase, of in target.items()
+                for phase, of in outputs.items()
             ],
         }
 

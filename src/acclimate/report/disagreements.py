@@ -1,5 +1,7 @@
-"""Where the predictions of two models differ."""
+"""Examples worth a look: where two models differ, where one is wrong or least certain."""
 
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -38,24 +40,59 @@ def tally(before: ClassOutputs, after: ClassOutputs, truth: Truth | None) -> Tal
     )
 
 
-def select_disagreements(before: ClassOutputs, after: ClassOutputs, among: Codes, most: int) -> list[int]:
-    """Return rows to show: the most confident disagreements, with each pair of classes once before any repeats.
+def select_disagreements(
+    before: ClassOutputs, after: ClassOutputs, among: Codes, most: int, truth: Truth | None = None
+) -> list[int]:
+    """Return rows to show: the most confident disagreements, in turn of each outcome and each pair of classes.
 
     Args:
         before: Outputs of the source-only model.
         after: Outputs of the adapted model.
         among: Rows to choose from.
         most: The most rows to return.
+        truth: True classes; with them, rows on which the adapted model is right, the source-only model is, and neither
+            is take turns, so that not all are the adapted model's wins.
     """
     differ = among[before.predicted[among] != after.predicted[among]]
     confidence = np.minimum(before.probabilities[differ].max(1), after.probabilities[differ].max(1))
-    ranked: list[tuple[int, int]] = []
-    repeats: dict[tuple[int, int], int] = {}
-    for row in differ[np.argsort(-confidence, kind="stable")]:
-        pair = (int(before.predicted[row]), int(after.predicted[row]))
-        ranked.append((repeats.setdefault(pair, 0), int(row)))
-        repeats[pair] += 1
-    return [row for _, row in sorted(ranked, key=lambda rank: rank[0])[:most]]
+    ranked = [int(row) for row in differ[np.argsort(-confidence, kind="stable")]]
+    pairs = [(int(before.predicted[row]), int(after.predicted[row])) for row in ranked]
+    ranked = in_turn(ranked, pairs)
+    return in_turn(ranked, [_outcome(before, after, truth, row) for row in ranked])[:most]
+
+
+def _outcome(before: ClassOutputs, after: ClassOutputs, truth: Truth | None, row: int) -> tuple[bool, bool]:
+    if truth is None:
+        return False, False
+    return bool(after.predicted[row] == truth[row]), bool(before.predicted[row] == truth[row])
+
+
+def in_turn(rows: Sequence[int], groups: Sequence[Hashable]) -> list[int]:
+    """Return rows in an order in which each group has its first before any has its second, else as they are.
+
+    Example:
+        >>> in_turn([5, 6, 7, 8], ["a", "a", "b", "b"])
+        [5, 7, 6, 8]
+    """
+    seen: Counter[Hashable] = Counter()
+    ranks = []
+    for group in groups:
+        ranks.append(seen[group])
+        seen[group] += 1
+    return [row for _, row in sorted(zip(ranks, rows, strict=True), key=lambda pair: pair[0])]
+
+
+def select_uncertain(outputs: ClassOutputs, among: Codes, most: int) -> list[int]:
+    """Return the rows ``among`` the given ones with the smallest lead of the likeliest class over the second."""
+    best = np.sort(outputs.probabilities[among], axis=1)
+    return [int(row) for row in among[np.argsort(best[:, -1] - best[:, -2], kind="stable")[:most]]]
+
+
+def select_wrong(outputs: ClassOutputs, among: Codes, truth: Truth, most: int) -> list[int]:
+    """Return the most confident mistakes ``among`` the given rows, in turn of each pair of true and predicted class."""
+    wrong = among[outputs.predicted[among] != truth[among]]
+    ranked = [int(row) for row in wrong[np.argsort(-outputs.probabilities[wrong].max(1), kind="stable")]]
+    return in_turn(ranked, [(int(truth[row]), int(outputs.predicted[row])) for row in ranked])[:most]
 
 
 class Gap(NamedTuple):

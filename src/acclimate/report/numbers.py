@@ -1,5 +1,6 @@
 """The report of a Run that predicts numbers."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import ClassVar
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acclimate.report import plots
-from acclimate.report.disagreements import gap, select_gaps
+from acclimate.report.disagreements import Truth, gap, select_gaps
 from acclimate.report.page import EXAMPLES, Contents
 from acclimate.runs.finding import UNKNOWN, amount
 from acclimate.runs.outputs import Codes, NumberOutputs
@@ -40,12 +41,17 @@ class NumberContents(Contents[NumberOutputs]):
             "ends": [amount(end) for end in self._ends],
             "gap": None,
             "examples": [],
+            "wrong": self._wrong(),
         }
         if len(self.phases) < 2:
             return parts
         before, after = (self.outputs.target[phase] for phase in self.phases)
         rows = select_gaps(before, after, self.rows[1], EXAMPLES)
-        return {**parts, "gap": gap(before, after, self.truth), "examples": [self._example(row) for row in rows]}
+        return {
+            **parts,
+            "gap": gap(before, after, self.truth),
+            "examples": [self._example(row, self.outputs.target, self.truth) for row in rows],
+        }
 
     def feature_map(
         self, points: NDArray[np.float64], outputs: list[tuple[NumberOutputs, Codes]], n_source: int, first: int
@@ -78,12 +84,23 @@ class NumberContents(Contents[NumberOutputs]):
             series["truth"] = labels
         return series
 
-    def _example(self, row: int) -> dict[str, object]:
-        truth = None if self.truth is None else float(self.truth[row])
-        predicted = {phase: float(self.outputs.target[phase].predicted[row]) for phase in self.phases}
+    def _wrong(self) -> list[dict[str, object]]:
+        """Return the labelled examples on which the final model errs most."""
+        if (labelled := self.labelled) is None:
+            return []
+        place, outputs, truth, rows = labelled
+        off = np.abs(self.final(outputs).predicted[rows] - truth[rows])
+        largest = rows[np.argsort(-off, kind="stable")[: self.few]]
+        return [self._example(int(row), outputs, truth, place) for row in largest]
+
+    def _example(
+        self, row: int, outputs: Mapping[str, NumberOutputs], truths: Truth | None, place: str = "target"
+    ) -> dict[str, object]:
+        truth = None if truths is None else float(truths[row])
+        predicted = {phase: float(of_phase.predicted[row]) for phase, of_phase in outputs.items()}
         smallest = None if truth is None else min(abs(number - truth) for number in predicted.values())
         return {
-            **self.example(row),
+            **self.example(row, place),
             "truth": None if truth is None else amount(truth),
             "predictions": [
                 {

@@ -8,25 +8,47 @@ from typing import ClassVar, Generic
 
 import jinja2
 import numpy as np
+import polars as pl
 import yaml
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
-from acclimate.contents import AccuracyEstimate
+from acclimate import methods, plugins
+from acclimate.contents import AccuracyEstimate, DataSummary, Moved, MovedKind
+from acclimate.errors import BadInput
+from acclimate.methods import shallow
 from acclimate.recipe import Recipe, Training
 from acclimate.report import plots
-from acclimate.report.disagreements import Truth
+from acclimate.report.disagreements import Truth, in_turn
 from acclimate.report.embed import Embedding, embed
+from acclimate.report.loss_words import explain_losses
 from acclimate.report.losses import read_losses
 from acclimate.report.measures import measures
 from acclimate.run_folder import RunFolder
-from acclimate.runs.finding import accuracy_range, change_words, ensemble_finding, finding
+from acclimate.runs.finding import accuracy_range, amount, change_words, ensemble_finding, headline
 from acclimate.runs.outputs import Codes, RunOutputs, S
 from acclimate.runs.snippets import Snippet, read_snippets, read_strip, shown
+from acclimate.runs.verdict import verdict
 
 EXAMPLES = 12
 """Most disagreements that the report shows."""
+PICTURES = 12
+"""Most images of each domain that are shown side by side."""
+PART_LETTERS = 40
+"""Most characters of a part of a path."""
+PLACES = {"source": "source_val", "target": "target"}
+"""Where the outputs of a domain are, by its name."""
+SETS = {
+    "source_train": "source, to learn from",
+    "source_val": "source, held out",
+    "target": "target, without labels",
+    "target_labels": "target, labels to learn from",
+    "scored": "target, labels to score on",
+}
+"""What the sets of examples are called."""
+MOVED: Mapping[MovedKind, str] = {"mean": "{}, mean", "value": "{} = {}", "missing": "{}, missing", "word": "“{}”"}
+"""What is compared, by its kind."""
 WIDEST = 0.4
 """The widest range of an estimated accuracy that is still shown as an estimate."""
 
@@ -70,16 +92,19 @@ class Contents(Generic[S]):
         self.outputs: RunOutputs[S] = outputs
         self.phases: tuple[str, ...] = outputs.phases
         self.truth: Truth | None = outputs.target_truth()
-        self.snippets = {place: read_snippets(run, place) for place in ("source_val", "target")}
+        self.snippets = {place: read_snippets(run, place) for place in ("source_val", "target", "scored")}
 
     def gather(self) -> dict[str, object]:
         """Return the variables of the template."""
         figures = {**self._maps(), **self.own_figures(), **self._losses()}
         source, target = short_path(self.recipe.source.path), short_path(self.recipe.target.path)
+        title = headline(self.scores, self.recipe)
         scored = short_path(self.recipe.score.path) if self.recipe.score else target
         return {
             "title": f"{self.recipe.method}: {source} to {target}",
-            "finding": self._finding(),
+            "headline": self._with_short_paths(title.text),
+            "details": self._with_short_paths(title.details),
+            "verdict": verdict(self.scores, self.recipe, self._sizes),
             "ensemble": ensemble_finding(self.scores),
             "change": change_words(self.scores),
             "source": source,
@@ -98,17 +123,53 @@ class Contents(Generic[S]):
             "n_points": [len(rows) for rows in self.rows],
             "validated": any(f"loss {name}" in figures for name in plots.LABEL_LOSSES),
             "losses": [name.removeprefix("loss ") for name in figures if name.startswith("loss ")],
+            "loss_words": explain_losses(self._curves),
+            "pictures": {domain: found for domain in PLACES if (found := self._pictures(domain))},
+            **self._data(),
             **self.own_parts(),
             **self._facts(),
         }
 
-    def _finding(self) -> str:
-        """Return the finding with short paths."""
-        sentence, recipe = finding(self.run), self.recipe
+    def _with_short_paths(self, sentence: str) -> str:
+        recipe = self.recipe
         paths = {recipe.source.path, recipe.target.path, recipe.score.path if recipe.score else recipe.target.path}
         for path in sorted(paths, key=len, reverse=True):  # one may begin with another
             sentence = sentence.replace(path, short_path(path))
         return sentence
+
+    @property
+    def _sizes(self) -> dict[str, int]:
+        """The sizes of all sets that are known; a Run of an earlier version keeps fewer."""
+        outputs = {"source_val": self.outputs.source, "target": self.outputs.target, "scored": self.outputs.scored}
+        known = {name: len(self.final(of_domain)) for name, of_domain in outputs.items() if of_domain}
+        given = {"target_labels": self.recipe.target_labels.n} if self.recipe.target_labels else {}
+        return {**known, **given, **self._summary["sizes"]}
+
+    @cached_property
+    def _summary(self) -> DataSummary:
+        return self.run.data_summary
+
+    def _data(self) -> dict[str, object]:
+        """Return the sizes of all sets, and what differs between the domains, as texts."""
+        sizes = self._sizes
+        return {
+            "sizes": [(label, f"{sizes[name]:,}") for name, label in SETS.items() if name in sizes],
+            "moved": [describe_moved(one) for one in self._summary["moved"] if one["kind"] in MOVED],
+            "words_moved": any(one["kind"] == "word" for one in self._summary["moved"]),
+        }
+
+    def _pictures(self, domain: str) -> list[tuple[str, str]]:
+        """Return images of a domain with their titles: of the source each class in turn."""
+        place = PLACES[domain]
+        outputs = self.outputs.source if domain == "source" else self.outputs.target
+        of_domain = self.final(outputs)
+        rows = [row for row, found in self.snippets[place].items() if found.image and row < len(of_domain)]
+        rows = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))]
+        labels = of_domain.labels if domain == "source" else None
+        if labels is not None and self.recipe.classes:
+            rows = in_turn(rows, [int(labels[row]) for row in rows])
+        titles = [self.describe_label(labels[row]) if labels is not None else "" for row in rows[:PICTURES]]
+        return [(self._snippet(place, row).image, title) for row, title in zip(rows, titles, strict=False)]
 
     @abstractmethod
     def own_figures(self) -> dict[str, plots.Figure]:
@@ -181,10 +242,24 @@ class Contents(Generic[S]):
         point = {"domain": domain, "name": name, "lines": lines, **snippet._asdict()}
         return {key: value for key, value in point.items() if value}
 
-    def example(self, row: int) -> dict[str, object]:
-        """Return the name and the snippet of an example of the target."""
-        name = display_name(self.final(self.outputs.target).names[row])
-        return {"name": name, "snippet": self._snippet("target", row)}
+    def example(self, row: int, place: str = "target") -> dict[str, object]:
+        """Return the name and the snippet of an example of the target, or of those that are scored."""
+        outputs = self.outputs.target if place == "target" else self.outputs.scored
+        return {"name": display_name(self.final(outputs).names[row]), "snippet": self._snippet(place, row)}
+
+    @property
+    def few(self) -> int:
+        """Most examples in a shorter list: two rows of images, or of texts."""
+        return 8 if any(found.image for found in self.snippets["target"].values()) else 6
+
+    @property
+    def labelled(self) -> tuple[str, Mapping[str, S], Truth, Codes] | None:
+        """Which outputs have labels: their place, those by phase, the labels, and the rows that can be shown."""
+        if self.truth is not None:
+            return "target", self.outputs.target, self.truth, self.rows[1]
+        if not self.outputs.scored or (labels := self.final(self.outputs.scored).labels) is None:
+            return None
+        return "scored", self.outputs.scored, labels, shown(len(labels))
 
     def _snippet(self, place: str, row: int) -> Snippet:
         return self.snippets[place].get(row, Snippet())
@@ -194,15 +269,19 @@ class Contents(Generic[S]):
         """The augmentation of each domain that has one."""
         return {domain: name for domain, name in self.recipe.augment.model_dump().items() if name != "none"}
 
+    @cached_property
+    def _curves(self) -> pl.DataFrame:
+        return read_losses(self.run)
+
     def _losses(self) -> dict[str, plots.Figure]:
-        return {f"loss {name}": figure for name, figure in plots.loss_curves(read_losses(self.run)).items()}
+        return {f"loss {name}": figure for name, figure in plots.loss_curves(self._curves).items()}
 
     def _facts(self) -> dict[str, object]:
         environment, train, network = self.run.environment, self.recipe.train, self.recipe.trains_a_network
         facts = {
-            "Source": self.recipe.source.path,
-            "Started from": self.recipe.origin or "",
-            "Target": self.recipe.target.path,
+            "Source": short_path(self.recipe.source.path),
+            "Started from": short_path(self.recipe.origin or ""),
+            "Target": short_path(self.recipe.target.path),
             "Labels of the target": _target_labels(self.recipe),
             "Scored on": _scored_on(self.recipe),
             "Method": _with_options(self.recipe.method, self.recipe.options),
@@ -221,20 +300,36 @@ class Contents(Generic[S]):
         }
         return {
             "facts": {name: value for name, value in facts.items() if value},
+            "full": {"Source": self.recipe.source.path, "Target": self.recipe.target.path},
+            "command": environment.get("command", ""),
+            "does": _does(self.recipe.method),
             "versions": environment.get("versions", {}),
             "recipe_text": yaml.safe_dump(self.recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
         }
 
 
 def short_path(path: str) -> str:
-    """Return the last two parts of a path, enough to recognise it.
+    """Return the last two parts of a path, enough to recognise it, each shortened in its middle if it is long.
 
     Example:
         >>> short_path("/data/clinics/hearts.csv#site=va/1")
         'clinics/hearts.csv#site=va/1'
     """
     where, hash_, part = path.partition("#")
-    return "/".join(where.rstrip("/").split("/")[-2:]) + hash_ + part
+    names = [plots.shorten_middle(name, PART_LETTERS) for name in where.rstrip("/").split("/")[-2:]]
+    return "/".join(names) + hash_ + plots.shorten_middle(part, PART_LETTERS)
+
+
+def describe_moved(one: Moved) -> tuple[str, str, str, float]:
+    """Return what moved, its mean or share in the source and in the target, and the effect, target minus source.
+
+    Example:
+        >>> describe_moved({"kind": "value", "name": "sex", "value": "f", "source": 0.5, "target": 0.1, "effect": -0.9})
+        ('sex = f', '50.0%', '10.0%', -0.9)
+    """
+    form = amount if one["kind"] == "mean" else _percent
+    what = MOVED[one["kind"]].format(plots.shorten_middle(one["name"], 60), plots.shorten_middle(one["value"], 40))
+    return what, form(one["source"]), form(one["target"]), one["effect"]
 
 
 def display_name(name: str) -> str:
@@ -260,6 +355,17 @@ def _range(estimate: AccuracyEstimate) -> str:
 
 def _percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.1%}"
+
+
+def _does(method: str) -> str:
+    """Return what a method does; nothing of one that is known by its module only."""
+    if plugins.is_spec(method):
+        return ""
+    try:
+        registry = shallow if method in shallow.names() else methods
+        return registry.summary(method)["does"]
+    except BadInput:
+        return ""
 
 
 def _with_options(name: str, options: Mapping[str, object]) -> str:
@@ -291,12 +397,12 @@ def _pretraining(recipe: Recipe) -> str:
 
 def _target_labels(recipe: Recipe) -> str:
     """Return how many labels of the target were given to learn from, and their path."""
-    return f"{given.n:,} to learn from, {given.path}" if (given := recipe.target_labels) else ""
+    return f"{given.n:,} to learn from, {short_path(given.path)}" if (given := recipe.target_labels) else ""
 
 
 def _scored_on(recipe: Recipe) -> str:
     """Return the path, the number and the hash of the examples that the scores are of."""
-    return f"{given.path}, {given.n:,} examples, content {given.digest}" if (given := recipe.score) else ""
+    return f"{short_path(given.path)}, {given.n:,} examples, content {given.digest}" if (given := recipe.score) else ""
 
 
 def _duration(seconds: float | None) -> str:

@@ -5,6 +5,7 @@ from data passes through `plain`, so it cannot be a colour or markup.
 """
 
 import html
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -13,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from acclimate.contents import Json
+from acclimate.metrics import Reliability
 from acclimate.report.losses import mean_curve
 from acclimate.runs.outputs import Codes
 
@@ -28,8 +30,12 @@ COLOURS = {"source_only": "<before>", "pretrained": "<low>", "adapted": "<after>
 NAMES = {"source_only": "source-only", "pretrained": "pretraining", "adapted": "adapted"}
 MANY = 150
 """Number of points of one colour above which rings are smaller, so that they do not hide the dots."""
+SHARES = ".3~%"
+"""Format of shares on an axis: as many digits as tell its ticks apart."""
 BINS = 40
 """Bars of a histogram."""
+FEW_STEPS = 6
+"""Steps up to which each has a tick, as there is none between two."""
 LABEL_LOSSES = ("class", "squared error")
 """Names of the loss on labels; the loss on the source's validation split is drawn with it."""
 NAMED_CELLS = 25
@@ -46,6 +52,26 @@ def plain(text: str, most: int = LETTERS) -> str:
         '&lt;b&gt;cat&lt;/b&gt;'
     """
     return html.escape(text if len(text) <= most else f"{text[: most - 1]}…", quote=False)
+
+
+def distinct(names: Sequence[str], most: int = LETTERS) -> list[str]:
+    """Return names as `plain` does, but with those that would look alike shortened in the middle or numbered.
+
+    Example:
+        >>> distinct(["a long name, red", "a long name, blue", "cat"], most=10)
+        ['a lon… red', 'a lon…blue', 'cat']
+    """
+    short = [plain(name, most) for name in names]
+    again = Counter(short)
+    short = [plain(shorten_middle(n, most), most) if again[s] > 1 else s for n, s in zip(names, short, strict=True)]
+    again = Counter(short)
+    return [f"{s} ({i})" if again[s] > 1 else s for i, s in enumerate(short)]
+
+
+def shorten_middle(text: str, most: int) -> str:
+    """Shorten a text in its middle."""
+    end = (most - 1) // 2
+    return text if len(text) <= most else f"{text[: most - 1 - end]}…{text[-end:]}"
 
 
 def figure(views: Mapping[str, tuple[Sequence[Trace], Layout]]) -> Figure:
@@ -220,7 +246,7 @@ def _class_axes(classes: Sequence[str]) -> Layout:
         "hovermode": "closest",
         "xaxis": {
             "side": "top",
-            "tickformat": ".0%",
+            "tickformat": SHARES,
             "rangemode": "tozero",
             "gridcolor": "<faint>",
             "zeroline": False,
@@ -228,7 +254,7 @@ def _class_axes(classes: Sequence[str]) -> Layout:
         },
         "yaxis": {
             "tickvals": list(range(k)),
-            "ticktext": [plain(c) for c in classes],
+            "ticktext": distinct(classes),
             "range": [k - 0.5, -0.5],
             "gridcolor": "<faint>",
             "zeroline": False,
@@ -268,7 +294,7 @@ def _heat(matrix: NDArray[np.int64], classes: Sequence[str]) -> Trace:
 
 def _matrix_axes(classes: Sequence[str]) -> Layout:
     k = len(classes)
-    ticks: Layout = {"tickvals": list(range(k)), "ticktext": [plain(c, 12) for c in classes], "showgrid": False}
+    ticks: Layout = {"tickvals": list(range(k)), "ticktext": distinct(classes, 12), "showgrid": False}
     common: Layout = {**ticks, "zeroline": False, "automargin": True, "ticks": "", "showticklabels": k <= NAMED_CELLS}
     return {
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
@@ -298,7 +324,7 @@ def histogram(series: Mapping[str, NDArray[np.float64]]) -> Figure:
                 "hovertemplate": f"{_SERIES[name]}<br>near %{{x}}: %{{y:.1%}} of examples<extra></extra>",
             }
         )
-    shares: Layout = {"tickformat": ".0%", "rangemode": "tozero"}
+    shares: Layout = {"tickformat": SHARES, "rangemode": "tozero"}
     return figure({"all": (data, _number_axes({"showgrid": False}, shares))})
 
 
@@ -339,18 +365,43 @@ def _title(text: str) -> Layout:
     return {"title": {"text": text, "standoff": 6}}
 
 
+def calibration(found: Mapping[str, Reliability]) -> Figure:
+    """Return how often predictions of some confidence are right, by model, with the line where both are equal."""
+    stroke: Json = {"color": "<ink>", "width": 1.5, "dash": "dot"}
+    data: list[Trace] = [
+        {"type": "scatter", "mode": "lines", "x": [0, 1], "y": [0, 1], "hoverinfo": "skip", "line": stroke}
+    ]
+    for phase, of_model in found.items():
+        sizes = 6 + 12 * np.sqrt(of_model.counts / max(of_model.counts.max(initial=1), 1))
+        words = "%{customdata} examples<br>confidence %{x:.0%}<br>right %{y:.0%}<extra></extra>"
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "x": [_short(x) for x in of_model.confidence],
+                "y": [_short(y) for y in of_model.accuracy],
+                "customdata": of_model.counts.tolist(),
+                "line": {"color": COLOURS[phase], "width": 1.6},
+                "marker": {"color": COLOURS[phase], "size": sizes.round(1).tolist()},
+                "hovertemplate": f"{NAMES[phase]}, {words}",
+            }
+        )
+    axis: Layout = {"range": [-0.03, 1.03], "tickformat": SHARES}
+    return figure({"all": (data, _number_axes({**axis, **_title("confidence")}, {**axis, **_title("right")}))})
+
+
 def loss_curves(curves: pl.DataFrame) -> dict[str, Figure]:
     """Return a figure for each loss, by name: thin lines are seeds, the thick line is their mean."""
     lengths = curves.group_by("name", maintain_order=True).agg(pl.col("bin").n_unique())
     names = [n for n, length in lengths.iter_rows() if length > 1]
-    figures = {}
+    figures, steps = {}, max(curves["step"].to_list(), default=0) if names else 0
     for name in names:
         if name == "source_val_loss":
             continue  # drawn with the loss on labels
         data = [trace for phase in COLOURS for trace in _curve(curves, phase, name)]
         if name in LABEL_LOSSES and "source_val_loss" in names:
             data += [t for phase in COLOURS for t in _curve(curves, phase, "source_val_loss", dash="dot")]
-        figures[name] = figure({"all": (data, _step_axes(name))})
+        figures[name] = figure({"all": (data, _step_axes(name, steps))})
     return figures
 
 
@@ -385,12 +436,12 @@ def _line(curve: pl.DataFrame, colour: str, width: float, dash: str, name: str =
     }
 
 
-def _step_axes(name: str) -> Layout:
-    share = {"tickformat": ".0%"} if name.endswith("accuracy") else {"rangemode": "tozero"}
+def _step_axes(name: str, steps: float) -> Layout:
+    share: Layout = {"tickformat": SHARES} if name.endswith("accuracy") else {"rangemode": "tozero"}
     axis: Layout = {"gridcolor": "<faint>", "automargin": True, "nticks": 5, "zeroline": False}
     return {
         "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
         "hovermode": "closest",
-        "xaxis": {**axis, "showgrid": False, "ticksuffix": ""},
+        "xaxis": {**axis, "showgrid": False, "ticksuffix": "", **({"dtick": 1} if steps <= FEW_STEPS else {})},
         "yaxis": {**axis, **share},
     }

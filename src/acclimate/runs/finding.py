@@ -18,10 +18,7 @@ def finding(run: RunFolder) -> str:
     """Return the result in plain words, next to the source-only baseline."""
     scores, recipe = run.scores, run.recipe
     not_kept = f" The adapted model is not kept: {scores['why']}." if scores["why"] else ""
-    before = scores["source_only"]
-    method = recipe.method + (f" after {recipe.pretrain.method}" if recipe.pretrain else "")
-    if labels := recipe.target_labels:
-        method += f" with {labels.n:,} labelled example{'s' * (labels.n > 1)} of the target"
+    before, method = scores["source_only"], _with_labels(recipe)
     if "target" not in scores:
         assert before["source_val"]
         return (
@@ -34,6 +31,67 @@ def finding(run: RunFolder) -> str:
         return f"On {scored_on(recipe)}, without adaptation, {alone}.{_below_mean(scores['target'])}"
     after = scores["adapted"]["target"]
     return f"{_change(method, scored_on(recipe), scores)}.{_below_mean(after)}{not_kept}"
+
+
+class Headline(NamedTuple):
+    """The result in a few words, and what belongs to it: what it was measured on, and how sure it is."""
+
+    text: str
+    details: str
+
+
+def headline(scores: Scores, recipe: Recipe) -> Headline:
+    """Return the finding as a short title and the details below it."""
+    if "target" not in scores:
+        held = scores["source_only"]["source_val"]
+        reached = f"The source-only model reaches {_source_score(held)} held-out source examples. " if held else ""
+        measure = "error" if recipe.task == "regression" else "accuracy"
+        return Headline(f"The {measure} on the target is unknown", f"{reached}No labels of the target were given.")
+    where = f"on {scored_on(recipe)}"
+    if "adapted" not in scores:
+        name, value = _measure(scores["target"])
+        details = f"{_sentence(where)}; {', '.join(_measured(scores['target'], _over(scores)))}."
+        return Headline(f"{_sentence(name)} is {value} without adaptation", details + _below_mean(scores["target"]))
+    return _headline_of_change(_with_labels(recipe), where, scores)
+
+
+def _headline_of_change(method: str, where: str, scores: Scores) -> Headline:
+    before, after = scores["source_only"]["target"], scores["adapted"]["target"]
+    (name, old), (_, new) = _measure(before), _measure(after)
+    moves = f"{name} stays at {new}" if old == new else f"{name} goes from {old} to {new}"
+    below, over = _below_mean(after), ", ".join(_measured(after, _over(scores)))
+    if (change := change_words(scores)) is None:
+        return Headline(f"With {method}, {moves}", f"{_sentence(where)}; {over}.{below}")
+    details = f"{change.difference} {where} (95% interval {change.interval.removesuffix(' points')}; {over}).{below}"
+    if not change.clear or old == new:
+        return Headline(f"No clear change: with {method}, {moves}", details)
+    verb = "lowers" if change.better == ("mae" in after) else "raises"
+    return Headline(f"{method} {verb} {name} from {old} to {new}", details)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _measure(part: Scored) -> tuple[str, str]:
+    """The name and the value of the main score."""
+    if "mae" in part:
+        return "the mean absolute error", amount(part["mae"])
+    return "accuracy", f"{part['accuracy']:.1%}"
+
+
+def _measured(part: Scored, over: str) -> list[str]:
+    """How much a score rests on."""
+    rmse = [f"RMSE {amount(part['rmse'])}", f"R² {_r2(part)}"] if "rmse" in part else []
+    return [*rmse, *([f"n = {part['n']:,}"] if "n" in part else []), over]
+
+
+def _with_labels(recipe: Recipe) -> str:
+    """The method, with what it starts from and learns from beside the domains."""
+    method = recipe.method + (f" after {recipe.pretrain.method}" if recipe.pretrain else "")
+    if labels := recipe.target_labels:
+        method += f" with {labels.n:,} labelled example{'s' * (labels.n > 1)} of the target"
+    return method
 
 
 def ensemble_finding(scores: Scores) -> str:

@@ -28,6 +28,8 @@ from acclimate.runs.check import check_run, name_in
 from acclimate.runs.choice import Choice, choose
 from acclimate.runs.models import load_model, load_preprocess
 from acclimate.runs.outputs import AnyOutputs, as_given, kind_of, read_class_outputs
+from acclimate.runs.singles import Given, as_examples
+from acclimate.runs.summary import Summary, summarise
 from acclimate.shift.label_shift import LabelShift, label_shift
 from acclimate.training.features import frozen, predict_frozen
 from acclimate.training.inference import Predictions, mean_predictions, predict
@@ -57,6 +59,34 @@ class Run(RunFolder):
         check_run(run)
         return run
 
+    def __repr__(self) -> str:
+        """The path and the result in a few words; the path alone of a Run that cannot be read."""
+        try:
+            return f"<Run {self.path}: {self._summary().headline.text}>"
+        except BadInput:
+            return f"<Run {self.path}>"
+
+    def _repr_html_(self) -> str:
+        """The summary, as a notebook shows it."""
+        return self._summary().html(self.file("report.html"))
+
+    def summary(self) -> str:
+        """The result in plain text: how good the models are, on what, and what to do next."""
+        return str(self._summary())
+
+    def _summary(self) -> Summary:
+        return summarise(self.scores, self.recipe, self.data_summary["sizes"])
+
+    def report(self) -> Path:
+        """The path of the report, one HTML file that needs no network.
+
+        Raises:
+            BadInput: There is none.
+        """
+        if not (path := self.file("report.html")).is_file():
+            raise BadInput(f"{path}: is missing; draw it with `acclimate report {self.path}`")
+        return path
+
     @property
     def kept(self) -> Phase:
         """``adapted`` or ``source_only``: which model predicts."""
@@ -82,7 +112,7 @@ class Run(RunFolder):
 
     def predict(
         self,
-        examples: Source,
+        examples: Given,
         *,
         model: str = "",
         test_time: str = "",
@@ -92,7 +122,8 @@ class Run(RunFolder):
         """Class and probability of every class, or a number, for each example, in the order of the input.
 
         Args:
-            examples: Anything that `acclimate.data.source.Source` names; labels in it are ignored.
+            examples: Anything that `acclimate.data.source.Source` names; labels in it are ignored. Also one image: its
+                path, a PIL image or an array; and a list of paths of images.
             model: What predicts; see `choose`.
             test_time: A method by which the model adapts while it predicts: ``adabn``, ``tent``, ``lame``.
             settings: Options of that method, e.g. ``{"most_changed": 1.0}``.
@@ -256,15 +287,20 @@ class Run(RunFolder):
         choices = [Choice(phase, seeds) for phase in self.phases()]
         return {choice.phase: self._outputs(self._predict(choice, inputs, tta), domain) for choice in choices}
 
-    def domain(self, examples: Source, *, read_labels: bool = True) -> Domain:
+    def domain(self, examples: Given, *, read_labels: bool = True) -> Domain:
         """Examples, read the way the Run's target was; their labels only with ``read_labels``."""
         spec = self.recipe.source
         column, selects, _ = spec.path.partition("#")[2].partition("=")  # a column that selects rows is not a feature
         drop = (*spec.drop, column) if selects else spec.drop
         return as_domain(
-            examples, name="examples", label=spec.label, text=spec.text, image=spec.image, drop=drop,
+            as_examples(examples, self.preprocess.kind),
+            name="examples",
+            label=spec.label,
+            text=spec.text,
+            image=spec.image,
+            drop=drop,
             read_labels=read_labels,
-        )  # fmt: skip
+        )
 
     def _inputs(self, domain: Domain) -> Inputs:
         return self.preprocess.inputs(domain, cache_bytes=self.recipe.train.cache_mb * 2**20)

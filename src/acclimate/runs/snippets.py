@@ -54,7 +54,7 @@ def keep_snippets(run: RunFolder, part: str, domain: Domain) -> None:
 
     Args:
         run: The Run to save them in.
-        part: ``source_val`` or ``target``, as in the names of its outputs.
+        part: ``source_val``, ``target`` or ``scored``, as in the names of its outputs.
         domain: The examples, in the order of those outputs.
     """
     rows = shown(len(domain))

@@ -63,6 +63,8 @@ def score(run: RunFolder, plan: Plan) -> None:
     """Write outputs, ``scores.json`` and the model that is kept; only here may labels of the target be read."""
     scored = plan.score() if plan.score else None
     run.write_json("data.json", cast("Mapping[str, object]", _summary(plan, scored)))
+    if scored is not None and scored.name != plan.target.name:
+        keep_snippets(run, "scored", scored)
     for seed in plan.recipe.seeds:
         parts = {"target": Part(plan.target)}
         if plan.source is not None:

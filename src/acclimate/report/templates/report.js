@@ -100,6 +100,18 @@
     if (kept && kept !== group.querySelector("input")) kept.dispatchEvent(new Event("change", { bubbles: true }));
   }
 
+  // Paper is white: colours are light, figures fit the page, and what is folded away is open.
+  function forPaper(printing) {
+    document.documentElement.toggleAttribute("data-print", printing);
+    for (const box of document.querySelectorAll("details")) {
+      if (printing) box.dataset.was = box.open ? "open" : "";
+      box.open = printing || box.dataset.was === "open";
+    }
+    boxes.forEach(draw);
+  }
+  addEventListener("beforeprint", () => forPaper(true));
+  addEventListener("afterprint", () => forPaper(false));
+
   dark.addEventListener("change", drawAll);
   addEventListener("scroll", hideTip, { passive: true });
   drawAll();
