@@ -109,7 +109,8 @@ def _parameter(name: str, field: "FieldInfo") -> inspect.Parameter:
         listed = ", separated by commas" if _is_list(field.annotation) else ""
         completes = complete(f"--{name}") if name in {"method", "pretrain", "finetune", "backbone"} else None
         flags = [f"--{name.replace('_', '-')}"] if plain is bool else []  # or there would be --no-NAME too
-        option = typer.Option(*flags, help=f"{(field.description or '').rstrip('.')}{listed}.", autocompletion=completes)
+        told = f"{(field.description or '').rstrip('.')}{listed}."
+        option = typer.Option(*flags, help=told, autocompletion=completes)
         annotation = _annotated(plain if default is not None else plain | None, option)
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 

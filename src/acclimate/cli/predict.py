@@ -15,7 +15,23 @@ if TYPE_CHECKING:
     import polars as pl
 
     from acclimate.runs.choice import Choice
+    from acclimate.runs.run import Run
     from acclimate.shift.label_shift import ClassShare
+
+LabelShift = Annotated[
+    str,
+    typer.Option(
+        help="Estimate the class shares of INPUT and correct for them: bbse, rlls or em.",
+        autocompletion=options.complete("--label-shift"),
+    ),
+]
+TestTime = Annotated[
+    str,
+    typer.Option(
+        help="Adapt while predicting: adabn, tent or lame. Reads INPUT as a stream, in its order.",
+        autocompletion=options.complete("--test-time"),
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -28,20 +44,8 @@ def predict(
     examples: Annotated[str, typer.Argument(metavar="INPUT", help="Examples to predict for: PATH or PATH#part.")],
     output: Annotated[str, typer.Option("--output", "-o", help="File for the predictions, .csv or .parquet.")],
     model: options.Model = "",
-    label_shift: Annotated[
-        str,
-        typer.Option(
-            help="Estimate the class shares of INPUT and correct for them: bbse, rlls or em.",
-            autocompletion=options.complete("--label-shift"),
-        ),
-    ] = "",
-    test_time: Annotated[
-        str,
-        typer.Option(
-            help="Adapt while predicting: adabn, tent or lame. Reads INPUT as a stream, in its order.",
-            autocompletion=options.complete("--test-time"),
-        ),
-    ] = "",
+    label_shift: LabelShift = "",
+    test_time: TestTime = "",
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="key=value: an option of --test-time, e.g. most_changed=0.2")
     ] = None,
@@ -72,10 +76,19 @@ def predict(
     choice = opened.choose(model, alone="--label-shift" if label_shift else "--test-time" if test_time else "")
     settings, views = pairs(set_), columns(tta)
     frame = opened.predict(examples, model=choice.model, test_time=test_time, settings=settings, tta=views)
-    shift = opened.label_shift(frame, label_shift, model=choice.model) if label_shift else None
-    frame = frame if shift is None else opened.correct(frame, shift)
+    frame, shares = _corrected(opened, frame, label_shift, choice)
     RunFolder(path.parent).write(path.name, frame.write_csv if path.suffix == ".csv" else frame.write_parquet)
-    _print(path, frame, choice, shift.by_class(opened.recipe.classes) if shift else [], as_json=json)
+    _print(path, frame, choice, shares, as_json=json)
+
+
+def _corrected(
+    run: "Run", frame: "pl.DataFrame", label_shift: str, choice: "Choice"
+) -> "tuple[pl.DataFrame, list[ClassShare]]":
+    """Predictions corrected for an estimated label shift, and the shares; as they are where none is to be estimated."""
+    if not label_shift:
+        return frame, []
+    shift = run.label_shift(frame, label_shift, model=choice.model)
+    return run.correct(frame, shift), shift.by_class(run.recipe.classes)
 
 
 def _print(path: Path, frame: "pl.DataFrame", choice: "Choice", shares: "list[ClassShare]", *, as_json: bool) -> None:

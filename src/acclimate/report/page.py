@@ -363,7 +363,7 @@ def _does(method: str) -> str:
         return ""
     try:
         registry = shallow if method in shallow.names() else methods
-        return registry.summary(method)["does"]
+        return str(registry.summary(method)["does"])
     except BadInput:
         return ""
 

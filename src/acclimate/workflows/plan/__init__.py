@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from acclimate import backbones, finetune, methods, metrics, plugins
 from acclimate.augment import tta
@@ -19,6 +20,7 @@ from acclimate.recipe import (
     Options,
     Recipe,
     TargetLabels,
+    Task,
     check_options,
     require_classes,
 )
@@ -113,7 +115,42 @@ def with_strategy(plan: Plan, name: str, tried: Mapping[str, float] | None = Non
     return replace(plan, recipe=recipe)
 
 
+class _Read(NamedTuple):
+    """The domains of a request, as they are read."""
+
+    source: Domain
+    target: Domain
+    labelled: Domain | None
+    scored: Domain | None
+    task: Task
+    resolved: Resolved
+
+
 def _from_source(given: Source, given_target: Source, request: Request, like: Plan | None) -> Plan:
+    spec, read = request.spec(), _read(given, given_target, request)
+    source, target, labelled, scored, task, resolved = read
+    backbone = LINEAR if resolved.linear else _backbone(request, source, target)
+    of_backbone = backbone_options(backbone, request, resolved)
+    spec_of_input = _input_spec(backbone, of_backbone, resolved, source)
+    wanted = replace(spec_of_input, size=request.image_size or spec_of_input.size)
+    fitted = like.fitted if like is not None and like.wanted == wanted else _fitted(wanted, source, target)
+    if resolved.linear:
+        of_backbone = linear.check(resolved.method, shape_of(fitted), of_backbone)
+    recipe = _recipe(read, request, fitted, like, backbone=backbone, backbone_options=of_backbone)
+    check_labelled(labelled, recipe, fitted)
+    check_labelled(scored, recipe, fitted)
+    recipe = recipe if resolved.linear else with_defaults(recipe, shape_of(fitted))
+    part, score = None if labelled is None else Part(labelled), score_later(request.score, spec)
+    plan = Plan(source, None, target, part, fitted, recipe, score, wanted=wanted)
+    _check_scoring(plan, request)
+    if like is not None:
+        return plan
+    notes = [*overlaps(source, target, labelled, scored), *doubts.of_source(source, task), *doubts.of_target(target)]
+    return replace(plan, notes=tuple(notes))
+
+
+def _read(given: Source, given_target: Source, request: Request) -> _Read:
+    """Read all domains, and decide what the source's labels decide."""
     check_unseen(request.score, given, "the source itself")
     check_unseen(request.score, request.target_labels, "the labelled target itself")
     spec = request.spec()
@@ -125,21 +162,21 @@ def _from_source(given: Source, given_target: Source, request: Request, like: Pl
     labelled = read_target_labels(request.target_labels, resolved.method, spec, linear=resolved.linear)
     check_target_share(resolved.training, resolved.method, labelled)
     preprocess.check_kinds(source, target)
-    scored = read_score(request.score, spec)
-    backbone = LINEAR if resolved.linear else _backbone(request, source, target)
-    of_backbone = backbone_options(backbone, request, resolved)
-    spec_of_input = _input_spec(backbone, of_backbone, resolved, source)
-    wanted = replace(spec_of_input, size=request.image_size or spec_of_input.size)
-    fitted = like.fitted if like is not None and like.wanted == wanted else _fitted(wanted, source, target)
-    if resolved.linear:
-        of_backbone = linear.check(resolved.method, shape_of(fitted), of_backbone)
-    recipe = Recipe(
-        source=spec.model_copy(update={"path": source.name}),
-        target=spec.model_copy(update={"path": target.name}),
+    return _Read(source, target, labelled, read_score(request.score, spec), task, resolved)
+
+
+def _recipe(
+    read: _Read, request: Request, fitted: Preprocess, like: Plan | None, *, backbone: str, backbone_options: Options
+) -> Recipe:
+    """All that decides the training, before the backbone's defaults."""
+    spec, resolved, labelled = request.spec(), read.resolved, read.labelled
+    return Recipe(
+        source=spec.model_copy(update={"path": read.source.name}),
+        target=spec.model_copy(update={"path": read.target.name}),
         method=resolved.method,
         options=resolved.options,
         backbone=backbone,
-        backbone_options=of_backbone,
+        backbone_options=backbone_options,
         train=resolved.training,
         pretrain=resolved.pretrain,
         finetune=resolved.strategy,
@@ -147,24 +184,14 @@ def _from_source(given: Source, given_target: Source, request: Request, like: Pl
         augment=_augmentation(resolved, request, fitted),
         image_size=request.image_size,
         target_labels=None if labelled is None else TargetLabels(path=labelled.name, n=len(labelled)),
-        score=named(scored),
+        score=named(read.scored),
         seeds=tuple(range(request.seeds)) if isinstance(request.seeds, int) else tuple(request.seeds),
-        task=task,
-        label_type=source.label_type,
-        digests=_digests(source, target, labelled, like),
-        **learnt(source, task),
+        task=read.task,
+        label_type=read.source.label_type,
+        digests=_digests(read.source, read.target, labelled, like),
+        **learnt(read.source, read.task),
         plugins=plugins.origins(resolved.method, backbone),
     )
-    check_labelled(labelled, recipe, fitted)
-    check_labelled(scored, recipe, fitted)
-    recipe = recipe if resolved.linear else with_defaults(recipe, shape_of(fitted))
-    part, score = None if labelled is None else Part(labelled), score_later(request.score, spec)
-    plan = Plan(source, None, target, part, fitted, recipe, score, wanted=wanted)
-    _check_scoring(plan, request)
-    if like is not None:
-        return plan
-    notes = [*overlaps(source, target, labelled, scored), *doubts.of_source(source, task), *doubts.of_target(target)]
-    return replace(plan, notes=tuple(notes))
 
 
 def _digests(source: Domain, target: Domain, labelled: Domain | None, like: Plan | None) -> dict[str, str]:
