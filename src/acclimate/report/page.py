@@ -363,7 +363,8 @@ def _does(method: str) -> str:
         return ""
     try:
         registry = shallow if method in shallow.names() else methods
-        return registry.summary(method)["does"]
+        does: str = registry.summary(method)["does"]
+        return does
     except BadInput:
         return ""
 
