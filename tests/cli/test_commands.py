@@ -73,7 +73,7 @@ def test_predictions_are_a_row_for_each_input(acclimate, finished_run, new_rows,
     output = tmp_path / f"predictions.{ending}"
     assert acclimate("predict", finished_run, new_rows, "-o", output).code == 0
     frame = pl.read_csv(output) if ending == "csv" else pl.read_parquet(output)
-    assert frame.columns == ["name", "class", "p_0", "p_1", "error"]
+    assert frame.columns == ["name", "class", "p_0", "p_1", "distance", "error"]
     assert [str(name) for name in frame["name"]] == ["0", "1", "2", "3", "4"]
     assert (frame["p_0"] + frame["p_1"]).is_between(1 - 1e-9, 1 + 1e-9).all()
 

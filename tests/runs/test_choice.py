@@ -149,10 +149,10 @@ def test_label_shift_needs_the_predictions_of_one_model(seeded):
 
 def test_the_held_out_examples_of_label_shift_are_the_chosen_models(seeded, monkeypatch):
     run, (x, _) = seeded("network")
-    read = []
+    read, predicted = [], run.predict(x, model="source_only")
     usual = Run.outputs
     monkeypatch.setattr(Run, "outputs", lambda *given: read.append(given[1:]) or usual(*given))
-    run.label_shift(run.predict(x, model="source_only"), model="source_only")
+    run.label_shift(predicted, model="source_only")
     assert set(read) == {(0, "source_only", "source_val")}
 
 

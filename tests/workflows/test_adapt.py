@@ -58,7 +58,7 @@ def test_what_is_scored_is_named_with_its_size_and_its_content(tmp_path):
     assert f"accuracy on {score} " in finding(run)
     assert "n = 30" in finding(run)
     report = re.sub("<wbr>|<[^>]*>", "", run.file("report.html").read_text("utf-8"))
-    assert f"{score}, 30 examples, content {on.digest}" in report
+    assert f"{score.parent.name}/{score.name}, 30 examples, content {on.digest}" in report
     assert "on 30 examples of" in report
 
 

@@ -44,7 +44,7 @@ def test_a_price_is_learnt_and_told_in_its_own_unit(tables, tmp_path):
     assert run.scores["source_val"]["r2"] > 0.95
     assert run.scores["target"]["mae"] < 15
     told, true = run.predict(tables[1]), pl.read_csv(tables[1])["price"]
-    assert told.columns == ["name", "prediction", "error"]
+    assert told.columns == ["name", "prediction", "distance", "error"]
     assert run.scores["target"]["mae"] == pytest.approx(mean_absolute_error(true, told["prediction"]), rel=1e-4)
 
 
@@ -139,7 +139,7 @@ def test_the_commands_speak_of_numbers(acclimate, finished_regression, tmp_path)
     new, output = samples.prices(tmp_path / "new.csv", n=25, seed=3), tmp_path / "p.csv"
     said = json.loads(acclimate("predict", finished_regression, new, "-o", output, "--json").out)
     assert said["least"] <= said["mean"] <= said["greatest"]
-    assert pl.read_csv(output).columns == ["name", "prediction", "error"]
+    assert pl.read_csv(output).columns == ["name", "prediction", "distance", "error"]
     assert "25 examples, the adapted model of seed 0: MAE " in acclimate("evaluate", finished_regression, new).out
 
 

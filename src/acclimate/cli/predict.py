@@ -106,13 +106,19 @@ def _print(path: Path, frame: "pl.DataFrame", choice: "Choice", shares: "list[Cl
 
 
 def _summary(frame: "pl.DataFrame") -> dict[str, object]:
-    """Summarise predictions: the count of each class, or the range and mean of a regression."""
+    """Summarise predictions: the number of far examples, and the count of each class or the range of the numbers."""
+    far = {"far": int((frame["distance"] > FAR).sum())} if frame["distance"].count() else {"far": None}
     if "prediction" in frame.columns:
         numbers = frame["prediction"]
-        return {"least": numbers.min(), "mean": numbers.mean(), "greatest": numbers.max()}
-    return {"classes": {str(c): int(n) for c, n in frame["class"].drop_nulls().value_counts(sort=True).iter_rows()}}
+        return {**far, "least": numbers.min(), "mean": numbers.mean(), "greatest": numbers.max()}
+    return {
+        **far,
+        "classes": {str(c): int(n) for c, n in frame["class"].drop_nulls().value_counts(sort=True).iter_rows()},
+    }
 
 
+FAR = 1
+"""Distance from both domains above which an example is far."""
 _SHARE = "{class}: {share:.1%} ({low:.1%} to {high:.1%}), in the source {source:.1%}"
 
 

@@ -277,13 +277,13 @@ def write_outputs(run: RunFolder, seed: int, phase: str, place: str, domain: Dom
     run.write(f"outputs/{run.outputs(seed, phase, place).name}", frame.write_parquet)
 
 
-def read_file(run: RunFolder, seed: int, phase: str, place: str) -> AnyOutputs:
-    """What one model gave for one domain, without features.
+def read_file(run: RunFolder, seed: int, phase: str, place: str, *, features: bool = False) -> AnyOutputs:
+    """What one model gave for one domain, with features if wanted.
 
     Raises:
         BadInput: The file is missing or damaged.
     """
-    return _read(run, run.outputs(seed, phase, place), kind_of(run.recipe).read, features=False)
+    return _read(run, run.outputs(seed, phase, place), kind_of(run.recipe).read, features=features)
 
 
 def read_class_outputs(run: RunFolder, seed: int, phase: str, place: str) -> ClassOutputs:

@@ -26,6 +26,7 @@ from acclimate.recipe import check_options, require_classes
 from acclimate.run_folder import RunFolder
 from acclimate.runs.check import check_run, name_in
 from acclimate.runs.choice import Choice, choose
+from acclimate.runs.distance import Surroundings, surroundings, warn_of_far
 from acclimate.runs.models import load_model, load_preprocess
 from acclimate.runs.outputs import AnyOutputs, as_given, kind_of, read_class_outputs
 from acclimate.runs.singles import Given, as_examples
@@ -131,7 +132,8 @@ class Run(RunFolder):
 
         Returns:
             A row for each: ``name``, ``class`` and a ``p_…`` for each class, or the ``prediction`` of a regression in
-            the unit of its labels, and ``error`` for what could not be read.
+            the unit of its labels; its ``distance`` from both domains, above 1 if it is far, null if that is unknown;
+            and ``error`` for what could not be read. Many far examples are told in a warning.
 
         Raises:
             BadInput: The input is of another kind or shape than what the Run was trained on.
@@ -143,15 +145,31 @@ class Run(RunFolder):
         adapt = self._adapting(test_time, settings or {})
         domain = self.domain(examples, read_labels=False)
         inputs = ReadableInputs(self._inputs(domain))
-        logits = np.full((len(domain), self.recipe.n_outputs), np.nan)
+        logits, distances = np.full((len(domain), self.recipe.n_outputs), np.nan), np.full(len(domain), np.nan)
         if len(inputs):
-            logits[inputs.readable] = self._predict(choice, inputs, tta, adapt).logits
+            found = self._predict(choice, inputs, tta, adapt)
+            logits[inputs.readable] = found.logits
+            if not test_time:
+                distances[inputs.readable] = self._distances(choice, found.features)
         columns = [
             pl.Series("name", list(domain.names)),
             *self._outputs(Predictions(logits, _NO_FEATURES), domain.without_labels()).table(),
+            pl.Series("distance", distances).fill_nan(None),
             pl.Series("error", [inputs.broken.get(i) for i in range(len(domain))], dtype=pl.String),
         ]
         return pl.DataFrame(columns)
+
+    def _distances(self, choice: Choice, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """How far examples are from both domains ``(n,)``, by the features of the first model; NaN if it is unknown."""
+        model = choice.seeds[0], choice.phase
+        if model not in self._surroundings:
+            self._surroundings[model] = surroundings(self, *model)
+        if (known := self._surroundings[model]) is None or len(known.mean) != features.shape[1]:
+            return np.full(len(features), np.nan)
+        distances = known.distances(features)
+        if warning := warn_of_far(distances):
+            log.warning(warning)
+        return distances
 
     def check_views(self, tta: Sequence[str]) -> None:
         """Refuse views for test-time augmentation that this Run's examples do not have.
@@ -321,6 +339,10 @@ class Run(RunFolder):
 
     @cached_property
     def _models(self) -> dict[str, nn.Module]:
+        return {}
+
+    @cached_property
+    def _surroundings(self) -> dict[tuple[int, str], Surroundings | None]:
         return {}
 
     def phases(self) -> Sequence[Phase]:
