@@ -85,6 +85,7 @@ def test_dark_recolours_page_and_plots(scored, look):
     assert all(a != b for a, b in zip(found["dark"], found["light"], strict=True))
 
 
+@pytest.mark.slow
 def test_the_toggle_colours_by_prediction(numbers, look):
     seen = look(numbers)
     fills = (

@@ -67,7 +67,7 @@ def test_without_what_is_known_of_the_data_it_is_still_drawn(scored, copy):
 def test_a_damaged_summary_of_the_data_is_told(scored, copy):
     run = copy(scored)
     run.write_json("data.json", {"sizes": {}, "moved": [{"kind": "mean", "effect": "much"}]})
-    with pytest.raises(BadInput, match=r"changed or damaged: data\.json"):
+    with pytest.raises(BadInput, match=r"data\.json: moved\.0\.name is missing"):
         write_report(run)
 
 

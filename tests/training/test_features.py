@@ -53,7 +53,9 @@ def computed(monkeypatch, tmp_path):
     return counts
 
 
-@pytest.mark.parametrize(("method", "net"), [("source_only", TIMM), ("dann", {}), ("mcc", {})])
+@pytest.mark.parametrize(
+    ("method", "net"), [pytest.param("source_only", TIMM, marks=pytest.mark.slow), ("dann", {}), ("mcc", {})]
+)
 def test_cached_and_uncached_runs_give_the_same_head(tmp_path, method, net):
     kept, plain = (run(tmp_path, str(c), method, **net, **{"train.cache_features": c}) for c in (True, False))
     phase = kept.recipe.phases[-1]
@@ -63,7 +65,9 @@ def test_cached_and_uncached_runs_give_the_same_head(tmp_path, method, net):
         torch.testing.assert_close(ours[name], theirs[name], rtol=1e-5, atol=1e-6, msg=name)
 
 
-@pytest.mark.parametrize("method", ["source_only", "dann", "shot"])
+@pytest.mark.parametrize(
+    "method", ["source_only", *(pytest.param(m, marks=pytest.mark.slow) for m in ("dann", "shot"))]
+)
 def test_features_below_the_trained_layers_give_the_same_model(tmp_path, method, computed):
     kept = run(tmp_path, "kept", method, **PARTIAL)
     assert len(computed) == 2  # the source and the target, once for all phases and for scores

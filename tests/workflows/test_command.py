@@ -9,7 +9,12 @@ from acclimate.workflows.command import command_of
 
 def test_options_with_their_default_are_left_out():
     options = {"method": "auto", "seeds": 1, "devices": 1, "drop": (), "label": None, "settings": {}, "steps": 3}
-    assert command_of("a", "b", "c", options) == "acclimate adapt a b -o c --steps 3"
+    assert command_of("a", "b", "c", options | {"strict": False}) == "acclimate adapt a b -o c --steps 3"
+
+
+def test_a_switch_has_no_value_and_chosen_seeds_need_python():
+    assert command_of("a", "b", "c", {"strict": True}) == "acclimate adapt a b -o c --strict"
+    assert command_of("a", "b", "c", {"seeds": [0, 2]}) == "acclimate.adapt('a', 'b', 'c', seeds=[0, 2])"
 
 
 def test_lists_settings_and_paths_are_written_as_the_shell_takes_them():

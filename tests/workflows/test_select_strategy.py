@@ -148,6 +148,7 @@ def test_the_run_is_that_of_the_strategy_which_was_selected(given, tmp_path):
     assert list(selected.losses()) == list(asked.losses())
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_its_strategy(given, tmp_path, monkeypatch):
     before = given.adapt(tmp_path / "run").recipe
     monkeypatch.setattr(selection, "_trained", None)
@@ -256,6 +257,7 @@ def test_nothing_is_tried_where_there_is_no_choice(given, tmp_path, more):
     assert (recipe.finetune, recipe.tried, list(tmp_path.iterdir())) == ("full", {}, [])
 
 
+@pytest.mark.slow
 def test_label_curves_select_for_a_method_without_a_strategy(given, tmp_path, monkeypatch):
     validate_with(monkeypatch, 0.5, 0.4, 0.4)
     found = given.labels(tmp_path / "labels").found

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from acclimate.run_folder import RunFolder
+from acclimate.workflows.options import Request
 
 LONGEST = 4000
 """Most characters of a command that is kept."""
@@ -19,7 +20,7 @@ def command_of(source: object, target: object, output: object, options: Mapping[
     """
     given = {name: value for name, value in options.items() if _is_set(name, value)}
     paths = [_path(one) for one in (source, target, output)]
-    if all(paths) and all(map(_on_command_line, given.values())):
+    if all(paths) and all(map(_on_command_line, given.values())) and isinstance(given.get("seeds", 1), int):
         words = ["acclimate", "adapt", paths[0], paths[1], "-o", paths[2], *_flags(given)]
         return shlex.join(words)[:LONGEST]
     shown = [_python(source, "source"), _python(target, "target"), *([_python(output, "output")] if output else [])]
@@ -27,10 +28,10 @@ def command_of(source: object, target: object, output: object, options: Mapping[
 
 
 def _is_set(name: str, value: object) -> bool:
-    """Whether an option is more than its default."""
-    if isinstance(value, str | Sequence | Mapping | None):
-        return bool(value) and value != "auto"
-    return not (name in {"seeds", "devices"} and value == 1)
+    """Whether an option has another value than its default."""
+    if isinstance(value, str | int | float | None):
+        return value not in (None, "") and value != Request.model_fields[name].default
+    return not (isinstance(value, Sequence | Mapping) and len(value) == 0)
 
 
 def _path(given: object) -> str:
@@ -53,6 +54,8 @@ def _flags(given: Mapping[str, object]) -> Iterator[str]:
         if isinstance(value, Mapping):
             for key, of_key in value.items():
                 yield from ("--set", f"{key}={_yaml(of_key)}")
+        elif value is True:
+            yield f"--{name.replace('_', '-')}"
         else:
             text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
             yield from (f"--{name.replace('_', '-')}", text)
