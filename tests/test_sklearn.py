@@ -1,6 +1,10 @@
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -191,3 +195,15 @@ def test_a_regressor_of_skadas_replaces_both(moved, skada):
     X, y, X_target, _ = moved
     adapter = AdapterRegressor(method=skada.JDOTRegressor(Ridge())).fit(X, y, X_target=X_target)
     assert np.abs(adapter.predict(X_target) - y.mean()).max() < 60
+
+
+def test_the_pipeline_of_the_docs_runs_as_it_stands_there():
+    page = (Path(__file__).parents[1] / "docs/linear.md").read_text("utf-8")
+    code = next(part for part in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "GridSearchCV" in part)
+    rng = np.random.default_rng(0)
+    X, X_target = rng.normal(size=(120, 5)), rng.normal(size=(90, 5)) * 2 + 1
+    told = {"X": X, "y": (X[:, 0] > 0).astype(int), "X_target": X_target}
+    with sklearn.config_context():  # restores what the code sets
+        exec(code, told)
+        predicted = told["search"].predict(X_target)
+    assert np.mean(predicted == (X_target[:, 0] > 1)) > 0.85
