@@ -12,9 +12,9 @@ import typer
 from acclimate.cli.output import columns, numbers, pairs
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
     from pydantic.fields import FieldInfo
 
-    from acclimate.workflows.options import SharedOptions
 
 Model = Annotated[
     str,
@@ -37,6 +37,8 @@ Import = Annotated[
     typer.Option("--import", help="Import a Python module or FILE.py first, for methods and backbones of your own."),
 ]
 
+COMPLETED = ("method", "pretrain", "finetune", "backbone", "label_shift", "test_time")
+"""Options whose values the shell completes."""
 LISTS: Mapping[str, type[float]] = {"fractions": float, "per_class": int}
 """Types of the options that are lists of numbers; other lists are of words."""
 Given = str | int | float | list[str] | None
@@ -83,7 +85,7 @@ def _named_as(command: Callable[..., None], function: Callable[..., None]) -> Ca
     return command
 
 
-def _with_options(function: Callable[..., None], kind: "type[SharedOptions]") -> Callable[..., None]:
+def _with_options(function: Callable[..., None], kind: "type[BaseModel]") -> Callable[..., None]:
     def run(**given: Given) -> None:
         own = {name: given.pop(name) for name in list(given) if name not in kind.model_fields}
         function(**own, options={name: _value(name, kind, value) for name, value in given.items()})
@@ -107,7 +109,7 @@ def _parameter(name: str, field: "FieldInfo") -> inspect.Parameter:
         plain = _plain(field.annotation)
         default = field.default if plain in {int, float, bool} or isinstance(field.default, str) else None
         listed = ", separated by commas" if _is_list(field.annotation) else ""
-        completes = complete(f"--{name}") if name in {"method", "pretrain", "finetune", "backbone"} else None
+        completes = complete(f"--{name.replace('_', '-')}") if name in COMPLETED else None
         flags = [f"--{name.replace('_', '-')}"] if plain is bool else []  # or there would be --no-NAME too
         told = f"{(field.description or '').rstrip('.')}{listed}."
         option = typer.Option(*flags, help=told, autocompletion=completes)
@@ -131,7 +133,7 @@ def _annotated(kind: object, option: object) -> object:
     return operator.getitem(cast("Any", Annotated), (kind, option))  # its type is known only at run time
 
 
-def _value(name: str, kind: "type[SharedOptions]", value: Given) -> object:
+def _value(name: str, kind: "type[BaseModel]", value: Given) -> object:
     """Convert a value of the command line to the library's."""
     if name == "settings":
         return pairs(value if isinstance(value, list) else None)

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from acclimate.cli import options
+from acclimate.cli import options as shared
 from acclimate.cli.begin import begin_with_run
-from acclimate.cli.output import columns, import_modules, log_to_stderr, pairs, print_result
+from acclimate.cli.output import import_modules, log_to_stderr, print_result
 from acclimate.errors import BadInput
 from acclimate.files import expand
 
@@ -17,44 +17,23 @@ if TYPE_CHECKING:
     from acclimate.runs.choice import Choice
     from acclimate.runs.run import Run
     from acclimate.shift.label_shift import ClassShare
-
-LabelShift = Annotated[
-    str,
-    typer.Option(
-        help="Estimate the class shares of INPUT and correct for them: bbse, rlls or em.",
-        autocompletion=options.complete("--label-shift"),
-    ),
-]
-TestTime = Annotated[
-    str,
-    typer.Option(
-        help="Adapt while predicting: adabn, tent or lame. Reads INPUT as a stream, in its order.",
-        autocompletion=options.complete("--test-time"),
-    ),
-]
+    from acclimate.workflows.options import PredictKeywords
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(predict)
+    app.command()(shared.command(predict, "PredictOptions"))
 
 
 def predict(
     run: Annotated[str, typer.Argument(help="A finished Run.")],
     examples: Annotated[str, typer.Argument(metavar="INPUT", help="Examples to predict for: PATH or PATH#part.")],
     output: Annotated[str, typer.Option("--output", "-o", help="File for the predictions, .csv or .parquet.")],
-    model: options.Model = "",
-    label_shift: LabelShift = "",
-    test_time: TestTime = "",
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value: an option of --test-time, e.g. most_changed=0.2")
-    ] = None,
-    tta: Annotated[
-        str | None, typer.Option(help="Predict the mean over views: hflip, shift, five_crop, comma-separated.")
-    ] = None,
+    *,
+    options: "PredictKeywords",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file -o if it exists.")] = False,
-    modules: options.Import = None,
-    json: options.Json = False,
+    modules: shared.Import = None,
+    json: shared.Json = False,
 ) -> None:
     """Predict for every row of INPUT, in its order.
 
@@ -64,6 +43,7 @@ def predict(
     import_modules(modules)
     path = _check_output(expand(output))
     _check_overwrites(path, expand(run), examples, overwrite=overwrite)
+    test_time, label_shift, views = options["test_time"], options["label_shift"], options["tta"]
     begin_with_run(run, examples, test_time=test_time, label_shift=label_shift)
     from acclimate.run_folder import RunFolder
     from acclimate.runs.run import Run
@@ -71,11 +51,12 @@ def predict(
     opened = Run.open(run)
     if label_shift:
         opened.require_classes("--label-shift")
-    if label_shift and tta:
+    if label_shift and views:
         raise BadInput("--label-shift: needs predictions on plain examples; remove --tta")
-    choice = opened.choose(model, alone="--label-shift" if label_shift else "--test-time" if test_time else "")
-    settings, views = pairs(set_), columns(tta)
-    frame = opened.predict(examples, model=choice.model, test_time=test_time, settings=settings, tta=views)
+    choice = opened.choose(
+        options["model"], alone="--label-shift" if label_shift else "--test-time" if test_time else ""
+    )
+    frame = opened.predict(examples, model=choice.model, test_time=test_time, settings=options["settings"], tta=views)
     frame, shares = _corrected(opened, frame, label_shift, choice)
     RunFolder(path.parent).write(path.name, frame.write_csv if path.suffix == ".csv" else frame.write_parquet)
     _print(path, frame, choice, shares, as_json=json)

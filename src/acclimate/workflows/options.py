@@ -115,6 +115,26 @@ class LabelRequest(SharedOptions):
     seeds: int | Sequence[int] = Field(3, description="How many seeds to train; in Python also which.")
 
 
+class PredictOptions(BaseModel):
+    """Options of the command ``predict``: how `acclimate.Run.predict` predicts, and what is made of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(
+        "",
+        description="What predicts: kept, source_only or adapted (the first seed's model), or ensemble (the mean of "
+        "all seeds' kept models).",
+    )
+    label_shift: str = Field(
+        "", description="Estimate the class shares of INPUT and correct for them: bbse, rlls or em."
+    )
+    test_time: str = Field(
+        "", description="Adapt while predicting: adabn, tent or lame. Reads INPUT as a stream, in its order."
+    )
+    settings: Mapping[str, object] | None = Field(None, description="An option of --test-time, e.g. most_changed=0.2.")
+    tta: Sequence[str] = Field((), description="Predict the mean over views: hflip, shift, five_crop.")
+
+
 class SharedKeywords(TypedDict, total=False):
     """The types of `SharedOptions` for type checkers; a test keeps them equal."""
 
@@ -168,6 +188,16 @@ def _share(option: str, text: str) -> float:
     if not 0 <= share < 1:
         raise BadInput(f"{option}: {text!r} is not a share; give a percentage such as 1%, or a number from 0 to 1")
     return share
+
+
+class PredictKeywords(TypedDict):
+    """The types of `PredictOptions` for type checkers."""
+
+    model: str
+    label_shift: str
+    test_time: str
+    settings: Mapping[str, object] | None
+    tta: Sequence[str]
 
 
 R = TypeVar("R", bound=SharedOptions)
