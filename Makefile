@@ -10,8 +10,9 @@ demo: .venv/installed
 
 install: .venv/installed
 
+# Compiled tests are kept, whatever the environment says, so that the next run starts sooner.
 test: .venv/installed
-	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 test-lightning: .venv/installed
 	$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --group lightning

@@ -188,6 +188,7 @@ def _run_cases(seeds: range, place: Path, tmp_path: Path, acclimate: Callable[..
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - largest < MEGABYTES << 10
 
 
+@pytest.mark.slow
 def test_a_little_damage_ends_in_one_line(place, tmp_path, acclimate, monkeypatch):
     _run_cases(range(FEW), place, tmp_path, acclimate, monkeypatch)
 

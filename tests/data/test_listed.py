@@ -87,6 +87,7 @@ def test_with_a_text_it_is_a_domain_of_both(items):
     assert domain.examples.images.files == domain.names
 
 
+@pytest.mark.slow
 def test_a_run_of_listed_images_takes_tables_and_folders(items, tmp_path):
     target = samples.catalogue(tmp_path / "other", thing="film", seed=1)
     run = adapt(

@@ -43,6 +43,7 @@ def test_on_a_map_without_the_source_a_dot_is_still_the_example_it_shows(from_a_
     assert "target" in seen.point_at("map adapted")
 
 
+@pytest.mark.slow
 def test_pointing_at_a_dot_shows_its_text(unscored, look):
     assert any(words in look(unscored).point_at("map source_only") for words in ("<b>book</b>", "</script>"))
 

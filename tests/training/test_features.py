@@ -78,6 +78,7 @@ def test_features_below_the_trained_layers_give_the_same_model(tmp_path, method,
         torch.testing.assert_close(ours[name], theirs[name], rtol=1e-4, atol=1e-5, msg=name)
 
 
+@pytest.mark.slow
 def test_features_that_do_not_fit_into_memory_are_not_kept(tmp_path, computed):
     run(
         tmp_path,

@@ -198,6 +198,7 @@ def test_a_trial_that_was_killed_continues_from_its_checkpoint_to_the_same_run(g
     assert list(run.losses()) == list(straight.losses())
 
 
+@pytest.mark.slow
 def test_no_trial_is_left_when_the_strategy_is_chosen(given, tmp_path):
     run = given.adapt(tmp_path / "run", **SAVED)
     assert run.recipe.tried
