@@ -98,6 +98,7 @@ def test_the_toggle_colours_by_prediction(numbers, look):
     assert seen.page.locator("[data-shows='map value']").is_visible()
 
 
+@pytest.mark.slow
 def test_predictions_are_drawn_against_the_truth(numbers, look):
     seen = look(numbers)
     assert seen.count("[data-plot='against adapted'] .point") == 40

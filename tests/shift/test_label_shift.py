@@ -105,8 +105,9 @@ def test_correction_makes_predictions_better_under_shift():
     assert (corrected.argmax(1) == truth).mean() > (target.argmax(1) == truth).mean() + 0.03
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
-@pytest.mark.parametrize("worlds", [4, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("name", "worlds"), [("em", 4), *(pytest.param(name, 20, marks=pytest.mark.slow) for name in ESTIMATORS)]
+)
 def test_intervals_cover_the_truth(name, worlds):
     held = []
     for seed in range(worlds):

@@ -106,6 +106,16 @@ def test_the_reduction_is_of_both_domains_and_is_kept(tmp_path):
     np.testing.assert_allclose(logits.exp().numpy(), expected, atol=0.02)
 
 
+@pytest.mark.parametrize("method", shallow.names())
+def test_the_same_fit_gives_the_same_bytes(method, tmp_path):
+    x, _, xt = domains()
+    for name in "a", "b":
+        (tmp_path / name).mkdir()
+        fitted(tmp_path / name, DenseInputs(x), DenseInputs(xt), method)
+    first, second = ((tmp_path / name / "model.skops").read_bytes() for name in "ab")
+    assert first == second
+
+
 def test_numbers_are_learnt_by_a_ridge(tmp_path):
     x, _, xt = domains()
     given = {"method": "coral", "options": {}, "estimator": {"C": 2.0}, "task": "regression"}

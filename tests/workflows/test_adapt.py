@@ -92,7 +92,7 @@ def test_the_same_recipe_gives_the_same_weights(tmp_path, shared_run):
         assert first.weights(0, phase).read_bytes() == second.weights(0, phase).read_bytes()
 
 
-@pytest.mark.parametrize("method", ["shot", "nrc"])
+@pytest.mark.parametrize("method", ["shot", pytest.param("nrc", marks=pytest.mark.slow)])
 def test_a_source_free_method_starts_from_the_source_only_weights(shared_run, method):
     run = shared_run(method=method, steps=3)
     before, after = (load_file(run.weights(0, phase)) for phase in ("source_only", "adapted"))
@@ -134,7 +134,7 @@ def source_free(tmp_path_factory):
     return functools.cache(made)
 
 
-@pytest.mark.parametrize("method", ["shot", "nrc"])
+@pytest.mark.parametrize("method", ["shot", pytest.param("nrc", marks=pytest.mark.slow)])
 def test_from_a_run_a_source_free_method_gives_what_it_gives_from_the_source(method, source_free):
     before, after = source_free(method)
     for phase in ("source_only", "adapted"):
@@ -311,7 +311,7 @@ def test_the_split_keeps_a_row_of_every_class_to_train_on():
     assert set(labels[held]) == {0, 1}
 
 
-@pytest.mark.parametrize("method", ["mcc", "self_training"])
+@pytest.mark.parametrize("method", ["mcc", pytest.param("self_training", marks=pytest.mark.slow)])
 def test_images_go_through_the_same_door(tmp_path, method):
     source, target = samples.images(tmp_path / "s", each=8), samples.images(tmp_path / "t", each=8, seed=1)
     run = package.adapt(source, target, tmp_path / "run", method=method, steps=2)
@@ -325,7 +325,10 @@ def test_the_command_prints_one_json_object(tmp_path, acclimate):
     assert json.loads(told.out) == {"run": str(tmp_path / "run"), **Run.open(tmp_path / "run").scores}
 
 
-@pytest.mark.parametrize("method", ["source_only", "mcc", "supervised"])
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param("source_only", marks=pytest.mark.slow), "mcc", pytest.param("supervised", marks=pytest.mark.slow)],
+)
 def test_labels_of_the_target_that_are_given_reach_the_adapted_model_alone(tmp_path, method):
     x, y = shifted(shift=2, seed=2)
     runs = [adapted(tmp_path / str(i), method=method, target_labels=(x[:20], labels)) for i, labels in
@@ -353,7 +356,7 @@ def test_numbers_of_the_target_are_learnt_too(tmp_path):
     assert set(run.scores["target"]) == {"n", "mae", "rmse", "r2"}
 
 
-@pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
+@pytest.mark.parametrize("precision", [pytest.param("64-true", marks=pytest.mark.slow), "bf16-true"])
 @pytest.mark.parametrize("make", [lambda x: x, scipy.sparse.csr_array], ids=["dense", "sparse"])
 def test_every_precision_works_on_vectors(tmp_path, precision, make):
     (x, y), (xt, _) = shifted(), shifted(shift=2, seed=1)

@@ -69,7 +69,10 @@ def test_source_only_after_pretraining_is_the_method_and_not_the_baseline(tmp_pa
     assert "source_only after byol" in finding(run)
 
 
-@pytest.mark.parametrize("batch_norm", ["separate", "concat", "domain"])
+@pytest.mark.parametrize(
+    "batch_norm",
+    ["separate", pytest.param("concat", marks=pytest.mark.slow), pytest.param("domain", marks=pytest.mark.slow)],
+)
 def test_the_method_starts_from_the_pretrained_backbone_and_a_fresh_head(tmp_path, batch_norm):
     still = {"train.batch_norm": batch_norm, "train.lr": 1e-12, "pretrain.lr": 0.01}
     run = pretrained(tmp_path, settings=still)
@@ -81,7 +84,9 @@ def test_the_method_starts_from_the_pretrained_backbone_and_a_fresh_head(tmp_pat
     assert not torch.allclose(learnt["backbone.0.weight"], fresh["backbone.0.weight"], atol=1e-3)
 
 
-@pytest.mark.parametrize(("rung", "moves"), [("feature_extraction", False), ("lp_ft", True)])
+@pytest.mark.parametrize(
+    ("rung", "moves"), [("feature_extraction", False), pytest.param("lp_ft", True, marks=pytest.mark.slow)]
+)
 def test_the_ladder_stands_on_the_pretrained_backbone(tmp_path, rung, moves):
     run = pretrained(tmp_path, "source_only", finetune=rung, steps=6)
     learnt, after = (load_file(run.weights(0, phase)) for phase in ("pretrained", "adapted"))

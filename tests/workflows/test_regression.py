@@ -48,7 +48,7 @@ def test_a_price_is_learnt_and_told_in_its_own_unit(tables, tmp_path):
     assert run.scores["target"]["mae"] == pytest.approx(mean_absolute_error(true, told["prediction"]), rel=1e-4)
 
 
-@pytest.mark.parametrize("method", CAN)
+@pytest.mark.parametrize("method", ["dann", *(pytest.param(m, marks=pytest.mark.slow) for m in CAN if m != "dann")])
 def test_every_method_that_can_leaves_a_run(method, tmp_path):
     source, (x, y) = numbers(), numbers(60, shift=1, seed=1)
     labels = {"target_labels": numbers(20, seed=2)} if method == "supervised" else {}
