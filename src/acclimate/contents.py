@@ -247,7 +247,7 @@ class StrategyRecipe(TypedDict):
 
     backbone: str
     finetune: str
-    tried: dict[str, float]
+    tried: NotRequired[dict[str, float]]
     train: StrategySteps
 
 

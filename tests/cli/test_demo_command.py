@@ -42,8 +42,9 @@ def test_an_empty_path_is_refused(acclimate, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_it_can_be_run_again(acclimate, tmp_path, monkeypatch):
-    for name in "font_digits", "handwritten_digits":
-        monkeypatch.setattr(f"acclimate.data.demo.{name}", lambda: iter(DIGITS))
+    written = [(name, digit, samples.picture(100 + i, 32)) for i, (name, digit, _) in enumerate(DIGITS)]
+    monkeypatch.setattr("acclimate.data.demo.font_digits", lambda: iter(DIGITS))
+    monkeypatch.setattr("acclimate.data.demo.handwritten_digits", lambda: iter(written))
     result = [acclimate("demo", "--folder", tmp_path / "demo", "--steps", 1, "--json") for _ in range(2)]
     assert [t.code for t in result] == [0, 0]
     assert json.loads(result[1].out)["run"] == str(tmp_path / "demo/run")

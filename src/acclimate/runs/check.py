@@ -16,7 +16,6 @@ from acclimate.data.table_files import check_parquet
 from acclimate.errors import BadInput, damaged, explain_damage
 from acclimate.recipe import Recipe, check_options
 from acclimate.run_folder import RunFolder
-from acclimate.training import linear
 
 
 def check_run(run: RunFolder) -> None:
@@ -90,6 +89,8 @@ def name_in(run: RunFolder, path: Path) -> str:
 def _check_names(recipe: Recipe) -> None:
     """Refuse names and options that nothing here has; a plug-in that is not imported is not asked."""
     if not recipe.trains_a_network:
+        from acclimate.training import linear  # imports scikit-learn, which networks do without
+
         check_options(f"backbone {recipe.backbone}", recipe.backbone_options, linear.options())
     elif not plugins.is_spec(recipe.backbone):
         plugins.require(recipe.plugins, recipe.backbone)

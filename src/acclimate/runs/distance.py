@@ -21,6 +21,8 @@ AT_ONCE = 256
 """Rows that are compared at once: their distances stay in the processor's cache."""
 SMALLEST = 1e-6
 """Least unit, where examples of a domain are all the same."""
+LARGEST = 1e12
+"""Largest standardised feature; the squares of more would not be numbers of 32 bits."""
 USUAL = 0.05
 """Share of far examples from which on it is told; of the target itself about one in a hundred is far."""
 PLACES = ("source_val", "target")
@@ -48,8 +50,8 @@ class Surroundings(NamedTuple):
         directions: The domains by features of length 1.
     """
 
-    mean: Rows
-    scale: Rows
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
     positions: list[Seen]
     directions: list[Seen]
 
@@ -81,7 +83,7 @@ def surround(of_domains: Iterable[NDArray[np.floating]]) -> Surroundings | None:
     Reference:
         Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors, ICML 2022. arXiv:2204.06507
     """
-    known = [domain[:MOST].astype(np.float32) for domain in of_domains if len(domain) >= FEWEST and domain.shape[1]]
+    known = [domain[:MOST].astype(np.float64) for domain in of_domains if len(domain) >= FEWEST and domain.shape[1]]
     if not known or len({domain.shape[1] for domain in known}) > 1:
         return None
     together = np.concatenate(known)
@@ -107,8 +109,10 @@ def warn_of_far(distances: NDArray[np.float64]) -> str:
     return f"{far:,} of {n:,} {what}"
 
 
-def _standardised(features: NDArray[np.floating], mean: Rows, scale: Rows) -> Rows:
-    return ((features.astype(np.float32) - mean) / scale).astype(np.float32)
+def _standardised(features: NDArray[np.floating], mean: NDArray[np.float64], scale: NDArray[np.float64]) -> Rows:
+    with np.errstate(over="ignore"):  # what is beyond all numbers is as far as anything can be
+        standard = (features.astype(np.float64) - mean) / scale
+    return np.asarray(standard.clip(-LARGEST, LARGEST), dtype=np.float32)
 
 
 def _directions(rows: Rows) -> Rows:

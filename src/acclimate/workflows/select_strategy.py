@@ -5,7 +5,7 @@ import math
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ class Begun(TypedDict):
     """What a recipe that was begun says of its strategy."""
 
     finetune: str
-    tried: dict[str, float]
+    tried: NotRequired[dict[str, float]]
 
 
 class Selected(NamedTuple):
