@@ -138,7 +138,7 @@ class TargetLabels(_Part):
 
 
 class ScoredOn(_Part):
-    """Labelled examples that the models are scored on; their labels are read after training alone."""
+    """Labelled examples that the models are scored on; training does not see their labels."""
 
     path: str
     n: int = Field(ge=1)

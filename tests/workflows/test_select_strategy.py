@@ -115,9 +115,9 @@ def test_with_few_examples_the_losses_are_of_all_of_them(given, tmp_path, monkey
 
 
 def test_a_strategy_over_the_budget_is_not_tried(given, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(selection, "expected_baseline_seconds", lambda run, plan, seed: 240.0)
+    monkeypatch.setattr(selection, "expected_baseline_seconds", lambda run, plan, seed: 8160.0)
     assert given.select(tmp_path / "trials", budget=3).tried.keys() == {"feature_extraction"}
-    assert "partial is not tried: it takes about 4 minutes, and --budget is 3" in caplog.text
+    assert "partial takes about 140 minutes, more than --budget 3; not tried" in caplog.text
 
 
 def test_what_a_strategy_takes_counts_every_training_that_is_left(given, tmp_path, monkeypatch):

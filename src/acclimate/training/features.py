@@ -74,7 +74,7 @@ def _cut_below_trained(recipe: Recipe, model: Classifier, read: Read, domains: S
     if not (names := finetune.frozen_names(model, recipe.finetune, recipe.finetune_options)):
         return None
     some = domains[0].take(np.arange(min(TRIED, len(domains[0]))))
-    inputs = read(some).batch(np.arange(len(some)))
+    inputs = read(some).batch(np.arange(len(some))).to(next(model.parameters()).device)
     if not (found := cut(model, names, inputs)):
         return None
     fits = 4 * found.width * sum(map(len, domains)) <= recipe.train.cache_mb * 2**20

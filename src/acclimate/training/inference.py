@@ -21,7 +21,7 @@ from acclimate.types import Outputs
 BATCH = 256
 """Rows of a batch where nothing is learnt."""
 NUMBERS = 32 * 3 * 224**2
-"""Numbers of such a batch, at the most: a network's layers hold several times as many."""
+"""Numbers of such a batch on a CPU, at the most: a network's layers hold several times as many."""
 STATISTICS_ROWS = 10_000
 """Rows of a domain that batch norm's statistics are taken from after training."""
 
@@ -53,9 +53,10 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 def in_batches(
     model: Callable[[Tensor], T], inputs: Inputs, device: torch.device | str, *, size: int = BATCH
 ) -> Iterator[T]:
-    """What ``model`` gives for all rows in order, at most ``size`` rows at a time, of large images fewer."""
+    """What ``model`` gives for all rows in order, at most ``size`` rows at a time, on a CPU fewer large images."""
     keep_freed_memory()
-    for rows in rows_of(inputs, min(size, _rows_that_fit(inputs))):
+    on_cpu = torch.device(device).type == "cpu"
+    for rows in rows_of(inputs, min(size, _rows_that_fit(inputs)) if on_cpu else size):
         yield model(inputs.batch(rows).to(device))
 
 

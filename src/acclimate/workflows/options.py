@@ -96,7 +96,9 @@ class Request(SharedOptions):
         description="classification, regression, or auto: regression if the labels are numbers with fractions, or "
         "about as many different numbers as examples.",
     )
-    score: Source | None = Field(None, description="Labelled target, read after training and only for scores.")
+    score: Source | None = Field(
+        None, description="Labelled target for scores alone: checked before training, used after it."
+    )
     target_labels: Source | None = Field(
         None, description="Labelled target to train on: beside the source, or alone with method supervised."
     )

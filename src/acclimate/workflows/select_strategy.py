@@ -103,11 +103,11 @@ def _within_budget(plan: Plan, request: Request, folder: Path) -> bool:
     if math.isinf(budget) or _of_part(folder, _parts(plan)[0]).exists() or launched():
         return True
     name, minutes = plan.recipe.finetune, _expected_minutes(plan, folder)
+    about = float(f"{minutes:.2g}")
     if minutes > budget:
-        told = "--finetune auto: %s is not tried: it takes about %.2g minutes, and --budget is %g"
-        log.warning(told, name, minutes, budget)
+        log.warning("--finetune auto: %s takes about %g minutes, more than --budget %g; not tried", name, about, budget)
     else:
-        log.info("--finetune auto: %s takes about %.2g minutes (--budget %g)", name, minutes, budget)
+        log.info("--finetune auto: %s takes about %g minutes (--budget %g)", name, about, budget)
     return minutes <= budget
 
 
