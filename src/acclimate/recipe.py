@@ -234,20 +234,7 @@ class Recipe(_Part):
             raise damaged(path.parent, path.name, f"not a recipe ({first_line(error)})") from error
 
 
-class _FlatLoader(yaml.SafeLoader):
-    """Refuses what a few lines of YAML can blow up: deep nesting, and nodes that are used again by name."""
-
-    _depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not read")
-        if self._depth >= DEEPEST:
-            raise yaml.YAMLError(f"nested more than {DEEPEST} levels deep")
-        self._depth += 1
-        node: yaml.Node | None = super().compose_node(parent, index)
-        self._depth -= 1
-        return node
+_LOADER: type[yaml.SafeLoader | yaml.CSafeLoader] = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
 
 def load_yaml(text: str) -> object:
@@ -257,8 +244,20 @@ def load_yaml(text: str) -> object:
         YAMLError: It is not YAML, nested too deep, or has aliases.
         ValueError: A number or date in it cannot be.
     """
-    value: object = yaml.load(text, _FlatLoader)
+    _check_flat(text)
+    value: object = yaml.load(text, _LOADER)
     return value
+
+
+def _check_flat(text: str) -> None:
+    """Refuse what a few lines of YAML can blow up: deep nesting, and nodes that are used again by name."""
+    depth = 0
+    for event in yaml.parse(text, _LOADER):
+        if isinstance(event, yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not read")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth >= DEEPEST:
+            raise yaml.YAMLError(f"nested more than {DEEPEST} levels deep")
 
 
 def check_task_name(name: str) -> None:

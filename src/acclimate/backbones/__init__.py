@@ -9,6 +9,7 @@ import pkgutil
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated
@@ -56,8 +57,12 @@ __all__ = [
 
 def names() -> list[str]:
     """Return the names of all backbones, plug-ins included; ``timm`` stands for ``timm:MODEL``."""
-    own = {m.name for m in pkgutil.iter_modules(__path__) if m.name not in NOT_BACKBONES}
-    return sorted(own | set(plugins.installed(plugins.BACKBONES)))
+    return sorted(_files() | set(plugins.installed(plugins.BACKBONES)))
+
+
+@cache
+def _files() -> frozenset[str]:
+    return frozenset(m.name for m in pkgutil.iter_modules(__path__) if m.name not in NOT_BACKBONES)
 
 
 def check_name(name: str) -> None:

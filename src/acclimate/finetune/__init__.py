@@ -10,6 +10,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -50,7 +51,12 @@ class Layer(NamedTuple):
 
 def names() -> list[str]:
     """Return the names of all strategies."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name != "base")
+    return list(_names())
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name != "base"))
 
 
 def check_name(name: str) -> None:

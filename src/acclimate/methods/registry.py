@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+from functools import cached_property
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Generic, TypedDict, TypeVar, cast
@@ -47,7 +48,7 @@ class Registry(Generic[T]):
 
     def names(self) -> list[str]:
         """Every method there is, e.g. ``["dann", "deep_coral", ...]``; imports none of them."""
-        return sorted({*self._family_of(), *self._plugins()})
+        return sorted({*self._family_of, *self._plugins()})
 
     def get(self, name: str) -> type[T]:
         """The method called ``name``: the one class defined in the file of that name, or a plug-in's.
@@ -60,7 +61,7 @@ class Registry(Generic[T]):
         """
         if self.group and plugins.is_spec(name):
             return self._checked(name, plugins.find(name))
-        if name in self._family_of():
+        if name in self._family_of:
             return self._own(name)
         if name in (found := self._plugins()):
             return self._checked(name, found[name].load())
@@ -80,10 +81,10 @@ class Registry(Generic[T]):
 
     def classes(self) -> dict[str, str]:
         """The method's name of each class name, e.g. ``{"DANN": "dann"}``, without plug-ins; imports none of them."""
-        return {self._parsed(name).name: name for name in self._family_of()}
+        return {self._parsed(name).name: name for name in self._family_of}
 
     def _own(self, name: str) -> type[T]:
-        module = importlib.import_module(f"{__package__}.{self._family_of()[name]}.{name}")
+        module = importlib.import_module(f"{__package__}.{self._family_of[name]}.{name}")
         classes = (c for _, c in inspect.getmembers(module, inspect.isclass))
         [method] = (c for c in classes if c.__module__ == module.__name__)
         return cast("type[T]", method)
@@ -95,9 +96,9 @@ class Registry(Generic[T]):
 
     def summary(self, name: str) -> MethodSummary:
         """What the folder tells of a method without importing it: family, first sentence, options, and so on."""
-        if name not in self._family_of():
+        if name not in self._family_of:
             return self._plugin_summary(name)
-        method, family = self._parsed(name), self._family_of()[name]
+        method, family = self._parsed(name), self._family_of[name]
         assigned = {ast.unparse(n.target): n.value for n in method.body if isinstance(n, ast.AnnAssign) and n.value}
         about = describe(method)
         return {
@@ -128,7 +129,7 @@ class Registry(Generic[T]):
         }
 
     def _parsed(self, name: str) -> ast.ClassDef:
-        return read_class(HERE / self._family_of()[name] / f"{name}.py")
+        return read_class(HERE / self._family_of[name] / f"{name}.py")
 
     def _checked(self, name: str, found: object) -> type[T]:
         if not inspect.isclass(found) or not hasattr(found, "losses"):
@@ -138,6 +139,7 @@ class Registry(Generic[T]):
     def _plugins(self) -> dict[str, EntryPoint]:
         return plugins.installed(self.group) if self.group else {}
 
+    @cached_property
     def _family_of(self) -> dict[str, str]:
         return {m.name: family for family in self.families for m in pkgutil.iter_modules([str(HERE / family)])}
 

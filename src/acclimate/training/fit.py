@@ -30,6 +30,7 @@ from acclimate.training.examples import (
     labelled,
 )
 from acclimate.training.inference import Predictions, predict
+from acclimate.training.launch import accelerator
 from acclimate.training.train import Spec, TrainingData, train, with_target_labels
 
 
@@ -162,5 +163,4 @@ def _data(examples: Examples, target: Unlabelled, coder: LabelCoder) -> Training
 
 
 def _fabric(training: Training) -> Fabric:
-    accelerator = "cuda" if torch.cuda.is_available() else "cpu"
-    return Fabric(accelerator=accelerator, devices=1, precision=training.precision)
+    return Fabric(accelerator=accelerator(), devices=1, precision=training.precision)

@@ -22,7 +22,7 @@ from acclimate.plugins import ImportedFiles
 from acclimate.run_folder import RunFolder
 from acclimate.training.checkpoint import Checkpoint
 from acclimate.training.engine import Diverged
-from acclimate.training.launch import launched, share
+from acclimate.training.launch import accelerator, launched, share
 from acclimate.training.progress import LossLog, ProgressDisplay
 from acclimate.training.train import Spec, Watcher, time_steps, train
 
@@ -101,8 +101,7 @@ TIMED = 3
 def expected_seconds(job: Job) -> float:
     """How long the steps of a training take in one process, from a few that are timed."""
     training = job.spec.training
-    accelerator = "cuda" if torch.cuda.is_available() else "cpu"
-    fabric = Fabric(accelerator=accelerator, devices=1, precision=training.precision)
+    fabric = Fabric(accelerator=accelerator(), devices=1, precision=training.precision)
     return training.steps * time_steps(fabric, job.spec, steps=TIMED)
 
 
@@ -117,7 +116,7 @@ def _launch(modules: object, job: Job) -> Method | None:
     local, world = (place.local, place.world) if place else (job.devices, job.devices)
     several = DDPStrategy(start_method="popen" if place else "spawn", find_unused_parameters=_some_wait(job.spec))
     fabric = Fabric(
-        accelerator="cuda" if torch.cuda.is_available() else "cpu",
+        accelerator=accelerator(),
         devices=local,
         num_nodes=world // local,
         strategy=several if world > 1 else "auto",
