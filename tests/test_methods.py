@@ -27,6 +27,7 @@ EXCEPTION = "Several processes do not take the step of one:"
 """What the docstring of a method says that cannot do this, followed by the reason."""
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_two_processes_with_half_the_rows_each_take_the_step_of_one(tmp_path):
     named = {f"{name} {task}": (partial(kind.get(name), **SMALL.get(name, {})), task) for kind, name, task in EVERY}

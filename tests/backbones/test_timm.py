@@ -53,7 +53,7 @@ def test_a_model_of_one_size_gets_it_even_from_nothing():
     assert backbones.input_spec("timm:vit_tiny_patch16_224", "images", {"pretrained": False}) == InputSpec(size=224)
 
 
-@pytest.mark.parametrize("depth", [50, 101])
+@pytest.mark.parametrize("depth", [50, pytest.param(101, marks=pytest.mark.slow)])
 def test_bit_has_group_norm_and_standardised_weights(depth):
     name = f"timm:resnetv2_{depth}x1_bit.goog_in21k"
     model = backbones.build(name, IMAGES, 2, {"pretrained": False}).classifier.eval()

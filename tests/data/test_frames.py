@@ -91,6 +91,7 @@ print(as_domain(frame, name="source").table.rows())
 """
 
 
+@pytest.mark.slow
 def test_pyarrow_is_not_needed():
     done = subprocess.run([sys.executable, "-c", WITHOUT_PYARROW], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[('Graz', 1), (None, None)]"

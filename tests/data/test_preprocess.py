@@ -329,6 +329,7 @@ def test_numbers_as_a_block_give_what_skrub_gives_column_by_column(tmp_path):
     assert np.array_equal(fitted.inputs(table).x.numpy(), rows[: len(table)].astype(np.float32))
 
 
+@pytest.mark.slow
 def test_a_wide_table_takes_seconds(tmp_path):
     x = np.random.default_rng(0).normal(size=(20, 2000))
     table = Domain("wide", "table", pl.DataFrame(x, [f"c{i}" for i in range(2000)]), [str(i) for i in range(20)])
@@ -339,6 +340,7 @@ def test_a_wide_table_takes_seconds(tmp_path):
     assert time.process_time() - began < 10
 
 
+@pytest.mark.slow
 def test_the_same_fit_gives_the_same_bytes(tmp_path):
     for name in "a", "b":
         (tmp_path / name).mkdir()

@@ -73,6 +73,7 @@ def test_a_tap_shows_what_hovering_shows(scored, look):
     seen.page.wait_for_selector("#tip:not([hidden])")
 
 
+@pytest.mark.slow
 def test_dark_recolours_page_and_plots(scored, look):
     seen = look(scored)
     colours = """[
@@ -106,12 +107,14 @@ def test_predictions_are_drawn_against_the_truth(numbers, look):
     assert seen.count("[data-plot='histogram'] .js-line") == 4
 
 
+@pytest.mark.slow
 def test_pointing_at_a_dot_tells_its_numbers(numbers, look):
     said = look(numbers).point_at("map adapted")
     assert "adapted: " in said
     assert "true: " in said
 
 
+@pytest.mark.slow
 def test_on_paper_it_is_light_and_whole(scored, look):
     seen = look(scored)
     seen.page.emulate_media(color_scheme="dark")

@@ -156,7 +156,10 @@ def test_a_link_or_pipe_in_a_run_is_refused(run, make):
 
 @pytest.mark.parametrize(
     "options",
-    [{"weights": "secret.pth", "pretrained": True}, pytest.param({"pretrained": True}, marks=pytest.mark.slow)],
+    [
+        pytest.param({"weights": "secret.pth", "pretrained": True}, marks=pytest.mark.slow),
+        pytest.param({"pretrained": True}, marks=pytest.mark.slow),
+    ],
 )
 def test_a_training_from_a_run_reads_no_weights_that_its_recipe_names(tmp_path, monkeypatch, options):
     monkeypatch.chdir(tmp_path)

@@ -97,7 +97,7 @@ def written(run, seed):
     return np.array(frame[column].to_list()).reshape(len(frame), -1)
 
 
-@pytest.mark.parametrize("kind", DOMAINS)
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=pytest.mark.slow) if k == "frozen" else k for k in DOMAINS])
 def test_by_default_the_mean_over_seeds_predicts(seeded, kind):
     run, (x, _) = seeded(kind)
     mean = (written(run, 0) + written(run, 1)) / 2

@@ -54,7 +54,8 @@ def computed(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("method", "net"), [pytest.param("source_only", TIMM, marks=pytest.mark.slow), ("dann", {}), ("mcc", {})]
+    ("method", "net"),
+    [("dann", {}), *(pytest.param(*given, marks=pytest.mark.slow) for given in [("source_only", TIMM), ("mcc", {})])],
 )
 def test_cached_and_uncached_runs_give_the_same_head(tmp_path, method, net):
     kept, plain = (run(tmp_path, str(c), method, **net, **{"train.cache_features": c}) for c in (True, False))
@@ -65,9 +66,7 @@ def test_cached_and_uncached_runs_give_the_same_head(tmp_path, method, net):
         torch.testing.assert_close(ours[name], theirs[name], rtol=1e-5, atol=1e-6, msg=name)
 
 
-@pytest.mark.parametrize(
-    "method", ["source_only", *(pytest.param(m, marks=pytest.mark.slow) for m in ("dann", "shot"))]
-)
+@pytest.mark.parametrize("method", [pytest.param(m, marks=pytest.mark.slow) for m in ("source_only", "dann", "shot")])
 def test_features_below_the_trained_layers_give_the_same_model(tmp_path, method, computed):
     kept = run(tmp_path, "kept", method, **PARTIAL)
     assert len(computed) == 2  # the source and the target, once for all phases and for scores
@@ -106,6 +105,7 @@ def test_another_run_computes_nothing_again(tmp_path, computed):
     assert len(computed) == 2
 
 
+@pytest.mark.slow
 def test_with_labels_of_the_target_kept_features_give_the_same_head(tmp_path):
     some = samples.images(tmp_path / "some", each=2, seed=2)
     kept = run(tmp_path, "kept", "mcc", target_labels=some)

@@ -37,10 +37,10 @@ class Pairs(Dataset):
     "source",
     [
         (X, Y),
-        (torch.from_numpy(X), torch.from_numpy(Y)),
-        (scipy.sparse.csr_array(X), Y),
+        pytest.param((torch.from_numpy(X), torch.from_numpy(Y)), marks=pytest.mark.slow),
+        pytest.param((scipy.sparse.csr_array(X), Y), marks=pytest.mark.slow),
         Pairs(),
-        TensorDataset(torch.from_numpy(X), torch.from_numpy(Y)),
+        pytest.param(TensorDataset(torch.from_numpy(X), torch.from_numpy(Y)), marks=pytest.mark.slow),
     ],
     ids=["arrays", "tensors", "sparse", "dataset", "tensor dataset"],
 )

@@ -79,6 +79,7 @@ def test_balanced_training_and_steps_of_several_batches_resume_to_the_bit(tmp_pa
     check_resumes_to_the_bit(tmp_path, monkeypatch, partial(job, **settings), (7,))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_by_time_resumes_to_the_bit(tmp_path, monkeypatch):
     by_time = partial(job, save_every=1000, save_seconds=1e-9)
     with monkeypatch.context() as patched:

@@ -277,6 +277,7 @@ def test_scores_with_views_stand_beside_the_plain_ones(tmp_path):
     assert found["adapted"]["log_loss"] == pytest.approx(run.scores["target_tta"]["log_loss"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_views_of_a_frozen_backbone_are_kept_and_give_the_same(tmp_path):
     source, target = samples.images(tmp_path / "s", each=8), samples.images(tmp_path / "t", each=8, seed=1)
     given = {"method": "mcc", "steps": 2, "score": target, "tta": ["hflip"], "finetune": "feature_extraction"}

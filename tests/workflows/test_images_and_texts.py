@@ -147,7 +147,8 @@ def test_a_resumed_training_is_the_same_to_the_bit(places, tmp_path, monkeypatch
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("method", [pytest.param("source_only", marks=pytest.mark.slow), "mcc"])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["source_only", "mcc"])
 def test_cached_and_uncached_runs_give_the_same_head(places, tmp_path, method):
     runs = []
     for cached in (True, False):
@@ -177,7 +178,9 @@ def test_features_are_computed_anew_when_a_text_changes(places, tmp_path, monkey
     assert len(counts) == 3  # the source once, each of the two targets once
 
 
-@pytest.mark.parametrize("rung", ["partial", "llrd", "gradual", "lp_ft"])
+@pytest.mark.parametrize(
+    "rung", ["llrd", *(pytest.param(name, marks=pytest.mark.slow) for name in ("partial", "gradual", "lp_ft"))]
+)
 def test_every_rung_goes_with_it(places, tmp_path, rung):
     run = places.adapt(tmp_path / "run", "mcc", finetune=rung, steps=2)
     assert run.predict(places.target)["class"].null_count() == 0

@@ -137,6 +137,7 @@ def test_a_strategy_names_its_rung_and_takes_the_settings_that_are_its_own(tmp_p
     assert found["strategies"]["mcc"]["options"] == {"weight": 0.5}
 
 
+@pytest.mark.slow
 def test_a_backbone_learns_without_labels_once_for_all_budgets(tmp_path, monkeypatch):
     begun = watched(monkeypatch)
     domains = (samples.images(tmp_path / str(i), each=8, size=32, seed=i) for i in range(2))

@@ -45,6 +45,7 @@ def test_backbone_gets_the_reversed_gradient_through_the_features_alone(progress
     assert none is None
 
 
+@pytest.mark.slow
 def test_random_map_keeps_products_in_the_mean():
     method = build(lambda model: CDAN(model, largest_product=23, random_width=200_000))
     g = torch.Generator().manual_seed(1)
