@@ -3,14 +3,14 @@
 import re
 from bisect import bisect_right
 from pathlib import Path
-from typing import cast
 
 import torch
 
 from acclimate.backbones.base import Built, InputSpec, Shape, reads_weights
 from acclimate.backbones.published import check_published
-from acclimate.backbones.timm import TimmModel, load_weights, with_head
+from acclimate.backbones.timm import load_weights, with_head
 from acclimate.nn import Normalize
+from acclimate.nn.efficientnet_lite import EfficientNetLite
 from acclimate.types import Share
 
 INPUT_KIND = "images"
@@ -70,11 +70,9 @@ def build(
     return with_head(net, n_classes, Normalize(*pixels), trained)
 
 
-def network(*, pretrained: bool = True, classifier: bool = False, dropout: float = 0.0) -> TimmModel:
-    """Return timm's network with TensorFlow's padding and batch norm, optionally with ImageNet's ``classifier``."""
-    import timm
-
-    net = cast("TimmModel", timm.create_model("tf_efficientnet_lite0", pretrained=False, drop_rate=dropout))
+def network(*, pretrained: bool = True, classifier: bool = False, dropout: float = 0.0) -> EfficientNetLite:
+    """Return the network, optionally with ImageNet's ``classifier``; importing timm for it takes as long as torch."""
+    net = EfficientNetLite(dropout=dropout)
     if pretrained:
         net.load_state_dict({_timm_name(name): tensor for name, tensor in _published().items()})
     if not classifier:

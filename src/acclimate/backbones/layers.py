@@ -17,7 +17,8 @@ LAYER = re.compile(r"(?:^|\.)(?:layers?|blocks?|h)\.(\d+)\.")
 def layer_groups(backbone: nn.Module) -> list[list[str]]:
     """Return the names of the parameters by layer, the layer nearest the input first; each parameter occurs once.
 
-    Models of timm, and others with a ``group_matcher``, are split by it: stem, then each block. Encoders of
+    A model that has a method ``layer_groups`` says them itself. Models of timm, and others with a ``group_matcher``,
+    are split by it: stem, then each block. Encoders of
     transformers are split into embeddings, each layer, and the parameters after the layers; a `torch.nn.Sequential`
     into its children, with a normalisation as part of the layer before it; any other module is one layer. Two parallel
     networks are aligned at their tops: layers at the same distance from the head form one layer, and so train together.
@@ -28,6 +29,8 @@ def layer_groups(backbone: nn.Module) -> list[list[str]]:
     """
     if parallel := getattr(backbone, "parallel", ()):
         return _aligned([_prefixed(name, layer_groups(backbone.get_submodule(name))) for name in parallel])
+    if callable(own := getattr(backbone, "layer_groups", None)):
+        return list(own())
     if callable(matcher := getattr(backbone, "group_matcher", None)):
         from timm.models import group_parameters
 

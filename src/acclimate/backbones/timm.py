@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from acclimate.backbones.base import Built, InputSpec, Interpolation, Shape, TrainingDefaults, reads_weights
 from acclimate.errors import BadInput, did_you_mean, nearest
 from acclimate.nn import Classifier, Normalize
+from acclimate.nn.efficientnet_lite import EfficientNetLite
 from acclimate.types import Share
 
 INPUT_KIND = "images"
@@ -142,8 +143,8 @@ def _answers(url: str) -> bool:
     return bool(answered)
 
 
-def with_head(net: TimmModel, n_classes: int, normalize: Normalize, trained: bool) -> Built:
-    """Put a linear head on a model of timm without classifier; a trained backbone learns at a tenth of the head's rate.
+def with_head(net: TimmModel | EfficientNetLite, n_classes: int, normalize: Normalize, trained: bool) -> Built:
+    """Put a linear head on a model without classifier; a trained backbone learns at a tenth of the head's rate.
 
     Args:
         net: The model.
