@@ -5,6 +5,9 @@ import subprocess
 import sys
 
 import pytest
+import samples
+
+import acclimate
 
 STEPS = {
     "describing the options": ("import acclimate.workflows.options", {"torch", "numpy"}),
@@ -56,3 +59,13 @@ def test_a_step_imports_nothing_that_it_does_not_need(step, imported):
 def test_opening_a_run_imports_nothing_that_trains():
     [packages] = imported_by("import acclimate.runs.run")
     assert {"lightning_fabric", "transformers", "openTSNE", "sklearn", "pandas"} & packages == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["cnn", "efficientnet_lite0"])
+def test_predicting_from_an_image_imports_neither_timm_nor_torchs_compiler(tmp_path, backbone):
+    folder = samples.images(tmp_path / "source")
+    run = acclimate.adapt(folder, folder, tmp_path / "run", backbone=backbone, image_size=32, steps=1)
+    code = f"import sys; from acclimate import Run; Run.open({str(run.path)!r}).predict({str(folder)!r})\n"
+    barred = "{'timm', 'torchvision', 'torch._dynamo', 'sklearn', 'sympy'}"
+    subprocess.run([sys.executable, "-c", f"{code}assert not {barred} & sys.modules.keys()"], check=True)

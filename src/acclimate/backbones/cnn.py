@@ -1,6 +1,5 @@
 """A small convolutional network for small images, for which ``auto`` chooses it."""
 
-import torch
 from torch import nn
 
 from acclimate.backbones.base import Built, Normalisation, Shape, normalisation
@@ -36,8 +35,8 @@ def build(
         nn.Conv2d(width, second, 5), nn.BatchNorm2d(second), nn.MaxPool2d(2), nn.ReLU(),
         nn.Flatten(),
     )  # fmt: skip
-    flat = maps(torch.zeros(2, 3, shape.size, shape.size)).shape[1]
-    backbone = nn.Sequential(*maps, nn.Linear(flat, d), nn.BatchNorm1d(d), nn.ReLU(), nn.Dropout(dropout))
+    side = ((shape.size - 4) // 2 - 4) // 2
+    backbone = nn.Sequential(*maps, nn.Linear(second * side**2, d), nn.BatchNorm1d(d), nn.ReLU(), nn.Dropout(dropout))
     classifier = Classifier(
         backbone,
         nn.Linear(d, n_classes),

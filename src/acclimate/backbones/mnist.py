@@ -1,6 +1,5 @@
 """The DANN paper's network for MNIST and similar digits."""
 
-import torch
 from torch import nn
 
 from acclimate.backbones.base import PAPER_TRAINING, Built, Normalisation, Shape, normalisation
@@ -24,7 +23,7 @@ def build(shape: Shape, n_classes: int, *, norm: bool = False, pixels: Normalisa
         nn.Conv2d(32, 48, 5), *([nn.BatchNorm2d(48)] if norm else []), nn.MaxPool2d(2), nn.ReLU(),
         nn.Flatten(),
     )  # fmt: skip
-    d = backbone(torch.zeros(2, 3, shape.size, shape.size)).shape[1]
+    d = 48 * (((shape.size - 4) // 2 - 4) // 2) ** 2
     classifier = Classifier(
         backbone,
         mlp(d, 100, 100, n_classes),

@@ -4,12 +4,14 @@ Anybody may have made or changed a Run. On opening, its small files and the head
 what they hold is checked where it is read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import polars as pl
 import torch
 from safetensors import safe_open
+from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from acclimate import backbones, finetune, plugins
 from acclimate.data.table_files import check_parquet
@@ -104,10 +106,26 @@ def _columns(run: RunFolder, path: Path) -> Mapping[str, pl.DataType]:
         return pl.scan_parquet(path, glob=False).collect_schema()
 
 
+class _Undrawn(TorchFunctionMode):
+    """Draws no initial weights: for a model without memory, torch would import its compiler to do so."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        given = kwargs or {}
+        if getattr(func, "__module__", "") == nn.init.__name__:
+            return given.get("tensor", next(iter(args), None))
+        return func(*args, **given)
+
+
 def _wanted_shapes(recipe: Recipe, phase: str, shape: backbones.Shape) -> dict[str, tuple[int, ...]] | None:
     """The shape of each tensor of the recipe's model, which takes no memory; None if it cannot be built without."""
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _Undrawn():
             model = finetune.classifier(recipe, phase, shape, pretrained=False)
     except BadInput:
         raise
