@@ -73,4 +73,4 @@ def apportioned(shares: NDArray[np.float64], n: int) -> NDArray[np.int64]:
 def _resized(rows: NDArray[np.float64], largest: int, seed: int) -> NDArray[np.float64]:
     if len(rows) > largest:
         return np.asarray(rows[np.random.default_rng(seed).choice(len(rows), largest, replace=False)])
-    return np.repeat(rows, largest // len(rows), axis=0)
+    return np.asarray(np.repeat(rows, largest // len(rows), axis=0))
