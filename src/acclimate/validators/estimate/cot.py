@@ -65,7 +65,7 @@ def apportioned(shares: NDArray[np.float64], n: int) -> NDArray[np.int64]:
         [4, 2, 1]
     """
     exact = shares / shares.sum() * n
-    counts = np.floor(exact).astype(np.int64)
+    counts: NDArray[np.int64] = np.floor(exact).astype(np.int64)
     counts[np.argsort(counts - exact, kind="stable")[: n - counts.sum()]] += 1
     return counts
 

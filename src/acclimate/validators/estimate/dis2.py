@@ -10,13 +10,12 @@ from acclimate.validators.estimate import critic
 from acclimate.validators.estimate.critic import Halves, Matrix
 from acclimate.validators.estimate.inputs import Labels, Probabilities, accuracy, check, share
 
-RESTARTS = 4
-"""Critics from random starts for each half; more raise the discrepancy little."""
+RESTARTS = 3
+"""Critics from random starts for each half; they end at nearly the same discrepancy."""
 LARGEST = 2000
 """Examples of each domain that critics are trained and tested on."""
 DIMENSIONS = 64
-"""Dimensions of the features that critics read: more let critics tell the domains apart in ways that no labelling of
-the task does, and the bound gets loose."""
+"""Dimensions of the features that critics read; it limits the cost."""
 RISK = 0.01
 """Probability that sampling error breaks the bound."""
 FEWEST = 4
