@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 
 from acclimate.errors import BadInput
 from acclimate.shift.label_shift import bbse
 from acclimate.validators.estimate.agreement import gde
+from acclimate.validators.estimate.checkers import checked
 from acclimate.validators.estimate.combined import Saved
 from acclimate.validators.estimate.dis2 import dis2
 from acclimate.validators.estimate.inputs import Labels, accuracy
@@ -53,41 +53,20 @@ def critic(source_only: Saved, adapted: Saved, *, seed: int = 0) -> Pair:
 def checkers(source_only: Saved, adapted: Saved, *, seed: int = 0) -> Pair:
     """How often simple classifiers that have not seen the adaptation predict the same as each model on the target.
 
-    Nearest centroid, nearest neighbours, and a logistic regression of features that are standardised in each domain:
-    all are fitted to source-only's features of the held-out source.
+    They are those of `estimate.checkers.checked`, fitted to source-only's features of the held-out source.
 
     Args:
         source_only: Outputs and features of the model before adaptation.
         adapted: Outputs of the adapted model on the same examples.
-        seed: Seed of the sample of the target.
+        seed: Seed of the samples.
 
     Raises:
         BadInput: There are no features, or the source has examples of one class only.
     """
     if source_only.source_features is None or source_only.target_features is None:
         raise BadInput("guard: checkers need source-only's features of both domains")
-    if len(np.unique(source_only.labels)) < 2:
-        raise BadInput("guard: checkers need source examples of two classes or more")
-    rows = np.random.default_rng(seed).permutation(len(source_only.target))[:LARGEST]
-    checked = _predictions(source_only.source_features, source_only.labels, source_only.target_features[rows])
-    return Pair(*(float((checked == m.target[rows].argmax(1)).mean()) for m in (source_only, adapted)))
-
-
-def _predictions(source: NDArray[np.float64], labels: Labels, target: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Predicted classes of each checker ``(3, n_t)``."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.neighbors import KNeighborsClassifier
-
-    classes = np.unique(labels)
-    centroids = np.stack([source[labels == c].mean(0) for c in classes])
-    neighbours = KNeighborsClassifier(min(5, len(labels))).fit(source, labels)
-    aligned = LogisticRegression(C=0.3, max_iter=1000).fit(_standardised(source), labels)
-    nearest = classes[cdist(target, centroids).argmin(1)]
-    return np.stack([nearest, neighbours.predict(target), aligned.predict(_standardised(target))])
-
-
-def _standardised(features: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray((features - features.mean(0)) / (features.std(0) + 1e-6))
+    read = source_only.source_features, source_only.labels, source_only.target_features
+    return Pair(*(checked(*read, m.target.argmax(1), seed=seed) for m in (source_only, adapted)))
 
 
 def clusters(features: NDArray[np.float64], before: Labels, after: Labels, k: int, *, seed: int = 0) -> Pair:

@@ -74,8 +74,8 @@ def test_without_shift_all_parts_are_near_the_truth():
     saved, truth = model(1500)
     accuracy = (saved.target.argmax(1) == truth).mean()
     parts = parts_of(saved, seeds=[saved.target])
-    assert set(parts) == OWN | {"dis2_logits", "dis2_features", "agreement"}
-    assert max(abs(value - accuracy) for name, value in parts.items() if name != "agreement") < 0.06
+    assert set(parts) == OWN | {"dis2_logits", "dis2_features", "checkers_features", "agreement"}
+    assert max(abs(parts[name] - accuracy) for name in OWN | {"dis2_logits", "dis2_features"}) < 0.06
 
 
 def test_overconfidence_is_scaled_away():
@@ -92,11 +92,13 @@ def test_an_adapted_model_that_is_sure_of_one_class_is_judged_by_independent_mod
     assert parts["transfer_low"] < 0.2
     assert parts["transfer_high"] < 0.6
     assert parts["dis2_independent"] < 0.7
+    assert parts["checkers_independent"] < 0.45
 
 
 def test_without_features_the_parts_that_need_them_are_absent():
     before, _ = model(200, features=False)
-    assert "dis2_independent" not in parts_of_adapted(before, before, source_only_accuracy=0.8)
+    parts = parts_of_adapted(before, before, source_only_accuracy=0.8)
+    assert not {"dis2_independent", "checkers_independent", "dis2_features"} & set(parts)
 
 
 def test_a_model_equal_to_its_peer_has_the_peers_accuracy():

@@ -10,6 +10,7 @@ from acclimate.errors import BadInput
 from acclimate.validators.audit import labels_needed
 from acclimate.validators.estimate.agreement import Bounds, bounds, disagreement, gde, intersection
 from acclimate.validators.estimate.atc import atc_confidence, atc_negative_entropy
+from acclimate.validators.estimate.checkers import checked
 from acclimate.validators.estimate.confidence import difference_of_confidences
 from acclimate.validators.estimate.cot import cot
 from acclimate.validators.estimate.dis2 import dis2, dis2_logits
@@ -131,7 +132,7 @@ def parts_of(model: Saved, *, seeds: Sequence[Probabilities] = (), seed: int = 0
     """Estimate a model that has not seen the target in every way that its outputs allow.
 
     ``atc``, ``atc_ne``, ``cot`` and ``doc`` are of probabilities with the temperature of the source; ``dis2_logits``
-    and, with features, ``dis2_features`` need none; ``agreement`` is of seeds.
+    and, with features, ``dis2_features`` and ``checkers_features`` need none; ``agreement`` is of seeds.
 
     Args:
         model: Its outputs.
@@ -141,7 +142,7 @@ def parts_of(model: Saved, *, seeds: Sequence[Probabilities] = (), seed: int = 0
     Raises:
         BadInput: The arrays do not fit together.
     """
-    parts = _own(model, seed) | _critics(model, model, seed)
+    parts = _own(model, seed) | _readers(model, model, seed)
     if seeds:
         parts["agreement"] = gde(np.stack([model.target.argmax(1), *(one.argmax(1) for one in seeds)]))
     return parts
@@ -159,8 +160,9 @@ def parts_of_adapted(
     """Estimate an adapted model from its outputs and from independent models.
 
     Besides `parts_of`: ``transfer_low`` and ``transfer_high``, the bounds that follow from source-only's estimate and
-    how often the two disagree; ``dis2_independent``, critics of the adapted model's predictions on source-only's
-    features, which it cannot have bent; and ``peers``, its mean agreement with models of other methods.
+    how often the two disagree; ``dis2_independent`` and ``checkers_independent``, critics and checkers of the adapted
+    model's predictions on source-only's features, which it cannot have bent; and ``peers``, its mean agreement with
+    models of other methods.
 
     Args:
         adapted: Outputs of the adapted model.
@@ -177,9 +179,8 @@ def parts_of_adapted(
     predicted = adapted.target.argmax(1)
     transfer = peer_bounds(predicted, source_only.target.argmax(1), Bounds(source_only_accuracy, source_only_accuracy))
     parts |= {"transfer_low": transfer.low, "transfer_high": transfer.high}
-    independent = _critics(adapted, source_only, seed).get("dis2_features")
-    if independent is not None:
-        parts["dis2_independent"] = independent
+    independent = _readers(adapted, source_only, seed)
+    parts |= {name.replace("features", "independent"): value for name, value in independent.items()}
     if peers:
         parts["peers"] = 1 - float(np.mean([disagreement(predicted, peer.argmax(1)) for peer in peers]))
     return parts
@@ -203,14 +204,15 @@ def _own(model: Saved, seed: int) -> dict[str, float]:
         "atc_ne": atc_negative_entropy(*outputs),
         "cot": cot(*outputs, seed=seed),
         "doc": difference_of_confidences(*outputs),
+        "dis2_logits": dis2_logits(model.source, model.labels, model.target, seed=seed).accuracy,
     }
 
 
-def _critics(model: Saved, reader: Saved, seed: int) -> dict[str, float]:
-    """Dis² of a model's predictions, with critics on its logits and on the features of ``reader``."""
-    outputs = model.source, model.labels, model.target
-    parts = {"dis2_logits": dis2_logits(*outputs, seed=seed).accuracy}
-    if reader.source_features is not None and reader.target_features is not None:
-        features = reader.source_features, reader.target_features
-        parts["dis2_features"] = dis2(*outputs, *features, seed=seed).accuracy
-    return parts
+def _readers(model: Saved, reader: Saved, seed: int) -> dict[str, float]:
+    """Critics and checkers of a model's predictions on the features of ``reader``, if it has any."""
+    if reader.source_features is None or reader.target_features is None:
+        return {}
+    read, onto = reader.source_features, reader.target_features
+    bound = dis2(model.source, model.labels, model.target, read, onto, seed=seed)
+    votes = checked(read, model.labels, onto, model.target.argmax(1), seed=seed)
+    return {"dis2_features": bound.accuracy, "checkers_features": votes}
