@@ -248,8 +248,8 @@ class Interval(NamedTuple):
     high: float
 
 
-def wilson(share: float, n: int) -> Interval:
-    r"""Interval of a share that was measured on ``n`` examples.
+def wilson(share: float, n: float, *, level: float = LEVEL) -> Interval:
+    r"""Interval of a share that was measured on ``n`` examples, or on an effective number of them.
 
     .. math::
         \frac{\hat p + z^2 / 2n \pm z \sqrt{\hat p (1 - \hat p) / n + z^2 / 4n^2}}{1 + z^2 / n}
@@ -261,7 +261,7 @@ def wilson(share: float, n: int) -> Interval:
         >>> [round(bound, 3) for bound in wilson(13 / 14, 14)]
         [0.685, 0.987]
     """
-    z = float(ndtri((1 + LEVEL) / 2))
+    z = float(ndtri((1 + level) / 2))
     middle, reach = share + z**2 / (2 * n), z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     return Interval(max(0.0, (middle - reach) / (1 + z**2 / n)), min(1.0, (middle + reach) / (1 + z**2 / n)))
 

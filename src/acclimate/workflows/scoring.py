@@ -38,8 +38,8 @@ from acclimate.runs.snippets import STRIP, keep_snippets, keep_strip
 from acclimate.shift.moved import moved
 from acclimate.training.features import Read, StandIn, features, frozen, stand_in
 from acclimate.training.inference import Predictions, mean_predictions, predict
-from acclimate.validators.atc import atc
 from acclimate.validators.collapse import collapsed, flattened
+from acclimate.validators.estimate.atc import atc
 from acclimate.workflows.plan import Plan
 
 log = logging.getLogger("acclimate")

@@ -1,6 +1,6 @@
 import numpy as np
 
-from acclimate.validators.atc import atc, threshold
+from acclimate.validators.estimate.atc import atc, atc_confidence, atc_negative_entropy, threshold
 
 
 def calibrated(n, seed):
@@ -44,3 +44,10 @@ def test_of_equal_largest_probabilities_the_lower_entropy_is_surer():
     surer, less_sure = [0.5, 0.5, 0.0], [0.5, 0.25, 0.25]
     source = np.array([surer, less_sure])
     assert atc(source, np.array([0, 1]), np.array([less_sure] * 4), draws=1).accuracy == 0
+
+
+def test_atc_and_its_negative_entropy_variant_rank_by_their_own_score():
+    by_confidence, by_entropy = [0.5, 0.3, 0.2], [0.48, 0.48, 0.04]  # the surer of the two depends on the score
+    source, target = np.array([by_confidence, by_entropy]), np.array([by_confidence] * 3 + [by_entropy])
+    assert atc_confidence(source, np.array([0, 2]), target) == 0.75
+    assert atc_negative_entropy(source, np.array([2, 0]), target) == 0.25
