@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
 from acclimate.validators.candidate import Candidate
@@ -37,10 +36,7 @@ def model(of, x, y, method):
     rng = np.random.default_rng(1)
 
     def predict(features):
-        scores = features @ fitted.coef_.T + fitted.intercept_
-        p = np.full((len(features), of.source[1].max() + 1), 0.0)
-        p[:, fitted.classes_] = softmax(scores, axis=1)
-        return p
+        return fitted.predict_proba(features)
 
     (xs, ys), (xt, _) = of.source, of.target
     pairs = draw_pairs(predict(xt).argmax(1))
@@ -51,7 +47,7 @@ def model(of, x, y, method):
         predict(xt),
         source_features=xs,
         target_features=xt,
-        head=fitted.coef_,
+        head=fitted.coef_ if len(fitted.coef_) > 1 else np.concatenate([-fitted.coef_, fitted.coef_]),
         second_view=predict(xt + 0.3 * rng.standard_normal(xt.shape)),
         pairs=pairs,
         mixed=predict(RATIO * xt[pairs[:, 0]] + (1 - RATIO) * xt[pairs[:, 1]]),

@@ -9,6 +9,8 @@ from acclimate.validators.feature_space import logistic
 FOLDS = 5
 FEWEST = 30
 """Effective examples below which a weighted accuracy is refused: its standard error would exceed 9 points."""
+COVERED = 0.1
+"""Mean weight below which the source does not cover the target: 1 where it does, less by what is missing."""
 CERTAIN = 1e-6
 """Nearest that the probability of a domain comes to 0 or 1, so that weights stay finite."""
 
@@ -63,13 +65,13 @@ def importance_weights(candidate: Candidate, *, fewest: float = FEWEST) -> Numbe
     """The `density_ratio` of a candidate's features, for the rows of its `Candidate.source_sample`.
 
     Raises:
-        BadInput: The effective sample size is below ``fewest``.
+        BadInput: The effective sample size is below ``fewest``, or the source does not cover the target.
     """
     weights = density_ratio(candidate.source_sample().features, candidate.target_sample().features)
-    size = effective_sample_size(weights)
+    size, leave = effective_sample_size(weights), "the domains hardly overlap, so leave weighted validators out"
+    if weights.mean() < COVERED:  # equally small weights would have a large effective sample size
+        raise BadInput(f"candidate {candidate.method}: no source examples are like the target's; {leave}")
     if size < fewest:
-        raise BadInput(
-            f"candidate {candidate.method}: importance weights leave {size:.0f} effective of {len(weights)} source "
-            f"examples, fewer than {fewest:g}; the domains hardly overlap, so leave weighted validators out"
-        )
+        left = f"importance weights leave {size:.0f} effective of {len(weights)} source examples"
+        raise BadInput(f"candidate {candidate.method}: {left}, fewer than {fewest:g}; {leave}")
     return weights

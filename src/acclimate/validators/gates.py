@@ -23,16 +23,16 @@ PRESENT = 0.5
 """A class counts as present if it has this part of an even share: errors spread over the classes leave each less."""
 FEW = 10
 """Examples below which a share or a recall proves nothing: its standard error is as large as what is looked for."""
-REMAINS = 0.1
-"""A class is lost if this part of its share remains: merged classes keep strays, while a shift rarely leaves so few."""
+REMAINS = 0.05
+"""A class is lost if less than this part of its share remains: merged classes keep strays, a shift leaves more."""
 RANK_REMAINS = 0.25
 """Predictions are flat if this part of the effective rank beyond one remains: three directions in four are gone."""
 RECALL_REMAINS = 0.25
 """A class is unlearnt on the source if this part of its recall remains: adaptation trades, it does not forget."""
 CHANCE = 3
-"""Standard errors by which agreement must exceed chance: noise gets so far once in 700 times, and a classifier far."""
-ENOUGH = 100
-"""Target examples below which agreement by chance is too wide to tell a model from noise."""
+"""Standard errors that chance may explain where many candidates are looked at: once in 700 times it exceeds them."""
+ROOM = 0.25
+"""Part of the room above agreement by chance that those errors may fill: beyond it a healthy model may seem random."""
 BELOW_POOL = 0.1
 """Importance-weighted accuracy that a model may lack to the pool's 90th percentile, as published with the gate."""
 
@@ -48,7 +48,7 @@ def reasons(pool: Sequence[Candidate], source_only: int) -> list[str]:
     """
     base = pool[source_only]
     far_below = below_pool(pool)
-    present = shares_present(base)
+    present = shares_present(pool, source_only)
     return [
         ""
         if i == source_only
@@ -68,18 +68,20 @@ def collapsed(candidate: Candidate, source_only: Candidate, present: Numbers) ->
     return took_over(candidate, present) or lost_classes(candidate, present) or flat(candidate, source_only)
 
 
-def shares_present(source_only: Candidate) -> Numbers:
-    """For each class a share of the target that it surely has, by source-only ``(k,)``.
+def shares_present(pool: Sequence[Candidate], source_only: int) -> Numbers:
+    """For each class a share of the target that it surely has ``(k,)``.
 
-    It is the smaller of the share predicted and of the share estimated under label shift. The first is too large for
-    classes that attract errors, the second corrects that where only the shares have changed.
+    It is the smallest of three: the share that source-only predicts, which is too large for classes that attract
+    errors; the share estimated from it under label shift, which corrects that if only the shares have changed; and
+    the share that at least half of the pool predict, as the models of several methods seldom lose the same class
+    unless it is absent.
     """
-    k = source_only.n_classes
-    predicted = shares(source_only.predicted, k)
-    if len(np.unique(source_only.labels)) < k:
-        return predicted  # the estimate needs held-out examples of each class
-    estimated = label_shift.label_shift("em", source_only.source, source_only.labels, source_only.target, draws=0)
-    return np.minimum(predicted, estimated.shares)
+    base, k = pool[source_only], pool[source_only].n_classes
+    of_models = [shares(candidate.predicted, k) for candidate in pool]
+    sure = np.minimum(of_models[source_only], np.quantile(of_models, 0.5, axis=0, method="higher"))
+    if len(np.unique(base.labels)) < k:
+        return sure  # the estimate needs held-out examples of each class
+    return np.minimum(sure, label_shift.label_shift("em", base.source, base.labels, base.target, draws=0).shares)
 
 
 def shares(predicted: Codes, k: int) -> Numbers:
@@ -124,7 +126,7 @@ def effective_rank(p: Probabilities) -> float:
 def flat(candidate: Candidate, source_only: Candidate) -> str:
     """Whether the predictions for the target are nearly the same row."""
     now, before = effective_rank(candidate.target), effective_rank(source_only.target)
-    if now - 1 >= RANK_REMAINS * (before - 1):
+    if len(candidate.target) < FEW * candidate.n_classes or now - 1 >= RANK_REMAINS * (before - 1):
         return ""
     return f"its predictions for the target are nearly alike: effective rank {now:.2f}, source-only's {before:.2f}"
 
@@ -143,11 +145,11 @@ def unrelated(candidate: Candidate, source_only: Candidate) -> str:
 
 
 def _random(predicted: Codes, others: Codes, which: str) -> str:
-    if len(predicted) != len(others) or len(predicted) < ENOUGH:
+    if len(predicted) != len(others):
         return ""
     agree, chance = float((predicted == others).mean()), by_chance(predicted, others)
-    error = np.sqrt(chance * (1 - chance) / len(predicted))
-    if not error or agree > chance + CHANCE * error:
+    errors = CHANCE * np.sqrt(chance * (1 - chance) / len(predicted))
+    if errors >= ROOM * (1 - chance) or agree > chance + errors:
         return ""
     return f"its predictions for the target look random: {agree:.1%} agree with {which}, by chance {chance:.1%}"
 
@@ -231,6 +233,6 @@ def _far_below(accuracy: float, size: float, best: float) -> str:
     if np.isnan(accuracy):
         return ""
     error = np.sqrt(best * (1 - best) / size)
-    if best - accuracy <= max(BELOW_POOL, ERRORS * error):
+    if best - accuracy <= max(BELOW_POOL, CHANCE * error):
         return ""
     return f"importance-weighted accuracy on the source is {accuracy:.3f}, the best of the pool have {best:.3f}"
