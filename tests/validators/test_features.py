@@ -37,6 +37,12 @@ def test_class_ami_is_one_where_classes_are_the_clusters_and_zero_where_they_are
     assert abs(class_ami(rng.permutation(classes), features, 3)) < 0.1
 
 
+def test_class_ami_does_not_depend_on_the_length_of_features(rng):
+    lengths = rng.uniform(0.01, 100, (400, 1))
+    scaled = replace(HEALTHY, target_features=HEALTHY.target_features * lengths)
+    assert score("class_ami", scaled) == pytest.approx(score("class_ami"))
+
+
 def test_class_ami_of_one_class_is_zero_even_if_all_features_are_equal():
     assert class_ami(np.zeros(9, int), np.ones((9, 2)), 3) == 0
 
@@ -46,6 +52,11 @@ def test_the_density_ratio_of_two_gaussians_is_found(rng):
     true = np.exp(0.5 * source[:, 0] - 0.125)
     assert np.corrcoef(np.log(density_ratio(source, target)), np.log(true))[0, 1] > 0.999
     assert np.abs(density_ratio(source, target) - true).mean() < 0.1
+
+
+def test_weights_have_mean_one_whatever_the_sizes_of_the_domains(rng):
+    source, target = rng.standard_normal((500, 1)), rng.standard_normal((4000, 1)) + 0.5
+    assert density_ratio(source, target).mean() == pytest.approx(1, abs=0.05)
 
 
 def test_the_effective_sample_size_counts_equal_weights():

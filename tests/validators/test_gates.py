@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from candidates import COLLAPSES, accuracy, healthy, merged, model, one_class, source_only, task
 
+from acclimate.validators.candidate import Candidate
 from acclimate.validators.gates import below_pool, effective_rank, fell, fell_on_source, reasons, shares_present
 
 TASK = task()
@@ -109,6 +110,29 @@ def test_weighted_accuracy_far_below_the_pools_best_is_rejected():
     good, (x, y) = source_only(close), close.train
     bad = model(close, x, np.where(np.arange(400) < 250, (y + 1) % 4, y), "dann")
     assert [bool(text) for text in below_pool([good, good, bad])] == [False, False, True]
+
+
+def test_errors_where_the_target_is_dense_are_rejected_though_few_on_the_source():
+    rng = np.random.default_rng(0)
+    labels, row = np.arange(1000) % 2, np.arange(1000)
+
+    def features(far):
+        return rng.standard_normal((1000, 2)) + np.stack([3 * far, 6 * labels - 3], 1)
+
+    y = np.eye(2)[labels]
+    before = Candidate("source_only", y, labels, y, features(row < 100), None, features(row < 700))
+    flipped = np.eye(2)[
+        np.where(row < 70, 1 - labels, labels)
+    ]  # where a tenth of the source is, and most of the target
+    after = replace(before, method="dann", source=flipped)
+    assert fell_on_source(after, before) == ""
+    assert "importance-weighted accuracy on the source is" in reason(after, before)
+
+
+def test_a_source_split_without_a_class_still_tells_what_is_present():
+    rows = BEFORE.labels < 3
+    partial = replace(without_features(BEFORE), source=BEFORE.source[rows], labels=BEFORE.labels[rows])
+    assert shares_present([partial], 0).tolist() == (np.bincount(BEFORE.predicted) / 400).tolist()
 
 
 def test_candidates_without_features_have_no_weighted_accuracy():
