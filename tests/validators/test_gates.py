@@ -56,9 +56,16 @@ def test_absent_classes_that_source_only_predicts_are_believed_if_most_models_do
     assert reasons([before, after, replace(after, method="mcc")], 0)[1:] == ["", ""]
 
 
-def test_a_class_counts_as_present_only_if_half_of_the_pool_predict_it():
-    assert shares_present([BEFORE, merged(AFTER)], 0)[1] > 0.1
-    assert shares_present([BEFORE, merged(AFTER), merged(AFTER)], 0)[1] == 0
+@pytest.mark.parametrize(("methods", "present"), [(["mcc"], True), (["mcc"] * 3, True), (["mcc", "dann"], False)])
+def test_a_class_counts_as_present_unless_most_methods_do_without_it(methods, present):
+    lost = [replace(merged(AFTER), method=method) for method in methods]
+    assert (shares_present([BEFORE, *lost], 0).by_most[1] > 0.1) == present
+
+
+def test_one_class_for_everything_is_rejected_though_most_models_do_so():
+    lost = [replace(one_class(AFTER), method=method) for method in ("mcc", "cdan", "dann")]
+    strays = np.where(np.arange(400)[:, None] < 6, BEFORE.target, lost[0].target)
+    assert all(reasons([BEFORE, *lost, replace(lost[0], target=strays)], 0)[1:])
 
 
 def test_source_only_is_never_rejected():
@@ -132,7 +139,7 @@ def test_errors_where_the_target_is_dense_are_rejected_though_few_on_the_source(
 def test_a_source_split_without_a_class_still_tells_what_is_present():
     rows = BEFORE.labels < 3
     partial = replace(without_features(BEFORE), source=BEFORE.source[rows], labels=BEFORE.labels[rows])
-    assert shares_present([partial], 0).tolist() == (np.bincount(BEFORE.predicted) / 400).tolist()
+    assert shares_present([partial], 0).by_most.tolist() == (np.bincount(BEFORE.predicted) / 400).tolist()
 
 
 def test_candidates_without_features_have_no_weighted_accuracy():

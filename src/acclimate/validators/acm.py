@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from acclimate.validators.base import BALANCED, SingleValidator
+from acclimate.validators.base import CONFIDENT, SingleValidator
 from acclimate.validators.candidate import Candidate, Codes, Numbers
 from acclimate.validators.feature_space import half
 from acclimate.validators.information_maximisation import mutual_information
@@ -46,7 +46,7 @@ class ACM(SingleValidator):
         arXiv:2308.00287
     """
 
-    shares: ClassVar[frozenset[str]] = BALANCED
+    shares: ClassVar[frozenset[str]] = CONFIDENT
     needs: ClassVar[tuple[str, ...]] = ("source_features", "target_features", "second_view")
 
     def _score(self, candidate: Candidate) -> float:

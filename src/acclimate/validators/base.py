@@ -7,10 +7,8 @@ from typing import ClassVar, NamedTuple
 from acclimate.errors import BadInput
 from acclimate.validators.candidate import Candidate
 
-CONFIDENT = frozenset({"bnm", "mcc", "mean_teacher", "nrc", "self_training", "shot", "tent", "vada"})
-"""Methods whose loss makes the model confident on the target: a minimum entropy, a confusion or pseudo-labels."""
-BALANCED = CONFIDENT - {"tent"}
-"""Those that lose nothing, or gain, where the predicted classes are diverse as well."""
+CONFIDENT = frozenset({"bnm", "deepjdot", "mcc", "mean_teacher", "nrc", "self_training", "shot", "tent", "vada"})
+"""Methods whose loss makes the model confident on the target: by entropy, class confusion, pseudo-labels or pairs."""
 PARTS = {
     "source_features": "features of the source's validation split",
     "target_features": "features of the target",

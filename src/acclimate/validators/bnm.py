@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from acclimate.validators.base import BALANCED, SingleValidator
+from acclimate.validators.base import CONFIDENT, SingleValidator
 from acclimate.validators.candidate import Candidate, Numbers, Probabilities
 
 
@@ -30,7 +30,7 @@ class BNM(SingleValidator):
         Situations, CVPR 2020, arXiv:2003.12237; as a validator in Musgrave et al., 2022. arXiv:2208.07360
     """
 
-    shares: ClassVar[frozenset[str]] = BALANCED
+    shares: ClassVar[frozenset[str]] = CONFIDENT
 
     def _score(self, candidate: Candidate) -> float:
         n, k = candidate.target.shape

@@ -15,8 +15,8 @@ def circular_accuracy(source: Numbers, labels: Codes, target: Numbers) -> float:
     first = half(len(labels))
     right = []
     for start, end in ((first, ~first), (~first, first)):
-        there = predicted_by_another(source[start], labels[start], target)
-        right.append(predicted_by_another(target, there, source[end]) == labels[end])
+        on_target = predicted_by_another(source[start], labels[start], target)
+        right.append(predicted_by_another(target, on_target, source[end]) == labels[end])
     return float(np.concatenate(right).mean())
 
 

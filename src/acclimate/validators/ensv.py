@@ -27,9 +27,9 @@ class EnsV(Validator):
 
     .. math:: \frac{1}{n_t} \sum_i [\, \arg\max_c p_{mc}(x_i) = \arg\max_c \textstyle\sum_{m'} v_{m'} p_{m'c}(x_i) \,]
 
-    The ensemble is at least as good as the average model, so a model far from it is seldom good. The paper gives
-    every model the same weight :math:`v`; here every *method* has, so that many settings of one method do not outvote
-    the others. Bad candidates outvote a good one: use it behind `gates`.
+    The ensemble is at least as good as the average model, so a model far from it is seldom good. In the
+    paper every model has the same weight :math:`v`. In this implementation every *method* has, so that many settings
+    of one method do not outvote the others. Bad candidates outvote a good one: use it behind `gates`.
 
     Shapes: target probabilities ``(n_t, k)`` of ``m`` candidates. From 0 to 1.
 

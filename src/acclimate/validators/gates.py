@@ -6,6 +6,7 @@ The thresholds mark what no healthy model does; none was fitted to target labels
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,31 +58,39 @@ def reasons(pool: Sequence[Candidate], source_only: int) -> list[str]:
     ]
 
 
-def collapsed(candidate: Candidate, source_only: Candidate, present: Numbers) -> str:
-    """Whether classes are lost, one class has taken the others' place, or all predictions are alike.
+class Present(NamedTuple):
+    """A share of each class that is surely in the target ``(k,)``: by source-only, and by most methods as well."""
 
-    Args:
-        candidate: The model to judge.
-        source_only: The model before adaptation.
-        present: A share of each class that is surely in the target ``(k,)``; see `shares_present`.
-    """
-    return took_over(candidate, present) or lost_classes(candidate, present) or flat(candidate, source_only)
+    by_source_only: Numbers
+    by_most: Numbers
 
 
-def shares_present(pool: Sequence[Candidate], source_only: int) -> Numbers:
-    """For each class a share of the target that it surely has ``(k,)``.
+def collapsed(candidate: Candidate, source_only: Candidate, present: Present) -> str:
+    """Whether classes are lost, one class has taken the others' place, or all predictions are alike."""
+    return (
+        took_over(candidate, present.by_source_only)
+        or lost_classes(candidate, present.by_most)
+        or flat(candidate, source_only)
+    )
 
-    It is the smallest of three: the share that source-only predicts, which is too large for classes that attract
-    errors; the share estimated from it under label shift, which corrects that if only the shares have changed; and
-    the share that at least half of the pool predict, as the models of several methods seldom lose the same class
-    unless it is absent.
+
+def shares_present(pool: Sequence[Candidate], source_only: int) -> Present:
+    """Return for each class a share of the target that it surely has.
+
+    By source-only it is the smaller of two: the share predicted, which is too large for classes that attract errors,
+    and the share estimated under label shift, which corrects that if only the shares have changed. By most methods it
+    is at most what half of the pool's methods predict: they seldom lose the same class unless it is absent.
     """
     base, k = pool[source_only], pool[source_only].n_classes
-    of_models = [shares(candidate.predicted, k) for candidate in pool]
-    sure = np.minimum(of_models[source_only], np.quantile(of_models, 0.5, axis=0, method="higher"))
-    if len(np.unique(base.labels)) < k:
-        return sure  # the estimate needs held-out examples of each class
-    return np.minimum(sure, label_shift.label_shift("em", base.source, base.labels, base.target, draws=0).shares)
+    sure = shares(base.predicted, k)
+    if len(np.unique(base.labels)) == k:  # else the estimate lacks held-out examples of a class
+        given = (base.source, base.labels, base.target)
+        sure = np.minimum(sure, label_shift.label_shift("em", *given, draws=0).shares)
+    of_methods = [
+        np.mean([shares(one.predicted, k) for one in pool if one.method == method], axis=0)
+        for method in {one.method for one in pool}
+    ]
+    return Present(sure, np.minimum(sure, np.quantile(of_methods, 0.5, axis=0, method="higher")))
 
 
 def shares(predicted: Codes, k: int) -> Numbers:
@@ -90,7 +99,10 @@ def shares(predicted: Codes, k: int) -> Numbers:
 
 
 def took_over(candidate: Candidate, present: Numbers) -> str:
-    """Whether all classes but one are lost together, though each may have been rare."""
+    """Whether all classes but one are lost together, though each may have been rare.
+
+    The pool has no say: when training diverges, many models predict one class.
+    """
     found, n = shares(candidate.predicted, candidate.n_classes), len(candidate.target)
     largest = int(found.argmax())
     others = float(present.sum() - present[largest])

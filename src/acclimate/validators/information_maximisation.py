@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from acclimate.validators.base import BALANCED, SingleValidator
+from acclimate.validators.base import CONFIDENT, SingleValidator
 from acclimate.validators.candidate import Candidate, Probabilities
 from acclimate.validators.entropy import entropies
 
@@ -27,7 +27,7 @@ class InformationMaximisation(SingleValidator):
         ICML 2012. arXiv:1206.6438
     """
 
-    shares: ClassVar[frozenset[str]] = BALANCED
+    shares: ClassVar[frozenset[str]] = CONFIDENT
 
     def _score(self, candidate: Candidate) -> float:
         return mutual_information(candidate.target)

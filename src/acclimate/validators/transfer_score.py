@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import expit, logsumexp
 
 from acclimate.errors import BadInput
-from acclimate.validators.base import BALANCED, SingleValidator
+from acclimate.validators.base import CONFIDENT, SingleValidator
 from acclimate.validators.candidate import Candidate, Numbers
 from acclimate.validators.feature_space import unit_rows
 from acclimate.validators.information_maximisation import mutual_information
@@ -70,7 +70,7 @@ class TransferScore(SingleValidator):
         arXiv:2305.18712
     """
 
-    shares: ClassVar[frozenset[str]] = BALANCED
+    shares: ClassVar[frozenset[str]] = CONFIDENT
     needs: ClassVar[tuple[str, ...]] = ("head", "target_features")
 
     def _score(self, candidate: Candidate) -> float:
