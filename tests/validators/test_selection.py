@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from candidates import COLLAPSES, accuracy, healthy, model, one_class, source_only, task
+from candidates import COLLAPSES, accuracy, healthy, merged, model, one_class, source_only, task
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -125,3 +125,12 @@ def test_targets_of_different_sizes_are_left_to_the_other_validators():
 def test_bad_arguments_are_named(position, weights, says):
     with pytest.raises(BadInput, match=says):
         select(POOL, position, weights=weights)
+
+
+def test_a_merge_that_source_only_has_nearly_made_passes_the_gates_and_is_not_chosen():
+    of = task(shift=3.0, seed=0)
+    healthy_one = healthy(of)
+    pool = [source_only(of), halfway(of), healthy_one, merged(healthy_one, on_source=False)]
+    found = select(pool, 0)
+    assert found.table[3].rejected == ""
+    assert found.choice != 3

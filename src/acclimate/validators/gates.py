@@ -21,7 +21,7 @@ from acclimate.validators.feature_space import some_rows, unit_rows
 from acclimate.validators.importance_weighted_accuracy import weighted_accuracy
 
 PRESENT = 0.5
-"""A class counts as present if it has this part of an even share: errors spread over the classes leave each less."""
+"""A class counts as present if it has this part of an even share: a rarer one that is lost costs less than that."""
 FEW = 10
 """Examples below which a share or a recall proves nothing: its standard error is as large as what is looked for."""
 REMAINS = 0.05
@@ -113,7 +113,10 @@ def took_over(candidate: Candidate, present: Numbers) -> str:
 
 
 def lost_classes(candidate: Candidate, present: Numbers) -> str:
-    """Whether it hardly predicts a class that source-only predicts often."""
+    """Whether it hardly predicts a class that source-only predicts often.
+
+    A class that source-only itself hardly predicts is not guarded: losing it costs little against source-only.
+    """
     found, n, k = shares(candidate.predicted, candidate.n_classes), len(candidate.target), candidate.n_classes
     sure = (present >= PRESENT / k) & (n * present >= FEW)
     lost = np.flatnonzero(sure & (found < REMAINS * present))
