@@ -28,7 +28,7 @@ def test_an_audit_prints_each_model_and_one_line(acclimate, run, tmp_path):
     result = acclimate("audit", run, samples.arrays(tmp_path / "few.npz", n=20, seed=2))
     assert result.code == 0
     lines = result.out.splitlines()
-    assert lines[0].startswith("source-only: Accuracy ")
+    assert lines[0].startswith("source-only: accuracy ")
     assert lines[-2].startswith("Accuracy of the source-only model on the target is ")
     assert "known from 20 labels: 95% interval" in lines[-2]
     assert lines[-1] == f"Report: {run / 'report.html'}"

@@ -1,6 +1,6 @@
 """What an audit shows, in words."""
 
-from acclimate.runs.audited import audit_finding, audited_lines
+from acclimate.runs.audited import audit_finding, audited_lines, audited_spans
 
 ACCURACY = {"accuracy": 0.825, "low": 0.681, "high": 0.912, "how": "wilson"}
 CHANGE = {"measure": "accuracy", "difference": 0.175, "low": -0.001, "high": 0.351, "n": 40, "seeds": 1}
@@ -25,13 +25,18 @@ def test_the_ensemble_and_confidence_are_named():
     assert "sharpened by the model's confidence" in told
 
 
+def test_cards_have_the_shortest_words():
+    spans = audited_spans({**OF_CLASSES, "adapted": ERROR})
+    assert spans == {"source-only": "65.0% (68–91%)", "adapted": "12 (10 to 14.5)"}
+
+
 def test_numbers_have_the_error_and_what_it_explains():
     numbers = {**OF_CLASSES, "source_only": ERROR, "phase": "source_only"}
     del numbers["adapted"], numbers["change"]
-    told = "Mean absolute error 12 (95% interval 10 to 14.5; R² 0.500, 95% interval −0.100 to 0.700)"
-    assert audited_lines(numbers) == [("source-only", told)]
+    told = "source-only: mean absolute error 12 (95% interval 10 to 14.5; R² 0.500, 95% interval −0.100 to 0.700)"
+    assert audited_lines(numbers) == [told]
 
 
 def test_equal_labels_have_no_r2():
     equal = {**ERROR, "r2": None, "r2_low": None, "r2_high": None}
-    assert "R² is unknown" in audited_lines({**OF_CLASSES, "source_only": equal})[0][1]
+    assert "R² is unknown" in audited_lines({**OF_CLASSES, "source_only": equal})[0]

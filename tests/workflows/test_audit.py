@@ -163,3 +163,56 @@ def test_more_than_there_are_and_arrays_are_refused(of_tables, run, place, tmp_p
     np.savez(tmp_path / "rows.npz", x=samples.shifted(20)[0])
     with pytest.raises(BadInput, match="neither a folder of images nor a table; draw rows with"):
         to_label(run, str(tmp_path / "rows.npz"), 3, folder=tmp_path)
+
+
+X, Y = samples.shifted(60)
+XT, YT = samples.shifted(80, shift=1, seed=1)
+FAST = {"method": "source_only", "steps": 1, "backbone": "mlp"}
+
+
+def test_an_audit_at_the_end_of_a_training_changes_nothing_else(tmp_path):
+    plain = adapt((X, Y), XT, tmp_path / "a", **FAST)
+    audited = adapt((X, Y), XT, tmp_path / "b", audit=(XT[:20], YT[:20]), **FAST)
+    assert audited.scores == plain.scores
+    assert audited.recipe == plain.recipe
+    assert plain.file("model.safetensors").read_bytes() == audited.file("model.safetensors").read_bytes()
+    assert {**audited.audited, "name": "examples"} == audit(plain, (XT[:20], YT[:20]))
+    assert "known from 20 labels" in audited.file("report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"audit": (X[:20], Y[:20])}, "audit: 20 of 20 examples are also in the source"),
+        ({"audit": (XT[:20], YT[:20]), "target_labels": (XT[10:40], YT[10:40]), "method": "dann"},
+         "audit: 10 of 20 examples are also in the labelled target"),
+        ({"audit": XT[:20]}, "label"),
+        ({"audit": (XT[:20], YT[:20] + 5)}, "class '5' is not in the source"),
+    ],
+)  # fmt: skip
+def test_labels_that_are_learnt_from_are_refused_before_training(tmp_path, options, told):
+    with pytest.raises(BadInput, match=told):
+        adapt((X, Y), XT, tmp_path / "run", **FAST | options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_scores_and_an_audit_may_share_examples(tmp_path):
+    run = adapt((X, Y), XT, tmp_path / "run", score=(XT, YT), audit=(XT[:20], YT[:20]), **FAST)
+    assert (run.scores["target"]["n"], run.audited["n"]) == (80, 20)
+
+
+def test_a_run_in_the_place_of_the_source_is_not_audited_on_its_source(tmp_path):
+    first = adapt((X, Y), XT, tmp_path / "first", **FAST)
+    with pytest.raises(BadInput, match="audit: is the source of"):
+        adapt(first, XT, tmp_path / "second", method="shot", steps=1, audit=(X, Y))
+    second = adapt(first, XT, tmp_path / "second", method="shot", steps=1, audit=(XT[:20], YT[:20]))
+    assert second.audited["phase"] == second.kept
+
+
+def test_a_list_of_images_audits_a_training_too(place, tmp_path):
+    samples.images(tmp_path / "target", [""], each=4, seed=1)
+    pl.DataFrame({"image": ["target/0.png", "target/2.png"], "label": [7, 12]}).write_csv(tmp_path / "few.csv")
+    source = samples.images(tmp_path / "source", ["007", "012"], each=6)
+    options = {**FAST, "backbone": "mnist", "audit": tmp_path / "few.csv"}
+    run = adapt(source, tmp_path / "target", tmp_path / "run", **options)
+    assert (run.audited["n"], run.audited["name"]) == (2, str(tmp_path / "few.csv"))

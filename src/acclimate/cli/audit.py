@@ -86,10 +86,9 @@ def _draw(run: "Run", target: str, k: int, path: Path, seed: int, *, as_json: bo
 
 
 def _audit(run: "Run", labelled: str, model: str, *, as_json: bool) -> None:
-    from acclimate.runs.audited import audit_finding, audited_lines
+    from acclimate.runs.audited import audit_finding, model_lines
     from acclimate.workflows.audit import audit as audit_
 
     found = audit_(run, labelled, model=model)
-    lines = [f"{name}: {figures}" for name, figures in audited_lines(found)]
     report = f"Report: {run.path / 'report.html'}"
-    print_result("\n".join([*lines, audit_finding(found), report]), {**found}, as_json=as_json)
+    print_result("\n".join([*model_lines(found), audit_finding(found), report]), {**found}, as_json=as_json)

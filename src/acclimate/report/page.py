@@ -26,7 +26,7 @@ from acclimate.report.loss_words import explain_losses
 from acclimate.report.losses import read_losses
 from acclimate.report.measures import measures
 from acclimate.run_folder import RunFolder
-from acclimate.runs.audited import audit_finding, audited_lines, known
+from acclimate.runs.audited import audited_lines, audited_spans, known
 from acclimate.runs.finding import accuracy_range, amount, change_words, ensemble_finding, headline
 from acclimate.runs.outputs import Codes, RunOutputs, S
 from acclimate.runs.snippets import Snippet, read_snippets, read_strip, shown
@@ -100,8 +100,7 @@ class Contents(Generic[S]):
         figures = {**self._maps(), **self.own_figures(), **self._losses()}
         source, target = short_path(self.recipe.source.path), short_path(self.recipe.target.path)
         audited = self.run.audited
-        unscored = audited is not None and "target" not in self.scores
-        title = known(audited) if audited and unscored else headline(self.scores, self.recipe)
+        title = known(audited) if audited and "target" not in self.scores else headline(self.scores, self.recipe)
         scored = short_path(self.recipe.score.path) if self.recipe.score else target
         return {
             "title": f"{self.recipe.method}: {source} to {target}",
@@ -109,8 +108,8 @@ class Contents(Generic[S]):
             "details": self._with_short_paths(title.details),
             "verdict": verdict(self.scores, self.recipe, self._sizes, audited),
             "audited": audited,
-            "audit_finding": audit_finding(audited) if audited else "",
-            "audit_lines": dict(audited_lines(audited)) if audited else {},
+            "audit_lines": audited_lines(audited) if audited else [],
+            "audit_spans": audited_spans(audited) if audited else {},
             "ensemble": ensemble_finding(self.scores),
             "change": change_words(self.scores),
             "source": source,

@@ -1,7 +1,5 @@
 """What an audit shows, in words: figures known from labels of the target that are used for nothing else."""
 
-from collections.abc import Iterator
-
 from acclimate.contents import PHASES, Audited, AuditedAccuracy, AuditedError
 from acclimate.runs.finding import ChangeWords, Headline, amount, words_for
 
@@ -26,10 +24,27 @@ def known(audited: Audited) -> Headline:
     return Headline(text, f"{details}{change}.")
 
 
-def audited_lines(audited: Audited) -> list[tuple[str, str]]:
-    """Return the name and the figures of each phase's models, the source-only ones first."""
-    parts = {phase: audited[phase] for phase in PHASES if phase in audited}
-    return [(phase.replace("_", "-"), " ".join(_figures(part))) for phase, part in parts.items()]
+def model_lines(audited: Audited) -> list[str]:
+    """Return a line with the figures of each phase's models, the source-only ones first."""
+    figures = {phase.replace("_", "-"): _figure(audited[phase]) for phase in PHASES if phase in audited}
+    return [f"{model}: {name.lower()} {value} ({details})" for model, (name, value, details) in figures.items()]
+
+
+def audited_lines(audited: Audited) -> list[str]:
+    """Return `model_lines`, and a line with the change."""
+    return model_lines(audited) + ([changed(words)] if (words := audited_change(audited)) else [])
+
+
+def audited_spans(audited: Audited) -> dict[str, str]:
+    """Return for each phase's models the score and its interval as short as can be."""
+    parts = {phase.replace("_", "-"): audited[phase] for phase in PHASES if phase in audited}
+    return {model: _span(part) for model, part in parts.items()}
+
+
+def _span(part: AuditedAccuracy | AuditedError) -> str:
+    if "mae" in part:
+        return f"{amount(part['mae'])} ({amount(part['low'])} to {amount(part['high'])})"
+    return f"{part['accuracy']:.1%} ({100 * part['low']:.0f}–{100 * part['high']:.0f}%)"
 
 
 def audited_change(audited: Audited) -> ChangeWords | None:
@@ -44,13 +59,8 @@ def audited_change(audited: Audited) -> ChangeWords | None:
 
 def changed(change: ChangeWords) -> str:
     """Return how surely adaptation changes the score."""
-    verdict = "" if change.clear else "no clear change: "
-    return f"{verdict}adapted minus source-only is {change.difference} (95% interval {change.interval})"
-
-
-def _figures(part: AuditedAccuracy | AuditedError) -> Iterator[str]:
-    name, value, details = _figure(part)
-    yield f"{name} {value} ({details})"
+    unclear = "" if change.clear else "no clear change: "
+    return f"{unclear}adapted minus source-only is {change.difference} (95% interval {change.interval})"
 
 
 def _figure(part: AuditedAccuracy | AuditedError) -> tuple[str, str, str]:

@@ -1,8 +1,6 @@
 """Labels of the target for reporting alone: which examples to label, and what the labels show of a finished Run."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -15,22 +13,21 @@ from acclimate.contents import Audited, AuditedAccuracy, AuditedError, Phase
 from acclimate.data import Domain, place_of, table_files, tables
 from acclimate.data.digests import digest
 from acclimate.data.images import FolderImages
-from acclimate.data.listed import ListedImages, require_files
-from acclimate.data.read_labels import as_text
-from acclimate.data.source import Source, as_domain
-from acclimate.errors import BadInput, did_you_mean, explain_access
+from acclimate.data.listed import ListedImages
+from acclimate.data.source import Source
+from acclimate.errors import BadInput, explain_access
 from acclimate.lock import locked
 from acclimate.report import write_report
+from acclimate.run_folder import RunFolder
 from acclimate.runs.choice import Choice
 from acclimate.runs.outputs import AnyOutputs, ClassOutputs, NumberOutputs, ensemble, read_class_outputs
 from acclimate.runs.run import Run
 from acclimate.validators.audit import ask, audit_numbers, prediction_powered
+from acclimate.workflows.plan.domains import IMAGE, LABEL, is_table, read_listed
 from acclimate.workflows.scoring import change_between
 
 log = logging.getLogger("acclimate")
 
-IMAGE, LABEL = "image", "label"
-"""Columns of a file that lists images to label."""
 SAME = 1e-3
 """Difference of probabilities up to which an example is taken for one of the target's."""
 DECIMALS = 6
@@ -62,6 +59,12 @@ def audit(run: Run, labelled: Source, *, model: str = "") -> Audited:
     return found
 
 
+def write_audit(run: RunFolder, domain: Domain) -> None:
+    """Write what labelled examples show of a Run that is scored; it must be this process's."""
+    opened = Run.open(run.path)
+    run.write_json("audit.json", audited(opened, domain, opened.choose()))
+
+
 def audited(run: Run, domain: Domain, choice: Choice) -> Audited:
     """What labelled examples show of each phase's models, with the seeds of the chosen ones.
 
@@ -82,7 +85,7 @@ def _check_not_learnt(run: Run, name: str, content: str) -> None:
     known = run.recipe.digests
     for role, what in LEARNT.items():
         if known.get(role) == content:
-            raise BadInput(f"--audit: {name} is {what}, which the Run was trained on; give other labelled examples")
+            raise BadInput(f"{name}: is {what}, which the Run was trained on; give other labelled examples")
 
 
 def _score(run: Run, choice: Choice, outputs: AnyOutputs) -> AuditedAccuracy | AuditedError:
@@ -125,33 +128,9 @@ def read_labelled(run: Run, given: Source) -> Domain:
     Raises:
         BadInput: They cannot be read.
     """
-    if run.preprocess.kind == "images" and not run.recipe.source.image and isinstance(given, str | Path):
-        place, part = place_of(str(given))
-        if part is None and place.is_file() and place.name.lower().endswith(table_files.ENDINGS):
-            return _listed(place, str(given), run.recipe.classes)
+    if run.preprocess.kind == "images" and not run.recipe.source.image and is_table(given):
+        return read_listed(given, run.recipe.classes)
     return run.domain(given)
-
-
-def _listed(place: Path, name: str, classes: Sequence[str]) -> Domain:
-    """The images and labels of a file that `to_label` led to; relative paths start at the file's folder."""
-    frame = table_files.read(place)
-    for column in (IMAGE, LABEL):
-        if column not in frame.columns:
-            meant = did_you_mean(column, frame.columns)
-            raise BadInput(f"{name}: has no column {column!r}; {meant}; give the file that --ask wrote, filled in")
-    paths = [str(place.parent / path) if path else "" for path in as_text(frame[IMAGE], name).fill_null("")]
-    frame = pl.DataFrame([pl.Series(IMAGE, paths, dtype=pl.String), frame[LABEL]])
-    domain = as_domain(frame, name=name, image=IMAGE, label=LABEL)
-    require_files(domain)
-    return _as_folders(domain, classes)
-
-
-def _as_folders(domain: Domain, classes: Sequence[str]) -> Domain:
-    """Labels as the class folders are called: a CSV reads ``007`` as a number."""
-    if domain.labels is None or not domain.integer_labels:
-        return domain
-    by_number = {str(int(name)): name for name in classes if name.isdecimal()}
-    return replace(domain, labels=np.array([by_number.get(label, label) for label in domain.labels.tolist()]))
 
 
 def to_label(run: Run, target: str, k: int, *, folder: Path, seed: int = 0) -> pl.DataFrame:
