@@ -6,6 +6,7 @@ from typing import (
     Literal,
     NotRequired,  # before Python 3.12 pydantic knows no others
     TypeAlias,
+    final,
 )
 
 from pydantic import Field
@@ -155,6 +156,45 @@ class Evaluation(BothPhases):
     recall: NotRequired[dict[str, float | None]]
     confusion: NotRequired[list[list[int]]]
     tta: NotRequired[WithViews]
+
+
+@final
+class AuditedAccuracy(TypedDict):
+    """What an audit shows of one model's classes: the accuracy with its 95 % interval, and how it was found."""
+
+    accuracy: Share
+    low: Share
+    high: Share
+    how: Literal["wilson", "prediction_powered"]
+
+
+@final
+class AuditedError(TypedDict):
+    """What an audit shows of one model's numbers, with 95 % intervals; R² is None if all labels are the same."""
+
+    mae: Annotated[float, Field(ge=0)]
+    low: float
+    high: float
+    r2: float | None
+    r2_low: float | None
+    r2_high: float | None
+
+
+class Audited(TypedDict):
+    """``audit.json``: what labels of the target that are used for nothing else show of each phase's models.
+
+    ``name``, ``n`` and ``digest`` are of the labelled examples, ``model``, ``phase`` and ``seeds`` of what predicts.
+    """
+
+    name: str
+    n: Annotated[int, Field(ge=1)]
+    digest: str
+    model: Predictor
+    phase: Phase
+    seeds: Annotated[list[int], Field(min_length=1)]
+    source_only: AuditedAccuracy | AuditedError
+    adapted: NotRequired[AuditedAccuracy | AuditedError]
+    change: NotRequired[Change]
 
 
 class Environment(TypedDict):

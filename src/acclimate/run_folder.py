@@ -13,7 +13,7 @@ from types import NoneType
 from typing import Any, TypeVar
 
 from acclimate import typed_json
-from acclimate.contents import DataSummary, Environment, Line, Scores
+from acclimate.contents import Audited, DataSummary, Environment, Line, Scores
 from acclimate.errors import BadInput, damaged
 from acclimate.files import (
     Write,
@@ -140,6 +140,15 @@ class RunFolder:
         if not self.file("data.json").is_file():
             return {"sizes": {}, "moved": []}
         return self._json("data.json", DataSummary)
+
+    @property
+    def audited(self) -> Audited | None:
+        """``audit.json``: what an audit has shown; None if there was none.
+
+        Raises:
+            BadInput: It is damaged.
+        """
+        return self._json("audit.json", Audited) if self.file("audit.json").is_file() else None
 
     def weights(self, seed: int, phase: str) -> Path:
         """Return the path of the model of one seed and phase, e.g. ``adapted``: a network's or scikit-learn's."""
@@ -347,7 +356,7 @@ def _is_loss(value: object) -> bool:
 _PREPROCESS = r"preprocess|\.preprocess\.\d+\.partial"
 _FOLDERS = re.compile(rf"models|checkpoints|outputs|trials(/\w+(/models|/checkpoints)?)?|{_PREPROCESS}")
 _FILES = re.compile(
-    r"(trials/\w+/)?(recipe\.yaml|losses\.jsonl)|environment\.json|scores\.json|data\.json|report\.html|run\.lock"
+    r"(trials/\w+/)?(recipe\.yaml|losses\.jsonl)|environment\.json|scores\.json|data\.json|audit\.json|report\.html|run\.lock"
     r"|model\.(safetensors|skops)"
     r"|(trials/\w+/)?(models|checkpoints)/(source_only|pretrained|adapted)-\d+\.(safetensors|skops|ckpt)"
     r"|outputs/(source_val|target|scored|scored_tta)-(source_only|adapted)-\d+\.parquet"

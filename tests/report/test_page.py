@@ -33,7 +33,7 @@ def test_the_reason_stands_once(scored, copy):
 def test_the_verdict_names_the_next_step(unscored):
     said = words(unscored)
     assert "Label about 100 examples of the target" in said
-    assert "acclimate evaluate RUN LABELLED" in said
+    assert "acclimate audit RUN TARGET --ask 100 -o to_label.csv" in said
 
 
 def test_the_sizes_of_all_sets_are_told(scored):

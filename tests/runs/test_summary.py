@@ -25,7 +25,7 @@ def test_a_run_that_cannot_be_read_has_a_repr_too(run):
 def test_its_summary_has_scores_and_next_steps(run):
     said, accuracy = run.summary(), run.scores["source_val"]["accuracy"]
     assert f"{accuracy:.1%} (n = {run.scores['source_val']['n']})" in said
-    assert "acclimate evaluate RUN LABELLED" in said
+    assert "acclimate audit RUN TARGET --ask 100 -o to_label.csv" in said
 
 
 def test_its_html_is_escaped_and_loads_nothing(run, tmp_path):

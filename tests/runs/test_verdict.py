@@ -9,14 +9,16 @@ CLEAR = {"measure": "accuracy", "difference": 0.2, "low": 0.15, "high": 0.25, "n
 UNCLEAR = {**CLEAR, "difference": 0.01, "low": -0.04, "high": 0.06}
 
 
-def verdict_of(before=0.6, after=0.8, *, change=None, kept="adapted", seeds=(0, 1), n=600, sizes=None, **recipe):
+def verdict_of(
+    before=0.6, after=0.8, *, change=None, kept="adapted", seeds=(0, 1), n=600, sizes=None, audited=None, **recipe
+):
     spec = {"source": DomainSpec(path="s"), "target": DomainSpec(path="t"), "method": "mcc", "backbone": "mlp"}
     parts = {
         name: {"source_val": {"accuracy": 0.9}, **({} if value is None else {"target": {"accuracy": value, "n": n}})}
         for name, value in (("source_only", before), ("adapted", after))
     }
     scores = {**parts[kept], **parts, "kept": kept, "seeds": list(seeds), "change": change}
-    return verdict({k: v for k, v in scores.items() if v is not None}, Recipe(**spec | recipe), sizes or {})
+    return verdict({k: v for k, v in scores.items() if v is not None}, Recipe(**spec | recipe), sizes or {}, audited)
 
 
 def commands(found):
@@ -27,7 +29,22 @@ def test_without_labels_it_asks_for_about_100():
     found = verdict_of(None, None)
     assert "Nothing shows yet" in found.text
     assert "about 100 examples" in found.steps[0].text
-    assert commands(found)[0] == "acclimate evaluate RUN LABELLED"
+    assert commands(found)[0] == "acclimate audit RUN TARGET --ask 100 -o to_label.csv"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text", "command"),
+    [
+        (0.1, 0.3, "Adaptation helps on", "acclimate predict RUN INPUT -o predictions.csv"),
+        (-0.1, 0.3, "do not show", "acclimate audit RUN TARGET --ask 100 -o to_label.csv"),
+        (-0.3, -0.1, "Adaptation harms", "acclimate predict RUN INPUT -o predictions.csv --model source_only"),
+    ],
+)
+def test_an_audit_counts_where_no_score_is_known(low, high, text, command):
+    change = {**CLEAR, "difference": (low + high) / 2, "low": low, "high": high}
+    found = verdict_of(None, None, audited={"source_only": {"accuracy": 0.6}, "change": change})
+    assert text in found.text
+    assert commands(found)[0] == command
 
 
 def test_a_clear_gain_predicts():

@@ -43,11 +43,14 @@ def adapt(
         run = adapt_(source, target, output, resume=resume, show=True, **options)
     except KeyboardInterrupt:
         raise stopped(output) from None
-    print_result(_summary(run), {"run": str(run.path), **run.scores}, as_json=json)
+    audit = {"audit": run.audited} if run.audited else {}
+    print_result(_summary(run), {"run": str(run.path), **run.scores, **audit}, as_json=json)
 
 
 def _summary(run: "Run") -> str:
+    from acclimate.runs.audited import audit_finding
     from acclimate.runs.finding import ensemble_finding, finding
 
-    lines = (finding(run), ensemble_finding(run.scores), f"Report: {run.path / 'report.html'}")
+    audit = audit_finding(run.audited) if run.audited else ""
+    lines = (finding(run), ensemble_finding(run.scores), audit, f"Report: {run.path / 'report.html'}")
     return "\n".join(line for line in lines if line)

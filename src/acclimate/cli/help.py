@@ -12,7 +12,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "test_time", "model", "modules",
     ),
     "Training": ("steps", "seeds", "budget", "image_size", "augment", "precision", "devices"),
-    "Scoring": ("score", "held_out", "positive", "tta"),
+    "Scoring": ("score", "audit", "held_out", "ask", "seed", "positive", "tta"),
     "Output": ("output", "overwrite", "resume", "folder", "clear", "json", "help"),
 }  # fmt: skip
 """Options by what they are about, in the order of the help."""
@@ -33,6 +33,10 @@ EXAMPLES: Mapping[str, tuple[str, str]] = {
     "adapt": (
         "acclimate adapt studio/ phone/ -o run --score phone_labelled/",
         "acclimate adapt shop.csv#site=a shop.csv#site=b -o run --label sold --method coral --seeds 3",
+    ),
+    "audit": (
+        "acclimate audit run phone/ --ask 40 -o to_label.csv",
+        "acclimate audit run to_label.csv",
     ),
     "cache": ("acclimate cache", "acclimate cache --clear"),
     "demo": ("acclimate demo", "acclimate demo --folder digits --steps 2000 --seeds 3"),

@@ -1,5 +1,6 @@
 """``acclimate predict``."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,8 +42,8 @@ def predict(
     """
     log_to_stderr()
     import_modules(modules)
-    path = _check_output(expand(output))
-    _check_overwrites(path, expand(run), examples, overwrite=overwrite)
+    path = check_output(expand(output))
+    check_overwrites(path, expand(run), examples, overwrite=overwrite)
     test_time, label_shift, views = options["test_time"], options["label_shift"], options["tta"]
     begin_with_run(run, examples, test_time=test_time, label_shift=label_shift)
     from acclimate.run_folder import RunFolder
@@ -103,10 +104,10 @@ FAR = 1
 _SHARE = "{class}: {share:.1%} ({low:.1%} to {high:.1%}), in the source {source:.1%}"
 
 
-def _check_output(output: Path) -> Path:
-    """Check that predictions can be written to ``output``, before any work."""
-    if output.suffix not in {".csv", ".parquet"}:
-        raise BadInput(f"{output}: not a .csv or .parquet file; choose such a name")
+def check_output(output: Path, *, endings: Sequence[str] = (".csv", ".parquet")) -> Path:
+    """Check that a table can be written to ``output``, before any work."""
+    if output.suffix not in endings:
+        raise BadInput(f"{output}: not a {' or '.join(endings)} file; choose such a name")
     if not output.parent.is_dir():
         raise BadInput(f"{output}: the folder {output.parent} does not exist; create it, or choose another -o")
     if output.is_dir():
@@ -114,7 +115,7 @@ def _check_output(output: Path) -> Path:
     return output
 
 
-def _check_overwrites(output: Path, run: Path, examples: str, *, overwrite: bool) -> None:
+def check_overwrites(output: Path, run: Path, examples: str, *, overwrite: bool) -> None:
     """Refuse an output that would replace a file of the input or the Run, or without ``overwrite`` any other file."""
     from acclimate.data import file_of
 

@@ -39,12 +39,21 @@ def from_file(path: Path, part: str | None, *, name: str, columns: Columns) -> D
     Raises:
         BadInput: The file is not a readable table, or `from_frame` refuses it.
     """
-    frame = read(path)
+    frame = rows_of(path, part)
     if part:
-        frame = _rows_of_part(frame, part, path)
         selected = part.partition("=")[0]
         columns = columns._replace(drop=tuple(column for column in columns.drop if column != selected))
     return from_frame(frame, name=name, listing=Listing.of_file(path), columns=columns)
+
+
+def rows_of(path: Path, part: str | None) -> pl.DataFrame:
+    """Read a table's rows with all its columns, or the rows of a part, without the column that selects them.
+
+    Raises:
+        BadInput: The file is not a readable table, or has no such part.
+    """
+    frame = read(path)
+    return _rows_of_part(frame, part, path) if part else frame
 
 
 def from_frame(

@@ -26,6 +26,7 @@ from acclimate.report.loss_words import explain_losses
 from acclimate.report.losses import read_losses
 from acclimate.report.measures import measures
 from acclimate.run_folder import RunFolder
+from acclimate.runs.audited import audited_lines, audited_spans, known
 from acclimate.runs.finding import accuracy_range, amount, change_words, ensemble_finding, headline
 from acclimate.runs.outputs import Codes, RunOutputs, S
 from acclimate.runs.snippets import Snippet, read_snippets, read_strip, shown
@@ -98,13 +99,17 @@ class Contents(Generic[S]):
         """Return the variables of the template."""
         figures = {**self._maps(), **self.own_figures(), **self._losses()}
         source, target = short_path(self.recipe.source.path), short_path(self.recipe.target.path)
-        title = headline(self.scores, self.recipe)
+        audited = self.run.audited
+        title = known(audited) if audited and "target" not in self.scores else headline(self.scores, self.recipe)
         scored = short_path(self.recipe.score.path) if self.recipe.score else target
         return {
             "title": f"{self.recipe.method}: {source} to {target}",
             "headline": self._with_short_paths(title.text),
             "details": self._with_short_paths(title.details),
-            "verdict": verdict(self.scores, self.recipe, self._sizes),
+            "verdict": verdict(self.scores, self.recipe, self._sizes, audited),
+            "audited": audited,
+            "audit_lines": audited_lines(audited) if audited else [],
+            "audit_spans": audited_spans(audited) if audited else {},
             "ensemble": ensemble_finding(self.scores),
             "change": change_words(self.scores),
             "source": source,

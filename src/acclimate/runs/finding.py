@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from acclimate.contents import Scored, Scores
+from acclimate.contents import Change, Scored, Scores
 from acclimate.metrics import wilson
 from acclimate.recipe import Recipe
 from acclimate.run_folder import RunFolder
@@ -139,13 +139,17 @@ def change_words(scores: Scores) -> ChangeWords | None:
     """Return what adaptation changes, if the Run knows the interval."""
     if (change := scores.get("change")) is None:
         return None
+    return words_for(change, 0.0 if change["measure"] == "accuracy" else scores["source_only"]["target"]["mae"])
+
+
+def words_for(change: Change, before: float) -> ChangeWords:
+    """Return a change in words; that of an error relative to the error ``before``."""
     difference, low, high = change["difference"], change["low"], change["high"]
     clear = low > 0 or high < 0
     if change["measure"] == "accuracy":
         by, least, most = (_points(share) for share in (difference, low, high))
         return ChangeWords(f"{by} points", f"{least} to {most} points", clear, difference > 0)
-    like = scores["source_only"]["target"]["mae"]
-    by, least, most = (_more(number, like) for number in (difference, low, high))
+    by, least, most = (_more(number, before) for number in (difference, low, high))
     return ChangeWords(by, f"{least} to {most}", clear, difference < 0)
 
 

@@ -76,7 +76,7 @@ class Run(RunFolder):
         return str(self._summary())
 
     def _summary(self) -> Summary:
-        return summarise(self.scores, self.recipe, self.data_summary["sizes"])
+        return summarise(self.scores, self.recipe, self.data_summary["sizes"], self.audited)
 
     def report(self) -> Path:
         """The path of the report, one HTML file that needs no network.
@@ -297,6 +297,15 @@ class Run(RunFolder):
             found = {phase: of.scores(positive) for phase, of in outputs.items()}
             result["tta"] = {"views": list(tta), **found[choice.phase], **found}
         return cast("Evaluation", result)  # its keys depend on the task and the phases
+
+    def outputs_for(self, labelled: Domain, choice: Choice) -> Mapping[str, AnyOutputs]:
+        """What the models of each phase give for a labelled domain, with the seeds of the chosen ones.
+
+        Raises:
+            BadInput: There are no labels, or other classes, or none that are numbers in a regression.
+        """
+        truth(labelled, self.recipe)  # refused before any work
+        return self._of_phases(choice.seeds, labelled, self._inputs(labelled))
 
     def _of_phases(
         self, seeds: tuple[int, ...], domain: Domain, inputs: Inputs, tta: Sequence[str] = ()

@@ -5,8 +5,9 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
-from acclimate.contents import PhaseScores, Scored, Scores
+from acclimate.contents import Audited, PhaseScores, Scored, Scores
 from acclimate.recipe import Recipe
+from acclimate.runs.audited import known
 from acclimate.runs.finding import Headline, amount, ensemble_finding, headline
 from acclimate.runs.verdict import Verdict, verdict
 
@@ -63,7 +64,7 @@ class Summary(NamedTuple):
         )
 
 
-def summarise(scores: Scores, recipe: Recipe, sizes: Mapping[str, int]) -> Summary:
+def summarise(scores: Scores, recipe: Recipe, sizes: Mapping[str, int], audited: Audited | None = None) -> Summary:
     """Return what a Run's scores say; see `Summary`."""
     models: dict[str, PhaseScores] = {"source-only": scores["source_only"]}
     if "adapted" in scores:
@@ -71,7 +72,9 @@ def summarise(scores: Scores, recipe: Recipe, sizes: Mapping[str, int]) -> Summa
     table = [(name, [_score(of["source_val"]), _score(of.get("target"))]) for name, of in models.items()]
     why = f" The adapted model is not kept: {scores['why']}." if scores.get("why") else ""
     kept = f"The {scores['kept'].replace('_', '-')} model is kept.{why}" if len(models) > 1 else ""
-    return Summary(headline(scores, recipe), ensemble_finding(scores), table, kept, verdict(scores, recipe, sizes))
+    title = known(audited) if audited and "target" not in scores else headline(scores, recipe)
+    found = verdict(scores, recipe, sizes, audited)
+    return Summary(title, ensemble_finding(scores), table, kept, found)
 
 
 def _score(part: Scored | None) -> str:

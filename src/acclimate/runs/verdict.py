@@ -4,8 +4,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from acclimate.contents import Change, Scored, Scores
+from acclimate.contents import Audited, Change, Scored, Scores
 from acclimate.recipe import LINEAR, Recipe
+from acclimate.runs.audited import audited_change
 from acclimate.runs.finding import change_words
 
 LABELS = 100
@@ -20,6 +21,7 @@ CLOSE = 0.02
 """Accuracy or R² that the source-only model may lose on the target before adaptation has much to win."""
 FEW_TO_LEARN = 50
 """Examples of the target below which its distribution is hardly known."""
+AUDIT = f"acclimate audit RUN TARGET --ask {LABELS} -o to_label.csv"
 PREDICT = "acclimate predict RUN INPUT -o predictions.csv"
 ALTERNATIVES: Mapping[str, tuple[str, ...]] = {
     "classification": ("mcc", "dann"),
@@ -44,15 +46,18 @@ class Verdict(NamedTuple):
     steps: list[Step]
 
 
-def verdict(scores: Scores, recipe: Recipe, sizes: Mapping[str, int]) -> Verdict:
+def verdict(scores: Scores, recipe: Recipe, sizes: Mapping[str, int], audited: Audited | None = None) -> Verdict:
     """Return what the scores mean and what to do next.
 
     Args:
         scores: Of the Run.
         recipe: Of the Run.
         sizes: Of its sets, as in ``data.json``; may be empty.
+        audited: What an audit has shown, which counts where nothing else is known of the target.
     """
-    if "target" not in scores:
+    if "target" not in scores and audited:
+        found = Verdict(*_audited(scores, recipe, audited))
+    elif "target" not in scores:
         found = Verdict(*_unscored(scores))
     elif "adapted" not in scores:
         found = Verdict(*_baseline(scores, recipe))
@@ -64,10 +69,23 @@ def verdict(scores: Scores, recipe: Recipe, sizes: Mapping[str, int]) -> Verdict
 def _unscored(scores: Scores) -> tuple[str, list[Step]]:
     text = f"Nothing shows yet how well the {_kept(scores)} model works on the target."
     label = Step(
-        f"Label about {LABELS} examples of the target, drawn at random, and score both models, without training again.",
-        "acclimate evaluate RUN LABELLED",
+        f"Label about {LABELS} examples of the target, drawn at random, and audit both models, without training again.",
+        AUDIT,
     )
     return text, [label, Step("Until then, check some predictions by eye.", PREDICT)]
+
+
+def _audited(scores: Scores, recipe: Recipe, audited: Audited) -> tuple[str, list[Step]]:
+    """With labels for reporting alone: does adaptation help on them?"""
+    if "adapted" not in scores:
+        return "Nothing was adapted.", [_try_another(recipe, "Adapt to the target")]
+    if (change := audited_change(audited)) is None or not change.clear:
+        label = Step("Label more examples of the target, drawn at random, and audit again.", AUDIT)
+        return "The labels of the audit do not show whether adaptation helps.", [label]
+    if not change.better:
+        return _worsened(scores, recipe)
+    better = Step("Predict with the adapted model.", PREDICT + " --model adapted" * (scores["kept"] != "adapted"))
+    return "Adaptation helps on the labels of the audit.", [better]
 
 
 def _baseline(scores: Scores, recipe: Recipe) -> tuple[str, list[Step]]:

@@ -24,6 +24,7 @@ from acclimate.run_folder import FORMAT, PARTIAL, RunFolder
 from acclimate.runs.run import Run
 from acclimate.training.engine import Diverged
 from acclimate.training.launch import in_first_process
+from acclimate.workflows.audit import write_audit
 from acclimate.workflows.command import command_of
 from acclimate.workflows.early import check_early
 from acclimate.workflows.options import AdaptKeywords, Request, described_by, parse_request
@@ -96,6 +97,8 @@ def _adapt(
         check_same(run, selected.plan.recipe)
         _carry_out(run, selected, machine)
         _note(run, time.monotonic() - began, command_of(source, target, output, options))
+        if plan.audit is not None:
+            write_audit(run, plan.audit)
         write_report(run)
     return run.path
 

@@ -35,7 +35,7 @@ def check_early(
         BadInput: The first that is found.
     """
     check_request(request, expand(output) if output else output, resume=resume)
-    more = [getattr(request, name, None) for name in ("score", "target_labels")]
+    more = [getattr(request, name, None) for name in ("score", "audit", "target_labels")]
     for given in (source, target, *more):
         if isinstance(given, str | Path):
             require_path(given)

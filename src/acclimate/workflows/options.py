@@ -99,6 +99,11 @@ class Request(SharedOptions):
     score: Source | None = Field(
         None, description="Labelled target for scores alone: checked before training, used after it."
     )
+    audit: Source | None = Field(
+        None,
+        description="Labelled examples of the target, drawn at random, for reporting alone: they tell how good the "
+        "finished Run is, and are never trained on or chosen by.",
+    )
     target_labels: Source | None = Field(
         None, description="Labelled target to train on: beside the source, or alone with method supervised."
     )
@@ -168,6 +173,7 @@ class AdaptKeywords(SharedKeywords, total=False):
 
     task: str
     score: Source | None
+    audit: Source | None
     target_labels: Source | None
 
 

@@ -235,6 +235,11 @@ def _of_ensemble(run: RunFolder, plan: Plan, kept: Phase) -> EnsembleScores:
 def _change(run: RunFolder, seeds: Sequence[int]) -> Change | None:
     """What adaptation changes on the labelled target; nothing is known of a single example."""
     before, after = ([read_file(run, seed, phase, "scored") for seed in seeds] for phase in PHASES)
+    return change_between(before, after)
+
+
+def change_between(before: Sequence[AnyOutputs], after: Sequence[AnyOutputs]) -> Change | None:
+    """What changes from the first models' outputs, one for each seed, to the second ones' for the same examples."""
     if len(before[0]) < 2:
         return None
     worse = np.stack([_deviations(new) - _deviations(old) for old, new in zip(before, after, strict=True)])

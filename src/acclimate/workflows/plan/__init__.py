@@ -17,6 +17,7 @@ from acclimate.errors import BadInput
 from acclimate.recipe import (
     LINEAR,
     Augmentation,
+    DomainSpec,
     Options,
     Recipe,
     TargetLabels,
@@ -42,6 +43,7 @@ from acclimate.workflows.plan.checks import (
 from acclimate.workflows.plan.domains import (
     check_labelled,
     named,
+    read_audit,
     read_domain,
     read_origin,
     read_score,
@@ -122,13 +124,14 @@ class _Read(NamedTuple):
     target: Domain
     labelled: Domain | None
     scored: Domain | None
+    audited: Domain | None
     task: Task
     resolved: Resolved
 
 
 def _from_source(given: Source, given_target: Source, request: Request, like: Plan | None) -> Plan:
     spec, read = request.spec(), _read(given, given_target, request)
-    source, target, labelled, scored, task, resolved = read
+    source, target, labelled, scored, audited, task, resolved = read
     backbone = LINEAR if resolved.linear else _backbone(request, source, target)
     of_backbone = backbone_options(backbone, request, resolved)
     spec_of_input = _input_spec(backbone, of_backbone, resolved, source)
@@ -139,20 +142,22 @@ def _from_source(given: Source, given_target: Source, request: Request, like: Pl
     recipe = _recipe(read, request, fitted, like, backbone=backbone, backbone_options=of_backbone)
     check_labelled(labelled, recipe, fitted)
     check_labelled(scored, recipe, fitted)
+    check_labelled(audited, recipe, fitted)
     recipe = recipe if resolved.linear else with_defaults(recipe, shape_of(fitted))
     part, score = None if labelled is None else Part(labelled), score_later(request.score, spec)
-    plan = Plan(source, None, target, part, fitted, recipe, score, wanted=wanted)
+    plan = Plan(source, None, target, part, fitted, recipe, score, audited, wanted=wanted)
     _check_scoring(plan, request)
     if like is not None:
         return plan
-    notes = [*overlaps(source, target, labelled, scored), *doubts.of_source(source, task), *doubts.of_target(target)]
-    return replace(plan, notes=tuple(notes))
+    shared = overlaps(source, target, labelled, scored, audited)
+    return replace(plan, notes=(*shared, *doubts.of_source(source, task), *doubts.of_target(target)))
 
 
 def _read(given: Source, given_target: Source, request: Request) -> _Read:
     """Read all domains, and decide what the source's labels decide."""
-    check_unseen(request.score, given, "the source itself")
-    check_unseen(request.score, request.target_labels, "the labelled target itself")
+    for flag, unseen in (("--score", request.score), ("--audit", request.audit)):
+        check_unseen(unseen, given, "the source itself", flag=flag)
+        check_unseen(unseen, request.target_labels, "the labelled target itself", flag=flag)
     spec = request.spec()
     source = read_domain(given, "source", spec)
     task = choose_task(source, request.task)
@@ -162,7 +167,8 @@ def _read(given: Source, given_target: Source, request: Request) -> _Read:
     labelled = read_target_labels(request.target_labels, resolved.method, spec, linear=resolved.linear)
     check_target_share(resolved.training, resolved.method, labelled)
     preprocess.check_kinds(source, target)
-    return _Read(source, target, labelled, read_score(request.score, spec), task, resolved)
+    scored, audited = read_score(request.score, spec), read_audit(request.audit, spec, source.kind, source.classes)
+    return _Read(source, target, labelled, scored, audited, task, resolved)
 
 
 def _recipe(
@@ -279,9 +285,17 @@ def _from_run(origin: Run, given_target: Source, request: Request) -> Plan:
     score = score_later(request.score, spec)
     with backbones.without_weights():
         recipe = with_defaults(recipe, shape_of(fitted))
-    plan = Plan(None, origin, target, None, fitted, recipe, score)
+    plan = Plan(None, origin, target, None, fitted, recipe, score, _audit_of_run(origin, request, spec))
     _check_scoring(plan, request)
     return replace(plan, notes=tuple(doubts.of_target(target)))
+
+
+def _audit_of_run(origin: Run, request: Request, spec: DomainSpec) -> Domain | None:
+    """Labelled examples for an audit, where a Run is in the place of the source."""
+    audited = read_audit(request.audit, spec, origin.preprocess.kind, origin.recipe.classes)
+    check_labelled(audited, origin.recipe, origin.preprocess)
+    check_not_source(origin, named(audited), flag="--audit")
+    return audited
 
 
 def _check_scoring(plan: Plan, request: Request) -> None:

@@ -41,6 +41,7 @@ class Plan:
         fitted: The preprocessing, fitted on source and target.
         recipe: Everything else.
         score: Where a labelled target for scores is read from, when training is over.
+        audit: Labelled target for an audit, when scoring is over.
         positive: Classes that are positive together, for the AUC.
         tta: Views that predictions on the labelled target are averaged over, beside the plain ones.
         wanted: The inputs that the backbone wants, which the preprocessing was fitted for.
@@ -54,6 +55,7 @@ class Plan:
     fitted: Preprocess
     recipe: Recipe
     score: Callable[[], Domain] | None
+    audit: Domain | None = None
     positive: tuple[str, ...] = ()
     tta: tuple[str, ...] = ()
     wanted: InputSpec | None = None

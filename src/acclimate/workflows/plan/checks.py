@@ -20,16 +20,16 @@ def is_same(given: object, other: object) -> bool:
     return given is not None and given is other
 
 
-def check_unseen(scored: object, learnt: object, what: str) -> None:
-    """Refuse to score on the very examples whose labels are learnt from."""
+def check_unseen(scored: object, learnt: object, what: str, *, flag: str = "--score") -> None:
+    """Refuse to score or audit on the very examples whose labels are learnt from."""
     if is_same(scored, learnt):
-        raise BadInput(f"--score: is {what}, whose labels are learnt from; omit it or give other examples")
+        raise BadInput(f"{flag}: is {what}, whose labels are learnt from; omit it or give other examples")
 
 
-def check_not_source(origin: Run, scored: ScoredOn | None) -> None:
-    """Refuse to score on the source of a Run, whose models learnt its labels."""
+def check_not_source(origin: Run, scored: ScoredOn | None, *, flag: str = "--score") -> None:
+    """Refuse to score or audit on the source of a Run, whose models learnt its labels."""
     if scored and scored.digest == origin.recipe.digests.get("source"):
-        raise BadInput(f"--score: is the source of {origin.path}, whose labels are learnt from; give other examples")
+        raise BadInput(f"{flag}: is the source of {origin.path}, whose labels are learnt from; give other examples")
 
 
 def check_task(method: str, task: Task) -> None:

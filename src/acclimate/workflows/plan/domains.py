@@ -1,24 +1,34 @@
 """Reads the domains and labels of a request: whatever `acclimate.data.source` reads, or a finished Run as source."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeGuard
+
+import numpy as np
+import polars as pl
 
 from acclimate import methods
-from acclimate.data import Domain, listed
+from acclimate.data import Domain, listed, place_of, table_files
 from acclimate.data.broken import readable
 from acclimate.data.digests import digest
+from acclimate.data.domain import Kind
 from acclimate.data.labels import truth
 from acclimate.data.order import by_content
 from acclimate.data.preprocess import Preprocess
+from acclimate.data.read_labels import as_text
 from acclimate.data.source import Source, as_domain
-from acclimate.errors import BadInput
+from acclimate.errors import BadInput, did_you_mean
 from acclimate.recipe import DomainSpec, Recipe, ScoredOn
 from acclimate.run_folder import RunFolder
 from acclimate.runs.run import Run
 from acclimate.workflows.early import is_run
 
 log = logging.getLogger("acclimate")
+
+IMAGE, LABEL = "image", "label"
+"""Columns of a file that lists images with their labels."""
 
 
 def read_origin(source: Source | RunFolder) -> Run | None:
@@ -70,6 +80,54 @@ def read_target_labels(given: Source | None, method: str, spec: DomainSpec, *, l
 def read_score(given: Source | None, spec: DomainSpec) -> Domain | None:
     """The labelled target for scores, which is checked before training and forgotten."""
     return None if given is None else read_domain(given, "score", spec)
+
+
+def read_audit(given: Source | None, spec: DomainSpec, kind: Kind, classes: Sequence[str]) -> Domain | None:
+    """Labelled examples for an audit; of folders of images also a table that lists images by path."""
+    if given is None:
+        return None
+    if kind == "images" and not spec.image and is_table(given):
+        return read_listed(given, classes)
+    return read_domain(given, "audited examples", spec)
+
+
+def is_table(given: Source) -> TypeGuard[str | Path]:
+    """Whether a domain is given as a file of a table."""
+    if not isinstance(given, str | Path):
+        return False
+    place, part = place_of(str(given))
+    return part is None and place.is_file() and place.name.lower().endswith(table_files.ENDINGS)
+
+
+def read_listed(given: str | Path, classes: Sequence[str]) -> Domain:
+    """The images and labels of a file that `to_label` led to; relative paths start at the file's folder.
+
+    Args:
+        given: The table, with the columns ``image`` and ``label``.
+        classes: The source's class folders.
+
+    Raises:
+        BadInput: A column, an image or a label is missing.
+    """
+    place, name = place_of(str(given))[0], str(given)
+    frame = table_files.read(place)
+    for column in (IMAGE, LABEL):
+        if column not in frame.columns:
+            meant = did_you_mean(column, frame.columns)
+            raise BadInput(f"{name}: has no column {column!r}; {meant}; give the file that --ask wrote, filled in")
+    paths = [str(place.parent / path) if path else "" for path in as_text(frame[IMAGE], name).fill_null("")]
+    frame = pl.DataFrame([pl.Series(IMAGE, paths, dtype=pl.String), frame[LABEL]])
+    domain = as_domain(frame, name=name, image=IMAGE, label=LABEL)
+    listed.require_files(domain)
+    return _as_folders(domain, classes)
+
+
+def _as_folders(domain: Domain, classes: Sequence[str]) -> Domain:
+    """Labels as the class folders are called: a CSV reads ``007`` as a number."""
+    if domain.labels is None or not domain.integer_labels:
+        return domain
+    by_number = {str(int(name)): name for name in classes if name.isdecimal()}
+    return replace(domain, labels=np.array([by_number.get(label, label) for label in domain.labels.tolist()]))
 
 
 def score_later(given: Source | None, spec: DomainSpec) -> Callable[[], Domain] | None:

@@ -10,28 +10,32 @@ TOLERATED = 0.01
 """Share of the scored examples that may be learnt from with their labels, beyond those that repeat by chance."""
 
 
-def overlaps(source: Domain, target: Domain, labelled: Domain | None, scored: Domain | None) -> list[str]:
+def overlaps(
+    source: Domain, target: Domain, labelled: Domain | None, scored: Domain | None, audited: Domain | None = None
+) -> list[str]:
     """Compare the contents of all domains that are given, and return warnings.
 
-    The target may contain the scored examples and the labelled ones: its own labels are not read.
+    The target may contain the scored, the audited and the labelled examples: its own labels are not read.
 
     Raises:
-        BadInput: Scores would rest on examples whose labels are learnt from, or the labelled target is the source.
+        BadInput: Scores or an audit would rest on examples whose labels are learnt from, or the labelled target is the
+            source.
     """
     compared = Comparison()
     notes: list[str] = []
     for learnt, what in ((source, "the source"), (labelled, "the labelled target")):
-        if scored is not None and learnt is not None:
-            notes += _of_scored(compared.overlap(scored, learnt), scored, learnt, what)
+        for these, flag in ((scored, "--score"), (audited, "--audit")):
+            if these is not None and learnt is not None:
+                notes += _of_scored(compared.overlap(these, learnt), these, learnt, what, flag)
     if labelled is not None:
         notes += _of_target_labels(compared.overlap(labelled, source), labelled, source)
     return notes + list(_of_target(compared.overlap(target, source), target))
 
 
-def _of_scored(found: Overlap, scored: Domain, learnt: Domain, what: str) -> Iterator[str]:
+def _of_scored(found: Overlap, scored: Domain, learnt: Domain, what: str, flag: str) -> Iterator[str]:
     if found.exceeds(TOLERATED):
         raise BadInput(
-            f"--score: {_counted(found)} examples are also in {what} ({learnt.name}), whose labels are learnt from; "
+            f"{flag}: {_counted(found)} examples are also in {what} ({learnt.name}), whose labels are learnt from; "
             "remove them, or give other examples"
         )
     yield from _told(found, scored, what)
