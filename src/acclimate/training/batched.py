@@ -1,0 +1,329 @@
+"""Several trainings at once: seeds and settings of one method as one batched model where its losses allow it."""
+
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.optim import Optimizer
+
+from acclimate.cpu import keep_freed_memory
+from acclimate.data.inputs import DenseInputs
+from acclimate.data.loaders import Loader
+from acclimate.finetune import FROZEN
+from acclimate.methods.base import Method
+from acclimate.training.checkpoint import NoCheckpoint
+from acclimate.training.engine import LOWER, RATES, Diverged, Schedule, Step, make_optimizer, set_rate
+from acclimate.training.inference import in_batches, validate
+from acclimate.training.stack import Batch, NotStackable, Stack, Tensors, alike
+from acclimate.training.train import (
+    Snapshots,
+    Spec,
+    Watcher,
+    copied,
+    finish,
+    loader_of,
+    not_finite,
+    own_copy,
+    schedule_of,
+    train,
+)
+from acclimate.types import Turn
+
+MOST_NUMBERS = 2**24
+"""Weights of one stack; with their gradients and an optimizer's state they take 256 MB."""
+OWN_SETTINGS = {"lr", "head_lr", "weight_decay"}
+"""Of the training, those that each member of a stack may have its own of."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What one of several trainings came to.
+
+    Attributes:
+        method: The trained method.
+        snapshots: What it was on the way, by steps done.
+    """
+
+    method: Method
+    snapshots: Mapping[int, Method] = field(default_factory=dict)
+
+
+def train_many(
+    fabric: Fabric,
+    specs: Sequence[Spec],
+    *,
+    watchers: Sequence[Sequence[Watcher]] = (),
+    snapshots: Collection[int] = (),
+) -> list[Trained | Diverged]:
+    """Train all specs, each to the weights that `train` would give it, up to rounding.
+
+    Trainings that differ in their seed, in numbers among the method's options, or in rates go through the same
+    operations together; the others are trained one by one. A training that diverges does not stop the others.
+
+    Args:
+        fabric: The device; a single process.
+        specs: The trainings.
+        watchers: Those of each training.
+        snapshots: Numbers of steps after which a copy of each method is kept.
+
+    Returns:
+        For each spec what it came to, in the order of the specs.
+
+    Raises:
+        BadInput: An example cannot be read.
+    """
+    seen = [list(own) for own in watchers] or [[] for _ in specs]
+    outcomes: dict[int, Trained | Diverged] = {}
+    for group in _groups(specs):
+        some = [(specs[i], seen[i]) for i in group]
+        outcomes |= zip(group, _train_group(fabric, some, snapshots), strict=True)
+    return [outcomes[i] for i in range(len(specs))]
+
+
+Watched = tuple[Spec, Sequence[Watcher]]
+"""A training, and what sees its steps."""
+
+
+def _groups(specs: Sequence[Spec]) -> Iterator[list[int]]:
+    """Which trainings go together, as many as fit; those of the same rates are next to each other."""
+    groups: list[list[int]] = []
+    for i, spec in enumerate(specs):
+        fitting = (group for group in groups if _go_together(specs[group[0]], spec))
+        group = next(fitting, None)
+        groups.append([i]) if group is None else group.append(i)
+    for group in groups:
+        trainings = [specs[i].training for i in group]
+        group.sort(key=lambda i: trainings.index(specs[i].training))
+        most = max(1, MOST_NUMBERS // max(1, sum(p.numel() for p in specs[group[0]].method.parameters())))
+        yield from (group[start : start + most] for start in range(0, len(group), most))
+
+
+def _go_together(a: Spec, b: Spec) -> bool:
+    same = all(
+        getattr(a.training, name) == getattr(b.training, name)
+        for name in type(a.training).model_fields
+        if name not in OWN_SETTINGS
+    )
+    size = len(a.data.target) == len(b.data.target) and bool(a.data.from_target) == bool(b.data.from_target)
+    plain = a.layers == b.layers and a.strategy == b.strategy
+    return same and size and plain and _may_stack(a) and _may_stack(b) and alike(a.method, b.method)
+
+
+def _may_stack(spec: Spec) -> bool:
+    """Whether nothing about a training but its losses is against a stack."""
+    training = spec.training
+    usual = training.precision == "32-true" and training.accumulate == 1
+    simple = usual and not training.compile and training.patience is None and not spec.augment.any
+    still = all(layer.pace.start == 0 or layer.pace == FROZEN for layer in spec.layers)
+    inputs = [spec.data.target] if "target" in spec.method.needs else []
+    inputs += [spec.data.source] if spec.method.needs & {"source", "target_labels"} else []
+    dense = all(isinstance(x, DenseInputs) for x in inputs) and not spec.data.batches
+    return spec.method.batched and simple and still and dense
+
+
+def _train_group(fabric: Fabric, some: Sequence[Watched], at: Collection[int]) -> list[Trained | Diverged]:
+    if len(some) > 1:
+        try:
+            return _Group(fabric, some, at).train()
+        except NotStackable:
+            pass
+    return [_train_alone(fabric, spec, watchers, at) for spec, watchers in some]
+
+
+def _train_alone(
+    fabric: Fabric, spec: Spec, watchers: Sequence[Watcher], at: Collection[int]
+) -> Trained | Diverged:
+    snapshots = Snapshots(at)
+    try:
+        return Trained(train(fabric, spec, watchers=watchers, snapshots=snapshots), snapshots.taken)
+    except Diverged as error:
+        return error
+
+
+class _Slice(NamedTuple):
+    """Neighbours in a stack that train at one rate: a view of one of their parameters."""
+
+    name: str
+    members: slice
+    view: Tensor
+
+
+class _Group:
+    """Trainings that take every step together.
+
+    Args:
+        fabric: The device.
+        some: The trainings.
+        at: Steps after which copies are kept.
+    """
+
+    def __init__(self, fabric: Fabric, some: Sequence[Watched], at: Collection[int]):
+        keep_freed_memory()
+        self.fabric, self.specs, self.watchers = fabric, [spec for spec, _ in some], [own for _, own in some]
+        methods = [copied(fabric, spec) for spec in self.specs]
+        schedules = [schedule_of(fabric, spec, m, *at) for spec, m in zip(self.specs, methods, strict=True)]
+        for schedule in schedules:
+            schedule.thaw(0.0)  # what moves at all moves from the start
+        self.schedule: Schedule = schedules[0]
+        generators = [torch.Generator(fabric.device).manual_seed(spec.seed) for spec in self.specs]
+        self.stack = Stack(methods, generators)
+        self.optimizer, self.slices = _optimizer(self.stack, self.specs)
+        self.turns = methods[0].turns or (Turn("", ()),)
+        self.batches = _Batches(fabric, self.specs)
+        self.snapshots = [Snapshots(at) for _ in self.specs]
+        self.diverged: dict[int, Diverged] = {}
+
+    def train(self) -> list[Trained | Diverged]:
+        """Take all steps.
+
+        Raises:
+            NotStackable: At the first step.
+        """
+        unread: list[tuple[int, Tensors]] = []
+        try:
+            for step in range(self.schedule.steps):
+                unread.append((step + 1, self._step(step)))
+                if step == 0:
+                    self._tell(lambda watcher: watcher.start(0))
+                if self.schedule.reads_at(step + 1):
+                    self._read(unread)
+                    unread = []
+        finally:
+            self._tell(lambda watcher: watcher.flush())
+        return [self._finished(i) for i in range(len(self.specs))]
+
+    def _step(self, step: int) -> Tensors:
+        if step % self.schedule.pass_steps == 0:
+            self.stack.begin_pass([partial(self._survey, i) for i in range(len(self.specs))])
+        batch, progress = self.batches(step), step / self.schedule.steps
+        set_rate(self.optimizer, self.schedule.rate(progress))
+        losses: Tensors = {}
+        for turn in self.turns:
+            prefix = f"{turn.name} " if len(self.turns) > 1 else ""
+            for _ in range(turn.repeat):
+                gradients, found = self.stack.gradients(turn, batch, progress)
+                for name, members, view in self.slices:
+                    view.grad = gradients[name][members].contiguous() if name in gradients else None
+                self.optimizer.step()
+            losses |= {prefix + name: loss for name, loss in found.items()}
+        self.stack.after_step(progress)
+        return losses
+
+    def _survey(self, i: int) -> Iterator[Tensor]:
+        return in_batches(lambda batch: batch, self.specs[i].data.target, self.fabric.device)
+
+    def _read(self, unread: Sequence[tuple[int, Tensors]]) -> None:
+        """Show the steps since the last reading to the watchers."""
+        for done, losses in unread:
+            values = {name: loss.tolist() for name, loss in losses.items()}
+            due = done == self.schedule.steps or done % self.specs[0].training.validate_every == 0
+            for i in range(len(self.specs)):
+                if i not in self.diverged:
+                    self._show(i, Step(done, {name: of_all[i] for name, of_all in values.items()}), validated=due)
+
+    def _show(self, i: int, step: Step, *, validated: bool) -> None:
+        spec, method = self.specs[i], self.stack.members[i]
+        for name, value in step.losses.items():
+            if not math.isfinite(value):
+                self.diverged[i] = Diverged(f"loss {name!r} is {value} at step {step.done}; {LOWER}; {NoCheckpoint()}")
+                self._calm(i)
+                return
+        found: dict[str, float] = {}
+        if validated and len(spec.data.validation):
+            found = validate(method.model, spec.data.validation, spec.data.validation_labels, self.fabric.device)
+        for watcher in self.watchers[i]:
+            watcher.step(step, found)
+        self.snapshots[i].at(spec, method, step.done)
+
+    def _calm(self, i: int) -> None:
+        """Give a member that diverged finite weights, as some operations refuse what is not finite for all."""
+        self.stack.restore(i)
+        for _, members, view in self.slices:
+            if members.start <= i < members.stop:
+                for value in self.optimizer.state[view].values():
+                    if value.shape == view.shape:
+                        value[i - members.start].zero_()
+
+    def _tell(self, what: Callable[[Watcher], None]) -> None:
+        for watcher in (watcher for own in self.watchers for watcher in own):
+            what(watcher)
+
+    def _finished(self, i: int) -> Trained | Diverged:
+        if i in self.diverged:
+            return self.diverged[i]
+        method = own_copy(self.stack.members[i])
+        finish(self.specs[i], method.model)
+        if strange := not_finite(method):
+            return Diverged(f"weights {strange!r} are not finite when the training ends; {LOWER}; {NoCheckpoint()}")
+        return Trained(method, self.snapshots[i].taken)
+
+
+def _optimizer(stack: Stack, specs: Sequence[Spec]) -> tuple[Optimizer, list[_Slice]]:
+    """The optimizer of all members, with groups of its own for neighbours of one rate, and what it moves."""
+    starts = [i for i, spec in enumerate(specs) if i == 0 or spec.training != specs[i - 1].training]
+    names = {id(p): name for name, p in stack.together.named_parameters()}
+    slices: list[_Slice] = []
+    optimizers: list[Optimizer] = []
+    for start, stop in zip(starts, [*starts[1:], len(specs)], strict=True):
+        own = make_optimizer(stack.together, specs[start].training, specs[start].layers)
+        for group in own.param_groups:
+            moved = [_Slice(names[id(p)], slice(start, stop), p.detach()[start:stop]) for p in group["params"]]
+            group["params"] = [piece.view for piece in moved]
+            slices += moved
+        optimizers.append(own)
+    first, *others = optimizers
+    for group in (group for other in others for group in other.param_groups):
+        first.add_param_group(group)
+    return first, slices
+
+
+class _Rows(NamedTuple):
+    """Vectors and which of them each batch has."""
+
+    inputs: DenseInputs
+    loader: Loader
+
+
+def _rows(fabric: Fabric, spec: Spec, roles: set[str]) -> _Rows:
+    loader = loader_of(fabric, spec, roles)
+    if not isinstance(loader, Loader) or not isinstance(loader.inputs, DenseInputs):
+        raise NotStackable
+    return _Rows(loader.inputs, loader)
+
+
+class _Batches:
+    """The members' batches of each step, side by side in tensors that the next step overwrites.
+
+    Args:
+        fabric: The device.
+        specs: Whose batches; each member has the order of its seed.
+    """
+
+    def __init__(self, fabric: Fabric, specs: Sequence[Spec]):
+        self.device = fabric.device
+        roles: tuple[set[str], set[str]] = {"source", "target_labels"}, {"target"}
+        self.loaders = [[_rows(fabric, spec, some) for spec in specs] for some in roles]
+        widths = [own[0].inputs.width for own in self.loaders]
+        size, s = specs[0].training.batch_size, len(specs)
+        if widths[0] == widths[1]:
+            whole = torch.empty(s, 2 * size, widths[0])
+            self.inputs: tuple[Tensor, ...] = (whole,)
+            self.rows = whole[:, :size], whole[:, size:]
+        else:
+            self.inputs = self.rows = torch.empty(s, size, widths[0]), torch.empty(s, size, widths[1])
+
+    def __call__(self, step: int) -> Batch:
+        """Batch ``step`` of each member."""
+        labels: list[Tensor] = []
+        for domain, (of_members, rows) in enumerate(zip(self.loaders, self.rows, strict=True)):
+            for (inputs, loader), out in zip(of_members, rows, strict=True):
+                index = loader.sampler.indices(step)
+                inputs.batch(index, out=out)
+                if domain == 0:
+                    labels.append(loader.labels_of(index))
+        return Batch(tuple(x.to(self.device) for x in self.inputs), torch.stack(labels).to(self.device))
