@@ -6,18 +6,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim import Optimizer
 
 from acclimate.cpu import keep_freed_memory
-from acclimate.data.inputs import DenseInputs
+from acclimate.data.inputs import DenseInputs, Index, Inputs
 from acclimate.data.loaders import Loader
 from acclimate.finetune import FROZEN
 from acclimate.methods.base import Method
 from acclimate.training.checkpoint import NoCheckpoint
-from acclimate.training.engine import LOWER, RATES, Diverged, Schedule, Step, make_optimizer, set_rate
+from acclimate.training.engine import LOWER, Diverged, Schedule, Step, make_optimizer, set_rate
 from acclimate.training.inference import in_batches, validate
 from acclimate.training.stack import Batch, NotStackable, Stack, Tensors, alike
 from acclimate.training.train import (
@@ -36,6 +37,8 @@ from acclimate.types import Turn
 
 MOST_NUMBERS = 2**24
 """Weights of one stack; with their gradients and an optimizer's state they take 256 MB."""
+MOST_ROWS = 2**27
+"""Numbers of all rows that are copied into one tensor, 512 MB."""
 OWN_SETTINGS = {"lr", "head_lr", "weight_decay"}
 """Of the training, those that each member of a stack may have its own of."""
 
@@ -122,8 +125,14 @@ def _may_stack(spec: Spec) -> bool:
     still = all(layer.pace.start == 0 or layer.pace == FROZEN for layer in spec.layers)
     inputs = [spec.data.target] if "target" in spec.method.needs else []
     inputs += [spec.data.source] if spec.method.needs & {"source", "target_labels"} else []
-    dense = all(isinstance(x, DenseInputs) for x in inputs) and not spec.data.batches
-    return spec.method.batched and simple and still and dense
+    return spec.method.batched and simple and still and not spec.data.batches and all(map(_are_vectors, inputs))
+
+
+def _are_vectors(inputs: Inputs) -> bool:
+    if not inputs.in_memory or not len(inputs):
+        return False
+    row = inputs.batch(np.zeros(1, dtype=np.int64))
+    return row.layout == torch.strided and row.ndim == 2 and row.is_floating_point()
 
 
 def _train_group(fabric: Fabric, some: Sequence[Watched], at: Collection[int]) -> list[Trained | Diverged]:
@@ -135,9 +144,7 @@ def _train_group(fabric: Fabric, some: Sequence[Watched], at: Collection[int]) -
     return [_train_alone(fabric, spec, watchers, at) for spec, watchers in some]
 
 
-def _train_alone(
-    fabric: Fabric, spec: Spec, watchers: Sequence[Watcher], at: Collection[int]
-) -> Trained | Diverged:
+def _train_alone(fabric: Fabric, spec: Spec, watchers: Sequence[Watcher], at: Collection[int]) -> Trained | Diverged:
     snapshots = Snapshots(at)
     try:
         return Trained(train(fabric, spec, watchers=watchers, snapshots=snapshots), snapshots.taken)
@@ -282,22 +289,8 @@ def _optimizer(stack: Stack, specs: Sequence[Spec]) -> tuple[Optimizer, list[_Sl
     return first, slices
 
 
-class _Rows(NamedTuple):
-    """Vectors and which of them each batch has."""
-
-    inputs: DenseInputs
-    loader: Loader
-
-
-def _rows(fabric: Fabric, spec: Spec, roles: set[str]) -> _Rows:
-    loader = loader_of(fabric, spec, roles)
-    if not isinstance(loader, Loader) or not isinstance(loader.inputs, DenseInputs):
-        raise NotStackable
-    return _Rows(loader.inputs, loader)
-
-
 class _Batches:
-    """The members' batches of each step, side by side in tensors that the next step overwrites.
+    """The members' batches of each step.
 
     Args:
         fabric: The device.
@@ -307,23 +300,54 @@ class _Batches:
     def __init__(self, fabric: Fabric, specs: Sequence[Spec]):
         self.device = fabric.device
         roles: tuple[set[str], set[str]] = {"source", "target_labels"}, {"target"}
-        self.loaders = [[_rows(fabric, spec, some) for spec in specs] for some in roles]
-        widths = [own[0].inputs.width for own in self.loaders]
-        size, s = specs[0].training.batch_size, len(specs)
-        if widths[0] == widths[1]:
-            whole = torch.empty(s, 2 * size, widths[0])
-            self.inputs: tuple[Tensor, ...] = (whole,)
-            self.rows = whole[:, :size], whole[:, size:]
-        else:
-            self.inputs = self.rows = torch.empty(s, size, widths[0]), torch.empty(s, size, widths[1])
+        self.source, self.target = ([_loader(fabric, spec, some) for spec in specs] for some in roles)
+        self.table = _Table([loader.inputs for pair in zip(self.source, self.target, strict=True) for loader in pair])
 
     def __call__(self, step: int) -> Batch:
         """Batch ``step`` of each member."""
-        labels: list[Tensor] = []
-        for domain, (of_members, rows) in enumerate(zip(self.loaders, self.rows, strict=True)):
-            for (inputs, loader), out in zip(of_members, rows, strict=True):
-                index = loader.sampler.indices(step)
-                inputs.batch(index, out=out)
-                if domain == 0:
-                    labels.append(loader.labels_of(index))
-        return Batch(tuple(x.to(self.device) for x in self.inputs), torch.stack(labels).to(self.device))
+        of_source, of_target = ([own.sampler.indices(step) for own in some] for some in (self.source, self.target))
+        found = [own.labels_of(index) for own, index in zip(self.source, of_source, strict=True)]
+        if self.table.all is not None:
+            rows = self.table.rows([index for pair in zip(of_source, of_target, strict=True) for index in pair])
+            inputs: tuple[Tensor, ...] = (rows.view(len(found), -1, rows.shape[1]),)
+        else:
+            inputs = _stacked(self.source, of_source), _stacked(self.target, of_target)
+        return Batch(tuple(x.to(self.device) for x in inputs), torch.stack(found).to(self.device))
+
+
+class _Table:
+    """The rows of several inputs in one tensor, from which one call takes all that a step needs.
+
+    Args:
+        inputs: Those of each part of a step's rows, the same ones again and again, or each its own.
+    """
+
+    def __init__(self, inputs: Sequence[Inputs]):
+        dense = {id(x.x): x.x for x in inputs if isinstance(x, DenseInputs)}
+        fits = len({x.shape[1] for x in dense.values()}) == 1 and sum(x.numel() for x in dense.values()) <= MOST_ROWS
+        self.all = torch.cat(list(dense.values())) if fits and all(isinstance(x, DenseInputs) for x in inputs) else None
+        starts = dict(zip(dense, np.cumsum([0, *map(len, dense.values())]), strict=False))
+        self.starts = [starts[id(x.x)] for x in inputs if isinstance(x, DenseInputs)]
+
+    def rows(self, indices: Sequence[Index]) -> Tensor:
+        """The rows of each part, one part after the other."""
+        if self.all is None:
+            raise ValueError("these inputs have no table")
+        index = np.concatenate([start + own for start, own in zip(self.starts, indices, strict=True)])
+        return self.all.index_select(0, torch.from_numpy(index))
+
+
+def _loader(fabric: Fabric, spec: Spec, roles: set[str]) -> Loader:
+    """The loader of a domain's rows.
+
+    Raises:
+        NotStackable: The batches are the caller's own.
+    """
+    loader = loader_of(fabric, spec, roles)
+    if not isinstance(loader, Loader):
+        raise NotStackable
+    return loader
+
+
+def _stacked(loaders: Sequence[Loader], indices: Sequence[Index]) -> Tensor:
+    return torch.stack([own.inputs.batch(index) for own, index in zip(loaders, indices, strict=True)])

@@ -170,6 +170,7 @@ def on_device(fabric: Fabric, batches: Batches) -> Batches:
 
 
 def set_rate(optimizer: Optimizer, factor: float) -> None:
+    """Set each group's learning rate to a factor of its base."""
     for group in optimizer.param_groups:
         group["lr"] = group["base"] * factor
 

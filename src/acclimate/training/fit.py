@@ -204,7 +204,8 @@ def fit_many(
     histories = [History() for _ in specs]
     fabric, watchers = _fabric(training or Training()), [[history] for history in histories]
     outcomes = train_many(fabric, list(specs.values()), watchers=watchers, snapshots=snapshots)
-    return [_fitted(*one, coder, which) for *one, which in zip(outcomes, histories, specs, strict=True)]
+    named = zip(outcomes, histories, specs, strict=True)
+    return [_fitted(outcome, history, coder, which) for outcome, history, which in named]
 
 
 def _settled(

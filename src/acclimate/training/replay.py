@@ -33,6 +33,9 @@ NEUTRAL = {aten.mul.Scalar: 1, aten.mul.Tensor: 1, aten.div.Tensor: 1, aten.add.
 CHANGING = {aten.native_batch_norm.default, aten._native_batch_norm_legit.default}
 """Change an argument without saying so in their schema."""
 
+BOUND: dict[str, Callable[..., object]] = {"view": Tensor.view, "_unsafe_view": Tensor.view, "expand": Tensor.expand}
+"""Methods of tensors that are no functions in ``torch``."""
+
 
 def traced(function: Callable[..., object], *example: object) -> Callable[..., object]:
     """The operations of ``function`` for arguments of these shapes; other shapes need another trace.
@@ -48,7 +51,7 @@ def traced(function: Callable[..., object], *example: object) -> Callable[..., o
     with torch.no_grad():
         module = make_fx(functionalize(function))(*example)
     simplify(module)
-    return module
+    return cast("Callable[..., object]", module.forward)  # a module's call costs as much as an operation
 
 
 def simplify(module: GraphModule) -> None:
@@ -66,6 +69,8 @@ def simplify(module: GraphModule) -> None:
     for node in graph.nodes:
         _add_within_product(graph, node)
     graph.eliminate_dead_code()
+    for node in graph.nodes:
+        _bind(node)
     module.recompile()
 
 
@@ -108,9 +113,9 @@ def _fold(module: GraphModule) -> None:
             known[node] = _call(node, {first: torch.zeros(like.shape, dtype=like.dtype, device=like.device)})
         elif all(n in known for n in node.all_input_nodes):
             known[node] = _call(node, known)
-        elif node.target in NEUTRAL and _equals(known.get(_node(node.args[1])), NEUTRAL[node.target]):
+        elif node.target in NEUTRAL and (second := _node(node.args[1])) in known:
             first = _node(node.args[0])
-            if first is not None and _alike(node, first):
+            if first and second and _alike(node, first) and _equals(known[second], NEUTRAL[node.target]):
                 node.replace_all_uses_with(first)
     for node, value in known.items():
         if node.op == "call_function" and isinstance(value, Tensor) and any(user not in known for user in node.users):
@@ -157,6 +162,15 @@ def _add_within_product(graph: Graph, node: Node) -> None:
             return
 
 
+def _bind(node: Node) -> None:
+    """Call an operation by its function in ``torch``, which reads its arguments in half the time."""
+    name = getattr(getattr(node.target, "overloadpacket", None), "__name__", "")
+    function: Callable[..., object] | None = BOUND.get(name) or getattr(torch, name or "-", None)
+    takes_all = not any(isinstance(argument, list | tuple) and None in argument for argument in node.args)
+    if function is not None and takes_all:
+        node.target = function
+
+
 def _swaps(node: Node) -> bool:
     return node.target is aten.transpose.int and set(node.args[1:]) == {1, 2} and _meta(node).dim() == 3
 
@@ -186,8 +200,14 @@ def _equals(value: object, number: int) -> bool:
 
 
 def _call(node: Node, known: Mapping[Node, object]) -> object:
-    args, kwargs = (map_arg(some, lambda n: known[n]) for some in (node.args, node.kwargs))
-    return cast("Callable[..., object]", node.target)(*args, **kwargs)
+    def value(one: Node) -> Argument:
+        return cast("Argument", known[one])
+
+    function = cast("Callable[..., object]", node.target)
+    return function(
+        *cast("tuple[object, ...]", map_arg(node.args, value)),
+        **{name: map_arg(argument, value) for name, argument in node.kwargs.items()},
+    )
 
 
 def _hold(module: GraphModule, node: Node, value: Tensor) -> None:

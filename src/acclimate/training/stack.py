@@ -6,7 +6,7 @@ from contextlib import contextmanager, nullcontext
 from functools import partial, reduce
 from itertools import chain
 from operator import add
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Generator, Tensor, nn
@@ -20,6 +20,8 @@ from acclimate.types import Labeled, Losses, Turn, Unlabeled
 
 Tensors = dict[str, Tensor]
 """By the names of parameters, buffers or options."""
+Gradients = Callable[..., tuple[Tensors, Tensors]]
+"""Gives gradients by parameter and losses by name."""
 PROGRESS = 0.5
 """At which a stack is compared with a single member: losses whose weight grows have one by then."""
 
@@ -70,6 +72,7 @@ class Stack:
 
     def stack_buffers(self) -> None:
         """Stack buffers that the members may have replaced."""
+        self._split: dict[frozenset[str], tuple[Tensors, Tensors]] = {}  # tensors by which parameters move
         for name, _ in list(self.together.named_buffers()):
             whole = torch.stack([member.get_buffer(name) for member in self.members])
             _set_buffer(self.together, name, whole)
@@ -105,9 +108,11 @@ class Stack:
             self._of_turn[turn.name] = self._prepare(turn, batch)
         prepared = self._of_turn[turn.name]
         noise = tuple(torch.stack([draw(g) for g in self.generators]) for draw in prepared.draws)
-        moving, rest = self._tensors(prepared.moving)
+        if prepared.moving not in self._split:
+            self._split[prepared.moving] = self._tensors(prepared.moving)
         with torch.no_grad():
-            return prepared.function(moving, rest, self._factors, noise, *batch, prepared.clock(progress))
+            split = self._split[prepared.moving]
+            return prepared.function(*split, self._factors, noise, *batch, prepared.clock(progress))
 
     def _tensors(self, moving: frozenset[str]) -> tuple[Tensors, Tensors]:
         """Parameters of these names, and all other tensors."""
@@ -127,7 +132,7 @@ class Stack:
             arguments = moving, rest, self._factors, noise, *batch, clock(PROGRESS)
             try:
                 own = {name: value.clone() for name, value in rest.items()}
-                found = traced(function, moving, own, *arguments[2:]) if traces else function
+                found = cast("Gradients", traced(function, moving, own, *arguments[2:])) if traces else function
                 with torch.no_grad():
                     gradients, _ = found(*arguments)
             except (RuntimeError, TypeError, ValueError, AssertionError):
@@ -159,7 +164,7 @@ class _OfTurn(NamedTuple):
 
     moving: frozenset[str]
     draws: Sequence[Draw]
-    function: Callable[..., tuple[Tensors, Tensors]]
+    function: Gradients
     clock: Callable[[float], float | Tensor]
 
 

@@ -276,7 +276,9 @@ def schedule_of(fabric: Fabric, spec: Spec, method: Method, *read_at: int) -> Sc
         thaw=thaw,
         pass_steps=max(1, math.ceil(len(data.target) / (training.batch_size * training.accumulate))),
         accumulate=training.accumulate,
-        read_every=1 if fabric.device.type == "cpu" else math.gcd(training.validate_every, training.save_every, 10, *read_at),
+        read_every=1
+        if fabric.device.type == "cpu"
+        else math.gcd(training.validate_every, training.save_every, 10, *read_at),
     )
 
 
@@ -324,6 +326,7 @@ def _batches(fabric: Fabric, spec: Spec, step: int) -> Batches:
 
 
 def loader_of(fabric: Fabric, spec: Spec, roles: set[str]) -> Loader | BatchSource:
+    """Batches of the domain that has one of the ``roles``; rows without numbers if the method does not need it."""
     labelled, size = "source" in roles, spec.training.batch_size
     own = spec.data.batches.get("source" if labelled else "target")
     if own is not None and roles & spec.method.needs:
