@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from acclimate.cpu import keep_freed_memory
 from acclimate.data.inputs import DenseInputs, Index, Inputs
 from acclimate.data.loaders import Loader
+from acclimate.errors import first_line
 from acclimate.finetune import FROZEN
 from acclimate.methods.base import Method
 from acclimate.training.checkpoint import NoCheckpoint
@@ -150,6 +151,12 @@ def _train_alone(fabric: Fabric, spec: Spec, watchers: Sequence[Watcher], at: Co
         return Trained(train(fabric, spec, watchers=watchers, snapshots=snapshots), snapshots.taken)
     except Diverged as error:
         return error
+    except torch.linalg.LinAlgError as error:  # of what is not finite
+        return _diverged(first_line(error))
+
+
+def _diverged(why: str) -> Diverged:
+    return Diverged(f"{why}; {LOWER}; {NoCheckpoint()}")
 
 
 class _Slice(NamedTuple):
@@ -213,13 +220,23 @@ class _Group:
         for turn in self.turns:
             prefix = f"{turn.name} " if len(self.turns) > 1 else ""
             for _ in range(turn.repeat):
-                gradients, found = self.stack.gradients(turn, batch, progress)
+                gradients, found = self._gradients(turn, batch, step)
                 for name, members, view in self.slices:
                     view.grad = gradients[name][members].contiguous() if name in gradients else None
                 self.optimizer.step()
             losses |= {prefix + name: loss for name, loss in found.items()}
         self.stack.after_step(progress)
         return losses
+
+    def _gradients(self, turn: Turn, batch: Batch, step: int) -> tuple[Tensors, Tensors]:
+        progress = step / self.schedule.steps
+        try:
+            return self.stack.gradients(turn, batch, progress)
+        except torch.linalg.LinAlgError:  # some operations refuse all members where one is not finite
+            for i, member in enumerate(self.stack.members):
+                if strange := not_finite(member):
+                    self._give_up(i, f"weights {strange!r} are not finite at step {step}")
+            return self.stack.gradients(turn, batch, progress)
 
     def _survey(self, i: int) -> Iterator[Tensor]:
         return in_batches(lambda batch: batch, self.specs[i].data.target, self.fabric.device)
@@ -237,8 +254,7 @@ class _Group:
         spec, method = self.specs[i], self.stack.members[i]
         for name, value in step.losses.items():
             if not math.isfinite(value):
-                self.diverged[i] = Diverged(f"loss {name!r} is {value} at step {step.done}; {LOWER}; {NoCheckpoint()}")
-                self._calm(i)
+                self._give_up(i, f"loss {name!r} is {value} at step {step.done}")
                 return
         found: dict[str, float] = {}
         if validated and len(spec.data.validation):
@@ -247,8 +263,9 @@ class _Group:
             watcher.step(step, found)
         self.snapshots[i].at(spec, method, step.done)
 
-    def _calm(self, i: int) -> None:
-        """Give a member that diverged finite weights, as some operations refuse what is not finite for all."""
+    def _give_up(self, i: int, why: str) -> None:
+        """Note that a member diverged, and give it finite weights again, which nobody looks at."""
+        self.diverged.setdefault(i, _diverged(why))
         self.stack.restore(i)
         for _, members, view in self.slices:
             if members.start <= i < members.stop:
@@ -266,7 +283,7 @@ class _Group:
         method = own_copy(self.stack.members[i])
         finish(self.specs[i], method.model)
         if strange := not_finite(method):
-            return Diverged(f"weights {strange!r} are not finite when the training ends; {LOWER}; {NoCheckpoint()}")
+            return _diverged(f"weights {strange!r} are not finite when the training ends")
         return Trained(method, self.snapshots[i].taken)
 
 
