@@ -112,27 +112,21 @@ def test_validation_is_that_of_each():
     agree("mcc", [{}], validation=held, training=training(validate_every=10))
 
 
-def specs_of(method, settings):
-    found = []
+@pytest.mark.parametrize("method", ["mcc", "bnm"])
+def test_one_that_diverges_does_not_stop_the_others(method, monkeypatch):
+    settings, outcomes = [{}, {"train.lr": 1e30}, {"weight": 0.5}], []
 
-    def caught(fabric, specs, **_):
-        found.extend(specs)
-        return [Diverged("enough") for _ in specs]
+    def kept(*given, **named):
+        outcomes.extend(batched.train_many(*given, **named))
+        return outcomes
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Diverged):
-        patch.setattr("acclimate.training.fit.train_many", caught)
+    monkeypatch.setattr("acclimate.training.fit.train_many", kept)
+    with pytest.raises(Diverged):
         fit_many(method, *data(), settings=settings, training=training())
-    return found
-
-
-def test_one_that_diverges_does_not_stop_the_others():
-    settings = [{}, {"train.lr": 1e30}, {"weight": 0.5}]
-    specs = specs_of("bnm", settings)
-    fabric = acclimate.training.fit._fabric(training())
-    first, second, third = batched.train_many(fabric, specs)
-    assert isinstance(second, Diverged)
-    for outcome, own in ((first, settings[0]), (third, settings[2])):
-        [alone] = fit_many("bnm", *data(), settings=[own], training=training())
+    monkeypatch.undo()
+    assert isinstance(outcomes.pop(1), Diverged)
+    for outcome, own in zip(outcomes, settings[::2], strict=True):
+        [alone] = fit_many(method, *data(), settings=[own], training=training())
         torch.testing.assert_close(outcome.method.state_dict(), alone.method.state_dict(), **CLOSE)
 
 

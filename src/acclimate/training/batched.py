@@ -151,8 +151,6 @@ def _train_alone(fabric: Fabric, spec: Spec, watchers: Sequence[Watcher], at: Co
         return Trained(train(fabric, spec, watchers=watchers, snapshots=snapshots), snapshots.taken)
     except Diverged as error:
         return error
-    except torch.linalg.LinAlgError as error:  # of what is not finite
-        return _diverged(first_line(error))
 
 
 def _diverged(why: str) -> Diverged:
@@ -232,10 +230,12 @@ class _Group:
         progress = step / self.schedule.steps
         try:
             return self.stack.gradients(turn, batch, progress)
-        except torch.linalg.LinAlgError:  # some operations refuse all members where one is not finite
-            for i, member in enumerate(self.stack.members):
-                if strange := not_finite(member):
-                    self._give_up(i, f"weights {strange!r} are not finite at step {step}")
+        except RuntimeError as error:  # some operations refuse all members where one is not finite
+            failing = [i for i in range(len(self.specs)) if self.stack.fails(i, turn, batch, progress)]
+            if not failing or len(failing) == len(self.specs):
+                raise
+            for i in failing:
+                self._give_up(i, f"{first_line(error)} at step {step + 1}")
             return self.stack.gradients(turn, batch, progress)
 
     def _survey(self, i: int) -> Iterator[Tensor]:

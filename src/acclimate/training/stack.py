@@ -114,6 +114,14 @@ class Stack:
             split = self._split[prepared.moving]
             return prepared.function(*split, self._factors, noise, *batch, prepared.clock(progress))
 
+    def fails(self, i: int, turn: Turn, batch: Batch, progress: float) -> bool:
+        """Whether one member alone fails, too."""
+        try:
+            copy.deepcopy(self.members[i])(*batch.member(i), progress, turn.name)
+        except RuntimeError:
+            return True
+        return False
+
     def _tensors(self, moving: frozenset[str]) -> tuple[Tensors, Tensors]:
         """Parameters of these names, and all other tensors."""
         parameters = {name: p.detach() for name, p in self.together.named_parameters()}
