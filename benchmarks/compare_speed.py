@@ -5,8 +5,8 @@
 3 000 + 3 000 vectors of 256 and 512 numbers in seven overlapping clusters, the target's shifted; the default network
 for vectors (50 hidden units), 64 + 64 examples a step. `acclimate.fit_many` includes everything: set-up, tracing,
 sampling, history. All variants run in turn in one process, round after round; a ratio is the median over rounds of
-variant / one run, of wall time and, in parentheses, of the process's CPU time. skada's is its whole `fit` of one seed on
-the same network, with the default discriminator's widths for DANN.
+variant / one run, of wall time and, in parentheses, of the process's CPU time. skada's is its whole `fit` of one seed
+on the same network, for DANN with the same discriminator.
 """
 
 import argparse
@@ -170,7 +170,7 @@ def main() -> None:
     parts = [table(d, args) for d in (256, 512)]
     head = (
         f"# The cost of several seeds at once\n\n`make bench-compare_speed`: {args.repeats} rounds of {args.steps} "
-        f"steps, {args.threads} threads, torch {torch.__version__}, no compiler.\n{__doc__.split(chr(10) * 2)[2].strip()}"
+        f"steps, {args.threads} threads, torch {torch.__version__}, no compiler.\n" + __doc__.split("\n\n")[2].strip()
     )
     args.out.write_text("\n\n".join([head, *parts, together(args)]) + "\n", "utf-8")
 
