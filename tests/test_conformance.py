@@ -103,6 +103,16 @@ class SwitchesTheCallersModel(GOOD):
         model.one_pass = False
 
 
+class HasOtherGradientsInAStack(GOOD):
+    __doc__ = GOOD.__doc__
+
+    def losses(self, source, labels, target, progress):
+        alone = not torch._C._functorch.is_functorch_wrapped_tensor(target.logits)
+        return super().losses(
+            source, labels, target if alone else target._replace(logits=target.logits.detach()), progress
+        )
+
+
 class SaysItCannotBeBatched(GOOD):
     __doc__ = GOOD.__doc__
     batched = False
@@ -123,6 +133,7 @@ class SaysItCannotBeBatched(GOOD):
         (SwitchesTheCallersModel, "the_callers_model_stays_as_it_was"),
         (ReturnsAVector, "losses_are_named_finite_scalars"),
         (LeavesTorch, "batched_seeds_agree_with_single_ones"),
+        (HasOtherGradientsInAStack, "batched_seeds_agree_with_single_ones"),
         (SaysItCannotBeBatched, "batched_seeds_agree_with_single_ones"),
     ],
 )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from acclimate.recipe import Training
     from acclimate.runs.run import Run
     from acclimate.training.driver import Driver
-    from acclimate.training.fit import Fitted, fit
+    from acclimate.training.fit import Fitted, fit, fit_many
     from acclimate.types import Labeled, Outputs, Unlabeled
     from acclimate.workflows.adapt import adapt
     from acclimate.workflows.label_curves import labels
@@ -41,6 +41,7 @@ __all__ = [
     "__version__",
     "adapt",
     "fit",
+    "fit_many",
     "labels",
     "list_methods",
     "load",
@@ -61,6 +62,7 @@ _MODULES = {
     "Unlabeled": "acclimate.types",
     "adapt": "acclimate.workflows.adapt",
     "fit": "acclimate.training.fit",
+    "fit_many": "acclimate.training.fit",
     "labels": "acclimate.workflows.label_curves",
     "list_methods": "acclimate.methods",
     "load": "acclimate.data",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap
+from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from torch.optim import AdamW, Optimizer
 from torch.overrides import TorchFunctionMode
 
@@ -196,26 +196,32 @@ def check_progress_alone_decides_the_schedule(method: type[Method], task: str = 
 
 
 def check_batched_seeds_agree_with_single_ones(method: type[Method], task: str = TASK) -> None:
-    """Seeds stacked into one model give what each gives alone; a method that says it cannot be stacked cannot."""
+    """Seeds stacked into one model give the losses and gradients of each alone, or the method says that they cannot."""
     built = [ready(method, seed, task) for seed in (0, 1)]
     batch, stacked = batches(task=task), stack_module_state(built)
     for turn in turns(built[0]):
 
-        def losses(p: dict[str, Tensor], b: dict[str, Tensor], turn: str = turn) -> Mapping[str, Tensor]:
+        def losses(p: dict[str, Tensor], b: dict[str, Tensor], turn: str = turn) -> tuple[Tensor, Mapping[str, Tensor]]:
             found: Mapping[str, Tensor] = functional_call(built[0], (p, b), (*batch, 0.5, turn))
-            return found
+            return _total(found), found
 
         torch.manual_seed(0)
         try:
-            together = vmap(losses, randomness="same")(*stacked)
+            gradients, (_, together) = vmap(grad_and_value(losses, has_aux=True), randomness="same")(*stacked)
         except RuntimeError as error:
             if method.batched:
                 raise AssertionError("it cannot be stacked; set batched = False") from error
             return
         for i, single in enumerate(built):
             torch.manual_seed(0)
-            for name, loss in single(*batch, 0.5, turn).items():
+            alone = single(*batch, 0.5, turn)
+            for name, loss in alone.items():
                 torch.testing.assert_close(together[name][i], loss, rtol=1e-4, atol=1e-6)
+            torch.autograd.backward(_total(alone))
+            for name, p in single.named_parameters():
+                if p.grad is not None:
+                    torch.testing.assert_close(gradients[name][i], p.grad, rtol=1e-3, atol=1e-5)
+                p.grad = None
     assert method.batched, "it can be stacked, and says that it cannot"
 
 

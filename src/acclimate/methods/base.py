@@ -28,7 +28,12 @@ class Method(nn.Module):
     learns features for another method."""
 
     batched: ClassVar[bool] = True
-    """Whether ``torch.func`` can stack seeds and train them as one model; not if a loss leaves torch."""
+    """Whether several seeds and settings of it can be trained as one model (`acclimate.fit_many`).
+
+    It promises that ``torch.func`` can stack the losses, which then give each member the gradient it has alone. So they
+    do not leave torch, do not depend on the values of tensors in Python, and take no gradient themselves. They draw
+    random numbers by ``torch.rand``, ``randn``, their ``_like`` forms and dropout alone. In a stack ``progress``, and
+    numbers among the options that differ between members, are tensors."""
 
     whole_batch: ClassVar[bool] = False
     """Whether `losses` needs all rows of a batch because it is not a mean over examples. Several processes then

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import overload
 
 import torch
 from torch import Tensor, nn
@@ -33,13 +34,17 @@ def reverse_grad(x: Tensor, scale: float = 1.0) -> Tensor:
     return y
 
 
-def ramp_up(progress: float, gamma: float = 10.0) -> float:
+@overload
+def ramp_up(progress: float, gamma: float = 10.0) -> float: ...
+@overload
+def ramp_up(progress: Tensor, gamma: float = 10.0) -> Tensor: ...
+def ramp_up(progress: float | Tensor, gamma: float = 10.0) -> float | Tensor:
     r"""The weight of an adversarial or pairing loss over training, :math:`2 / (1 + e^{-\gamma p}) - 1`: 0 to nearly 1.
 
     It starts at 0, since features and predictions carry no information yet.
 
     Args:
-        progress: :math:`p` in [0, 1].
+        progress: :math:`p` in [0, 1]; a scalar tensor where several trainings are one.
         gamma: How fast the weight rises; 10 in the paper.
 
     Reference:
@@ -49,7 +54,8 @@ def ramp_up(progress: float, gamma: float = 10.0) -> float:
         >>> round(ramp_up(0.1), 4)
         0.4621
     """
-    return 2 / (1 + math.exp(-gamma * progress)) - 1
+    x = -gamma * progress
+    return 2 / (1 + (x.exp() if isinstance(x, Tensor) else math.exp(x))) - 1
 
 
 def certainty(logits: Tensor) -> Tensor:

@@ -99,7 +99,7 @@ def run(
             driver.begin_pass(survey())
         parts = [(Labeled(x, y), Unlabeled(xt)) for x, y, xt in islice(batches, schedule.accumulate)]
         progress = step / schedule.steps
-        _set_rate(driver.optimizer, schedule.rate(progress))
+        set_rate(driver.optimizer, schedule.rate(progress))
         schedule.thaw(progress)
         unread.append((step + 1, driver.step(*parts, progress=progress)))
         if schedule.reads_at(step + 1):
@@ -169,7 +169,8 @@ def on_device(fabric: Fabric, batches: Batches) -> Batches:
     return (tuple(part.to(fabric.device, non_blocking=True) for part in batch) for batch in batches)
 
 
-def _set_rate(optimizer: Optimizer, factor: float) -> None:
+def set_rate(optimizer: Optimizer, factor: float) -> None:
+    """Set each group's learning rate to a factor of its base."""
     for group in optimizer.param_groups:
         group["lr"] = group["base"] * factor
 

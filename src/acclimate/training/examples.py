@@ -1,9 +1,10 @@
 """What `acclimate.fit` is given, as rows by index, classes by position and a method with its model."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from types import MappingProxyType
 from typing import ClassVar, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -255,6 +256,7 @@ def build_method(
     *,
     model: nn.Module | None,
     training: Training | None,
+    options: Mapping[str, object] = MappingProxyType({}),
 ) -> tuple[Method, Training]:
     """The method with a model to train, and the training filled with what suits that model.
 
@@ -274,7 +276,7 @@ def build_method(
     filled = given.model_copy(update={k: v for k, v in suits.items() if getattr(given, k) is None})
     if {"source", "target"} <= kind.needs and filled.batch_norm != "concat":
         classifier.separate_batch_norm(shared=filled.batch_norm == "separate")
-    return kind(classifier), filled
+    return kind(classifier, **options), filled
 
 
 def classifier_of(model: nn.Module | None, inputs: Inputs, n_outputs: int) -> tuple[Classifier, dict[str, object]]:

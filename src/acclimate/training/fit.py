@@ -1,7 +1,8 @@
 """Training in memory: a method, examples and settings in, a fitted model out. No folder, no printing."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import inspect
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,14 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import nn
 
-from acclimate import finetune
+from acclimate import finetune, methods
 from acclimate.errors import BadInput
 from acclimate.methods.base import Method
 from acclimate.nn import Classifier
-from acclimate.recipe import Training
+from acclimate.recipe import Options, Training, check_options, check_training, parse_settings
+from acclimate.training.batched import Trained, train_many
 from acclimate.training.checkpoint import Checkpoint
-from acclimate.training.engine import Step
+from acclimate.training.engine import Diverged, Step
 from acclimate.training.examples import (
     Array,
     Examples,
@@ -59,11 +61,13 @@ class Fitted:
         method: The method with all that it learnt; its ``model`` is the trained one.
         history: Every step's losses.
         coder: From positions to the labels that were given, and back.
+        snapshots: The model as it was on the way, by steps done.
     """
 
     method: Method
     history: Sequence[Step]
     coder: LabelCoder
+    snapshots: Mapping[int, Classifier] = field(default_factory=dict)
 
     @property
     def model(self) -> Classifier:
@@ -131,13 +135,7 @@ def fit(
     examples = labelled(source, "source")
     coder = _coder(method, model, examples)
     built, training = build_method(method, examples.inputs, coder, model=model, training=training)
-    data = _data(examples, target, coder)
-    if validation is not None:
-        held = labelled(validation, "validation")
-        data = replace(data, validation=held.inputs, validation_labels=coder.encode(held.labels))
-    if target_labels is not None:
-        known = labelled(target_labels, "target_labels")
-        data = with_target_labels(data, known.inputs, coder.encode(known.labels))
+    data = _data(examples, target, coder, validation, target_labels)
     layers = finetune.layers(built.model, strategy, {})
     spec = Spec(built, data, training, seed, layers, strategy)
     history, kept = History(), None if checkpoint is None else Checkpoint(Path(checkpoint))
@@ -145,6 +143,89 @@ def fit(
     if kept:
         kept.remove()
     return Fitted(trained, history.steps, coder)
+
+
+def fit_many(
+    method: type[Method] | str,
+    source: Labelled,
+    target: Unlabelled,
+    *,
+    seeds: Sequence[int] = (0,),
+    settings: Sequence[Mapping[str, object]] = ({},),
+    model: nn.Module | None = None,
+    training: Training | None = None,
+    validation: Labelled = None,
+    target_labels: Labelled = None,
+    strategy: str = "full",
+    snapshots: Collection[int] = (),
+) -> list[Fitted]:
+    """Train a model in memory for each of several settings and seeds.
+
+    Each comes to the weights that `fit` gives it, up to rounding. On vectors, those of one method go through the same
+    operations together, which takes a fraction of the time; where that cannot be done, they are trained one by one.
+
+    Args:
+        method: A class such as `acclimate.methods.DANN`, or a method's name.
+        source: As for `fit`, like ``target``.
+        target: Unlabelled examples.
+        seeds: Every one of them is trained with every setting.
+        settings: Options of the method, e.g. ``{"weight": 0.5}``, and of the training, e.g. ``{"train.lr": 0.01}``.
+        model: As for `fit`, like the arguments that follow.
+        training: What the settings leave open.
+        validation: Labelled examples of the source.
+        target_labels: Labelled examples of the target to learn from.
+        strategy: A fine-tuning strategy's name.
+        snapshots: Numbers of steps after which each model is copied, too.
+
+    Returns:
+        The fitted models: of the first setting that of every seed, then those of the next.
+
+    Raises:
+        BadInput: The examples do not fit each other, the method or the model, or a setting is unknown.
+        Diverged: A loss is not finite.
+
+    Example:
+        >>> x, y = np.eye(4, dtype=np.float32).repeat(8, 0), np.arange(4).repeat(8)
+        >>> few = Training(steps=60, lr=0.01)
+        >>> fitted = fit_many("mcc", (x, y), x + 0.1, seeds=[0, 1], settings=[{}, {"weight": 0.1}], training=few)
+        >>> [one.predict(x[8:9]).item() for one in fitted]
+        [1, 1, 1, 1]
+    """
+    examples = labelled(source, "source")
+    coder = _coder(method, model, examples)
+    data = _data(examples, target, coder, validation, target_labels)
+    specs: dict[str, Spec] = {}
+    for own in settings:
+        options, changed = _settled(method, own, training or Training())
+        for seed in seeds:
+            torch.manual_seed(seed)
+            built, filled = build_method(method, examples.inputs, coder, model=model, training=changed, options=options)
+            layers = finetune.layers(built.model, strategy, {})
+            specs[f"seed {seed}, settings {dict(own)}"] = Spec(built, data, filled, seed, layers, strategy)
+    histories = [History() for _ in specs]
+    fabric, watchers = _fabric(training or Training()), [[history] for history in histories]
+    outcomes = train_many(fabric, list(specs.values()), watchers=watchers, snapshots=snapshots)
+    named = zip(outcomes, histories, specs, strict=True)
+    return [_fitted(outcome, history, coder, which) for outcome, history, which in named]
+
+
+def _settled(
+    method: type[Method] | str, settings: Mapping[str, object], training: Training
+) -> tuple[Options, Training]:
+    """The method's options among settings, and the training with those that are its own."""
+    own, kind = parse_settings(settings), methods.get(method) if isinstance(method, str) else method
+    if others := [name for name in ("backbone", "pretrain", "finetune", "augment") if getattr(own, name)]:
+        raise BadInput(f"settings: {others[0]}.… cannot differ between trainings; give the method's options or train.…")
+    known = {k: p for k, p in inspect.signature(kind, eval_str=True).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    options = check_options(f"method {kind.__name__}", own.options, known)
+    return options, check_training({**training.model_dump(exclude_unset=True), **own.train})
+
+
+def _fitted(outcome: Trained | Diverged, history: History, coder: LabelCoder, which: str) -> Fitted:
+    if isinstance(outcome, Diverged):
+        raise Diverged(f"{which}: {outcome.message}")
+    snapshots = {step: method.model for step, method in outcome.snapshots.items()}
+    return Fitted(outcome.method, history.steps, coder, snapshots)
 
 
 def _coder(method: Method | type[Method] | str, model: nn.Module | None, examples: Examples) -> LabelCoder:
@@ -156,10 +237,19 @@ def _coder(method: Method | type[Method] | str, model: nn.Module | None, example
     return label_coder(examples.labels, outputs)
 
 
-def _data(examples: Examples, target: Unlabelled, coder: LabelCoder) -> TrainingData:
+def _data(
+    examples: Examples, target: Unlabelled, coder: LabelCoder, validation: Labelled, target_labels: Labelled
+) -> TrainingData:
     own = {"source": batches_of(examples.loader, coder.encode), "target": batches_of(target)}
     batches = {name: batch for name, batch in own.items() if batch is not None}
-    return TrainingData(examples.inputs, coder.encode(examples.labels), inputs_of(target), batches=batches)
+    data = TrainingData(examples.inputs, coder.encode(examples.labels), inputs_of(target), batches=batches)
+    if validation is not None:
+        held = labelled(validation, "validation")
+        data = replace(data, validation=held.inputs, validation_labels=coder.encode(held.labels))
+    if target_labels is not None:
+        known = labelled(target_labels, "target_labels")
+        data = with_target_labels(data, known.inputs, coder.encode(known.labels))
+    return data
 
 
 def _fabric(training: Training) -> Fabric:

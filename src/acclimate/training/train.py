@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
@@ -105,6 +105,27 @@ class Watcher(Protocol):
         """A checkpoint follows, or the end: write what is noted."""
 
 
+class Snapshots:
+    """Copies of a method as it is after stated steps, finished like a trained one.
+
+    Args:
+        steps: When they are taken.
+
+    Attributes:
+        taken: By step.
+    """
+
+    def __init__(self, steps: Collection[int] = ()):
+        self.steps = frozenset(steps)
+        self.taken: dict[int, Method] = {}
+
+    def at(self, spec: Spec, method: Method, done: int) -> None:
+        """Take one if it is due."""
+        if done in self.steps:
+            self.taken[done] = own_copy(method)
+            finish(spec, self.taken[done].model)
+
+
 def with_target_labels(data: TrainingData, inputs: Inputs, labels: Truth) -> TrainingData:
     """The same data with labelled examples of the target to learn from beside the source."""
     whole = joined(data.source, inputs), np.concatenate([data.labels, labels])
@@ -112,7 +133,12 @@ def with_target_labels(data: TrainingData, inputs: Inputs, labels: Truth) -> Tra
 
 
 def train(
-    fabric: Fabric, spec: Spec, *, checkpoint: Checkpoint | None = None, watchers: Sequence[Watcher] = ()
+    fabric: Fabric,
+    spec: Spec,
+    *,
+    checkpoint: Checkpoint | None = None,
+    watchers: Sequence[Watcher] = (),
+    snapshots: Snapshots | None = None,
 ) -> Method:
     """Train a copy of the spec's method, from where its checkpoint is or from the start.
 
@@ -121,6 +147,7 @@ def train(
         spec: What is trained, on what, how.
         checkpoint: Where to continue from and to save to.
         watchers: See each step, in the first process.
+        snapshots: Takes copies on the way.
 
     Returns:
         The trained method, its model in evaluation mode.
@@ -130,14 +157,14 @@ def train(
         BadInput: An example cannot be read, or a checkpoint cannot be written.
     """
     keep_freed_memory()
-    training, method = spec.training, _copied(fabric, spec)
+    training, method = spec.training, copied(fabric, spec)
     optimizer = make_optimizer(method, training, spec.layers)
     kept = checkpoint or NoCheckpoint()
     done, losses = kept.load(method, optimizer)
-    watching = list(watchers) if fabric.is_global_zero else []
+    watching, taken = list(watchers) if fabric.is_global_zero else [], snapshots or Snapshots()
     for watcher in watching:
         watcher.start(done)
-    schedule = _schedule(fabric, spec, method)
+    schedule = schedule_of(fabric, spec, method, *taken.steps)
     due = _Due(fabric, schedule, training)
     try:
         for step in _steps(fabric, spec, method, optimizer, schedule, done):
@@ -149,6 +176,7 @@ def train(
                     kept.save_best(method.model)
             for watcher in watching:
                 watcher.step(step, found)
+            taken.at(spec, method, step.done)
             if _stalled(losses, training.patience):
                 break
             if not last and due(step.done):
@@ -164,8 +192,8 @@ def train(
     if training.patience:
         kept.load_best(method.model)
     if fabric.is_global_zero:
-        _finish(spec, method.model)
-    if strange := fabric.broadcast(_not_finite(method)):
+        finish(spec, method.model)
+    if strange := fabric.broadcast(not_finite(method)):
         raise Diverged(f"weights {strange!r} are not finite when the training ends; {LOWER}; {kept}")
     return method
 
@@ -179,19 +207,28 @@ def time_steps(fabric: Fabric, spec: Spec, *, steps: int) -> float:
     keep_freed_memory()
     few = spec.training.model_copy(update={"steps": steps, "patience": None, "validate_every": 1, "save_every": 1})
     spec = replace(spec, training=few)
-    method = _copied(fabric, spec)
-    optimizer, schedule = make_optimizer(method, few, spec.layers), _schedule(fabric, spec, method)
+    method = copied(fabric, spec)
+    optimizer, schedule = make_optimizer(method, few, spec.layers), schedule_of(fabric, spec, method)
     ends = [time.monotonic() for _ in _steps(fabric, spec, method, optimizer, schedule, 0)]
     return float(np.median(np.diff(ends)))
 
 
-def _not_finite(method: Method) -> str | None:
+def not_finite(method: Method) -> str | None:
     """The first weight, or statistic of batch norm, that holds something else than finite numbers."""
     state = method.state_dict().items()
     return next((k for k, v in state if v.is_floating_point() and not v.isfinite().all()), None)
 
 
-def _copied(fabric: Fabric, spec: Spec) -> Method:
+def own_copy(method: Method) -> Method:
+    """A copy that shares no memory; of a buffer that is a view, a copy of the view alone."""
+    twin = copy.deepcopy(method)
+    for name, buffer in list(twin.named_buffers()):
+        parent, _, leaf = name.rpartition(".")
+        setattr(twin.get_submodule(parent), leaf, buffer.clone())
+    return twin
+
+
+def copied(fabric: Fabric, spec: Spec) -> Method:
     """The spec's method on the device, with the random numbers of its seed to come."""
     torch.manual_seed(spec.seed)
     # a copy, since the memory of what is sent to other processes is shared with them
@@ -228,7 +265,8 @@ class _Due:
         return self.fabric.broadcast(waited) if self.fabric.world_size > 1 else waited
 
 
-def _schedule(fabric: Fabric, spec: Spec, method: Method) -> Schedule:
+def schedule_of(fabric: Fabric, spec: Spec, method: Method, *read_at: int) -> Schedule:
+    """When what happens; losses are also read at the steps ``read_at``, as the method is then that of the step."""
     training, data = spec.training, spec.data
     thaw = Unfreezer(method.model, spec.layers)
     thaw(1.0)  # of what never moves no process tells another
@@ -238,7 +276,9 @@ def _schedule(fabric: Fabric, spec: Spec, method: Method) -> Schedule:
         thaw=thaw,
         pass_steps=max(1, math.ceil(len(data.target) / (training.batch_size * training.accumulate))),
         accumulate=training.accumulate,
-        read_every=1 if fabric.device.type == "cpu" else math.gcd(training.validate_every, training.save_every, 10),
+        read_every=1
+        if fabric.device.type == "cpu"
+        else math.gcd(training.validate_every, training.save_every, 10, *read_at),
     )
 
 
@@ -261,7 +301,7 @@ def _stalled(losses: Sequence[float], patience: int | None) -> bool:
     return bool(patience and losses) and len(losses) - 1 - int(np.argmin(losses)) >= (patience or 0)
 
 
-def _finish(spec: Spec, model: Classifier) -> None:
+def finish(spec: Spec, model: Classifier) -> None:
     """Take batch norm's statistics anew and bring the model back into the backbone's own shape."""
     needs, data = spec.method.needs, spec.data
     # where one domain alone went through a batch norm, all that it keeps is of that one
@@ -278,14 +318,15 @@ def _finish(spec: Spec, model: Classifier) -> None:
 
 def _batches(fabric: Fabric, spec: Spec, step: int) -> Batches:
     """Inputs and labels of the source with inputs of the target, from batch ``step`` on."""
-    source, target = (_loader(fabric, spec, roles) for roles in ({"source", "target_labels"}, {"target"}))
+    source, target = (loader_of(fabric, spec, roles) for roles in ({"source", "target_labels"}, {"target"}))
     if isinstance(source, Loader) and isinstance(target, Loader):
         return pairs(source, target, step)
     both = zip(source.start(step), target.start(step), strict=True)
     return ((inputs, labels, unlabelled) for (inputs, labels), (unlabelled, _) in both)
 
 
-def _loader(fabric: Fabric, spec: Spec, roles: set[str]) -> Loader | BatchSource:
+def loader_of(fabric: Fabric, spec: Spec, roles: set[str]) -> Loader | BatchSource:
+    """Batches of the domain that has one of the ``roles``; rows without numbers if the method does not need it."""
     labelled, size = "source" in roles, spec.training.batch_size
     own = spec.data.batches.get("source" if labelled else "target")
     if own is not None and roles & spec.method.needs:

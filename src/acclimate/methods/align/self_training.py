@@ -97,6 +97,8 @@ def aligned(p_target: Tensor, p_source: Tensor) -> Tensor:
     return p / p.sum(1, keepdim=True)
 
 
-def warm_up(progress: float) -> float:
+def warm_up(progress: float | Tensor) -> float | Tensor:
     """From 0 to 1 in the first half of training."""
+    if isinstance(progress, Tensor):  # several trainings as one
+        return (1 - (math.pi * (2 * progress).clamp(max=1.0)).cos()) / 2
     return (1 - math.cos(math.pi * min(1.0, 2 * progress))) / 2
