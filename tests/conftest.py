@@ -1,3 +1,4 @@
+import gc
 import importlib
 import os
 import sys
@@ -141,3 +142,14 @@ def lightly():
         import lightly.loss
         import lightly.utils.scheduler
     return lightly
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is imported out of every later search for garbage, which would go through millions of objects."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Have what is imported freed at the end, or nanobind reports it as leaked."""
+    gc.unfreeze()

@@ -49,6 +49,7 @@ def imported():
     return dict(zip(STEPS, imported_by(*(code for code, _ in STEPS.values())), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 def test_a_step_imports_nothing_that_it_does_not_need(step, imported):
     assert "acclimate" in imported[step]

@@ -13,8 +13,7 @@ from acclimate.methods import shallow
 from acclimate.sklearn import Adapter, AdapterRegressor
 
 ALL = pytest.mark.parametrize("name", shallow.names())
-QUICK = ("coral", "importance_weighting")
-"""One method that maps its rows and one that weighs them: the adapter knows no other difference."""
+QUICK = ("coral",)
 ADAPTED = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in shallow.names()]
 )

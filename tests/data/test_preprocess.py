@@ -227,6 +227,7 @@ def test_the_same_texts_in_a_table_give_the_same_numbers_again():
     assert torch.equal(first, second)
 
 
+@pytest.mark.slow
 def test_a_saved_table_is_small(tmp_path):
     preprocess.fit(_mixed(0), _mixed(1)).save(tmp_path)
     assert (tmp_path / "pipeline.skops").stat().st_size < 500_000

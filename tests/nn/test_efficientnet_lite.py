@@ -45,6 +45,7 @@ def test_weights_are_drawn_as_timm_draws_them(both):
             assert drawn[name].std() == pytest.approx(float(tensor.std()), rel=0.2)
 
 
+@pytest.mark.slow
 def test_timm_is_not_imported():
     code = (
         "import sys; from acclimate.backbones import Shape, build\n"

@@ -6,6 +6,7 @@ SELDOM = ("numbers", "unscored", "baseline", "from_a_run", "unscored_numbers", "
 RUNS = ["scored", *(pytest.param(name, marks=pytest.mark.slow) for name in SELDOM)]  # a page takes seconds to open
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_no_complaint_and_no_request(name, request, look):
     seen = look(request.getfixturevalue(name))

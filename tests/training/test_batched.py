@@ -56,7 +56,12 @@ def stacks(monkeypatch):
     return found
 
 
-@pytest.mark.parametrize("name", methods.names())
+QUICK = ("dann", "mcc", "bnm")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in methods.names()]
+)
 def test_seeds_and_settings_together_are_those_alone(name, stacks):
     kind = methods.get(name)
     narrow = {"widths": (8,)} if "widths" in methods.options(name) else {}
@@ -73,7 +78,7 @@ def test_one_model_is_that_of_fit_to_the_bit():
     torch.testing.assert_close(one.method.state_dict(), expected.method.state_dict(), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adamw", *(pytest.param(o, marks=pytest.mark.slow) for o in ("adam", "sgd"))])
 def test_each_has_its_own_rates(optimizer, stacks):
     settings = [{"train.lr": 0.01}, {"train.lr": 0.001, "train.weight_decay": 0.1}, {"train.head_lr": 3.0}]
     agree("source_only", settings, training=training(optimizer=optimizer))
@@ -84,6 +89,7 @@ def net(*layers):
     return nn.Sequential(nn.Linear(5, 8), *layers, nn.ReLU())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", [nn.BatchNorm1d(8), nn.Dropout(0.5), nn.LayerNorm(8)])
 def test_layers_of_a_net_do_what_they_do_alone(layer, stacks):
     agree("mcc", [{}, {"weight": 0.5}], model=net(layer))

@@ -89,6 +89,7 @@ def test_features_that_do_not_fit_into_memory_are_not_kept(tmp_path, computed):
     assert not computed
 
 
+@pytest.mark.slow
 def test_a_run_on_features_predicts_from_images(tmp_path):
     kept = run(tmp_path, "kept")
     said = kept.predict(tmp_path / "target")

@@ -72,6 +72,7 @@ def test_a_training_resumes_to_the_bit_in_every_stage_of_a_strategy(tmp_path, mo
     check_resumes_to_the_bit(tmp_path, monkeypatch, in_stages, (7, 12))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings", [pytest.param({"balance": "sampler"}, marks=pytest.mark.slow), {"accumulate": 3, "name": "mcd"}]
 )

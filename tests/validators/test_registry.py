@@ -60,6 +60,7 @@ def test_an_ensemble_shares_the_losses_of_its_members():
     assert not validators.get("entropy")().may_judge(ensemble)
 
 
+@pytest.mark.slow
 def test_validators_import_no_torch():
     code = "from acclimate import validators; from acclimate.validators import selection; import sys\n"
     code += "[validators.get(name) for name in validators.names()]; assert 'torch' not in sys.modules"

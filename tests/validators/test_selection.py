@@ -33,8 +33,13 @@ def test_no_collapse_is_chosen(collapse):
     assert np.isnan(found.table[3].combined)
 
 
+QUICK = ("entropy", "snd", "bnm")
+
+
 @pytest.mark.parametrize("collapse", COLLAPSES)
-@pytest.mark.parametrize("name", validators.names())
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in validators.names()]
+)
 def test_no_validator_behind_the_gates_prefers_a_collapse(name, collapse):
     pool = [*POOL, COLLAPSES[collapse](AFTER)]
     passed = [i for i, reason in enumerate(reasons(pool, 0)) if not reason]

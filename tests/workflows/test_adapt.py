@@ -265,6 +265,7 @@ def test_positive_classes_make_the_auc_binary(tmp_path):
     assert run.evaluate((x, y))["auc"] == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_scores_with_views_stand_beside_the_plain_ones(tmp_path):
     source, target = samples.images(tmp_path / "s", each=8), samples.images(tmp_path / "t", each=8, seed=1)
     given = {"method": "mcc", "steps": 2, "score": target}

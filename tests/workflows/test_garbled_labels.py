@@ -81,7 +81,7 @@ FORMS: dict[str, tuple[Callable[[Path, Sequence[str]], Source], dict[str, str]]]
 }
 
 
-QUICK = ("folders", "npz", "arrays")
+QUICK = ("folders", "arrays")
 
 
 @pytest.mark.parametrize("form", [f if f in QUICK else pytest.param(f, marks=pytest.mark.slow) for f in FORMS])

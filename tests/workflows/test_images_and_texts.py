@@ -15,6 +15,8 @@ from acclimate.runs.run import Run
 from acclimate.runs.snippets import read_snippets
 from acclimate.training.progress import LossLog
 
+pytestmark = pytest.mark.slow  # two pretrained networks
+
 
 class Places:
     """Two catalogues and a tiny encoder."""
@@ -74,7 +76,6 @@ def crossed(path):
     return path
 
 
-@pytest.mark.slow
 def test_what_neither_tells_alone_is_learnt_from_both(places, tmp_path):
     source, target = (crossed(samples.catalogue(tmp_path / "ab"[i], n=128, seed=i)) for i in range(2))
     settings = {"backbone.image": "cnn", "backbone.text": f"encoder:{places.encoder}", "train.lr": 0.003}
@@ -134,7 +135,6 @@ class _Dies:
         return add
 
 
-@pytest.mark.slow
 def test_a_resumed_training_is_the_same_to_the_bit(places, tmp_path, monkeypatch):
     often = {"settings": {"train.save_every": 3}, "steps": 8}
     straight = places.adapt(tmp_path / "straight", "dann", **often)
@@ -147,7 +147,6 @@ def test_a_resumed_training_is_the_same_to_the_bit(places, tmp_path, monkeypatch
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", ["source_only", "mcc"])
 def test_cached_and_uncached_runs_give_the_same_head(places, tmp_path, method):
     runs = []
@@ -162,7 +161,6 @@ def test_cached_and_uncached_runs_give_the_same_head(places, tmp_path, method):
         torch.testing.assert_close(kept[name], plain[name], rtol=1e-5, atol=1e-6, msg=name)
 
 
-@pytest.mark.slow
 def test_features_are_computed_anew_when_a_text_changes(places, tmp_path, monkeypatch):
     counts = []
     from acclimate.training import features
@@ -178,15 +176,12 @@ def test_features_are_computed_anew_when_a_text_changes(places, tmp_path, monkey
     assert len(counts) == 3  # the source once, each of the two targets once
 
 
-@pytest.mark.parametrize(
-    "rung", ["llrd", *(pytest.param(name, marks=pytest.mark.slow) for name in ("partial", "gradual", "lp_ft"))]
-)
+@pytest.mark.parametrize("rung", ["partial", "llrd", "gradual", "lp_ft"])
 def test_every_rung_goes_with_it(places, tmp_path, rung):
     run = places.adapt(tmp_path / "run", "mcc", finetune=rung, steps=2)
     assert run.predict(places.target)["class"].null_count() == 0
 
 
-@pytest.mark.slow
 def test_lora_goes_with_it(places, tmp_path):
     pytest.importorskip("peft")
     run = places.adapt(tmp_path / "run", "mcc", finetune="lora", steps=2)
@@ -213,7 +208,6 @@ def test_numbers_are_learnt_too(places, tmp_path):
     assert run.predict(target)["prediction"].null_count() == 0
 
 
-@pytest.mark.slow
 def test_two_processes_train_it(places, tmp_path):
     run = places.adapt(tmp_path / "run", "dann", steps=4, devices=2)
     assert run.predict(places.target)["class"].null_count() == 0

@@ -75,7 +75,7 @@ def validate_with(monkeypatch, *means):
 @pytest.mark.parametrize(
     ("losses", "strategy", "n_tried"),
     [
-        ((0.5, 0.5), "feature_extraction", 2),
+        pytest.param((0.5, 0.5), "feature_extraction", 2, marks=pytest.mark.slow),
         pytest.param((0.5, 0.4, 0.4), "partial", 3, marks=pytest.mark.slow),
         pytest.param((0.5, 0.4, 0.3), "full", 3, marks=pytest.mark.slow),
         pytest.param((0.5, 0.7), "feature_extraction", 2, marks=pytest.mark.slow),

@@ -10,6 +10,8 @@ import samples
 from acclimate import adapt
 from acclimate.runs.run import Run
 
+pytestmark = pytest.mark.slow  # a pretrained encoder
+
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory):

@@ -32,6 +32,7 @@ def rows(families, each=12, *, seed=0, bias=0.05, first=0):
     return found
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_truth_of_new_families():
     covered = []
     for seed in range(25):
