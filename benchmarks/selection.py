@@ -45,17 +45,21 @@ LEFT_OUT = ("supervised", "byol", "vicreg", "adabn", "vada", "adda")
 """Methods that need labels of the target, views of images or batch norm, or a phase of their own."""
 
 
-def train(task: Task, method: str, seed: int) -> tuple[Any, Rows]:
-    """A fitted method, and the validation split."""
+def train(task: Task, method: str, seed: int, before: Any) -> tuple[Any, Rows]:
+    """A fitted method, and the validation split; a method that never sees the source starts from source-only."""
     rows, held = split(task.source.y, 0.2, seed)
-    shape = backbones.Shape(images=False, n_features=task.source.x.shape[1])
-    torch.manual_seed(seed)
-    model = backbones.build("mlp", shape, task.classes, {"hidden": HIDDEN}).classifier
+    model = new_model(task, seed) if "source" in methods.get(method).needs else before.model
     fitted = acclimate.fit(
         method, (task.source.x[rows], task.source.y[rows]), task.target.x, model=model, seed=seed,
         training=Training(steps=STEPS, optimizer="adamw", lr=1e-3, schedule="cosine", weight_decay=1e-2),
     )  # fmt: skip
     return fitted, Rows(task.source.x[held], task.source.y[held])
+
+
+def new_model(task: Task, seed: int) -> Any:
+    torch.manual_seed(seed)
+    shape = backbones.Shape(images=False, n_features=task.source.x.shape[1])
+    return backbones.build("mlp", shape, task.classes, {"hidden": HIDDEN}).classifier
 
 
 def candidate(task: Task, method: str, fitted: Any, held: Rows, seen: Any, pairs: Any) -> Candidate:
@@ -75,15 +79,17 @@ def candidate(task: Task, method: str, fitted: Any, held: Rows, seen: Any, pairs
 def pool(task: Task, seed: int) -> list[tuple[Candidate, float]]:
     """Every method's model with its accuracy, source-only first."""
     seen = np.random.default_rng(seed).permutation(len(task.target.y))[:FEATURES]
+    before: Any = None
     pairs: Any = None
     found = []
     for method in ["source_only", *(m for m in methods.names() if m not in {"source_only", *LEFT_OUT})]:
         try:
-            fitted, held = train(task, method, seed)
+            fitted, held = train(task, method, seed, before)
         except BadInput as error:
             print(task.name, method, error)
             continue
-        if pairs is None:
+        if before is None:
+            before = fitted
             pairs = draw_pairs(fitted.outputs(task.target.x[seen]).probabilities.argmax(1), seed=seed)
         one = candidate(task, method, fitted, held, seen, pairs)
         found.append((one, float((one.target.argmax(1) == task.target.y).mean())))
