@@ -178,3 +178,8 @@ def test_large_models_are_stacked_in_parts(stacks, monkeypatch):
 def test_settings_that_do_not_exist_are_refused(settings, words):
     with pytest.raises(BadInput, match=words):
         fit_many("mcc", *data(), settings=[settings], training=training())
+
+
+def test_a_seed_that_is_given_twice_is_trained_twice():
+    a, b = fit_many("mcc", *data(), seeds=[1, 1], training=training())
+    torch.testing.assert_close(a.method.state_dict(), b.method.state_dict(), **CLOSE)

@@ -194,18 +194,20 @@ def fit_many(
     examples = labelled(source, "source")
     coder = _coder(method, model, examples)
     data = _data(examples, target, coder, validation, target_labels)
-    specs: dict[str, Spec] = {}
+    specs: list[Spec] = []
+    names: list[str] = []
     for own in settings:
         options, changed = _settled(method, own, training or Training())
         for seed in seeds:
             torch.manual_seed(seed)
             built, filled = build_method(method, examples.inputs, coder, model=model, training=changed, options=options)
             layers = finetune.layers(built.model, strategy, {})
-            specs[f"seed {seed}, settings {dict(own)}"] = Spec(built, data, filled, seed, layers, strategy)
+            specs.append(Spec(built, data, filled, seed, layers, strategy))
+            names.append(f"seed {seed}, settings {dict(own)}")
     histories = [History() for _ in specs]
     fabric, watchers = _fabric(training or Training()), [[history] for history in histories]
-    outcomes = train_many(fabric, list(specs.values()), watchers=watchers, snapshots=snapshots)
-    named = zip(outcomes, histories, specs, strict=True)
+    outcomes = train_many(fabric, specs, watchers=watchers, snapshots=snapshots)
+    named = zip(outcomes, histories, names, strict=True)
     return [_fitted(outcome, history, coder, which) for outcome, history, which in named]
 
 
