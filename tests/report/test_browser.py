@@ -2,11 +2,11 @@
 
 import pytest
 
-SELDOM = ("numbers", "unscored", "baseline", "from_a_run", "unscored_numbers", "linear")
-RUNS = ["scored", *(pytest.param(name, marks=pytest.mark.slow) for name in SELDOM)]  # a page takes seconds to open
+pytestmark = pytest.mark.slow  # a page takes seconds to open
+
+RUNS = ["scored", "numbers", "unscored", "baseline", "from_a_run", "unscored_numbers", "linear"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_no_complaint_and_no_request(name, request, look):
     seen = look(request.getfixturevalue(name))
@@ -38,13 +38,11 @@ def test_pointing_at_a_dot_shows_its_picture_and_names_classes_as_they_are(score
     assert seen.page.locator("#tip img").evaluate("image => image.naturalWidth") == 12
 
 
-@pytest.mark.slow
 def test_on_a_map_without_the_source_a_dot_is_still_the_example_it_shows(from_a_run, look):
     seen = look(from_a_run)
     assert "target" in seen.point_at("map adapted")
 
 
-@pytest.mark.slow
 def test_pointing_at_a_dot_shows_its_text(unscored, look):
     assert any(words in look(unscored).point_at("map source_only") for words in ("<b>book</b>", "</script>"))
 
@@ -65,7 +63,6 @@ def test_class_names_stand_on_the_axes_as_they_are(scored, look):
     assert sorted(names) == ["</script><!--", "<ink>", "<script>alert(1)<…"]
 
 
-@pytest.mark.slow
 def test_a_tap_shows_what_hovering_shows(scored, look):
     seen = look(scored, touch=True)
     seen.page.locator("[data-plot='map adapted'] .point").first.scroll_into_view_if_needed()
@@ -74,7 +71,6 @@ def test_a_tap_shows_what_hovering_shows(scored, look):
     seen.page.wait_for_selector("#tip:not([hidden])")
 
 
-@pytest.mark.slow
 def test_dark_recolours_page_and_plots(scored, look):
     seen = look(scored)
     colours = """[
@@ -88,7 +84,6 @@ def test_dark_recolours_page_and_plots(scored, look):
     assert all(a != b for a, b in zip(found["dark"], found["light"], strict=True))
 
 
-@pytest.mark.slow
 def test_the_toggle_colours_by_prediction(numbers, look):
     seen = look(numbers)
     fills = (
@@ -100,7 +95,6 @@ def test_the_toggle_colours_by_prediction(numbers, look):
     assert seen.page.locator("[data-shows='map value']").is_visible()
 
 
-@pytest.mark.slow
 def test_predictions_are_drawn_against_the_truth(numbers, look):
     seen = look(numbers)
     assert seen.count("[data-plot='against adapted'] .point") == 40
@@ -108,14 +102,12 @@ def test_predictions_are_drawn_against_the_truth(numbers, look):
     assert seen.count("[data-plot='histogram'] .js-line") == 4
 
 
-@pytest.mark.slow
 def test_pointing_at_a_dot_tells_its_numbers(numbers, look):
     said = look(numbers).point_at("map adapted")
     assert "adapted: " in said
     assert "true: " in said
 
 
-@pytest.mark.slow
 def test_on_paper_it_is_light_and_whole(scored, look):
     seen = look(scored)
     seen.page.emulate_media(color_scheme="dark")

@@ -57,6 +57,7 @@ def test_resumed_weights_are_the_same_to_the_bit(tmp_path, monkeypatch, name):
     check_resumes_to_the_bit(tmp_path, monkeypatch, partial(job, name=name), (7, 12))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("strategy", "options"),
     [

@@ -37,6 +37,7 @@ def numbers(n=100, shift=0.0, seed=0, factor=1.0):
     return x, factor * (50 * x[:, 0] - 20 * x[:, 1] + 200)
 
 
+@pytest.mark.slow
 def test_a_price_is_learnt_and_told_in_its_own_unit(tables, tmp_path):
     given = {"label": "price", "score": tables[1], "settings": {"train.lr": 0.02}}
     run = adapted(tables, tmp_path, method="deep_coral", steps=300, **given)
@@ -75,6 +76,7 @@ def test_a_model_that_lost_the_source_is_not_kept_and_the_reason_has_the_figures
     assert scores["why"] == f"R² on the source fell from {before:.3f} to {after:.3f}"
 
 
+@pytest.mark.slow
 def test_labels_of_the_target_change_nothing(tmp_path):
     x, y = numbers(seed=1)
     runs = [adapted((numbers(), (x, t)), tmp_path / str(i), method="dann") for i, t in enumerate((y, -y))]
