@@ -91,7 +91,7 @@ def main() -> None:
     steps = 2 * args.seeds * args.steps
     text = "\n\n".join(__doc__.split("\n\n")[2:]).strip()
     args.out.write_text(
-        f'# Small images\n\n`make bench-small_images ARGS="--data FOLDER"`: {args.seeds} seeds, '
+        f'# Small images\n\n`make bench-small_images ARGS="--data FOLDER"`, seeds: {args.seeds}, '
         f"{args.steps:,} steps, {torch.get_num_threads()} threads, load {os.getloadavg()[1]:.1f} at the end.\n\n{text}"
         f"\n\n{table(rows, whole)}\n\nA step takes {1000 * dict(rows)['  steps'] / steps:.0f} ms on average over both "
         f"trainings. Accuracy on MNIST-M: {accuracy['source_only']:.3f} with the source alone, "
