@@ -71,7 +71,7 @@ def build(
 
 
 def network(*, pretrained: bool = True, classifier: bool = False, dropout: float = 0.0) -> EfficientNetLite:
-    """Return the network, optionally with ImageNet's ``classifier``; importing timm for it takes as long as torch."""
+    """Return the network, optionally with ImageNet's ``classifier``; importing timm for it is slow."""
     net = EfficientNetLite(dropout=dropout)
     if pretrained:
         net.load_state_dict({_timm_name(name): tensor for name, tensor in _published().items()})

@@ -14,7 +14,26 @@ DRAWING: dict[object, Callable[..., Tensor]] = {torch.rand: torch.rand, torch.ra
 DRAWING_LIKE: dict[object, Callable[..., Tensor]] = {torch.rand_like: torch.rand, torch.randn_like: torch.randn}
 
 
-class Recorded(TorchFunctionMode):
+class _Drawing(TorchFunctionMode):
+    """Answers what draws random numbers while open; anything else is done as usual."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: Sequence[type],
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        """Take the next numbers for a draw."""
+        draw = draw_of(func, args, kwargs or {})
+        return func(*args, **kwargs or {}) if draw is None else _result(func, args, self.next(draw))
+
+    def next(self, draw: Draw) -> Tensor:
+        """The numbers of the next draw."""
+        raise NotImplementedError
+
+
+class Recorded(_Drawing):
     """Takes random numbers from a generator while open, and keeps what was drawn.
 
     Args:
@@ -31,23 +50,14 @@ class Recorded(TorchFunctionMode):
         self.draws: list[Draw] = []
         self.drawn: list[Tensor] = []
 
-    def __torch_function__(
-        self,
-        func: Callable[..., object],
-        types: Sequence[type],
-        args: Sequence[object] = (),
-        kwargs: Mapping[str, object] | None = None,
-    ) -> object:
-        """Draw; anything else is done as usual."""
-        draw = draw_of(func, args, kwargs or {})
-        if draw is None:
-            return func(*args, **kwargs or {})
+    def next(self, draw: Draw) -> Tensor:
+        """Draw, and keep it."""
         self.draws.append(draw)
         self.drawn.append(draw(self.generator))
-        return _result(func, args, self.drawn[-1])
+        return self.drawn[-1]
 
 
-class Given(TorchFunctionMode):
+class Given(_Drawing):
     """Takes random numbers from those given while open.
 
     Args:
@@ -58,17 +68,9 @@ class Given(TorchFunctionMode):
         super().__init__()
         self.drawn = iter(drawn)
 
-    def __torch_function__(
-        self,
-        func: Callable[..., object],
-        types: Sequence[type],
-        args: Sequence[object] = (),
-        kwargs: Mapping[str, object] | None = None,
-    ) -> object:
-        """Take the next; anything else is done as usual."""
-        if draw_of(func, args, kwargs or {}) is None:
-            return func(*args, **kwargs or {})
-        return _result(func, args, next(self.drawn))
+    def next(self, draw: Draw) -> Tensor:
+        """Take the next."""
+        return next(self.drawn)
 
 
 def draw_of(func: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]) -> Draw | None:

@@ -168,18 +168,16 @@ def train(
     due = _Due(fabric, schedule, training)
     try:
         for step in _steps(fabric, spec, method, optimizer, schedule, done):
-            last, found = step.done == training.steps, {}
-            if len(spec.data.validation) and (last or step.done % training.validate_every == 0):
-                found = validate(method.model, spec.data.validation, spec.data.validation_labels, fabric.device)
-                losses.append(found["source_val_loss"])
-                if training.patience and losses[-1] == min(losses) and fabric.is_global_zero:
-                    kept.save_best(method.model)
+            found = _looked(fabric, spec, method, step.done)
+            losses += [found["source_val_loss"]] if found else []
+            if found and training.patience and losses[-1] == min(losses) and fabric.is_global_zero:
+                kept.save_best(method.model)
             for watcher in watching:
                 watcher.step(step, found)
             taken.at(spec, method, step.done)
             if _stalled(losses, training.patience):
                 break
-            if not last and due(step.done):
+            if step.done < training.steps and due(step.done):
                 for watcher in watching:
                     watcher.flush()
                 kept.save(fabric, method, optimizer, Progress(step.done, losses))
@@ -196,6 +194,14 @@ def train(
     if strange := fabric.broadcast(not_finite(method)):
         raise Diverged(f"weights {strange!r} are not finite when the training ends; {LOWER}; {kept}")
     return method
+
+
+def _looked(fabric: Fabric, spec: Spec, method: Method, done: int) -> dict[str, float]:
+    """What a look at the validation split gives; nothing where none is due after a step."""
+    data, last = spec.data, done == spec.training.steps
+    if not len(data.validation) or not (last or done % spec.training.validate_every == 0):
+        return {}
+    return validate(method.model, data.validation, data.validation_labels, fabric.device)
 
 
 def time_steps(fabric: Fabric, spec: Spec, *, steps: int) -> float:
