@@ -189,11 +189,16 @@ def train(
     fabric.barrier()
     if training.patience:
         kept.load_best(method.model)
+    _end(fabric, spec, method, str(kept))
+    return method
+
+
+def _end(fabric: Fabric, spec: Spec, method: Method, kept: str) -> None:
+    """Finish the model in the first process; refuse weights that are not finite."""
     if fabric.is_global_zero:
         finish(spec, method.model)
     if strange := fabric.broadcast(not_finite(method)):
         raise Diverged(f"weights {strange!r} are not finite when the training ends; {LOWER}; {kept}")
-    return method
 
 
 def _looked(fabric: Fabric, spec: Spec, method: Method, done: int) -> dict[str, float]:
