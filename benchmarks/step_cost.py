@@ -14,7 +14,9 @@ import importlib
 import itertools
 import os
 import statistics
+import sys
 import time
+import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -219,6 +221,8 @@ def main() -> None:
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     os.environ["FORCE_COLOR"] = "1"  # the progress bar is drawn, into nothing
+    seen = os.dup(2)
+    sys.excepthook = lambda *error: os.write(seen, "".join(traceback.format_exception(*error)).encode())
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     parts = []
     for threads, (name, steps) in itertools.product(args.threads, STEPS.items()):

@@ -84,20 +84,33 @@ class Scored(TypedDict, total=False):
     r2_sd: float
 
 
+@final
 class AccuracyEstimate(TypedDict):
-    """The accuracy on the target, estimated without its labels."""
+    """The accuracy on the target, estimated without its labels, with a 90 % interval.
+
+    ``labels`` is how many random labels of the target would give an interval as wide.
+    """
 
     accuracy: Share
     low: Share
     high: Share
     how: str
+    labels: NotRequired[int]
+
+
+@final
+class NoEstimate(TypedDict):
+    """Why the accuracy on the target is ``unknown``, and how many random ``labels`` settle it to ± 10 points."""
+
+    unknown: str
+    labels: int
 
 
 class PhaseScores(TypedDict):
     """The scores of one phase's models, over all seeds."""
 
     source_val: Scored | None
-    target_estimate: AccuracyEstimate | None
+    target_estimate: AccuracyEstimate | NoEstimate | None
     target: NotRequired[Scored]
     target_tta: NotRequired[Scored]
 

@@ -200,7 +200,7 @@ class Recipe(_Part):
         return self.backbone != LINEAR
 
     @property
-    def phases(self) -> tuple[str, ...]:
+    def phases(self) -> tuple[Literal["source_only", "adapted"], ...]:
         """The models of one seed that predict: the baseline, then the adapted model, if the method adapts."""
         alone = self.method == "source_only" and not (self.pretrain or self.target_labels)
         return ("source_only",) if alone else ("source_only", "adapted")

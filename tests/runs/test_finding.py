@@ -76,7 +76,7 @@ def test_many_held_out_examples_give_their_number(tmp_path):
 
 
 def test_without_labels_no_accuracy_is_claimed(tmp_path):
-    assert "has no score on phone, as no labels were given" in finding_of(tmp_path, None, None)
+    assert "has no score on phone, as no labels to score on were given" in finding_of(tmp_path, None, None)
 
 
 def test_it_says_the_number_of_seeds(tmp_path):
@@ -159,4 +159,4 @@ def test_a_regression_without_adaptation_gets_its_baseline(tmp_path):
 def test_a_regression_without_labels_claims_no_error(tmp_path):
     text = finding_of_regression(tmp_path, None, None)
     assert "reaches an R² of 0.900 on 14 held-out examples of shop" in text
-    assert "has no score on phone, as no labels were given" in text
+    assert "has no score on phone, as no labels to score on were given" in text

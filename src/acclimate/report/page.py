@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
 from acclimate import methods, plugins
-from acclimate.contents import AccuracyEstimate, DataSummary, Moved, MovedKind
+from acclimate.contents import AccuracyEstimate, DataSummary, Moved, MovedKind, NoEstimate
 from acclimate.errors import BadInput
 from acclimate.methods import shallow
 from acclimate.recipe import Recipe, Training
@@ -74,7 +74,13 @@ def _templates() -> tuple[jinja2.Environment, jinja2.PackageLoader]:
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     pages.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    pages.filters |= {"percent": _percent, "range": _range, "few": accuracy_range, "breakable": _breakable}
+    pages.filters |= {
+        "percent": _percent,
+        "range": _range,
+        "few": accuracy_range,
+        "basis": _basis,
+        "breakable": _breakable,
+    }
     return pages, loader
 
 
@@ -351,11 +357,23 @@ def _breakable(text: str) -> Markup:
     return Markup(re.sub(r"[/_]|\.(?=[a-z])", r"\g<0><wbr>", str(escape(text))))
 
 
-def _range(estimate: AccuracyEstimate) -> str:
+def _range(estimate: AccuracyEstimate | NoEstimate | None) -> str:
     """An estimate as a range, never as one number, since it may miss the truth; one that says too little is unknown."""
+    if estimate is None or "unknown" in estimate:
+        return "unknown"
     low, high = estimate["low"], estimate["high"]
     limits = f"{_percent(low)} to {_percent(high)}"
     return f"unknown (anything from {limits})" if high - low > WIDEST else limits
+
+
+def _basis(estimate: AccuracyEstimate | NoEstimate | None) -> str:
+    """What an estimate rests on, or why there is none, and how many labels would replace it."""
+    if estimate is None:
+        return "nothing is known"
+    if "unknown" in estimate:
+        return f"unknown, as {estimate['unknown']}; about {estimate['labels']} random labels settle it to ± 10 points"
+    labels = f"; about {n} random labels tell as much" if (n := estimate.get("labels")) else ""
+    return f"{estimate['how']}{labels}"
 
 
 def _percent(share: float | None) -> str:

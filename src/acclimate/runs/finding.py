@@ -23,7 +23,7 @@ def finding(run: RunFolder) -> str:
         assert before["source_val"]
         return (
             f"The source-only model reaches {_source_score(before['source_val'])} held-out examples of "
-            f"{recipe.source.path}; {method} has no score on {recipe.target.path}, as no labels were given "
+            f"{recipe.source.path}; {method} has no score on {recipe.target.path}, as no labels to score on were given "
             f"({_over(scores)}).{not_kept}"
         )
     if recipe.phases == ("source_only",):

@@ -14,7 +14,6 @@ from acclimate.augment import tta
 from acclimate.augment.augmentation import AUGMENTATIONS
 from acclimate.contents import (
     PHASES,
-    AccuracyEstimate,
     Change,
     DataSummary,
     EnsembleScores,
@@ -39,24 +38,10 @@ from acclimate.shift.moved import moved
 from acclimate.training.features import Read, StandIn, features, frozen, stand_in
 from acclimate.training.inference import Predictions, mean_predictions, predict
 from acclimate.validators.collapse import collapsed, flattened
-from acclimate.validators.estimate.atc import atc
+from acclimate.workflows.estimates import Estimate, estimates
 from acclimate.workflows.plan import Plan
 
 log = logging.getLogger("acclimate")
-
-CONFIDENCE = (
-    "average thresholded confidence (arXiv:2201.04234): assumes that confidence means on the target what it means on "
-    "the source; the bounds are of sampling alone"
-)
-RANGE = (
-    "average thresholded confidence (arXiv:2201.04234) of the adapted model, which adaptation itself makes confident: "
-    "an upper hint; the bounds reach from what the source-only model's confidence says to what the adapted one's says"
-)
-WITHOUT_SOURCE = (
-    "average thresholded confidence (arXiv:2201.04234) of the adapted model, above the source-only model's threshold, "
-    "since no example of the source is at hand: an upper hint; the bounds reach from what the source-only model's "
-    "confidence says to what the adapted one's says"
-)
 
 
 def score(run: RunFolder, plan: Plan) -> None:
@@ -76,7 +61,8 @@ def score(run: RunFolder, plan: Plan) -> None:
         if scored is not None:
             parts["scored"] = Part(scored)
         _write_seed(run, plan, seed, parts)
-    _write_scores(run, plan, {phase: _parts(run, plan, phase) for phase in plan.recipe.phases})
+    estimated = estimates(run, plan.recipe)
+    _write_scores(run, plan, {phase: _parts(run, plan, phase, estimated.get(phase)) for phase in plan.recipe.phases})
 
 
 def _summary(plan: Plan, scored: Domain | None) -> DataSummary:
@@ -150,12 +136,12 @@ def predict_views(model: nn.Module, plan: Plan, domain: Domain) -> Predictions:
     return mean_predictions(predict(above, view, "target") for view in inputs)
 
 
-def _parts(run: RunFolder, plan: Plan, phase: str) -> PhaseScores:
+def _parts(run: RunFolder, plan: Plan, phase: str, estimated: Estimate | None) -> PhaseScores:
     """The parts of ``scores.json`` for one phase, over all seeds."""
     own = run.outputs(plan.recipe.seeds[0], phase, "source_val").exists()  # not of a model that started from a Run
     parts: PhaseScores = {
         "source_val": _over_seeds(run, plan, phase, "source_val") if own else None,
-        "target_estimate": _estimate(run, plan, phase),
+        "target_estimate": estimated,
     }
     for part, place in _scored_places(plan).items():
         parts[part] = _over_seeds(run, plan, phase, place)
@@ -166,23 +152,6 @@ def _over_seeds(run: RunFolder, plan: Plan, phase: str, place: str) -> Scored:
     """Scores of one phase's models on a labelled domain: the mean over seeds, with its spread."""
     outputs = [read_file(run, seed, phase, place) for seed in plan.recipe.seeds]
     return {"n": len(outputs[0]), **outputs[0].mean([of_seed.scores(plan.positive) for of_seed in outputs])}
-
-
-def _estimate(run: RunFolder, plan: Plan, phase: str) -> AccuracyEstimate | None:
-    """The accuracy on the target, estimated without its labels; of an error of numbers nothing honest is known."""
-    estimates = []
-    for seed in plan.recipe.seeds:
-        source, target = _held_out(run, seed, phase), read_file(run, seed, phase, "target")
-        if isinstance(source, ClassOutputs) and isinstance(target, ClassOutputs):
-            estimates.append(atc(source.probabilities, source.true, target.probabilities, seed=seed))
-    if not estimates:
-        return None
-    return {
-        "accuracy": round(float(np.mean([e.accuracy for e in estimates])), 6),
-        "low": min(e.low for e in estimates),
-        "high": max(e.high for e in estimates),
-        "how": CONFIDENCE,
-    }
 
 
 def _scored_places(plan: Plan) -> dict[ScoredPart, str]:
@@ -196,7 +165,6 @@ def _scored_places(plan: Plan) -> dict[ScoredPart, str]:
 def _write_scores(run: RunFolder, plan: Plan, parts: Mapping[str, PhaseScores]) -> None:
     why = _why_not(run, plan) if "adapted" in parts else ""
     kept: Phase = "source_only" if why or "adapted" not in parts else "adapted"
-    both = {phase: _with_range(part, parts["source_only"]) for phase, part in parts.items()}
     if why:
         log.warning("the adapted model is not kept: %s; the source-only model predicts", why)
     weights = run.weights(plan.recipe.seeds[0], kept)
@@ -204,23 +172,13 @@ def _write_scores(run: RunFolder, plan: Plan, parts: Mapping[str, PhaseScores]) 
     more: dict[str, object] = {}
     if plan.score and len(plan.recipe.seeds) > 1:
         more["ensemble"] = _of_ensemble(run, plan, kept)
-    if plan.score and "adapted" in both and (change := _change(run, plan.recipe.seeds)):
+    if plan.score and "adapted" in parts and (change := _change(run, plan.recipe.seeds)):
         more["change"] = change
     written = {
-        **both[kept], "kept": kept, "why": why, **both, **more,
+        **parts[kept], "kept": kept, "why": why, **parts, **more,
         "seeds": list(plan.recipe.seeds), "positive": list(plan.positive), "tta": list(plan.tta),
     }  # fmt: skip
     run.write_json("scores.json", cast("Scores", written))  # its keys depend on the phases
-
-
-def _with_range(part: PhaseScores, before: PhaseScores) -> PhaseScores:
-    """One phase's scores, with bounds of the estimate that reach to those of the source-only model's."""
-    own, other = part["target_estimate"], before["target_estimate"]
-    if part is before or not own or not other:
-        return part
-    low, high = min(own["low"], other["low"]), max(own["high"], other["high"])
-    how = RANGE if part["source_val"] else WITHOUT_SOURCE
-    return {**part, "target_estimate": {**own, "low": low, "high": high, "how": how}}
 
 
 def _of_ensemble(run: RunFolder, plan: Plan, kept: Phase) -> EnsembleScores:

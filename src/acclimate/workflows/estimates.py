@@ -1,0 +1,117 @@
+"""The accuracy on the target without its labels, estimated from what a Run's models gave for both domains."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from acclimate.contents import AccuracyEstimate, NoEstimate, Phase
+from acclimate.errors import BadInput
+from acclimate.recipe import Recipe
+from acclimate.run_folder import RunFolder
+from acclimate.runs.outputs import ClassOutputs, read_file
+from acclimate.validators.audit import labels_needed
+from acclimate.validators.estimate.combined import SETTLED, Known, Saved, combine, parts_of, parts_of_adapted
+from acclimate.validators.estimate.table import LEVEL, Rule, load
+
+WORDS: Mapping[str, str] = {
+    "atc": "confidence above a threshold (ATC, arXiv:2201.04234)",
+    "atc_ne": "negative entropy above a threshold (ATC-NE, arXiv:2201.04234)",
+    "checkers_features": "agreement with simple classifiers on the model's features",
+    "checkers_independent": "agreement with simple classifiers on the source-only model's features",
+    "cot": "transport of the predictions to the source's classes (COT, arXiv:2305.15640)",
+    "dis2_features": "critics on the model's features (Dis², arXiv:2306.00312)",
+    "dis2_independent": "critics on the source-only model's features (Dis², arXiv:2306.00312)",
+    "dis2_logits": "critics on the model's logits (Dis², arXiv:2306.00312)",
+    "doc": "difference of confidences (arXiv:2107.03315)",
+    "peers": "agreement with models of other methods",
+    "source_only": "the estimate of the source-only model",
+}
+"""What each part of an estimate is."""
+
+Estimate = AccuracyEstimate | NoEstimate
+
+
+def estimates(run: RunFolder, recipe: Recipe) -> dict[Phase, Estimate]:
+    """Estimate the accuracy of each phase's models on the target; nothing of an error of numbers.
+
+    Args:
+        run: Has the outputs of all seeds for the source's validation split and for the target.
+        recipe: Its recipe.
+    """
+    if recipe.task == "regression":
+        return {}
+    found: dict[Phase, Estimate] = {}
+    parts: dict[str, float] = {}
+    for phase in recipe.phases:
+        try:
+            parts = _mean(list(_parts(run, recipe.seeds, phase, parts)))
+        except BadInput as error:
+            found[phase] = unknown(error.message.removeprefix("estimate: "))
+        else:
+            found[phase] = _combined(phase, parts)
+    return found
+
+
+def unknown(reason: str) -> NoEstimate:
+    """No estimate, and how many random labels of the target settle the accuracy."""
+    return {"unknown": reason, "labels": labels_needed(SETTLED, level=LEVEL)}
+
+
+def saved(run: RunFolder, seed: int, phase: str) -> Saved:
+    """What a model gave for the examples of both domains whose features are written.
+
+    A model that started from a finished Run has not met the source; in its place stands the source-only model.
+
+    Raises:
+        BadInput: A file is missing or damaged.
+    """
+    met = phase if run.outputs(seed, phase, "source_val").exists() else "source_only"
+    source, target = _class_outputs(run, seed, met, "source_val"), _class_outputs(run, seed, phase, "target")
+    known, own = source.rows, target.rows
+    return Saved(
+        source.probabilities[known], source.true[known], target.probabilities[own], source.features, target.features
+    )
+
+
+def _class_outputs(run: RunFolder, seed: int, phase: str, place: str) -> ClassOutputs:
+    found = read_file(run, seed, phase, place, features=True)
+    assert isinstance(found, ClassOutputs)
+    return found
+
+
+def _parts(
+    run: RunFolder, seeds: Sequence[int], phase: Phase, before: Mapping[str, float]
+) -> Iterator[dict[str, float]]:
+    """The parts of each seed's estimate; ``before`` are the mean ones of the source-only models."""
+    for seed in seeds:
+        model = saved(run, seed, phase)
+        if phase == "source_only":
+            yield parts_of(model, seed=seed)
+            continue
+        known = _combined("source_only", before) if before else unknown("")
+        accuracy = known["accuracy"] if "accuracy" in known else float("nan")
+        baseline = saved(run, seed, "source_only")
+        yield parts_of_adapted(model, baseline, source_only_accuracy=accuracy, seed=seed) | {"source_only": accuracy}
+
+
+def _mean(of_seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([parts[name] for parts in of_seeds])) for name in of_seeds[0]}
+
+
+def _combined(kind: Phase, parts: Mapping[str, float]) -> Estimate:
+    found = combine(kind, parts)
+    if not isinstance(found, Known):
+        return {"unknown": found.reason, "labels": found.labels}
+    accuracy, low, high = (round(value, 6) for value in (found.accuracy, found.low, found.high))
+    how = described(load()["kinds"][kind])
+    return {"accuracy": accuracy, "low": low, "high": high, "how": how, "labels": found.labels}
+
+
+def described(rule: Rule) -> str:
+    """Say in a clause what a rule combines and how good it was on data that it was not fitted on."""
+    *others, last = [WORDS[name] for name, weight in zip(rule["names"], rule["weights"], strict=True) if weight > 0]
+    parts = f"{', '.join(others)} and {last}" if others else last
+    return (
+        f"combined from {parts}; on {rule['families']} families of data, each left out of the fit in turn, it was off "
+        f"by {100 * rule['mae']:.1f} points on average; the range is a 90% interval"
+    )
