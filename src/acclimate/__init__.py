@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from acclimate.training.fit import Fitted, fit, fit_many
     from acclimate.types import Labeled, Outputs, Unlabeled
     from acclimate.workflows.adapt import adapt
+    from acclimate.workflows.compare.workflow import compare
     from acclimate.workflows.label_curves import labels
 
     __version__: str
@@ -40,6 +41,7 @@ __all__ = [
     "Unlabeled",
     "__version__",
     "adapt",
+    "compare",
     "fit",
     "fit_many",
     "labels",
@@ -61,6 +63,7 @@ _MODULES = {
     "Training": "acclimate.recipe",
     "Unlabeled": "acclimate.types",
     "adapt": "acclimate.workflows.adapt",
+    "compare": "acclimate.workflows.compare.workflow",
     "fit": "acclimate.training.fit",
     "fit_many": "acclimate.training.fit",
     "labels": "acclimate.workflows.label_curves",

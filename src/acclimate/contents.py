@@ -326,3 +326,83 @@ class CurveScores(CurveSettings):
     seconds: float
     curves: dict[str, list[CurvePoint]]
     points: list[Point]
+
+
+class CellFacts(TypedDict):
+    """``cell.json`` of a comparison's cell: what its recipe and its outputs do not tell."""
+
+    setting: str
+    seconds: float
+
+
+class FailedCell(TypedDict):
+    """Why a cell of a comparison has no model."""
+
+    setting: str
+    seed: int
+    reason: str
+
+
+class ComparedSetting(TypedDict):
+    """What a comparison found of one method with one setting.
+
+    ``settings`` is what differs from the method's defaults. ``rank`` is the mean over seeds of the combined rank, in
+    which a rejected model counts as 0; it is None if a seed has failed. ``rejected`` and ``failed`` give reasons by
+    seed, ``scores`` the mean over seeds of each validator that had a say.
+    """
+
+    name: str
+    method: str
+    settings: dict[str, float]
+    rank: float | None
+    rejected: dict[str, str]
+    failed: dict[str, str]
+    scores: dict[str, float]
+    left_out: list[str]
+    source_val: float | None
+    seconds: float | None
+    target: NotRequired[Scored]
+    change: NotRequired[Change]
+
+
+class SettingRecipe(TypedDict):
+    """What is read from a compared setting's recipe, which has more keys."""
+
+    method: str
+    backbone: str
+    finetune: str
+    tried: NotRequired[dict[str, float]]
+
+
+class CompareSettings(TypedDict):
+    """What must be the same to continue a comparison."""
+
+    source: str
+    target: str
+    score: ScoredDomain | None
+    classes: list[str]
+    seeds: list[int]
+    positive: list[str]
+    tta: list[str]
+    digests: dict[str, str]
+    left_out: dict[str, str]
+    recipes: dict[str, SettingRecipe]
+
+
+class Agreement(TypedDict):
+    """How far a validator agrees with the accuracy on the labelled target over all settings: Spearman's correlation."""
+
+    validator: str
+    correlation: float
+    settings: int
+
+
+class Comparison(CompareSettings):
+    """``compare.json``: the best setting comes first; ``choice`` and ``reference`` are names of settings."""
+
+    choice: str
+    reference: str
+    reason: str
+    seconds: float
+    ranking: list[ComparedSetting]
+    agreement: list[Agreement]

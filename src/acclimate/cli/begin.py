@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 from acclimate.data import require_path
 
 if TYPE_CHECKING:
-    from acclimate.workflows.options import AdaptKeywords, LabelKeywords, SharedOptions
+    from acclimate.workflows.options import AdaptKeywords, CompareKeywords, LabelKeywords, TrainingOptions
 
 log = logging.getLogger("acclimate")
 
 
 def begin_training(
-    kind: "type[SharedOptions]",
+    kind: "type[TrainingOptions]",
     source: str,
     target: str,
     output: str,
-    options: "AdaptKeywords | LabelKeywords",
+    options: "AdaptKeywords | CompareKeywords | LabelKeywords",
     *,
     resume: bool,
 ) -> None:

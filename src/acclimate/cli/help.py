@@ -8,10 +8,10 @@ from typer.core import TyperCommand
 GROUPS: Mapping[str, Sequence[str]] = {
     "Data": ("label", "text", "image", "drop", "max_bad", "strict", "task", "target_labels", "fractions", "per_class"),
     "Method": (
-        "method", "pretrain", "finetune", "strategies", "backbone", "weights", "settings", "set_", "label_shift",
-        "test_time", "model", "modules",
+        "method", "methods", "pretrain", "finetune", "strategies", "backbone", "weights", "settings", "set_",
+        "label_shift", "test_time", "model", "modules",
     ),
-    "Training": ("steps", "seeds", "budget", "image_size", "augment", "precision", "devices"),
+    "Training": ("steps", "seeds", "budget", "image_size", "augment", "precision", "devices", "workers"),
     "Scoring": ("score", "audit", "held_out", "ask", "seed", "positive", "tta"),
     "Output": ("output", "overwrite", "resume", "folder", "clear", "json", "help"),
 }  # fmt: skip
@@ -23,6 +23,7 @@ DEFAULTS: Mapping[str, str] = {
     "precision": "32-true",
     "budget": "10 on a CPU, unlimited on a GPU",
     "model": "ensemble of several seeds, else kept",
+    "methods": "all",
     "fractions": "0.01,0.05,0.1,1",
     "strategies": "source_only, supervised and the method",
     "positive": "each class in turn",
@@ -37,6 +38,10 @@ EXAMPLES: Mapping[str, tuple[str, str]] = {
     "audit": (
         "acclimate audit run phone/ --ask 40 -o to_label.csv",
         "acclimate audit run to_label.csv",
+    ),
+    "compare": (
+        "acclimate compare studio/ phone/ -o comparison",
+        "acclimate compare shop.csv#site=a shop.csv#site=b -o comparison --label sold --methods mcc,cdan,coral",
     ),
     "cache": ("acclimate cache", "acclimate cache --clear"),
     "demo": ("acclimate demo", "acclimate demo --folder digits --steps 2000 --seeds 3"),

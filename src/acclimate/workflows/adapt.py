@@ -5,7 +5,7 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import metadata
@@ -114,6 +114,23 @@ def _carry_out(run: RunFolder, selected: Selected, machine: Machine) -> None:
         _train(run, plan, seed, machine)
     log.info("scoring and writing the report")
     score_all(run, plan)
+
+
+def finish(run: RunFolder, plan: Plan, place: Callable[[], None], *, seconds: float, command: str) -> None:
+    """Make a Run of models that are trained already: score and report them.
+
+    Args:
+        run: Its folder, which may hold what an interrupted call left.
+        plan: That the models were trained by.
+        place: Puts weights and losses into the folder.
+        seconds: How long the training took.
+        command: The command that trains the same Run.
+    """
+    with _opened(run, plan, resume=True):
+        place()
+        _carry_out(run, Selected(plan), Machine())
+        _note(run, seconds - run.environment.get("seconds", 0), command)
+        write_report(run)
 
 
 def _train(run: RunFolder, plan: Plan, seed: int, machine: Machine) -> None:

@@ -20,14 +20,14 @@ from acclimate.recipe import (
 )
 from acclimate.run_folder import RunFolder
 from acclimate.workflows.catalogue import flag_of
-from acclimate.workflows.options import Request, SharedOptions
+from acclimate.workflows.options import CompareRequest, Request, SharedOptions, TrainingOptions
 
 LARGEST_IMAGE = 4096
 """Pixels a side."""
 
 
 def check_early(
-    source: object, target: object, output: str | Path | None, request: SharedOptions, *, resume: bool
+    source: object, target: object, output: str | Path | None, request: TrainingOptions, *, resume: bool
 ) -> None:
     """Refuse paths where there is nothing, and options and names that no data could make valid.
 
@@ -47,7 +47,7 @@ def check_early(
     _check_settings(request)
 
 
-def check_request(request: SharedOptions, output: str | Path | None, *, resume: bool) -> None:
+def check_request(request: TrainingOptions, output: str | Path | None, *, resume: bool) -> None:
     """Refuse what needs no look at the data, before any of it is read.
 
     Raises:
@@ -101,26 +101,54 @@ def check_method(method: str) -> None:
         raise BadInput(f"no method {method!r}; {meant}")
 
 
+ALL = "all"
+"""The name that stands for every method that suits the data."""
+
+
+def check_compared(names: Sequence[str]) -> None:
+    """Refuse a method that cannot be compared: an unknown one, one named twice, or one that needs target labels.
+
+    Raises:
+        BadInput: One of them.
+    """
+    known = [ALL, *(m for m in methods.names() if not _needs_labels(m)), *shallow.names()]
+    for i, name in enumerate(names):
+        if plugins.is_spec(name):
+            methods.get(name)
+        elif name in methods.names() and _needs_labels(name):
+            raise BadInput(f"--methods: {name} trains on target labels, which compare does without; omit it")
+        elif name not in known:
+            raise BadInput(f"--methods: no method {name!r}; {did_you_mean(name, known)}")
+        if name in names[:i] or (name == ALL and len(names) > 1):
+            raise BadInput(f"--methods: {name!r} and others overlap; name each method once, or all alone")
+
+
+def _needs_labels(method: str) -> bool:
+    return "target_labels" in methods.summary(method)["needs"]
+
+
 def check_pretraining(name: str) -> None:
     """Refuse an unknown self-supervised method."""
     if name not in selfsup.names():
         raise BadInput(f"--pretrain: no self-supervised method {name!r}; {did_you_mean(name, selfsup.names())}")
 
 
-def _check_names(request: SharedOptions) -> None:
+def _check_names(request: TrainingOptions) -> None:
     if isinstance(request, Request):
         check_task_name(request.task)
-    if request.method != "auto":
+    if isinstance(request, SharedOptions) and request.method != "auto":
         check_method(request.method)
-    if request.pretrain is not None:
+    if isinstance(request, SharedOptions) and request.pretrain is not None:
         check_pretraining(request.pretrain)
+    if isinstance(request, CompareRequest):
+        check_compared(request.methods)
     if request.finetune != "auto":
         finetune.check_name(request.finetune)
     if request.backbone not in {"auto", LINEAR}:
         backbones.check_name(request.backbone)
 
 
-def _check_settings(request: SharedOptions) -> None:
+def _check_settings(request: TrainingOptions) -> None:
     """Refuse settings that are unknown or out of range; the method's own are checked by name alone."""
     settings = parse_settings(request.settings or {})
     usual = {"steps": request.steps, "precision": request.precision}

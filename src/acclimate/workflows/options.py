@@ -19,10 +19,8 @@ else:
     Source = object
 
 
-class SharedOptions(BaseModel):
-    """Options of every workflow that trains."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class OneMethod(BaseModel):
+    """Options of the workflows that train one method."""
 
     method: str = Field(
         "auto", description="What is minimised: auto, a name that `acclimate methods` lists, or MODULE:CLASS."
@@ -31,6 +29,13 @@ class SharedOptions(BaseModel):
         None,
         description="Self-supervised method by which the backbone first learns from unlabelled images: byol, vicreg.",
     )
+
+
+class TrainingOptions(BaseModel):
+    """Options of every workflow that trains."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     finetune: str = Field(
         "auto",
         description="Which weights move, when and how fast: full, feature_extraction, partial, llrd, gradual, lp_ft or "
@@ -88,6 +93,10 @@ class SharedOptions(BaseModel):
         )
 
 
+class SharedOptions(TrainingOptions, OneMethod):
+    """Options of `adapt` and of `labels`; pydantic takes the fields of the last base first."""
+
+
 class Request(SharedOptions):
     """Options of `adapt`, beside the two domains."""
 
@@ -122,6 +131,19 @@ class LabelRequest(SharedOptions):
     seeds: int | Sequence[int] = Field(3, description="How many seeds to train; in Python also which.")
 
 
+class CompareRequest(TrainingOptions):
+    """Options of `compare`, beside the two domains."""
+
+    methods: Sequence[str] = Field(
+        (), description="Methods to compare, as `acclimate methods` lists them; all that suit the data by default."
+    )
+    score: Source | None = Field(
+        None, description="Labelled target for scores alone: checked before training, used after the choice."
+    )
+    seeds: int | Sequence[int] = Field(3, description="How many seeds to train; in Python also which.")
+    workers: int = Field(1, ge=1, description="Processes on this machine that share the trainings and its threads.")
+
+
 class PredictOptions(BaseModel):
     """Options of the command ``predict``: how `acclimate.Run.predict` predicts, and what is made of it."""
 
@@ -142,11 +164,9 @@ class PredictOptions(BaseModel):
     tta: Sequence[str] = Field((), description="Predict the mean over views: hflip, shift, five_crop.")
 
 
-class SharedKeywords(TypedDict, total=False):
-    """The types of `SharedOptions` for type checkers; a test keeps them equal."""
+class TrainingKeywords(TypedDict, total=False):
+    """The types of `TrainingOptions` for type checkers; a test keeps them equal."""
 
-    method: str | type[Method]
-    pretrain: str | None
     finetune: str
     budget: float | None
     backbone: str | Callable[..., object]
@@ -168,6 +188,13 @@ class SharedKeywords(TypedDict, total=False):
     devices: int
 
 
+class SharedKeywords(TrainingKeywords, total=False):
+    """The types of `SharedOptions` for type checkers."""
+
+    method: str | type[Method]
+    pretrain: str | None
+
+
 class AdaptKeywords(SharedKeywords, total=False):
     """The types of `Request` for type checkers."""
 
@@ -185,6 +212,14 @@ class LabelKeywords(SharedKeywords, total=False):
     strategies: Sequence[str]
     held_out: float
     score: Source | None
+
+
+class CompareKeywords(TrainingKeywords, total=False):
+    """The types of `CompareRequest` for type checkers."""
+
+    methods: Sequence[str]
+    score: Source | None
+    workers: int
 
 
 def _share(option: str, text: str) -> float:
@@ -208,7 +243,7 @@ class PredictKeywords(TypedDict):
     tta: Sequence[str]
 
 
-R = TypeVar("R", bound=SharedOptions)
+R = TypeVar("R", bound=TrainingOptions)
 F = TypeVar("F", bound=Callable[..., object])
 
 
@@ -240,7 +275,7 @@ def _is_plugin(name: str, value: str) -> bool:
     return name in {"method", "backbone"} and plugins.is_spec(value)
 
 
-def described_by(kind: type[SharedOptions]) -> Callable[[F], F]:
+def described_by(kind: type[TrainingOptions]) -> Callable[[F], F]:
     """Give a function with ``**options`` the signature and the docstring of the options of ``kind``."""
 
     def describe(function: F) -> F:

@@ -1,0 +1,214 @@
+"""What a comparison found: as a page, a table and a sentence."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from acclimate.contents import Agreement, ComparedSetting, Comparison, ScoredDomain
+from acclimate.report.measures import format_mean
+from acclimate.runs.finding import words_for
+
+NAMES: Mapping[str, str] = {
+    "entropy": "Entropy",
+    "importance_weighted_accuracy": "Weighted source accuracy",
+    "mixval": "MixVal",
+    "class_ami": "Class-AMI",
+    "ensv": "EnsV",
+    "combined": "Mean rank",
+}
+"""Headings of the validators' columns; others have their names."""
+SHOWN = 8
+"""Rows of the table in the terminal."""
+
+
+def finding(found: Comparison) -> str:
+    """Return the choice in a sentence or two."""
+    row, rest = found["ranking"][0], f"among {_counted(found)}"
+    how = f"{row['name']} is chosen without target labels {rest}"
+    if "target" not in row:
+        return f"{how}; its accuracy on the target is unknown, as no labels were given."
+    return f"{how}: {_accuracy(row)} on {_scored_on(found)}{_against_source_only(found, row)}."
+
+
+def _counted(found: Comparison) -> str:
+    methods = len({row["method"] for row in found["ranking"]})
+    settings = len(found["ranking"])
+    return f"{settings} settings of {methods} method{'s' * (methods > 1)}, {_seeds(found)}"
+
+
+def _seeds(found: Comparison) -> str:
+    seeds = len(found["seeds"])
+    return f"{seeds} seeds each" if seeds > 1 else "one seed each"
+
+
+def _scored_on(found: Comparison) -> str:
+    return found["score"]["path"] if found["score"] else found["target"]
+
+
+def _accuracy(row: ComparedSetting) -> str:
+    return f"{format_mean('accuracy', row['target'])} accuracy".replace(" %", "%")
+
+
+def _against_source_only(found: Comparison, row: ComparedSetting) -> str:
+    """How the choice compares with source-only."""
+    if "change" not in row:
+        return ""
+    words = words_for(row["change"], 0.0)
+    clear = "" if words.clear else "no clear change: "
+    return f" ({clear}{words.difference} against source-only, 95% interval {words.interval.removesuffix(' points')})"
+
+
+class Regret(NamedTuple):
+    """The setting with the highest accuracy, and by how much the choice misses it."""
+
+    best: str
+    accuracy: str
+    points: str
+
+
+def regret(found: Comparison) -> Regret | None:
+    """Return what labels would have chosen; None without labels."""
+    scored = [row for row in found["ranking"] if "target" in row]
+    if not scored or scored[0] is not found["ranking"][0]:
+        return None
+    best = max(scored, key=lambda row: row["target"]["accuracy"])
+    missed = best["target"]["accuracy"] - scored[0]["target"]["accuracy"]
+    return Regret(best["name"], f"{best['target']['accuracy']:.1%}", f"{100 * missed:.1f}")
+
+
+class Line(NamedTuple):
+    """One row of the ranking, as text."""
+
+    name: str
+    rank: str
+    bar: float
+    rejected: list[str]
+    scores: list[str]
+    source: str
+    accuracy: str
+    change: str
+    better: str
+    seconds: str
+
+
+def lines(found: Comparison) -> list[Line]:
+    """Return the ranking as text, the choice first."""
+    columns = validators(found)
+    return [_line(row, columns, len(found["seeds"])) for row in found["ranking"] if not _has_failed(row)]
+
+
+def validators(found: Comparison) -> list[str]:
+    """Return the validators that gave any setting a score."""
+    return list(dict.fromkeys(name for row in found["ranking"] for name in row["scores"]))
+
+
+def _line(row: ComparedSetting, columns: Sequence[str], seeds: int) -> Line:
+    change, better = "–", ""
+    if "change" in row:
+        words = words_for(row["change"], 0.0)
+        change = f"{words.difference.removesuffix(' points')} ({words.interval.removesuffix(' points')})"
+        better = ("better" if words.better else "worse") if words.clear else ""
+    return Line(
+        name=row["name"],
+        rank="–" if row["rank"] is None else f"{row['rank']:.2f}",
+        bar=row["rank"] or 0.0,
+        rejected=_reasons(row["rejected"], seeds),
+        scores=[_score(row, name) for name in columns],
+        source="–" if row["source_val"] is None else f"{100 * row['source_val']:.1f}",
+        accuracy=format_mean("accuracy", row["target"]).replace(" %", "") if "target" in row else "–",
+        change=change,
+        better=better,
+        seconds="–" if row["seconds"] is None else f"{row['seconds']:.1f}",
+    )
+
+
+def _score(row: ComparedSetting, validator: str) -> str:
+    if validator not in row["scores"]:
+        return "no say" if validator in row["left_out"] else "–"
+    return f"{row['scores'][validator]:.3f}".replace("-", "−")
+
+
+def _has_failed(row: ComparedSetting) -> bool:
+    """Whether no seed of a setting was trained."""
+    return row["seconds"] is None
+
+
+def _reasons(by_seed: Mapping[str, str], seeds: int) -> list[str]:
+    """Reasons with the seeds they are of, each once."""
+    of: dict[str, list[str]] = {}
+    for seed, reason in by_seed.items():
+        of.setdefault(reason, []).append(seed)
+    return [reason if len(some) == seeds else f"seed {', '.join(some)}: {reason}" for reason, some in of.items()]
+
+
+def failures(found: Comparison) -> list[tuple[str, list[str]]]:
+    """Return settings with trainings that have failed, with the reasons."""
+    seeds = len(found["seeds"])
+    return [(row["name"], _reasons(row["failed"], seeds)) for row in found["ranking"] if row["failed"]]
+
+
+def table(found: Comparison) -> str:
+    """Return the first rows of the ranking as a table for the terminal."""
+    labelled = found["score"] is not None
+    head = ["setting", "mean rank", *(["accuracy", "against source-only"] if labelled else []), "gates", "s"]
+    rows = [head]
+    for line in lines(found)[:SHOWN]:
+        scored = [line.accuracy, line.change] if labelled else []
+        rows.append([line.name, line.rank, *scored, "rejected" if line.rejected else "", line.seconds])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    texts = [
+        "  ".join([row[0].ljust(widths[0]), *(text.rjust(w) for text, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
+    left = len(lines(found)) - SHOWN
+    return "\n".join([*texts, *([f"and {left} more"] if left > 0 else [])])
+
+
+def render_comparison(found: Comparison) -> str:
+    """Return one HTML page that loads nothing else."""
+    from acclimate.report.page import render_template, short_path  # plotly takes a second to import
+
+    source, target = short_path(found["source"]), short_path(found["target"])
+    return render_template(
+        "compare.html.j2",
+        {
+            "title": f"comparison: {source} to {target}",
+            "finding": finding({**found, "target": target, "score": _at(found["score"], short_path)}),
+            "found": found,
+            "source": source,
+            "target": target,
+            "labelled": found["score"] is not None,
+            "regret": regret(found),
+            "lines": lines(found),
+            "validators": [NAMES.get(name, name) for name in validators(found)],
+            "agreement": [_agreement(one) for one in found["agreement"]],
+            "failures": failures(found),
+            "facts": _facts(found, source, target),
+        },
+    )
+
+
+def _at(score: ScoredDomain | None, shorten: Callable[[str], str]) -> ScoredDomain | None:
+    """The labelled target with a shorter path."""
+    return None if score is None else {**score, "path": shorten(score["path"])}
+
+
+def _agreement(one: Agreement) -> tuple[str, str, int]:
+    correlation = f"{one['correlation']:+.2f}".replace("-", "−")
+    return NAMES.get(one["validator"], one["validator"]), correlation, one["settings"]
+
+
+def _facts(found: Comparison, source: str, target: str) -> dict[str, str]:
+    recipe = found["recipes"][found["reference"]]
+    trained = sum(len(found["seeds"]) - len(row["failed"]) for row in found["ranking"])
+    score = found["score"]
+    facts = {
+        "Source": source,
+        "Target": target,
+        "Scored on": f"{score['path']}, {score['n']:,} examples" if score else "",
+        "Backbone": recipe["backbone"],
+        "Fine-tuning": recipe["finetune"] if recipe["backbone"] != "linear" else "",
+        "Trainings": f"{trained:,}",
+        "Seeds": ", ".join(map(str, found["seeds"])),
+        "Time of all trainings": f"{found['seconds'] / 60:.1f} min",
+    }
+    return {name: value for name, value in facts.items() if value}

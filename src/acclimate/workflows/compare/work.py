@@ -1,0 +1,135 @@
+"""Does the cells of a comparison, in one process or in several that share its folder."""
+
+import logging
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+
+import torch
+
+from acclimate.lock import Locked
+from acclimate.plugins import ImportedFiles
+from acclimate.workflows.compare.cells import Cell, Store, train_cells
+from acclimate.workflows.train_phase import Machine
+
+log = logging.getLogger("acclimate")
+
+PAUSE = 0.5
+"""Seconds until cells that another process holds are looked at again."""
+
+
+def work(store: Store, cells: Sequence[Cell], machine: Machine, *, parent: int | None = None) -> None:
+    """Train the cells that are not there; those that another process trains are waited for.
+
+    Args:
+        store: The folder.
+        cells: All cells.
+        machine: Where they train.
+        parent: The process whose end ends this one's work, too; none by default.
+    """
+    while left := [cell for cell in cells if not store.is_settled(cell)]:
+        worked = False
+        for portion in portions(left):
+            if parent is not None and os.getppid() != parent:
+                return
+            worked |= _attempt(store, portion, machine, cells)
+        if not worked:
+            time.sleep(PAUSE)
+
+
+def portions(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """The cells that are trained together: so far each by itself."""
+    return [[cell] for cell in cells]
+
+
+def _attempt(store: Store, portion: Sequence[Cell], machine: Machine, cells: Sequence[Cell]) -> bool:
+    """Train those cells of a portion that nobody else holds and that can start; return whether there were any."""
+    with ExitStack() as stack:
+        free = [cell for cell in portion if _can_start(store, cell) and _hold(store, cell, stack)]
+        free = [cell for cell in free if not store.is_settled(cell)]
+        if not free:
+            return False
+        settled = sum(map(store.is_settled, cells))
+        title = f"cell {settled + 1} of {len(cells)} · {free[0].setting.name}"
+        train_cells(store, free, machine, title=title)
+    for i, cell in enumerate(free, settled + 1):
+        if why := store.failure(cell):
+            log.warning("cell %d of %d: %s has failed: %s", i, len(cells), cell, why)
+        else:
+            log.info("cell %d of %d: %s (%.0f s)", i, len(cells), cell, store.facts(cell)["seconds"])
+    return True
+
+
+def _can_start(store: Store, cell: Cell) -> bool:
+    """Whether there is what its training starts from."""
+    return not cell.setting.starts_from_base or cell.base is None or store.is_settled(cell.base)
+
+
+def _hold(store: Store, cell: Cell, stack: ExitStack) -> bool:
+    try:
+        stack.enter_context(store.held(cell))
+    except Locked:
+        return False
+    return True
+
+
+def work_together(store: Store, cells: Sequence[Cell], machine: Machine, workers: int) -> None:
+    """Train the cells in several processes of this machine, of which this is one; its threads are divided."""
+    workers = min(workers, len(cells))
+    if workers < 2:
+        work(store, cells, machine)
+        return
+    context = multiprocessing.get_context("spawn")
+    threads = max(1, torch.get_num_threads() // workers)
+    given = (ImportedFiles(), store, [_as_sent(cell) for cell in cells], Machine(machine.devices), threads)
+    others = [context.Process(target=_worker, args=(*given, os.getpid()), daemon=True) for _ in range(workers - 1)]
+    for process in others:
+        process.start()
+    try:
+        with _threads(threads):
+            work(store, cells, machine)
+    except BaseException:
+        for process in others:
+            process.terminate()
+        raise
+    finally:
+        for process in others:
+            process.join()
+
+
+def _as_sent(cell: Cell) -> Cell:
+    """A cell as another process takes it, without what reads the labelled target."""
+    setting, base = cell.setting, cell.setting.base
+    base = base and replace(base, plan=replace(base.plan, score=None))
+    return Cell(replace(setting, plan=replace(setting.plan, score=None), base=base), cell.seed)
+
+
+def _worker(modules: object, store: Store, cells: Sequence[Cell], machine: Machine, threads: int, parent: int) -> None:
+    """What each further process does; what stops it, the first one meets as well.
+
+    Args:
+        modules: Come before the cells, since this process imports them when it unpickles them.
+        store: The folder.
+        cells: All cells.
+        machine: Where they train.
+        threads: Of this process.
+        parent: The first process.
+    """
+    torch.set_num_threads(threads)
+    try:
+        work(store, cells, machine, parent=parent)
+    except KeyboardInterrupt:
+        return
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

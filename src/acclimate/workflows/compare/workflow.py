@@ -1,0 +1,252 @@
+"""The workflow: plan, train all cells, choose without target labels, and make the choice a Run."""
+
+import logging
+import math
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Unpack, cast
+
+from acclimate.contents import CompareSettings, Comparison
+from acclimate.data.source import Source
+from acclimate.errors import BadInput, explain_access
+from acclimate.files import expand
+from acclimate.lock import LOCK, Locked, locked
+from acclimate.report.compare import finding, render_comparison
+from acclimate.run_folder import PARTIAL, RunFolder
+from acclimate.runs.run import Run
+from acclimate.training.launch import in_first_process
+from acclimate.workflows.command import command_of
+from acclimate.workflows.compare import found
+from acclimate.workflows.compare.cells import Cell, Store
+from acclimate.workflows.compare.choice import Table, choose, judge
+from acclimate.workflows.compare.grid import Grid, Planned, Setting, adapt_options, make_grid, plan_all
+from acclimate.workflows.compare.pool import pool
+from acclimate.workflows.compare.scores import agreement, score_settings
+from acclimate.workflows.compare.winner import make_winner
+from acclimate.workflows.compare.work import PAUSE, work_together
+from acclimate.workflows.early import check_early, is_run
+from acclimate.workflows.options import CompareKeywords, CompareRequest, described_by, parse_request
+from acclimate.workflows.resume import CannotResume
+from acclimate.workflows.select_strategy import Begun, remove_trials, select_strategy
+from acclimate.workflows.train_phase import Machine
+
+log = logging.getLogger("acclimate")
+
+PAGE = "compare.html"
+OWN = {found.FILE, PAGE, "cells", "failed", "trials", "winner", LOCK}
+"""What a comparison writes into its folder."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What `compare` found.
+
+    Attributes:
+        path: The folder with ``compare.json``, ``compare.html`` and the Run ``winner``.
+        found: What stands in ``compare.json``.
+    """
+
+    path: Path
+    found: Comparison
+
+    @property
+    def winner(self) -> Run:
+        """The chosen method and setting as a finished Run."""
+        return Run.open(self.path / "winner")
+
+    @property
+    def finding(self) -> str:
+        """The choice in a sentence."""
+        return finding(self.found)
+
+
+@described_by(CompareRequest)
+def compare(
+    source: Source,
+    target: Source,
+    output: str | Path | None = None,
+    *,
+    resume: bool = False,
+    show: bool = False,
+    **options: Unpack[CompareKeywords],
+) -> Compared:
+    """Train many methods with several settings and seeds, and choose one without target labels.
+
+    Every method is trained with its defaults and with a reduced weight, or else a reduced learning rate. Gates reject
+    collapsed models, validators rank the others, and the setting with the highest mean rank over seeds becomes a Run.
+    With ``score`` the page also tells how good each setting really is; the choice does not depend on it.
+
+    Several calls may share ``output``, on one machine or on a file system with locks: each training is done once.
+
+    Args:
+        source: Labelled domain (see `acclimate.data.source.Source`).
+        target: Domain to adapt to; labels that it has are set aside unread.
+        output: Folder for ``compare.json``, ``compare.html`` and the Run ``winner``; a temporary one by default.
+        resume: Continue the folder ``output`` if there is one, or join a call that works in it.
+        show: Show progress on stderr: a bar in a terminal, elsewhere a line every 30 seconds.
+        **options: See below.
+
+    Raises:
+        BadInput: Something only the caller can mend. What was written is removed, unless something was trained.
+    """
+    return in_first_process(partial(_compare, source, target, output, options, resume=resume, show=show))
+
+
+def _compare(
+    source: Source, target: Source, output: str | Path | None, options: CompareKeywords, *, resume: bool, show: bool
+) -> Compared:
+    """`compare`, in the first of several processes."""
+    request = parse_request(CompareRequest, options)
+    output = expand(output) if output else output
+    check_early(source, target, output, request, resume=resume)
+    if isinstance(source, RunFolder) or (isinstance(source, str | Path) and is_run(source)):
+        raise BadInput("the source is a Run, and compare learns from the source's examples; give the source itself")
+    planned, machine = plan_all(source, target, request), Machine(request.devices, show)
+    folder = RunFolder(Path(output) if output else Path(tempfile.mkdtemp(prefix="acclimate-")) / "compare")
+    _check_folder(folder)
+    grid = _begin(folder, planned, machine, resume=resume)
+    store, cells = Store(folder.path), _cells(grid)
+    work_together(store, cells, machine, request.workers)
+    with _alone(folder):
+        if not _is_finished(folder):
+            _finish(folder, grid, partial(_command, source, target, folder.path, request))
+        store.tidy(cells)
+    return Compared(folder.path, cast("Comparison", found.read(folder)))
+
+
+def _begin(folder: RunFolder, planned: Planned, machine: Machine, *, resume: bool) -> Grid:
+    """Choose the fine-tuning strategy, and write what is compared; on bad input remove what was written."""
+    begun = folder.file(found.FILE).exists()
+    try:
+        folder.make()
+        with explain_access(), _alone(folder):
+            begun = folder.file(found.FILE).exists()
+            if begun and not resume:
+                raise CannotResume(f"{folder.path}: exists already; continue it with --resume, or choose another -o")
+            folder.sweep()
+            trials, before = folder.file("trials"), _strategy(found.read(folder))
+            chosen = select_strategy(planned.first, planned.request, trials, before=before, machine=machine).plan
+            grid = make_grid(planned, chosen)
+            found.check_same(folder, head := found.head_of(grid))
+            if not begun:
+                folder.write_json(found.FILE, {**head})
+            remove_trials(trials, chosen)
+            return grid
+    except CannotResume:
+        raise
+    except BadInput as error:
+        if begun or folder.has_trained():
+            raise BadInput(f"{error.message}; {folder.path} keeps what is trained: continue with --resume") from error
+        folder.discard()
+        raise
+
+
+def _check_folder(folder: RunFolder) -> None:
+    """Refuse a folder that neither holds a comparison nor is empty.
+
+    Raises:
+        BadInput: It holds something else, or a link.
+    """
+    if not folder.path.exists():
+        return
+    inside = [path for path in folder.path.iterdir() if not PARTIAL.fullmatch(path.name)]
+    for path in inside:
+        if path.is_symlink():
+            raise BadInput(f"{path}: is a link, but a comparison consists of its own files only; remove the link")
+    strange = sorted({path.name for path in inside} - {"trials", LOCK})
+    if strange and not folder.file(found.FILE).is_file():
+        why = f"not a folder of a comparison (contains {strange[0]!r})"
+        raise BadInput(f"{folder.path}: cannot resume: {why}; choose another -o")
+
+
+@contextmanager
+def _alone(folder: RunFolder) -> Iterator[None]:
+    """Hold the lock of the folder; wait as long as another process holds it."""
+    with ExitStack() as stack:
+        waited = False
+        while True:
+            try:
+                stack.enter_context(locked(folder.path))
+                break
+            except Locked as error:
+                if not waited:
+                    log.info("waiting for another process (%s)", error.message.partition("; ")[0])
+                waited = True
+                time.sleep(PAUSE)
+        yield
+
+
+def _strategy(before: CompareSettings | None) -> Begun | None:
+    """The strategy of a comparison that is continued."""
+    if before is None:
+        return None
+    recipe = next(iter(before["recipes"].values()))
+    return {"finetune": recipe["finetune"], "tried": recipe.get("tried", {})}
+
+
+def _cells(grid: Grid) -> list[Cell]:
+    """All cells, setting by setting."""
+    return [Cell(setting, seed) for setting in grid.settings.values() for seed in setting.plan.recipe.seeds]
+
+
+def _is_finished(folder: RunFolder) -> bool:
+    """Whether another call, or an earlier one, has done all."""
+    told = found.read(folder)
+    return told is not None and "ranking" in told and folder.file(PAGE).is_file()
+
+
+def _finish(folder: RunFolder, grid: Grid, command: partial[str]) -> None:
+    """Choose, score, and write the Run, ``compare.json`` and the page."""
+    store, seeds, reference = Store(folder.path), grid.reference.plan.recipe.seeds, grid.reference
+    for seed in seeds:
+        if why := store.failure(cell := Cell(reference, seed)):
+            raise BadInput(f"{cell}, with which all are compared, has failed: {why}")
+    log.info("choosing among %d settings", len(grid.settings))
+    tables = {seed: _table(store, grid, seed) for seed in seeds}
+    choice = choose(list(tables.values()), reference.name)
+    setting = grid.settings[choice.name]
+    make_winner(store, setting, seeds, command=command(setting))
+    written = _comparison(store, grid, tables, choice.ranks, choice=choice.name, reason=choice.reason)
+    folder.write_json(found.FILE, {**written})
+    folder.write(PAGE, lambda path: path.write_text(render_comparison(written), "utf-8"))
+
+
+def _table(store: Store, grid: Grid, seed: int) -> Table:
+    """What gates and validators say of one seed's models."""
+    cells = [Cell(setting, seed) for setting in grid.settings.values()]
+    return judge(pool(store, cells), grid.reference.name)
+
+
+def _comparison(
+    store: Store, grid: Grid, tables: Mapping[int, Table], ranks: Mapping[str, float], *, choice: str, reason: str
+) -> Comparison:
+    """All of ``compare.json``; only here may labels of the target be read."""
+    reference = grid.reference
+    seeds, score = reference.plan.recipe.seeds, reference.plan.score
+    scores = {} if score is None else score_settings(store, grid.settings, seeds, score(), reference.name)
+    rows = [
+        found.row_of(store, one, seeds, tables, rank=ranks.get(name), scores=scores)
+        for name, one in grid.settings.items()
+    ]
+    ranking = sorted(rows, key=lambda row: (row["name"] != choice, -math.inf if row["rank"] is None else -row["rank"]))
+    done = [cell for cell in _cells(grid) if store.is_done(cell)]
+    total = {cell.name: store.facts(cell)["seconds"] for cell in done}
+    return {
+        **found.head_of(grid),
+        "choice": choice,
+        "reference": reference.name,
+        "reason": reason,
+        "seconds": round(math.fsum(total.values()), 1),
+        "ranking": ranking,
+        "agreement": agreement(ranking),
+    }
+
+
+def _command(source: Source, target: Source, folder: Path, request: CompareRequest, setting: Setting) -> str:
+    """The command that trains the same Run as a setting's cells."""
+    return command_of(source, target, folder / "winner", adapt_options(request, setting))
