@@ -22,11 +22,24 @@ SHOWN = 8
 
 def finding(found: Comparison) -> str:
     """Return the choice in a sentence or two."""
-    row, rest = found["ranking"][0], f"among {_counted(found)}"
-    how = f"{row['name']} is chosen without target labels {rest}"
+    told = headline(found)
+    return f"{told.text}. {told.details}"
+
+
+class Headline(NamedTuple):
+    """The choice in a few words, and what belongs to it."""
+
+    text: str
+    details: str
+
+
+def headline(found: Comparison) -> Headline:
+    """Return the choice as a short title and the details below it."""
+    row = found["ranking"][0]
+    how = f"Chosen without target labels among {_counted(found)}: {found['reason']}."
     if "target" not in row:
-        return f"{how}; its accuracy on the target is unknown, as no labels were given."
-    return f"{how}: {_accuracy(row)} on {_scored_on(found)}{_against_source_only(found, row)}."
+        return Headline(f"{row['name']} is chosen; its accuracy on the target is unknown", how)
+    return Headline(f"{row['name']} is chosen: {_accuracy(row)} on {_scored_on(found)}", how + _against(found, row))
 
 
 def _counted(found: Comparison) -> str:
@@ -48,13 +61,14 @@ def _accuracy(row: ComparedSetting) -> str:
     return f"{format_mean('accuracy', row['target'])} accuracy".replace(" %", "%")
 
 
-def _against_source_only(found: Comparison, row: ComparedSetting) -> str:
+def _against(found: Comparison, row: ComparedSetting) -> str:
     """How the choice compares with source-only."""
     if "change" not in row:
         return ""
     words = words_for(row["change"], 0.0)
-    clear = "" if words.clear else "no clear change: "
-    return f" ({clear}{words.difference} against source-only, 95% interval {words.interval.removesuffix(' points')})"
+    clear = "" if words.clear else "no clear change, "
+    interval = words.interval.removesuffix(" points")
+    return f" Against {found['reference']}: {clear}{words.difference} (95% interval {interval})."
 
 
 class Regret(NamedTuple):
@@ -172,7 +186,7 @@ def render_comparison(found: Comparison) -> str:
         "compare.html.j2",
         {
             "title": f"comparison: {source} to {target}",
-            "finding": finding({**found, "target": target, "score": _at(found["score"], short_path)}),
+            "headline": headline({**found, "target": target, "score": _at(found["score"], short_path)}),
             "found": found,
             "source": source,
             "target": target,

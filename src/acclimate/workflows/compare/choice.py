@@ -67,4 +67,4 @@ def _why(best: str, ranks: Mapping[str, float], tables: Sequence[Table]) -> str:
     rejected = sum(bool(row.rejected) for table in tables for row in table.values())
     total = sum(map(len, tables))
     gates = f"; gates rejected {rejected} of {total} models" if rejected else ""
-    return f"{best} has the highest mean rank, {ranks[best]:.2f} of 1{gates}"
+    return f"it has the highest mean rank, {ranks[best]:.2f} of 1{gates}"
