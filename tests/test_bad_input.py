@@ -1063,7 +1063,7 @@ def test_an_extra_that_is_missing_is_named(package, backbone, here, acclimate, m
 
 
 def test_what_is_no_fault_of_the_input_keeps_its_traceback(here, acclimate, monkeypatch):
-    monkeypatch.setattr("acclimate.workflows.train_phase.run_job", lambda job: 1 / 0)
+    monkeypatch.setattr("acclimate.workflows.train_phase.run_jobs", lambda jobs: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         acclimate(*shlex.split(NPZ))
 

@@ -163,6 +163,10 @@ class RunFolder:
         """Return the path of the checkpoint from which an interrupted training resumes."""
         return self.file(f"checkpoints/{phase}-{seed}.ckpt")
 
+    def stack_checkpoint(self, seed: int, phase: str) -> Path:
+        """Return the path of the checkpoint of several trainings at once, of which this is the first."""
+        return self.checkpoint(seed, phase).with_suffix(".stack")
+
     def outputs(self, seed: int, phase: str, domain: str) -> Path:
         """Return the path of a model's outputs on a domain: a Parquet file of predictions, probabilities, features."""
         return self.file(f"outputs/{domain}-{phase}-{seed}.parquet")
@@ -260,7 +264,8 @@ class RunFolder:
         self.check_links()
         self.sweep()
         of_phases = [(self.weights(seed, phase), self.checkpoint(seed, phase)) for phase in phases]
-        files = [path for weights, saved in of_phases for path in (weights, saved, saved.with_suffix(".safetensors"))]
+        beside = [saved.with_suffix(ending) for _, saved in of_phases for ending in (".safetensors", ".stack")]
+        files = [*(path for both in of_phases for path in both), *beside]
         for path in [self.file("recipe.yaml"), self.file("losses.jsonl"), *files]:
             path.unlink(missing_ok=True)
         for folder in self.file("models"), self.file("checkpoints"), self.path:
@@ -358,7 +363,7 @@ _FOLDERS = re.compile(rf"models|checkpoints|outputs|trials(/\w+(/models|/checkpo
 _FILES = re.compile(
     r"(trials/\w+/)?(recipe\.yaml|losses\.jsonl)|environment\.json|scores\.json|data\.json|audit\.json|report\.html|run\.lock"
     r"|model\.(safetensors|skops)"
-    r"|(trials/\w+/)?(models|checkpoints)/(source_only|pretrained|adapted)-\d+\.(safetensors|skops|ckpt)"
+    r"|(trials/\w+/)?(models|checkpoints)/(source_only|pretrained|adapted)-\d+\.(safetensors|skops|ckpt|stack)"
     r"|outputs/(source_val|target|scored|scored_tta)-(source_only|adapted)-\d+\.parquet"
     r"|outputs/(snippets|strip)-\w+\.parquet"
     rf"|({_PREPROCESS})/(preprocess\.json|pipeline\.skops)"

@@ -163,10 +163,10 @@ def test_log_lines_of_lightning_are_silenced(acclimate, tmp_path, caplog):
 def interrupted(monkeypatch) -> None:
     """Somebody presses Ctrl-C when training starts."""
 
-    def train(job: object) -> None:
+    def train(jobs: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("acclimate.workflows.train_phase.run_job", train)
+    monkeypatch.setattr("acclimate.workflows.train_phase.run_jobs", train)
 
 
 @pytest.mark.usefixtures("interrupted")

@@ -68,6 +68,19 @@ def test_a_training_is_shown_with_its_place_and_unit(tmp_path, monkeypatch):
     monkeypatch.setattr(progress.ProgressDisplay, "start", lambda self, done: shows.append((self.title, self.unit)))
     monkeypatch.setattr(progress.ProgressDisplay, "step", lambda self, step, found: None)
     x = [[float(i), -float(i)] for i in range(12)]
-    adapt((x, ["a", "b"] * 6), x, tmp_path / "run", method="dann", steps=1, seeds=2, show=True)
-    phases = [f"{phase}, seed {seed}" for seed in (0, 1) for phase in ("source_only", "adapted")]
-    assert shows == [(f"training {i} of 4 · {phase}", "rows") for i, phase in enumerate(phases, 1)]
+    given = {"seeds": 3, "steps": 1, "show": True, "settings": {"train.accumulate": 2}}
+    adapt((x, ["a", "b"] * 6), x, tmp_path / "alone", method="dann", **given)
+    phases = [f"{phase}, seed {seed}" for phase in ("source_only", "adapted") for seed in (0, 1, 2)]
+    assert shows == [(f"training {i} of 6 · {phase}", "rows") for i, phase in enumerate(phases, 1)]
+
+
+def test_trainings_that_go_together_are_shown_as_one(tmp_path, monkeypatch):
+    shows, steps = [], []
+    monkeypatch.setattr(progress.ProgressDisplay, "start", lambda self, done: shows.append(self.title))
+    monkeypatch.setattr(progress.ProgressDisplay, "step", lambda self, step, found: steps.append(step.done))
+    x = [[float(i), -float(i)] for i in range(12)]
+    adapt((x, ["a", "b"] * 6), x, tmp_path / "run", method="dann", steps=2, seeds=3, show=True)
+    assert shows == [
+        f"trainings {place}, seeds 0 to 2" for place in ("1 to 3 of 6 · source_only", "4 to 6 of 6 · adapted")
+    ]
+    assert steps == [1, 2, 1, 2]

@@ -19,16 +19,16 @@ def asked(folder, **more):
 
 
 def watched(monkeypatch, dies_at=0):
-    """What the trainings are given; the one of that number dies, as if the machine did."""
-    usual, begun = label_efficiency.train_phase, []
+    """The trainings that were begun; the one of that number dies, as if the machine did."""
+    usual, begun = label_efficiency.train_phases, []
 
-    def watching(*given, **more):
-        begun.append(given)
-        if len(begun) == dies_at:
+    def watching(phases, machine):
+        begun.extend(phases)
+        if 0 < dies_at <= len(begun):
             raise KeyboardInterrupt
-        usual(*given, **more)
+        usual(phases, machine)
 
-    monkeypatch.setattr(label_efficiency, "train_phase", watching)
+    monkeypatch.setattr(label_efficiency, "train_phases", watching)
     return begun
 
 
@@ -145,7 +145,7 @@ def test_a_backbone_learns_without_labels_once_for_all_budgets(tmp_path, monkeyp
     found = acclimate.labels(
         *domains, tmp_path / "labels", per_class=[0, 2], seeds=1, steps=2, strategies=["mcc"], positive=["cat"], **given
     ).found  # fmt: skip
-    assert [phase for *_, phase in begun] == ["pretrained", "adapted", "adapted"]
+    assert [one.phase for one in begun] == ["pretrained", "adapted", "adapted"]
     assert found["curves"]["mcc"][0]["tta"].keys() >= {"accuracy", "log_loss", "auc", "f1"}
 
 

@@ -4,13 +4,11 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
-from torch.optim import Optimizer
 
 from acclimate.cpu import keep_freed_memory
 from acclimate.data.inputs import DenseInputs, Index, Inputs
@@ -18,11 +16,13 @@ from acclimate.data.loaders import Loader
 from acclimate.errors import first_line
 from acclimate.finetune import FROZEN
 from acclimate.methods.base import Method
-from acclimate.training.checkpoint import NoCheckpoint
-from acclimate.training.engine import LOWER, Diverged, Schedule, Step, make_optimizer, set_rate
+from acclimate.training.checkpoint import NoCheckpoint, StackCheckpoint, State, explain_damage
+from acclimate.training.engine import LOWER, Diverged, Schedule, Step
 from acclimate.training.inference import in_batches, validate
 from acclimate.training.stack import Batch, NotStackable, Stack, Tensors, alike
+from acclimate.training.stack_optimizer import StackOptimizer
 from acclimate.training.train import (
+    Due,
     Snapshots,
     Spec,
     Watcher,
@@ -83,7 +83,7 @@ def train_many(
     """
     seen = [list(own) for own in watchers] or [[] for _ in specs]
     outcomes: dict[int, Trained | Diverged] = {}
-    for group in _groups(specs):
+    for group in groups(specs):
         some = [(specs[i], seen[i]) for i in group]
         outcomes |= zip(group, _train_group(fabric, some, snapshots), strict=True)
     return [outcomes[i] for i in range(len(specs))]
@@ -93,18 +93,54 @@ Watched = tuple[Spec, Sequence[Watcher]]
 """A training, and what sees its steps."""
 
 
-def _groups(specs: Sequence[Spec]) -> Iterator[list[int]]:
+def train_stack(fabric: Fabric, some: Sequence[Watched], kept: StackCheckpoint) -> list[Trained | Diverged]:
+    """Train specs that go together, from where their checkpoint is or from the start.
+
+    The checkpoint also holds the end, so that weights which are written one by one all come from the same training.
+
+    Args:
+        fabric: The device; a single process.
+        some: One of the `groups` of all trainings.
+        kept: Where to continue from and to save to. Of a training that diverges the last good state becomes a
+            checkpoint of its own.
+
+    Returns:
+        For each spec what it came to.
+
+    Raises:
+        NotStackable: They must be trained one by one; nothing was written.
+        BadInput: An example cannot be read, or a checkpoint cannot be read or written.
+    """
+    return _Group(fabric, some, kept=kept).train()
+
+
+def groups(specs: Sequence[Spec]) -> Iterator[list[int]]:
     """Which trainings go together, as many as fit; those of the same rates are next to each other."""
-    groups: list[list[int]] = []
+    found: list[list[int]] = []
     for i, spec in enumerate(specs):
-        fitting = (group for group in groups if _go_together(specs[group[0]], spec))
+        fitting = (group for group in found if _go_together(specs[group[0]], spec))
         group = next(fitting, None)
-        groups.append([i]) if group is None else group.append(i)
-    for group in groups:
+        found.append([i]) if group is None else group.append(i)
+    for group in found:
         trainings = [specs[i].training for i in group]
         group.sort(key=lambda i: trainings.index(specs[i].training))
-        most = max(1, MOST_NUMBERS // max(1, sum(p.numel() for p in specs[group[0]].method.parameters())))
+        most = max(1, MOST_NUMBERS // max(1, _numbers(specs[group[0]])))
         yield from (group[start : start + most] for start in range(0, len(group), most))
+
+
+def may_have_company(spec: Spec) -> bool:
+    """Whether a training can be one of a stack, if there are others like it."""
+    return 2 * _numbers(spec) <= MOST_NUMBERS and _may_stack(spec)
+
+
+def rows_fit(specs: Sequence[Spec]) -> bool:
+    """Whether the examples of all trainings may be in memory at once."""
+    parts = {id(part): part for spec in specs for part in (spec.data.source, spec.data.target)}.values()
+    return sum(len(part) * part.batch(np.zeros(1, np.int64)).numel() for part in parts if len(part)) <= MOST_ROWS
+
+
+def _numbers(spec: Spec) -> int:
+    return sum(p.numel() for p in spec.method.parameters())
 
 
 def _go_together(a: Spec, b: Spec) -> bool:
@@ -139,7 +175,7 @@ def _are_vectors(inputs: Inputs) -> bool:
 def _train_group(fabric: Fabric, some: Sequence[Watched], at: Collection[int]) -> list[Trained | Diverged]:
     if len(some) > 1:
         try:
-            return _Group(fabric, some, at).train()
+            return _Group(fabric, some, at=at).train()
         except NotStackable:
             pass
     return [_train_alone(fabric, spec, watchers, at) for spec, watchers in some]
@@ -153,18 +189,6 @@ def _train_alone(fabric: Fabric, spec: Spec, watchers: Sequence[Watcher], at: Co
         return error
 
 
-def _diverged(why: str) -> Diverged:
-    return Diverged(f"{why}; {LOWER}; {NoCheckpoint()}")
-
-
-class _Slice(NamedTuple):
-    """Neighbours in a stack that train at one rate: a view of one of their parameters."""
-
-    name: str
-    members: slice
-    view: Tensor
-
-
 class _Group:
     """Trainings that take every step together.
 
@@ -172,9 +196,12 @@ class _Group:
         fabric: The device.
         some: The trainings.
         at: Steps after which copies are kept.
+        kept: Where to continue from and to save to.
     """
 
-    def __init__(self, fabric: Fabric, some: Sequence[Watched], at: Collection[int]):
+    def __init__(
+        self, fabric: Fabric, some: Sequence[Watched], *, at: Collection[int] = (), kept: StackCheckpoint | None = None
+    ):
         keep_freed_memory()
         self.fabric, self.specs, self.watchers = fabric, [spec for spec, _ in some], [own for _, own in some]
         methods = [copied(fabric, spec) for spec in self.specs]
@@ -184,44 +211,93 @@ class _Group:
         self.schedule: Schedule = schedules[0]
         generators = [torch.Generator(fabric.device).manual_seed(spec.seed) for spec in self.specs]
         self.stack = Stack(methods, generators)
-        self.optimizer, self.slices = _optimizer(self.stack, self.specs)
+        self.optimizer, self.kept = StackOptimizer(self.stack, self.specs), kept
         self.turns = methods[0].turns or (Turn("", ()),)
         self.batches = _Batches(fabric, self.specs)
         self.snapshots = [Snapshots(at) for _ in self.specs]
         self.diverged: dict[int, Diverged] = {}
 
     def train(self) -> list[Trained | Diverged]:
-        """Take all steps.
+        """Take all steps that are left.
 
         Raises:
-            NotStackable: At the first step.
+            NotStackable: Before the first.
         """
+        start, due = self._start(), Due(self.fabric, self.schedule, self.specs[0].training)
+        self._tell(lambda watcher: watcher.start(start))
         unread: list[tuple[int, Tensors]] = []
         try:
-            for step in range(self.schedule.steps):
+            for step in range(start, self.schedule.steps):
                 unread.append((step + 1, self._step(step)))
-                if step == 0:
-                    self._tell(lambda watcher: watcher.start(0))
                 if self.schedule.reads_at(step + 1):
                     self._read(unread)
                     unread = []
+                if due(step + 1) or step + 1 == self.schedule.steps:
+                    self._save(step + 1)
         finally:
             self._tell(lambda watcher: watcher.flush())
         return [self._finished(i) for i in range(len(self.specs))]
 
+    def _start(self) -> int:
+        """Prepare what takes the gradients, then continue from the checkpoint if there is one.
+
+        What is prepared depends on the state a little, so that it is always that of the first step.
+        """
+        states = self.kept.load() if self.kept else []
+        if not states or states[0]["done"] < self.schedule.steps:
+            self._begin_pass()
+            batch = self.batches(0)
+            for turn in self.turns:
+                self.stack.prepare(turn, batch)
+        if self.kept and states:
+            with explain_damage(self.kept.path):
+                self._restore(states)
+        return states[0]["done"] if states else 0
+
+    def _restore(self, states: Sequence[State]) -> None:
+        for i, state in enumerate(states):
+            self.stack.members[i].load_state_dict(state["method"])
+            self.stack.generators[i].set_state(state["cuda_rng"][0] if state["cuda_rng"] else state["rng"])
+            if "diverged" in state:
+                self.diverged[i] = Diverged(state["diverged"])
+        self.stack.stack_buffers()
+        self.optimizer.load([state["optimizer"] for state in states])
+
+    def _save(self, done: int) -> None:
+        if not self.kept:
+            return
+        for i, member in enumerate(self.stack.members):
+            if strange := not_finite(member):
+                self._give_up(i, f"weights {strange!r} are not finite after step {done}")
+        self._tell(lambda watcher: watcher.flush())
+        self.kept.save([self._state(i, done) for i in range(len(self.specs))])
+
+    def _state(self, i: int, done: int) -> State:
+        on_cpu, now = self.fabric.device.type == "cpu", self.stack.generators[i].get_state()
+        state: State = {
+            "method": {name: value.clone() for name, value in self.stack.members[i].state_dict().items()},
+            "optimizer": self.optimizer.state_of(i),
+            "done": done,
+            "looks": [],  # nothing of a stack stops early
+            "rng": now if on_cpu else torch.Generator().manual_seed(self.specs[i].seed).get_state(),
+            "cuda_rng": [] if on_cpu else [now],
+        }
+        return {**state, "diverged": self.diverged[i].message} if i in self.diverged else state
+
+    def _begin_pass(self) -> None:
+        self.stack.begin_pass([partial(self._survey, i) for i in range(len(self.specs))])
+
     def _step(self, step: int) -> Tensors:
-        if step % self.schedule.pass_steps == 0:
-            self.stack.begin_pass([partial(self._survey, i) for i in range(len(self.specs))])
+        if step and step % self.schedule.pass_steps == 0:
+            self._begin_pass()
         batch, progress = self.batches(step), step / self.schedule.steps
-        set_rate(self.optimizer, self.schedule.rate(progress))
+        self.optimizer.set_rate(self.schedule.rate(progress))
         losses: Tensors = {}
         for turn in self.turns:
             prefix = f"{turn.name} " if len(self.turns) > 1 else ""
             for _ in range(turn.repeat):
                 gradients, found = self._gradients(turn, batch, step)
-                for name, members, view in self.slices:
-                    view.grad = gradients[name][members].contiguous() if name in gradients else None
-                self.optimizer.step()
+                self.optimizer.step(gradients)
             losses |= {prefix + name: loss for name, loss in found.items()}
         self.stack.after_step(progress)
         return losses
@@ -265,13 +341,13 @@ class _Group:
 
     def _give_up(self, i: int, why: str) -> None:
         """Note that a member diverged, and give it finite weights again, which nobody looks at."""
-        self.diverged.setdefault(i, _diverged(why))
+        if i not in self.diverged:
+            self.diverged[i] = self._diverged(i, why)
         self.stack.restore(i)
-        for _, members, view in self.slices:
-            if members.start <= i < members.stop:
-                for value in self.optimizer.state[view].values():
-                    if value.shape == view.shape:
-                        value[i - members.start].zero_()
+        self.optimizer.reset(i)
+
+    def _diverged(self, i: int, why: str) -> Diverged:
+        return Diverged(f"{why}; {LOWER}; {self.kept.part(i) if self.kept else NoCheckpoint()}")
 
     def _tell(self, what: Callable[[Watcher], None]) -> None:
         for watcher in (watcher for own in self.watchers for watcher in own):
@@ -283,27 +359,8 @@ class _Group:
         method = own_copy(self.stack.members[i])
         finish(self.specs[i], method.model)
         if strange := not_finite(method):
-            return _diverged(f"weights {strange!r} are not finite when the training ends")
+            return self._diverged(i, f"weights {strange!r} are not finite when the training ends")
         return Trained(method, self.snapshots[i].taken)
-
-
-def _optimizer(stack: Stack, specs: Sequence[Spec]) -> tuple[Optimizer, list[_Slice]]:
-    """The optimizer of all members, with groups of its own for neighbours of one rate, and what it moves."""
-    starts = [i for i, spec in enumerate(specs) if i == 0 or spec.training != specs[i - 1].training]
-    names = {id(p): name for name, p in stack.together.named_parameters()}
-    slices: list[_Slice] = []
-    optimizers: list[Optimizer] = []
-    for start, stop in zip(starts, [*starts[1:], len(specs)], strict=True):
-        own = make_optimizer(stack.together, specs[start].training, specs[start].layers)
-        for group in own.param_groups:
-            moved = [_Slice(names[id(p)], slice(start, stop), p.detach()[start:stop]) for p in group["params"]]
-            group["params"] = [piece.view for piece in moved]
-            slices += moved
-        optimizers.append(own)
-    first, *others = optimizers
-    for group in (group for other in others for group in other.param_groups):
-        first.add_param_group(group)
-    return first, slices
 
 
 class _Batches:

@@ -1,8 +1,10 @@
 """Where a training that is cut off continues."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 import torch
 from lightning_fabric import Fabric
@@ -27,6 +29,28 @@ class Progress(NamedTuple):
     losses: list[float]
 
 
+class State(TypedDict):
+    """All that decides what comes next in a training.
+
+    Attributes:
+        method: Its state.
+        optimizer: Its state.
+        done: Steps done.
+        looks: The validation losses seen.
+        rng: Torch's random numbers to come.
+        cuda_rng: Those of each GPU.
+        diverged: Why it takes no further steps, if a loss is not finite; only in a stack.
+    """
+
+    method: dict[str, Any]
+    optimizer: dict[str, Any]
+    done: int
+    looks: list[float]
+    rng: Tensor
+    cuda_rng: list[Tensor]
+    diverged: NotRequired[str]
+
+
 class Checkpoint:
     """A file with all that decides what comes next; written beside and renamed, read without unpickling objects.
 
@@ -45,7 +69,7 @@ class Checkpoint:
         Raises:
             BadInput: It cannot be written.
         """
-        state = {
+        state: State = {
             "method": method.state_dict(),
             "optimizer": optimizer.state_dict(),
             "done": progress.done,
@@ -54,8 +78,16 @@ class Checkpoint:
             "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
         if fabric.is_global_zero:
-            self._write(self.path, lambda path: torch.save(state, path))
+            self.write(state)
         fabric.barrier()
+
+    def write(self, state: State) -> None:
+        """Write a state.
+
+        Raises:
+            BadInput: It cannot be written.
+        """
+        self._write(self.path, lambda path: torch.save(state, path))
 
     def load(self, method: Method, optimizer: Optimizer) -> Progress:
         """Restore the state if there is one, and tell how far it had come.
@@ -65,10 +97,8 @@ class Checkpoint:
         """
         if not self.path.exists():
             return Progress(0, [])
-        try:
+        with explain_damage(self.path):
             return self._restored(method, optimizer)
-        except Exception as error:  # a damaged file fails in many ways
-            raise BadInput(f"{self.path}: not a readable checkpoint; remove it to start this training anew") from error
 
     def _restored(self, method: Method, optimizer: Optimizer) -> Progress:
         state = torch.load(self.path, map_location="cpu", weights_only=True)
@@ -77,8 +107,7 @@ class Checkpoint:
         torch.set_rng_state(state["rng"])
         if state["cuda_rng"]:
             torch.cuda.set_rng_state_all(state["cuda_rng"])
-        if not isinstance(state["done"], int) or state["done"] < 0:
-            raise ValueError("steps that cannot be")
+        _check_steps(state["done"])
         return Progress(state["done"], [float(loss) for loss in state["looks"]])
 
     def save_best(self, model: nn.Module) -> None:
@@ -103,6 +132,92 @@ class Checkpoint:
     def __str__(self) -> str:
         """Where one can look for weights that were still sound."""
         return f"last good checkpoint: {self.path}" if self.path.exists() else "there is no checkpoint yet"
+
+
+class StackCheckpoint:
+    """One file with the states of trainings that take every step together, so that all continue from the same step.
+
+    Each state is what the training's own checkpoint would hold.
+
+    Args:
+        path: The file.
+        members: The trainings' own checkpoints.
+        write: Writes a file at a path.
+    """
+
+    def __init__(
+        self, path: Path, members: Sequence[Checkpoint], *, write: Callable[[Path, Write], object] = _write
+    ) -> None:
+        self.path, self.members = path, list(members)
+        self._write = write
+
+    def save(self, states: Sequence[State]) -> None:
+        """Write the states of all members.
+
+        Raises:
+            BadInput: They cannot be written.
+        """
+        named = dict(zip(map(self._name, self.members), states, strict=True))
+        self._write(self.path, lambda path: torch.save(named, path))
+
+    def load(self) -> list[State]:
+        """The states of the members, all after the same step; none if there is no file.
+
+        Raises:
+            BadInput: The file is damaged.
+        """
+        if not self.path.exists():
+            return []
+        with explain_damage(self.path):
+            named = torch.load(self.path, map_location="cpu", weights_only=True)
+            states: list[State] = [named[self._name(member)] for member in self.members]
+            _check_steps(*(state["done"] for state in states))
+            return states
+
+    def holds(self, member: Checkpoint) -> bool:
+        """Whether the file has the state of a training.
+
+        Raises:
+            BadInput: The file is damaged.
+        """
+        if not self.path.exists():
+            return False
+        with explain_damage(self.path):
+            return self._name(member) in torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)
+
+    def part(self, i: int) -> Checkpoint:
+        """Give one member's state, if there is a file, to the member's own checkpoint; one that diverged has it."""
+        states = self.load()
+        if states and "diverged" not in states[i]:
+            self.members[i].write(states[i])
+        return self.members[i]
+
+    def remove(self) -> None:
+        """Delete the file: all members are done, or continue by themselves."""
+        self.path.unlink(missing_ok=True)
+
+    def _name(self, member: Checkpoint) -> str:
+        """Where a member's own checkpoint would be, as seen from the file, since a Run may be moved."""
+        return Path(os.path.relpath(member.path, self.path.parent)).as_posix()
+
+
+@contextmanager
+def explain_damage(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while a checkpoint is read, in many ways, into one line.
+
+    Raises:
+        BadInput: The block failed.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise BadInput(f"{path}: not a readable checkpoint; remove it to start this training anew") from error
+
+
+def _check_steps(*done: object) -> None:
+    """Refuse numbers of steps that cannot be, or that differ."""
+    if any(not isinstance(steps, int) or steps < 0 for steps in done) or len(set(done)) != 1:
+        raise ValueError("steps that cannot be")
 
 
 class NoCheckpoint(Checkpoint):

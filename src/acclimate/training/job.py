@@ -3,7 +3,7 @@
 import logging
 import math
 import multiprocessing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -40,6 +40,8 @@ class Job:
         devices: Processes, or GPUs.
         show: Show progress on stderr.
         title: What progress calls it; its phase and seed follow.
+        number: Its place among all trainings, from 1; none if it has no place.
+        of: How many there are.
         unit: What progress counts, e.g. ``images``.
         below: Weights of a frozen backbone whose features stand for the examples; they are written with the others.
     """
@@ -51,6 +53,8 @@ class Job:
     show: bool = True
     below: Mapping[str, Tensor] = field(default_factory=dict)
     title: str = "training"
+    number: int | None = None
+    of: int = 0
     unit: str = "examples"
 
     @property
@@ -61,11 +65,17 @@ class Job:
     @property
     def checkpoint(self) -> Checkpoint:
         """Where it continues from."""
+        return Checkpoint(self.run.checkpoint(self.spec.seed, self.phase), write=self.write_checkpoint)
 
-        def write(path: Path, how: Write) -> None:
-            self.run.write(f"checkpoints/{path.name}", how)
+    def write_checkpoint(self, path: Path, how: Write) -> None:
+        """Write a file among the Run's checkpoints."""
+        self.run.write(f"checkpoints/{path.name}", how)
 
-        return Checkpoint(self.run.checkpoint(self.spec.seed, self.phase), write=write)
+    def leave(self, method: Method) -> None:
+        """Write the trained weights and remove the checkpoint."""
+        state = {k: v.detach().cpu().contiguous() for k, v in {**self.below, **method.model.state_dict()}.items()}
+        self.run.write(f"models/{self.weights.name}", lambda path: save_file(state, path))
+        self.checkpoint.remove()
 
 
 def run_job(job: Job) -> Method | None:
@@ -133,7 +143,7 @@ def _run(modules: object, job: Job, fabric: Fabric) -> Method | None:
     """What each process does."""
     spec, checkpoint = job.spec, job.checkpoint
     watchers: list[Watcher] = [LossLog(job.run, seed=spec.seed, phase=job.phase)]
-    display = _display(job)
+    display = display_of([job])
     try:
         method = train(fabric, spec, checkpoint=checkpoint, watchers=[*watchers, *([display] if job.show else [])])
     except Diverged as error:
@@ -141,20 +151,35 @@ def _run(modules: object, job: Job, fabric: Fabric) -> Method | None:
     finally:
         display.close()
     if fabric.is_global_zero:
-        state = {k: v.detach().cpu().contiguous() for k, v in {**job.below, **method.model.state_dict()}.items()}
-        job.run.write(f"models/{job.weights.name}", lambda path: save_file(state, path))
-        checkpoint.remove()
+        job.leave(method)
     fabric.barrier()
     if fabric.world_size > 1 and multiprocessing.parent_process():  # else its threads may abort a process that ends
         torch.distributed.destroy_process_group()
     return method if fabric.world_size == 1 else None
 
 
-def _display(job: Job) -> ProgressDisplay:
+def display_of(jobs: Sequence[Job]) -> ProgressDisplay:
+    """What shows a training, or several that take every step together."""
+    job = jobs[0]
     training, domains = job.spec.training, len(job.spec.method.needs)
-    examples = training.batch_size * training.accumulate * domains
-    title = f"{job.title} · {job.phase}, seed {job.spec.seed}"
-    return ProgressDisplay(title, steps=training.steps, examples=examples, unit=job.unit)
+    examples = training.batch_size * training.accumulate * domains * len(jobs)
+    return ProgressDisplay(_title(jobs), steps=training.steps, examples=examples, unit=job.unit)
+
+
+def _title(jobs: Sequence[Job]) -> str:
+    job, s = jobs[0], "s" if len(jobs) > 1 else ""
+    numbers = [job.number for job in jobs if job.number is not None]
+    place = f" {_listed(numbers)} of {job.of}" if numbers else ""
+    return f"{job.title}{s}{place} · {job.phase}, seed{s} {_listed([job.spec.seed for job in jobs])}"
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    """Numbers in words, e.g. ``0``, ``0 and 1``, ``0 to 4`` or ``0, 2 and 7``."""
+    first, last = numbers[0], numbers[-1]
+    if len(numbers) > 2 and list(numbers) == list(range(first, last + 1)):
+        return f"{first} to {last}"
+    before = ", ".join(map(str, numbers[:-1]))
+    return f"{before} and {last}" if before else f"{last}"
 
 
 @cache  # once for all trainings

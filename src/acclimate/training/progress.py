@@ -30,12 +30,14 @@ class LossLog:
         run: Whose file it is.
         seed: Of the training.
         phase: Of the training.
+        lines: Those that wait to be written; trainings that take every step together share them, so that the order of
+            the lines does not depend on time.
     """
 
-    def __init__(self, run: RunFolder, *, seed: int, phase: str):
+    def __init__(self, run: RunFolder, *, seed: int, phase: str, lines: list[str] | None = None):
         self.run, self.path = run, run.file("losses.jsonl")
         self.seed, self.phase = seed, phase
-        self.lines: list[str] = []
+        self.lines: list[str] = [] if lines is None else lines
         self.flushed = time.monotonic()
 
     def start(self, done: int) -> None:
@@ -61,7 +63,8 @@ class LossLog:
         """Write what was noted, in one call of the system."""
         if self.lines:
             self.run.append(self.path.name, "".join(self.lines))
-        self.lines, self.flushed = [], time.monotonic()
+        self.lines.clear()
+        self.flushed = time.monotonic()
 
 
 class ProgressDisplay:
@@ -133,3 +136,30 @@ class ProgressDisplay:
         if self.bar is not None:
             with suppress(ValueError):  # its stream is closed
                 self.bar.stop()
+
+
+class SharedDisplay:
+    """One display of trainings that take every step together: it shows a step when the first of them takes it.
+
+    Args:
+        display: Shows the steps.
+    """
+
+    def __init__(self, display: ProgressDisplay):
+        self.display = display
+        self.done = -1
+
+    def start(self, done: int) -> None:
+        """Begin to draw, once."""
+        if self.done < 0:
+            self.done = done
+            self.display.start(done)
+
+    def step(self, step: Step, validation: Mapping[str, float]) -> None:
+        """Show a step once."""
+        if step.done > self.done:
+            self.done = step.done
+            self.display.step(step, validation)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""

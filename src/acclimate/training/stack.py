@@ -98,14 +98,19 @@ class Stack:
             for name, value in self._initial[i].items():
                 self.members[i].get_parameter(name).copy_(value)
 
-    def gradients(self, turn: Turn, batch: Batch, progress: float) -> tuple[Tensors, Tensors]:
-        """Gradients of all members by parameter, ``(s, …)``, and losses by name, ``(s,)``, of one turn.
+    def prepare(self, turn: Turn, batch: Batch) -> None:
+        """Find what takes a turn's gradients for batches like this one.
 
         Raises:
-            NotStackable: Together the members would get other gradients than alone.
+            NotStackable: Together the members would get other gradients than alone, or one alone gets none.
         """
-        if turn.name not in self._of_turn:
+        try:
             self._of_turn[turn.name] = self._prepare(turn, batch)
+        except RuntimeError as error:
+            raise NotStackable from error
+
+    def gradients(self, turn: Turn, batch: Batch, progress: float) -> tuple[Tensors, Tensors]:
+        """Gradients by parameter, ``(s, …)``, and losses by name, ``(s,)``, of a turn that is prepared."""
         prepared = self._of_turn[turn.name]
         noise = tuple(torch.stack([draw(g) for g in self.generators]) for draw in prepared.draws)
         if prepared.moving not in self._split:

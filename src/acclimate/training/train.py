@@ -165,7 +165,7 @@ def train(
     for watcher in watching:
         watcher.start(done)
     schedule = schedule_of(fabric, spec, method, *taken.steps)
-    due = _Due(fabric, schedule, training)
+    due = Due(fabric, schedule, training)
     try:
         for step in _steps(fabric, spec, method, optimizer, schedule, done):
             found = _looked(fabric, spec, method, step.done)
@@ -251,7 +251,7 @@ def copied(fabric: Fabric, spec: Spec) -> Method:
     return method
 
 
-class _Due:
+class Due:
     """Whether a checkpoint is due after a step; all processes get the same answer.
 
     Args:
@@ -265,6 +265,7 @@ class _Due:
         self.last = time.monotonic()
 
     def __call__(self, done: int) -> bool:
+        """Whether one is due after ``done`` steps; if so, the time to the next begins."""
         by_steps = done % self.training.save_every == 0
         if not (by_steps or (self.schedule.reads_at(done) and self._waited())):
             return False

@@ -32,7 +32,7 @@ from acclimate.workflows.plan import Plan, make_plan
 from acclimate.workflows.resume import CannotResume, check_same
 from acclimate.workflows.scoring import score as score_all
 from acclimate.workflows.select_strategy import Begun, Selected, remove_trials, select_strategy
-from acclimate.workflows.train_phase import Machine, train_phase
+from acclimate.workflows.train_phase import Machine, train_all
 
 log = logging.getLogger("acclimate")
 
@@ -110,8 +110,7 @@ def _carry_out(run: RunFolder, selected: Selected, machine: Machine) -> None:
     if selected.trial and not run.weights(plan.recipe.seeds[0], "source_only").exists():
         _take_baseline(run, selected.trial, plan.recipe.seeds[0])
     remove_trials(run.file("trials"), plan)
-    for seed in plan.recipe.seeds:
-        _train(run, plan, seed, machine)
+    train_all(run, plan, machine)
     log.info("scoring and writing the report")
     score_all(run, plan)
 
@@ -131,13 +130,6 @@ def finish(run: RunFolder, plan: Plan, place: Callable[[], None], *, seconds: fl
         _carry_out(run, Selected(plan), Machine())
         _note(run, seconds - run.environment.get("seconds", 0), command)
         write_report(run)
-
-
-def _train(run: RunFolder, plan: Plan, seed: int, machine: Machine) -> None:
-    """Train the baseline and the method of one seed on the same split, unless their weights are there."""
-    for phase in plan.recipe.trainings:
-        if not run.weights(seed, phase).exists():
-            train_phase(run, plan, seed, phase, machine)
 
 
 @contextmanager

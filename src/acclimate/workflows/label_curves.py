@@ -41,7 +41,7 @@ from acclimate.workflows.plan.domains import read_domain
 from acclimate.workflows.resume import CannotResume, difference
 from acclimate.workflows.scoring import predict_part, predict_views
 from acclimate.workflows.select_strategy import Begun, remove_trials, select_strategy
-from acclimate.workflows.train_phase import Machine, train_phase
+from acclimate.workflows.train_phase import Machine, Phase, train_phases
 
 log = logging.getLogger("acclimate")
 
@@ -90,6 +90,10 @@ class Strategy(NamedTuple):
         if section == "finetune":
             return name in finetune.options("full" if self.finetune == "auto" else self.finetune)
         return section in {"train", "backbone", "augment"} or section in methods.options(self.method)
+
+
+Train = Callable[[Sequence[Phase]], None]
+"""Trains models, together where they can be."""
 
 
 class LabelledTarget(NamedTuple):
@@ -151,7 +155,7 @@ def _labels(
     with _opened(folder, resume=resume):
         plans = _plans(read, parts, request, chosen, folder=folder, machine=machine)
         curves = _Curves(plans, parts, with_none(wanted, parts.pool.codes(read.classes), read.classes))
-        return curves.trained(folder, partial(train_phase, machine=machine))
+        return curves.trained(folder, partial(train_phases, machine=machine))
 
 
 def _check_folder(folder: RunFolder) -> None:
@@ -338,17 +342,21 @@ class _Curves:
             },
         }
 
-    def trained(self, folder: RunFolder, train: Callable[..., None]) -> LabelCurves:
+    def trained(self, folder: RunFolder, train: Train) -> LabelCurves:
         """Train what is not there yet, writing ``labels.json`` after each point and the page at the end."""
         points = self._begun(folder)
         missing = self._missing(points)
         folder.write_json("labels.json", self._found(points))
         self._remove_trials(folder)
-        for i, (name, budget, seed) in enumerate(missing):
-            title = f"training {i + 1} of {len(missing)}"
-            points.append(self._point(folder, name, budget, seed, partial(train, title=title)))
-            folder.write_json("labels.json", self._found(points))
-            log.info("%d of %d: %s", i + 1, len(missing), _in_words(points[-1]))
+        done, of = 0, sum(len(seeds) for *_, seeds in missing)
+        for name, budget, seeds in missing:
+            wanted = [self._wanted(folder, name, budget, seed)._replace(of=of) for seed in seeds]
+            wanted = [one._replace(number=number) for number, one in enumerate(wanted, done + 1)]
+            for point in self._points(folder, name, budget, wanted, train):
+                points.append(point)
+                done += 1
+                folder.write_json("labels.json", self._found(points))
+                log.info("%d of %d: %s", done, of, _in_words(point))
         found = self._found(points)
         folder.write_json("labels.json", found)
         folder.write("labels.html", lambda path: path.write_text(render_labels(found), "utf-8"))
@@ -377,30 +385,47 @@ class _Curves:
         with suppress(OSError):  # it does not exist, or holds files of others
             folder.file("trials").rmdir()
 
-    def _missing(self, points: Sequence[Point]) -> list[tuple[str, Budget, int]]:
+    def _missing(self, points: Sequence[Point]) -> list[tuple[str, Budget, list[int]]]:
+        """Of each strategy with each budget the seeds that are not there yet."""
         done = {(p["strategy"], p["budget"], p["seed"]) for p in points}
-        return [
-            (name, budget, seed)
-            for seed in self.recipe.seeds
+        found = [
+            (name, budget, [seed for seed in self.recipe.seeds if (name, budget.name, seed) not in done])
             for budget in self.budgets
             for name in self.plans
-            if (name, budget.name, seed) not in done and (budget.share or budget.each or self._does_without(name))
+            if budget.share or budget.each or self._does_without(name)
         ]
+        return [one for one in found if one[-1]]
 
     def _does_without(self, name: str) -> bool:
         return "source" in methods.get(self.plans[name].recipe.method).needs
 
-    def _point(self, folder: RunFolder, name: str, budget: Budget, seed: int, train: Callable[..., None]) -> Point:
-        """Train one strategy with one draw, and score it."""
-        began, rows = time.monotonic(), draw(self.codes, budget, seed)
+    def _wanted(self, folder: RunFolder, name: str, budget: Budget, seed: int) -> Phase:
+        """The training of one strategy with one draw."""
+        rows = draw(self.codes, budget, seed)
         plan = self.plans[name].with_target_labels(rows)
         run = RunFolder(folder.file("trainings") / f"{name}-{len(rows)}-{seed}")
-        run.write("recipe.yaml", plan.recipe.save)
-        phase = plan.recipe.phases[-1]
-        if not run.weights(seed, phase).exists():
-            if plan.recipe.pretrain:
-                self._pretrained(folder, name, seed, run, train)
-            train(run, plan, seed, phase)
+        return Phase(run, plan, seed, plan.recipe.phases[-1])
+
+    def _points(
+        self, folder: RunFolder, name: str, budget: Budget, wanted: Sequence[Phase], train: Train
+    ) -> Iterator[Point]:
+        """Train all seeds of one strategy with one budget, and score them one by one."""
+        began = time.monotonic()
+        for run, plan, *_ in wanted:
+            run.write("recipe.yaml", plan.recipe.save)
+        missing = [one for one in wanted if not one.run.weights(one.seed, one.phase).exists()]
+        for one in missing:
+            if one.plan.recipe.pretrain:
+                self._pretrained(folder, name, one, train)
+        train(missing)
+        each = (time.monotonic() - began) / len(wanted)
+        for one in wanted:
+            yield self._point(name, budget, one, each)
+
+    def _point(self, name: str, budget: Budget, trained: Phase, seconds: float) -> Point:
+        """Score one training, which took so many seconds, and remove it."""
+        began, (run, plan, seed, phase, *_) = time.monotonic(), trained
+        rows = draw(self.codes, budget, seed)
         plain, views = self._scores(run, plan, seed, phase)
         run.remove_training(seed, plan.recipe.trainings)
         point = {
@@ -409,18 +434,19 @@ class _Curves:
             "labels": len(rows),
             "per_class": round(len(rows) / len(np.unique(self.codes)), 4),
             "seed": seed,
-            "seconds": round(time.monotonic() - began, 1),
+            "seconds": round(seconds + time.monotonic() - began, 1),
             **plain,
         }
         return cast("Point", {**point, "tta": views} if views else point)
 
-    def _pretrained(self, folder: RunFolder, name: str, seed: int, run: RunFolder, train: Callable[..., None]) -> None:
+    def _pretrained(self, folder: RunFolder, name: str, wanted: Phase, train: Train) -> None:
         """Give a training the backbone that learnt without labels, which is the same whatever labels are drawn."""
+        seed = wanted.seed
         first = RunFolder(folder.file("trainings") / f"{name}-pretrained-{seed}")
         weights = first.weights(seed, "pretrained")
         if not weights.exists():
-            train(first, self.plans[name], seed, "pretrained")
-        run.write(f"models/{weights.name}", partial(shutil.copyfile, weights))
+            train([wanted._replace(run=first, plan=self.plans[name], phase="pretrained")])
+        wanted.run.write(f"models/{weights.name}", partial(shutil.copyfile, weights))
 
     def _scores(self, run: RunFolder, plan: Plan, seed: int, phase: str) -> tuple[ClassScores, ClassScores | None]:
         """The scores of a model, and of its mean over views if there are any."""

@@ -1,8 +1,9 @@
-"""One training of a plan: of the baseline, of a backbone without labels, or of the method."""
+"""Trainings of a plan: of the baseline, of a backbone without labels, or of the method."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import load_file
@@ -19,7 +20,8 @@ from acclimate.run_folder import RunFolder
 from acclimate.training import linear
 from acclimate.training.examples import NO_LABELS, NO_ROWS
 from acclimate.training.features import allows_stand_in, stand_in
-from acclimate.training.job import Job, expected_seconds, run_job
+from acclimate.training.job import Job, expected_seconds
+from acclimate.training.jobs import run_jobs
 from acclimate.training.train import Spec, TrainingData, with_target_labels
 from acclimate.workflows.plan import Plan
 
@@ -35,38 +37,70 @@ class Machine:
     show: bool = False
 
 
-def train_phase(run: RunFolder, plan: Plan, seed: int, phase: str, machine: Machine, *, title: str = "") -> None:
-    """Train one model of a plan and leave its weights in the Run.
+class Phase(NamedTuple):
+    """A training of a plan.
 
-    Args:
-        run: Whose folder takes them; it has those of the phases that this one continues from.
+    Attributes:
+        run: Whose folder takes the weights; it has those of the phases that this one continues from.
         plan: What was decided.
         seed: One of the recipe's.
         phase: One of the recipe's ``trainings``.
-        machine: Where it runs.
-        title: What progress calls it; by default its place among the recipe's trainings.
+        title: What progress calls it.
+        number: Its place among all trainings, from 1; none if it has no place.
+        of: How many there are.
     """
-    if not plan.recipe.trains_a_network:
-        _fit_linear(run, plan, seed, phase)
-        return
+
+    run: RunFolder
+    plan: Plan
+    seed: int
+    phase: str
+    title: str = "training"
+    number: int | None = None
+    of: int = 0
+
+
+def train_phases(phases: Iterable[Phase], machine: Machine) -> None:
+    """Train models of plans, together where they can be, and leave their weights in their Runs."""
+    of_networks = []
+    for phase in phases:
+        if phase.plan.recipe.trains_a_network:
+            of_networks.append(phase)
+        else:
+            _fit_linear(phase.run, phase.plan, phase.seed, phase.phase)
+    run_jobs(_job(phase, machine) for phase in of_networks)
+
+
+def train_phase(
+    run: RunFolder, plan: Plan, seed: int, phase: str, machine: Machine, *, title: str = "training"
+) -> None:
+    """Train one model of a plan and leave its weights in the Run."""
+    train_phases([Phase(run, plan, seed, phase, title)], machine)
+
+
+def train_all(run: RunFolder, plan: Plan, machine: Machine) -> None:
+    """Train all models of a plan that are not there yet, phase by phase, with all seeds of a phase side by side."""
+    recipe = plan.recipe
+    order = [(seed, phase) for phase in recipe.trainings for seed in recipe.seeds]
+    numbers = {own: number for number, own in enumerate(order, 1)}
+    for phase in recipe.trainings:
+        missing = [seed for seed in recipe.seeds if not run.weights(seed, phase).exists()]
+        own = [Phase(run, plan, seed, phase, number=numbers[seed, phase], of=len(order)) for seed in missing]
+        train_phases(own, machine)
+
+
+def _job(wanted: Phase, machine: Machine) -> Job:
+    run, plan, seed, phase, *_ = wanted
     if phase == "pretrained" and plan.recipe.pretrain:
         job = Job(run, phase, _pretraining(plan, plan.recipe.pretrain, seed), machine.devices, machine.show)
     else:
         job = _training(run, plan, seed, phase, machine)
     unit = UNITS.get(plan.target.kind, "rows")
-    run_job(replace(job, title=title or _place(plan.recipe, seed, phase), unit=unit))
+    return replace(job, title=wanted.title, number=wanted.number, of=wanted.of, unit=unit)
 
 
 def expected_baseline_seconds(run: RunFolder, plan: Plan, seed: int) -> float:
     """How long a seed's source-only training takes, from a few steps that are timed and then dropped."""
     return expected_seconds(_training(run, plan, seed, "source_only", Machine()))
-
-
-def _place(recipe: Recipe, seed: int, phase: str) -> str:
-    """Which of the recipe's trainings one is."""
-    of_seed = len(recipe.trainings)
-    number = recipe.seeds.index(seed) * of_seed + recipe.trainings.index(phase) + 1
-    return f"training {number} of {len(recipe.seeds) * of_seed}"
 
 
 def _method_of(recipe: Recipe, phase: str) -> tuple[str, Options]:
