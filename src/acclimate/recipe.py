@@ -165,6 +165,9 @@ class Recipe(_Part):
     pretrain: Pretraining | None = None
     finetune: str = "full"
     finetune_options: PlainOptions = {}
+    chosen_from: dict[str, float] = Field(
+        {}, description="mean rank by validators, by method, of those that auto tried"
+    )
     tried: dict[str, float] = Field({}, description="error on the source by strategy, of those that auto tried")
     augment: Augmentation = Augmentation()
     image_size: int | None = Field(None, ge=8, le=4096)

@@ -31,6 +31,7 @@ from acclimate.workflows.options import AdaptKeywords, Request, described_by, pa
 from acclimate.workflows.plan import Plan, make_plan
 from acclimate.workflows.resume import CannotResume, check_same
 from acclimate.workflows.scoring import score as score_all
+from acclimate.workflows.select_method import select_method
 from acclimate.workflows.select_strategy import Begun, Selected, remove_trials, select_strategy
 from acclimate.workflows.train_phase import Machine, train_all
 
@@ -94,6 +95,7 @@ def _adapt(
     _check_run(run)
     with _opened(run, plan, resume=resume):
         selected = select_strategy(plan, request, run.file("trials"), before=_begun(run), machine=machine)
+        selected = select_method(selected, request, run, machine=machine)
         check_same(run, selected.plan.recipe)
         _carry_out(run, selected, machine)
         _note(run, time.monotonic() - began, command_of(source, target, output, options))

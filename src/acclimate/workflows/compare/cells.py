@@ -198,3 +198,15 @@ def predict_cell(run: RunFolder, cell: Cell) -> None:
     for place, part in (("source_val", Part(plan.source, plan.held(cell.seed))), ("target", Part(plan.target))):
         predictions = predict_part(model, plan, part, "target" if place == "target" else "source")
         write_outputs(run, cell.seed, cell.phase, place, part.domain, predictions)
+
+
+def place(store: Store, cells: Sequence[Cell], run: RunFolder) -> None:
+    """Copy the models and losses of cells into a Run."""
+    for cell in cells:
+        folder = store.folder(cell)
+        weights = folder.weights(cell.seed, cell.phase)
+        run.write(f"models/{weights.name}", partial(shutil.copyfile, weights))
+    logs = [store.folder(cell).file("losses.jsonl") for cell in cells]
+    if any(log.exists() for log in logs):
+        lines = "".join(log.read_text("utf-8") for log in logs if log.exists())
+        run.write("losses.jsonl", lambda path: path.write_text(lines, "utf-8"))

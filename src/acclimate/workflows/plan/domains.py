@@ -54,7 +54,8 @@ def read_domain(given: Source, name: str, spec: DomainSpec, *, labelled: bool = 
 def read_target(given: Source, spec: DomainSpec) -> Domain:
     """The domain to adapt to; labels in it are set aside, and class folders have no influence on the order of rows."""
     target = read_domain(given, "target", spec, labelled=False)
-    if target.labels_set_aside:
+    told = isinstance(given, Domain) and given.labels_set_aside
+    if target.labels_set_aside and not told:
         log.info("%s: its labels are set aside unread; training does not see them", target.name)
     return by_content(target)
 
