@@ -58,7 +58,7 @@ def select_method(selected: Selected, request: Request, run: RunFolder, *, machi
     for name in (BASELINE, *METHODS):
         if name != BASELINE:
             settings[name] = _setting(_planned(name, plan, request), reference)
-        if not _within_budget(name, len(settings), time.monotonic() - began, request.budget):
+        if not _within_budget(name, len(settings) - 1, time.monotonic() - began, request.budget):
             del settings[name]
             break
         log.info("--method auto: trying %s", name)
@@ -68,6 +68,7 @@ def select_method(selected: Selected, request: Request, run: RunFolder, *, machi
     log.info("--method auto: %s (%s)", choice.name, ", ".join(f"{name} {rank:.2f}" for name, rank in ranks.items()))
     setting = settings[choice.name]
     _place(store, setting, run)
+    store.tidy([Cell(one, seed) for one in settings.values() for seed in plan.recipe.seeds])
     return replace_plan(selected, setting.plan, ranks)
 
 
@@ -105,13 +106,13 @@ def _planned(method: str, plan: Plan, request: Request) -> Plan:
     return replace(found, recipe=recipe, score=plan.score, audit=plan.audit, positive=plan.positive, tta=plan.tta)
 
 
-def _within_budget(name: str, tried: int, elapsed: float, given: float | None) -> bool:
+def _within_budget(name: str, done: int, elapsed: float, given: float | None) -> bool:
     """Whether a further method may be tried: it is expected to take as long as those before it did on average."""
     usual = math.inf if torch.cuda.is_available() else BUDGET
     budget = usual if given is None else given
-    if tried < 2 or math.isinf(budget):
+    if done < 2 or math.isinf(budget):
         return True
-    minutes = elapsed * (1 + 1 / tried) / 60
+    minutes = elapsed * (1 + 1 / done) / 60
     if minutes > budget:
         text = "--method auto: %s not tried: with it, all take about %.2g minutes, more than --budget %g"
         log.warning(text, name, minutes, budget)

@@ -28,7 +28,7 @@ from acclimate.workflows.options import Request
 from acclimate.workflows.plan.checks import check_balance, check_task, check_views
 
 AUTO_METHOD: Mapping[Task, str] = {"classification": "mcc", "regression": "deep_coral"}
-"""What ``--method auto`` is until methods are compared without target labels.
+"""What ``--method auto`` plans with: of classes the method is chosen later, from `workflows.select_method.METHODS`.
 
 Of the methods that can learn numbers DeepCORAL has no adversary, and at the paper's scale it stays near the baseline.
 """
@@ -67,6 +67,7 @@ def resolve(request: Request, source: Domain, task: Task) -> Resolved:
         BadInput: Options are unknown or contradict each other.
     """
     method = AUTO_METHOD[task] if request.method == "auto" else request.method
+    _check_auto(request, task)
     check_method(method)
     linear = _is_linear(method, request.backbone)
     strategy = strategy_of(request, method, linear=linear)
@@ -78,6 +79,15 @@ def resolve(request: Request, source: Domain, task: Task) -> Resolved:
         raise BadInput(f"--pretrain: {pretrain.method} learns from views of images only; omit it")
     check_views(method, source)
     return Resolved(method, linear, strategy, settings, options, training, pretrain)
+
+
+def _check_auto(request: Request, task: Task) -> None:
+    """Refuse an option of one method where several are tried."""
+    options = parse_settings(request.settings or {}).options
+    if request.method == "auto" and task == "classification" and options:
+        raise BadInput(
+            f"--set {next(iter(options))}: an option of one method, and --method auto tries several; name a method"
+        )
 
 
 def backbone_options(name: str, request: Request, resolved: Resolved) -> Options:
