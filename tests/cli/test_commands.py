@@ -55,7 +55,7 @@ def test_the_package_runs_as_a_module():
     assert result.stderr.startswith("acclimate: missing argument")
 
 
-@pytest.mark.parametrize("command", ["adapt", "labels", "predict", "evaluate", "methods", "report", "demo"])
+@pytest.mark.parametrize("command", ["adapt", "compare", "labels", "predict", "evaluate", "methods", "report", "demo"])
 def test_every_command_has_help(acclimate, command):
     result = acclimate(command, "--help")
     assert result.code == 0

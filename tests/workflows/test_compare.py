@@ -328,18 +328,6 @@ def test_an_existing_folder_needs_resume(tmp_path):
         asked(tmp_path / "compared")
 
 
-def test_a_method_that_does_not_suit_the_data_is_left_out_unless_it_is_named(tmp_path):
-    from acclimate.workflows.compare.grid import plan_all
-    from acclimate.workflows.options import CompareRequest
-
-    source = samples.images(tmp_path / "source", each=8)
-    planned = plan_all(source, source, CompareRequest(steps=2))
-    assert "before a linear model, is for vectors" in planned.left_out["coral"]
-    assert {"mcc", "vada", "nrc"} <= planned.others.keys()
-    with pytest.raises(BadInput, match="before a linear model, is for vectors"):
-        plan_all(source, source, CompareRequest(methods=["coral", "mcc"]))
-
-
 def test_the_store_reads_no_damaged_cell(tmp_path):
     (tmp_path / "failed").mkdir()
     (tmp_path / "failed/0.json").write_text("{}")

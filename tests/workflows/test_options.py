@@ -7,24 +7,27 @@ import pytest
 import acclimate
 from acclimate.errors import BadInput
 from acclimate.workflows import options
-from acclimate.workflows.options import LabelRequest, Request, parse_request
+from acclimate.workflows.options import CompareRequest, LabelRequest, Request, parse_request
 
 
 @pytest.mark.parametrize(
     ("described", "typed"),
     [
+        (options.TrainingOptions, options.TrainingKeywords),
         (options.SharedOptions, options.SharedKeywords),
         (Request, options.AdaptKeywords),
         (LabelRequest, options.LabelKeywords),
+        (CompareRequest, options.CompareKeywords),
     ],
 )
 def test_type_checkers_know_the_same_options(described, typed):
-    assert set(described.model_fields) == set(typed.__annotations__) | set(
-        options.SharedKeywords.__annotations__ if typed is not options.SharedKeywords else ()
-    )
+    assert set(described.model_fields) == set(typed.__annotations__)
 
 
-@pytest.mark.parametrize(("function", "kind"), [(acclimate.adapt, Request), (acclimate.labels, LabelRequest)])
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [(acclimate.adapt, Request), (acclimate.labels, LabelRequest), (acclimate.compare, CompareRequest)],
+)
 def test_python_helps_with_every_option_and_its_default(function, kind):
     parameters = inspect.signature(function).parameters
     for name, field in kind.model_fields.items():
@@ -32,7 +35,9 @@ def test_python_helps_with_every_option_and_its_default(function, kind):
         assert f"{name}: {field.description}" in function.__doc__
 
 
-@pytest.mark.parametrize(("command", "kind"), [("adapt", Request), ("labels", LabelRequest)])
+@pytest.mark.parametrize(
+    ("command", "kind"), [("adapt", Request), ("labels", LabelRequest), ("compare", CompareRequest)]
+)
 def test_the_command_line_has_every_option(acclimate, command, kind):
     text = acclimate(command, "--help").out
     for name in set(kind.model_fields) - {"settings"}:
@@ -40,7 +45,7 @@ def test_the_command_line_has_every_option(acclimate, command, kind):
 
 
 def test_every_option_has_a_description():
-    for kind in (Request, LabelRequest):
+    for kind in (Request, LabelRequest, CompareRequest):
         assert all(field.description for field in kind.model_fields.values())
 
 

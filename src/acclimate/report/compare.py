@@ -39,7 +39,8 @@ def headline(found: Comparison) -> Headline:
     how = f"Chosen without target labels among {_counted(found)}: {found['reason']}."
     if "target" not in row:
         return Headline(f"{row['name']} is chosen; its accuracy on the target is unknown", how)
-    return Headline(f"{row['name']} is chosen: {_accuracy(row)} on {_scored_on(found)}", how + _against(found, row))
+    on = f" Scored on {found['score']['n']:,} examples of {found['score']['path']}." if found["score"] else ""
+    return Headline(f"{row['name']} is chosen: {_accuracy(row)} on the target", how + _against(found, row) + on)
 
 
 def _counted(found: Comparison) -> str:
@@ -51,10 +52,6 @@ def _counted(found: Comparison) -> str:
 def _seeds(found: Comparison) -> str:
     seeds = len(found["seeds"])
     return f"{seeds} seeds each" if seeds > 1 else "one seed each"
-
-
-def _scored_on(found: Comparison) -> str:
-    return found["score"]["path"] if found["score"] else found["target"]
 
 
 def _accuracy(row: ComparedSetting) -> str:
@@ -95,7 +92,7 @@ class Line(NamedTuple):
     name: str
     rank: str
     bar: float
-    rejected: list[str]
+    rejected: str
     scores: list[str]
     source: str
     accuracy: str
@@ -125,7 +122,7 @@ def _line(row: ComparedSetting, columns: Sequence[str], seeds: int) -> Line:
         name=row["name"],
         rank="–" if row["rank"] is None else f"{row['rank']:.2f}",
         bar=row["rank"] or 0.0,
-        rejected=_reasons(row["rejected"], seeds),
+        rejected=_of_seeds(row["rejected"], seeds),
         scores=[_score(row, name) for name in columns],
         source="–" if row["source_val"] is None else f"{100 * row['source_val']:.1f}",
         accuracy=format_mean("accuracy", row["target"]).replace(" %", "") if "target" in row else "–",
@@ -139,6 +136,13 @@ def _score(row: ComparedSetting, validator: str) -> str:
     if validator not in row["scores"]:
         return "no say" if validator in row["left_out"] else "–"
     return f"{row['scores'][validator]:.3f}".replace("-", "−")
+
+
+def _of_seeds(rejected: Mapping[str, str], seeds: int) -> str:
+    """In how many seeds a gate rejected the model; empty for none."""
+    if not rejected:
+        return ""
+    return "rejected" if len(rejected) == seeds else f"rejected in {len(rejected)} of {seeds} seeds"
 
 
 def _has_failed(row: ComparedSetting) -> bool:
@@ -160,6 +164,12 @@ def failures(found: Comparison) -> list[tuple[str, list[str]]]:
     return [(row["name"], _reasons(row["failed"], seeds)) for row in found["ranking"] if row["failed"]]
 
 
+def rejections(found: Comparison) -> list[tuple[str, list[str]]]:
+    """Return settings with models that a gate rejected, with the reasons."""
+    seeds = len(found["seeds"])
+    return [(row["name"], _reasons(row["rejected"], seeds)) for row in found["ranking"] if row["rejected"]]
+
+
 def table(found: Comparison) -> str:
     """Return the first rows of the ranking as a table for the terminal."""
     labelled = found["score"] is not None
@@ -167,7 +177,7 @@ def table(found: Comparison) -> str:
     rows = [head]
     for line in lines(found)[:SHOWN]:
         scored = [line.accuracy, line.change] if labelled else []
-        rows.append([line.name, line.rank, *scored, "rejected" if line.rejected else "", line.seconds])
+        rows.append([line.name, line.rank, *scored, line.rejected, line.seconds])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     texts = [
         "  ".join([row[0].ljust(widths[0]), *(text.rjust(w) for text, w in zip(row[1:], widths[1:], strict=True))])
@@ -186,7 +196,7 @@ def render_comparison(found: Comparison) -> str:
         "compare.html.j2",
         {
             "title": f"comparison: {source} to {target}",
-            "headline": headline({**found, "target": target, "score": _at(found["score"], short_path)}),
+            "headline": headline({**found, "score": _at(found["score"], short_path)}),
             "found": found,
             "source": source,
             "target": target,
@@ -196,6 +206,7 @@ def render_comparison(found: Comparison) -> str:
             "validators": [NAMES.get(name, name) for name in validators(found)],
             "agreement": [_agreement(one) for one in found["agreement"]],
             "failures": failures(found),
+            "rejections": rejections(found),
             "facts": _facts(found, source, target),
         },
     )
@@ -214,11 +225,9 @@ def _agreement(one: Agreement) -> tuple[str, str, int]:
 def _facts(found: Comparison, source: str, target: str) -> dict[str, str]:
     recipe = found["recipes"][found["reference"]]
     trained = sum(len(found["seeds"]) - len(row["failed"]) for row in found["ranking"])
-    score = found["score"]
     facts = {
         "Source": source,
         "Target": target,
-        "Scored on": f"{score['path']}, {score['n']:,} examples" if score else "",
         "Backbone": recipe["backbone"],
         "Fine-tuning": recipe["finetune"] if recipe["backbone"] != "linear" else "",
         "Trainings": f"{trained:,}",

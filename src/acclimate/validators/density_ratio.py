@@ -1,5 +1,7 @@
 """Importance weights: how much more likely an example of the source is in the target."""
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 
 from acclimate.errors import BadInput
@@ -67,7 +69,7 @@ def importance_weights(candidate: Candidate, *, fewest: float = FEWEST) -> Numbe
     Raises:
         BadInput: The effective sample size is below ``fewest``, or the source does not cover the target.
     """
-    weights = density_ratio(candidate.source_sample().features, candidate.target_sample().features)
+    weights = _weights(candidate)
     size, leave = effective_sample_size(weights), "the domains hardly overlap, so leave weighted validators out"
     if weights.mean() < COVERED:  # equally small weights would have a large effective sample size
         raise BadInput(f"candidate {candidate.method}: no source examples are like the target's; {leave}")
@@ -75,3 +77,13 @@ def importance_weights(candidate: Candidate, *, fewest: float = FEWEST) -> Numbe
         left = f"importance weights leave {size:.0f} effective of {len(weights)} source examples"
         raise BadInput(f"candidate {candidate.method}: {left}, fewer than {fewest:g}; {leave}")
     return weights
+
+
+_known: WeakKeyDictionary[Candidate, Numbers] = WeakKeyDictionary()
+"""Of the candidates there are, since a gate and a validator both need them."""
+
+
+def _weights(candidate: Candidate) -> Numbers:
+    if candidate not in _known:
+        _known[candidate] = density_ratio(candidate.source_sample().features, candidate.target_sample().features)
+    return _known[candidate]

@@ -183,10 +183,12 @@ def _plan_like(first: Plan, method: str, request: CompareRequest) -> Plan:
     """The plan of a method on the domains of another plan."""
     assert first.source
     asked = _request(request, method, linear_model=method in shallow.names())
-    alone = asked.model_copy(update={"score": None, "positive": (), "tta": ()})
-    plan = make_plan(first.source, first.target, alone, like=first)
+    alone = asked.model_copy(update={"score": None, "positive": (), "tta": (), "task": first.recipe.task})
+    told = replace(first.target, labels_set_aside=False)  # the first plan has said so
+    plan = make_plan(first.source, told, alone, like=first)
     recipe = plan.recipe.model_copy(update={"score": first.recipe.score})
-    return replace(plan, recipe=recipe, score=first.score, positive=first.positive, tta=first.tta)
+    same = replace(plan, target=first.target, score=first.score)
+    return replace(same, recipe=recipe, positive=first.positive, tta=first.tta)
 
 
 def _takes(method: str, key: str, finetune: str) -> bool:

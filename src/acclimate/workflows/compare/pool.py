@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
 
-from acclimate.run_folder import RunFolder
 from acclimate.runs.outputs import ClassOutputs, read_class_outputs
 from acclimate.validators.candidate import Candidate, Numbers
 from acclimate.workflows.compare.cells import Cell, Store
@@ -18,15 +17,16 @@ HEAD = "head.weight"
 
 def pool(store: Store, cells: Iterable[Cell]) -> Mapping[str, Candidate]:
     """The finished cells of one seed as candidates, by the names of their settings."""
-    return {cell.setting.name: candidate(store.folder(cell), cell) for cell in cells if store.is_done(cell)}
+    return {cell.setting.name: of_cell(store, cell) for cell in cells if store.is_done(cell)}
 
 
-def candidate(run: RunFolder, cell: Cell) -> Candidate:
+def of_cell(store: Store, cell: Cell) -> Candidate:
     """What one cell's model gives; parts that a Run does not keep stay None.
 
     Raises:
         BadInput: A file of the cell is missing or damaged.
     """
+    run = store.folder(cell)
     source, target = (read_class_outputs(run, cell.seed, cell.phase, place) for place in ("source_val", "target"))
     (source_features, source_rows), (target_features, target_rows) = _features(source), _features(target)
     return Candidate(

@@ -23,9 +23,10 @@ from acclimate.training.launch import in_first_process
 from acclimate.workflows.command import command_of
 from acclimate.workflows.compare import found
 from acclimate.workflows.compare.cells import Cell, Store
-from acclimate.workflows.compare.choice import Table, choose, judge
+from acclimate.workflows.compare.choice import Choice, Table, choose, judge
 from acclimate.workflows.compare.grid import Grid, Planned, Setting, adapt_options, make_grid, plan_all
-from acclimate.workflows.compare.pool import pool
+from acclimate.workflows.compare.last_word import last_word
+from acclimate.workflows.compare.pool import of_cell, pool
 from acclimate.workflows.compare.scores import agreement, score_settings
 from acclimate.workflows.compare.winner import make_winner
 from acclimate.workflows.compare.work import PAUSE, work_together
@@ -208,12 +209,27 @@ def _finish(folder: RunFolder, grid: Grid, command: partial[str]) -> None:
             raise BadInput(f"{cell}, with which all are compared, has failed: {why}")
     log.info("choosing among %d settings", len(grid.settings))
     tables = {seed: _table(store, grid, seed) for seed in seeds}
-    choice = choose(list(tables.values()), reference.name)
+    choice = _guarded(store, grid, choose(list(tables.values()), reference.name))
     setting = grid.settings[choice.name]
     make_winner(store, setting, seeds, command=command(setting))
-    written = _comparison(store, grid, tables, choice.ranks, choice=choice.name, reason=choice.reason)
+    written = _comparison(store, grid, tables, choice)
     folder.write_json(found.FILE, {**written})
     folder.write(PAGE, lambda path: path.write_text(render_comparison(written), "utf-8"))
+
+
+def _guarded(store: Store, grid: Grid, choice: Choice) -> Choice:
+    """The choice, or source-only where the guard finds that it is the safer one."""
+    chosen, reference = grid.settings[choice.name], grid.reference
+    if chosen.method == reference.method:
+        return choice
+    seeds = reference.plan.recipe.seeds
+    both = ([of_cell(store, Cell(one, seed)) for seed in seeds] for one in (reference, chosen))
+    verdict = last_word(*both)
+    if verdict.kept == "adapted":
+        return choice
+    why = verdict.sentence.partition(": ")[2].rstrip(".")
+    reason = f"{choice.name} has the highest mean rank, {choice.ranks[choice.name]:.2f} of 1, but the guard prefers "
+    return choice._replace(name=reference.name, reason=f"{reason}{reference.name}: {why}")
 
 
 def _table(store: Store, grid: Grid, seed: int) -> Table:
@@ -222,25 +238,25 @@ def _table(store: Store, grid: Grid, seed: int) -> Table:
     return judge(pool(store, cells), grid.reference.name)
 
 
-def _comparison(
-    store: Store, grid: Grid, tables: Mapping[int, Table], ranks: Mapping[str, float], *, choice: str, reason: str
-) -> Comparison:
+def _comparison(store: Store, grid: Grid, tables: Mapping[int, Table], choice: Choice) -> Comparison:
     """All of ``compare.json``; only here may labels of the target be read."""
     reference = grid.reference
     seeds, score = reference.plan.recipe.seeds, reference.plan.score
     scores = {} if score is None else score_settings(store, grid.settings, seeds, score(), reference.name)
     rows = [
-        found.row_of(store, one, seeds, tables, rank=ranks.get(name), scores=scores)
+        found.row_of(store, one, seeds, tables, rank=choice.ranks.get(name), scores=scores)
         for name, one in grid.settings.items()
     ]
-    ranking = sorted(rows, key=lambda row: (row["name"] != choice, -math.inf if row["rank"] is None else -row["rank"]))
+    ranking = sorted(
+        rows, key=lambda row: (row["name"] != choice.name, -math.inf if row["rank"] is None else -row["rank"])
+    )
     done = [cell for cell in _cells(grid) if store.is_done(cell)]
     total = {cell.name: store.facts(cell)["seconds"] for cell in done}
     return {
         **found.head_of(grid),
-        "choice": choice,
+        "choice": choice.name,
         "reference": reference.name,
-        "reason": reason,
+        "reason": choice.reason,
         "seconds": round(math.fsum(total.values()), 1),
         "ranking": ranking,
         "agreement": agreement(ranking),
