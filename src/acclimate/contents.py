@@ -365,6 +365,15 @@ class ComparedSetting(TypedDict):
     change: NotRequired[Change]
 
 
+class ComparedEnsemble(TypedDict):
+    """What a comparison found of an ensemble; ``members`` has the coefficient of each setting by seed."""
+
+    name: str
+    members: dict[str, dict[str, float]]
+    target: NotRequired[Scored]
+    change: NotRequired[Change]
+
+
 class SettingRecipe(TypedDict):
     """What is read from a compared setting's recipe, which has more keys."""
 
@@ -405,4 +414,5 @@ class Comparison(CompareSettings):
     reason: str
     seconds: float
     ranking: list[ComparedSetting]
+    ensembles: list[ComparedEnsemble]
     agreement: list[Agreement]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from acclimate.contents import Agreement, ComparedSetting, Comparison, ScoredDomain
+from acclimate.contents import Agreement, ComparedEnsemble, ComparedSetting, Comparison, ScoredDomain
 from acclimate.report.measures import format_mean
 from acclimate.runs.finding import words_for
 
@@ -113,11 +113,7 @@ def validators(found: Comparison) -> list[str]:
 
 
 def _line(row: ComparedSetting, columns: Sequence[str], seeds: int) -> Line:
-    change, better = "–", ""
-    if "change" in row:
-        words = words_for(row["change"], 0.0)
-        change = f"{words.difference.removesuffix(' points')} ({words.interval.removesuffix(' points')})"
-        better = ("better" if words.better else "worse") if words.clear else ""
+    change, better = _change(row)
     return Line(
         name=row["name"],
         rank="–" if row["rank"] is None else f"{row['rank']:.2f}",
@@ -125,7 +121,7 @@ def _line(row: ComparedSetting, columns: Sequence[str], seeds: int) -> Line:
         rejected=_of_seeds(row["rejected"], seeds),
         scores=[_score(row, name) for name in columns],
         source="–" if row["source_val"] is None else f"{100 * row['source_val']:.1f}",
-        accuracy=format_mean("accuracy", row["target"]).replace(" %", "") if "target" in row else "–",
+        accuracy=_percents(row),
         change=change,
         better=better,
         seconds="–" if row["seconds"] is None else f"{row['seconds']:.1f}",
@@ -162,6 +158,48 @@ def failures(found: Comparison) -> list[tuple[str, list[str]]]:
     """Return settings with trainings that have failed, with the reasons."""
     seeds = len(found["seeds"])
     return [(row["name"], _reasons(row["failed"], seeds)) for row in found["ranking"] if row["failed"]]
+
+
+ENSEMBLES: Mapping[str, str] = {
+    "mean": "Mean of all models that passed the gates",
+    "weighted": "Importance-weighted aggregation of these",
+}
+"""What ensembles are called."""
+
+
+class EnsembleLine(NamedTuple):
+    """One ensemble, as text."""
+
+    name: str
+    members: str
+    accuracy: str
+    change: str
+    better: str
+
+
+def ensemble_lines(found: Comparison) -> list[EnsembleLine]:
+    """Return the ensembles as text."""
+    return [_ensemble_line(row) for row in found["ensembles"]]
+
+
+def _ensemble_line(row: ComparedEnsemble) -> EnsembleLine:
+    sizes = sorted({len(own) for own in row["members"].values()})
+    size = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    change, better = _change(row)
+    return EnsembleLine(ENSEMBLES.get(row["name"], row["name"]), size, _percents(row), change, better)
+
+
+def _change(row: ComparedSetting | ComparedEnsemble) -> tuple[str, str]:
+    """The difference to source-only with its interval, and ``better`` or ``worse`` if the interval excludes 0."""
+    if "change" not in row:
+        return "–", ""
+    words = words_for(row["change"], 0.0)
+    text = f"{words.difference.removesuffix(' points')} ({words.interval.removesuffix(' points')})"
+    return text, ("better" if words.better else "worse") if words.clear else ""
+
+
+def _percents(row: ComparedSetting | ComparedEnsemble) -> str:
+    return format_mean("accuracy", row["target"]).replace(" %", "") if "target" in row else "–"
 
 
 def rejections(found: Comparison) -> list[tuple[str, list[str]]]:
@@ -207,6 +245,7 @@ def render_comparison(found: Comparison) -> str:
             "agreement": [_agreement(one) for one in found["agreement"]],
             "failures": failures(found),
             "rejections": rejections(found),
+            "ensembles": ensemble_lines(found),
             "facts": _facts(found, source, target),
         },
     )

@@ -6,7 +6,15 @@ from typing import Any, cast
 import numpy as np
 
 from acclimate import typed_json
-from acclimate.contents import Change, ComparedSetting, CompareSettings, Comparison, Scored, SettingRecipe
+from acclimate.contents import (
+    Change,
+    ComparedEnsemble,
+    ComparedSetting,
+    CompareSettings,
+    Comparison,
+    Scored,
+    SettingRecipe,
+)
 from acclimate.run_folder import RunFolder
 from acclimate.runs.outputs import read_file
 from acclimate.workflows.compare.cells import Cell, Store
@@ -125,6 +133,19 @@ def row_of(
     }
     if name in scores:
         row["target"], change = scores[name]
+        if change is not None:
+            row["change"] = change
+    return row
+
+
+def ensemble_row(
+    name: str, weights: Mapping[int, Mapping[str, float]], scores: tuple[Scored, Change | None] | None
+) -> ComparedEnsemble:
+    """What was found of one ensemble."""
+    members = {str(seed): {one: round(w, 6) for one, w in own.items()} for seed, own in weights.items()}
+    row: ComparedEnsemble = {"name": name, "members": members}
+    if scores is not None:
+        row["target"], change = scores
         if change is not None:
             row["change"] = change
     return row

@@ -9,9 +9,11 @@ from acclimate.contents import Agreement, Change, ComparedSetting, Scored
 from acclimate.data import Domain
 from acclimate.data.domain import Part
 from acclimate.runs.models import load_model
-from acclimate.runs.outputs import ClassOutputs, read_class_outputs, write_outputs
+from acclimate.runs.outputs import ClassOutputs, read_file, write_outputs
+from acclimate.validators.aggregation import aggregate
 from acclimate.workflows.compare.cells import Cell, Store
-from acclimate.workflows.compare.grid import Setting
+from acclimate.workflows.compare.ensemble import Weights
+from acclimate.workflows.compare.grid import Grid, Setting
 from acclimate.workflows.scoring import change_between, predict_part
 
 PLACE = "scored"
@@ -26,25 +28,56 @@ def scored_outputs(store: Store, cell: Cell, scored: Domain) -> ClassOutputs:
         model = load_model(run, cell.seed, cell.phase, shape=cell.plan.shape)
         predictions = predict_part(model, cell.plan, Part(scored), "target")
         write_outputs(run, cell.seed, cell.phase, PLACE, scored, predictions)
-    return read_class_outputs(run, cell.seed, cell.phase, PLACE)
-
-
-def score_settings(
-    store: Store, settings: Mapping[str, Setting], seeds: Sequence[int], scored: Domain, reference: str
-) -> Mapping[str, tuple[Scored, Change | None]]:
-    """The scores of each setting that has all seeds, and what changes from the reference to it."""
-
-    def outputs(setting: Setting) -> list[ClassOutputs]:
-        return [scored_outputs(store, Cell(setting, seed), scored) for seed in seeds]
-
-    before, found = outputs(settings[reference]), {}
-    for name, setting in settings.items():
-        if all(store.is_done(Cell(setting, seed)) for seed in seeds):
-            after = before if name == reference else outputs(setting)
-            positive = setting.plan.positive
-            mean: Scored = {"n": len(scored), **after[0].mean([one.scores(positive) for one in after])}
-            found[name] = mean, None if name == reference else change_between(before, after)
+    found = read_file(run, cell.seed, cell.phase, PLACE)
+    assert isinstance(found, ClassOutputs)
     return found
+
+
+class Scoring:
+    """The labelled target, and what every model gives for it.
+
+    Args:
+        store: Has the cells.
+        grid: What was compared.
+        scored: The labelled target.
+    """
+
+    def __init__(self, store: Store, grid: Grid, scored: Domain):
+        self.store, self.grid, self.scored = store, grid, scored
+        self.seeds = grid.reference.plan.recipe.seeds
+        self.before = self._outputs(grid.reference)
+
+    def settings(self) -> Mapping[str, tuple[Scored, Change | None]]:
+        """The scores of each setting that has all seeds, and what changes from source-only to it."""
+        whole = {
+            name: setting
+            for name, setting in self.grid.settings.items()
+            if all(self.store.is_done(Cell(setting, seed)) for seed in self.seeds)
+        }
+        return {name: self._scores(self._outputs(setting)) for name, setting in whole.items()}
+
+    def ensemble(self, weights: Mapping[int, Weights]) -> tuple[Scored, Change | None]:
+        """The scores of an ensemble, and what changes from source-only to it.
+
+        Args:
+            weights: Of its members, by seed.
+        """
+        return self._scores([self._combined(seed, own) for seed, own in weights.items()])
+
+    def _combined(self, seed: int, weights: Weights) -> ClassOutputs:
+        cells = [Cell(self.grid.settings[name], seed) for name in weights]
+        outputs = [scored_outputs(self.store, cell, self.scored) for cell in cells]
+        stack = np.stack([one.probabilities for one in outputs])
+        return outputs[0].with_answers(aggregate(stack, np.array([*weights.values()])))
+
+    def _outputs(self, setting: Setting) -> list[ClassOutputs]:
+        return [scored_outputs(self.store, Cell(setting, seed), self.scored) for seed in self.seeds]
+
+    def _scores(self, after: Sequence[ClassOutputs]) -> tuple[Scored, Change | None]:
+        positive = self.grid.reference.plan.positive
+        mean: Scored = {"n": len(self.scored), **after[0].mean([one.scores(positive) for one in after])}
+        same = all(np.array_equal(old.answers, new.answers) for old, new in zip(self.before, after, strict=True))
+        return mean, None if same else change_between(self.before, after)
 
 
 def agreement(ranking: Sequence[ComparedSetting]) -> list[Agreement]:

@@ -24,10 +24,11 @@ from acclimate.workflows.command import command_of
 from acclimate.workflows.compare import found
 from acclimate.workflows.compare.cells import Cell, Store
 from acclimate.workflows.compare.choice import Choice, Table, choose, judge
+from acclimate.workflows.compare.ensemble import Weights, by_name, ensembles
 from acclimate.workflows.compare.grid import Grid, Planned, Setting, adapt_options, make_grid, plan_all
 from acclimate.workflows.compare.last_word import last_word
 from acclimate.workflows.compare.pool import of_cell, pool
-from acclimate.workflows.compare.scores import agreement, score_settings
+from acclimate.workflows.compare.scores import Scoring, agreement
 from acclimate.workflows.compare.winner import make_winner
 from acclimate.workflows.compare.work import PAUSE, work_together
 from acclimate.workflows.early import check_early, is_run
@@ -208,11 +209,13 @@ def _finish(folder: RunFolder, grid: Grid, command: partial[str]) -> None:
         if why := store.failure(cell := Cell(reference, seed)):
             raise BadInput(f"{cell}, with which all are compared, has failed: {why}")
     log.info("choosing among %d settings", len(grid.settings))
-    tables = {seed: _table(store, grid, seed) for seed in seeds}
+    judged = {seed: _judged(store, grid, seed) for seed in seeds}
+    tables = {seed: table for seed, (table, _) in judged.items()}
     choice = _guarded(store, grid, choose(list(tables.values()), reference.name))
     setting = grid.settings[choice.name]
     make_winner(store, setting, seeds, command=command(setting))
-    written = _comparison(store, grid, tables, choice)
+    by_kind = by_name({seed: weights for seed, (_, weights) in judged.items()})
+    written = _comparison(store, grid, tables, choice, by_kind)
     folder.write_json(found.FILE, {**written})
     folder.write(PAGE, lambda path: path.write_text(render_comparison(written), "utf-8"))
 
@@ -232,24 +235,26 @@ def _guarded(store: Store, grid: Grid, choice: Choice) -> Choice:
     return choice._replace(name=reference.name, reason=f"{reason}{reference.name}: {why}")
 
 
-def _table(store: Store, grid: Grid, seed: int) -> Table:
-    """What gates and validators say of one seed's models."""
-    cells = [Cell(setting, seed) for setting in grid.settings.values()]
-    return judge(pool(store, cells), grid.reference.name)
+def _judged(store: Store, grid: Grid, seed: int) -> tuple[Table, Mapping[str, Weights]]:
+    """What gates and validators say of one seed's models, and the ensembles of those that pass."""
+    models = pool(store, [Cell(setting, seed) for setting in grid.settings.values()])
+    table = judge(models, grid.reference.name)
+    return table, ensembles(models, table, grid.reference.name)
 
 
-def _comparison(store: Store, grid: Grid, tables: Mapping[int, Table], choice: Choice) -> Comparison:
+def _comparison(
+    store: Store, grid: Grid, tables: Mapping[int, Table], choice: Choice, by_kind: Mapping[str, Mapping[int, Weights]]
+) -> Comparison:
     """All of ``compare.json``; only here may labels of the target be read."""
     reference = grid.reference
     seeds, score = reference.plan.recipe.seeds, reference.plan.score
-    scores = {} if score is None else score_settings(store, grid.settings, seeds, score(), reference.name)
+    scoring = None if score is None else Scoring(store, grid, score())
+    scores = scoring.settings() if scoring else {}
     rows = [
         found.row_of(store, one, seeds, tables, rank=choice.ranks.get(name), scores=scores)
         for name, one in grid.settings.items()
     ]
-    ranking = sorted(
-        rows, key=lambda row: (row["name"] != choice.name, -math.inf if row["rank"] is None else -row["rank"])
-    )
+    ranking = sorted(rows, key=lambda row: (row["name"] != choice.name, 1.0 if row["rank"] is None else -row["rank"]))
     done = [cell for cell in _cells(grid) if store.is_done(cell)]
     total = {cell.name: store.facts(cell)["seconds"] for cell in done}
     return {
@@ -259,6 +264,10 @@ def _comparison(store: Store, grid: Grid, tables: Mapping[int, Table], choice: C
         "reason": choice.reason,
         "seconds": round(math.fsum(total.values()), 1),
         "ranking": ranking,
+        "ensembles": [
+            found.ensemble_row(name, weights, scoring.ensemble(weights) if scoring else None)
+            for name, weights in by_kind.items()
+        ],
         "agreement": agreement(ranking),
     }
 
