@@ -175,6 +175,15 @@ def test_what_a_mac_adds_to_a_zip_is_left_out(tmp_path, image_folder):
     assert len(load(packed)) == 6
 
 
+def test_a_zip_is_looked_at_once_for_all_its_images(tmp_path, image_folder, monkeypatch):
+    examples = load(_packed(image_folder, tmp_path / "packed.zip")).examples
+    first, seen = examples.digest(), []
+    usual = images._stamp
+    monkeypatch.setattr(images, "_stamp", lambda path: seen.append(path) or usual(path))
+    assert examples.digest() == first
+    assert seen == [tmp_path / "packed.zip"]
+
+
 def test_a_zip_goes_to_another_process(tmp_path, image_folder):
     examples = load(_packed(image_folder, tmp_path / "packed.zip")).examples
     before = examples.read(0)

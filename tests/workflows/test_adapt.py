@@ -191,6 +191,15 @@ def test_seeds_are_plural(tmp_path):
     assert run.weights(0, "adapted").read_bytes() != run.weights(2, "adapted").read_bytes()
 
 
+@pytest.mark.parametrize("method", ["mcc", pytest.param("shot", marks=pytest.mark.slow)])
+def test_each_of_several_seeds_is_what_it_is_alone(tmp_path, method):
+    several = adapted(tmp_path / "several", method=method, seeds=[0, 1])
+    alone = adapted(tmp_path / "alone", method=method, seeds=[1])
+    for phase in "source_only", "adapted":
+        ours, theirs = (load_file(run.weights(1, phase)) for run in (several, alone))
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
 def test_supervised_trains_on_labels_given_on_purpose(tmp_path):
     x, y = shifted(shift=2, seed=2)
     run = adapted(tmp_path, method="supervised", target_labels=(x, 1 - y), steps=100, settings={"train.lr": 0.02})

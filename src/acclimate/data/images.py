@@ -168,8 +168,13 @@ class FileImages:
         Raises:
             BadInput: A file cannot be read.
         """
+        places = [self.place(i) for i in range(len(self))]
+        stamps = {place: _stamp(place) for place in set(places)}  # all images of a zip are in one file
+        known = {i: found for i, found in self._stored.items() if found[0] == stamps[places[i]]}
         with ThreadPoolExecutor(READERS) as threads:
-            self._stored = dict(enumerate(threads.map(self._describe, range(len(self)))))
+            new = [i for i in range(len(places)) if i not in known]
+            known |= zip(new, threads.map(self._describe, new), strict=True)
+        self._stored = dict(sorted(known.items()))
         return [file for _, file in self._stored.values()]
 
     def keep_stored(self, before: "FileImages", index: NDArray[np.int64]) -> Self:
@@ -179,10 +184,7 @@ class FileImages:
         return self
 
     def _describe(self, i: int) -> tuple[Stamp, StoredFile]:
-        stamp, before = _stamp(self.place(i)), self._stored.get(i)
-        if before and before[0] == stamp:
-            return before
-        content, header, pixels = self.content(i), None, None
+        stamp, content, header, pixels = _stamp(self.place(i)), self.content(i), None, None
         try:
             with Image.open(io.BytesIO(content), formats=formats()) as image:
                 header = Header(image.height, image.width, image.format or "")
