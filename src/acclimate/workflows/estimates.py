@@ -41,10 +41,10 @@ def estimates(run: RunFolder, recipe: Recipe) -> dict[Phase, Estimate]:
     if recipe.task == "regression":
         return {}
     found: dict[Phase, Estimate] = {}
-    parts: dict[str, float] = {}
     for phase in recipe.phases:
+        before = found[recipe.phases[0]] if found else unknown("")
         try:
-            parts = _mean(list(_parts(run, recipe.seeds, phase, parts)))
+            parts = _mean(list(_parts(run, recipe.seeds, phase, before)))
         except BadInput as error:
             found[phase] = unknown(error.message.removeprefix("estimate: "))
         else:
@@ -79,17 +79,14 @@ def _class_outputs(run: RunFolder, seed: int, phase: str, place: str) -> ClassOu
     return found
 
 
-def _parts(
-    run: RunFolder, seeds: Sequence[int], phase: Phase, before: Mapping[str, float]
-) -> Iterator[dict[str, float]]:
-    """The parts of each seed's estimate; ``before`` are the mean ones of the source-only models."""
+def _parts(run: RunFolder, seeds: Sequence[int], phase: Phase, before: Estimate) -> Iterator[dict[str, float]]:
+    """The parts of each seed's estimate; ``before`` is the estimate of the source-only models."""
+    accuracy = before["accuracy"] if "accuracy" in before else float("nan")
     for seed in seeds:
         model = saved(run, seed, phase)
         if phase == "source_only":
             yield parts_of(model, seed=seed)
             continue
-        known = _combined("source_only", before) if before else unknown("")
-        accuracy = known["accuracy"] if "accuracy" in known else float("nan")
         baseline = saved(run, seed, "source_only")
         yield parts_of_adapted(model, baseline, source_only_accuracy=accuracy, seed=seed) | {"source_only": accuracy}
 

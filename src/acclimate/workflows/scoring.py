@@ -37,8 +37,8 @@ from acclimate.runs.snippets import STRIP, keep_snippets, keep_strip
 from acclimate.shift.moved import moved
 from acclimate.training.features import Read, StandIn, features, frozen, stand_in
 from acclimate.training.inference import Predictions, mean_predictions, predict
-from acclimate.validators.collapse import collapsed, flattened
 from acclimate.workflows.estimates import Estimate, estimates
+from acclimate.workflows.last_word import judge_run
 from acclimate.workflows.plan import Plan
 
 log = logging.getLogger("acclimate")
@@ -163,13 +163,16 @@ def _scored_places(plan: Plan) -> dict[ScoredPart, str]:
 
 
 def _write_scores(run: RunFolder, plan: Plan, parts: Mapping[str, PhaseScores]) -> None:
-    why = _why_not(run, plan) if "adapted" in parts else ""
-    kept: Phase = "source_only" if why or "adapted" not in parts else "adapted"
+    guarded = judge_run(run, plan.recipe) if "adapted" in parts else None
+    if guarded and not plan.guard:
+        guarded = {**guarded, "kept": "adapted", "why": ""}
+    kept: Phase = guarded["kept"] if guarded else "source_only"
+    why = guarded["why"] if guarded else ""
     if why:
         log.warning("the adapted model is not kept: %s; the source-only model predicts", why)
     weights = run.weights(plan.recipe.seeds[0], kept)
     run.write(f"model{weights.suffix}", lambda path: shutil.copyfile(weights, path))
-    more: dict[str, object] = {}
+    more: dict[str, object] = {"guard": guarded} if guarded else {}
     if plan.score and len(plan.recipe.seeds) > 1:
         more["ensemble"] = _of_ensemble(run, plan, kept)
     if plan.score and "adapted" in parts and (change := _change(run, plan.recipe.seeds)):
@@ -218,22 +221,3 @@ def _as_change(
 def _deviations(outputs: AnyOutputs) -> NDArray[np.float64]:
     """1 for each example whose class is not predicted, else 0; or how far off each number is ``(n,)``."""
     return outputs.errors() if isinstance(outputs, ClassOutputs) else np.abs(outputs.predicted - outputs.true)
-
-
-def _why_not(run: RunFolder, plan: Plan) -> str:
-    """What speaks against the adapted model that would be kept; empty if nothing does."""
-    before, after = (
-        np.stack([_held_out(run, seed, phase).errors() for seed in plan.recipe.seeds])
-        for phase in ("source_only", "adapted")
-    )
-    seed = plan.recipe.seeds[0]
-    target = read_file(run, seed, "adapted", "target")
-    if isinstance(target, ClassOutputs):
-        return collapsed(before, after, target.probabilities)
-    return flattened(before, after, _held_out(run, seed, "adapted").answers, target.predicted)
-
-
-def _held_out(run: RunFolder, seed: int, phase: str) -> AnyOutputs:
-    """Outputs for the source's validation split: of the source-only model if this one started from a Run."""
-    known = run.outputs(seed, phase, "source_val").exists()
-    return read_file(run, seed, phase if known else "source_only", "source_val")

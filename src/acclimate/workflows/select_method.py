@@ -103,7 +103,9 @@ def _planned(method: str, plan: Plan, request: Request) -> Plan:
     found = make_plan(plan.source, plan.target, alone, like=plan)
     found = with_strategy(found, plan.recipe.finetune, plan.recipe.tried) if plan.recipe.tried else found
     recipe = found.recipe.model_copy(update={"score": plan.recipe.score})
-    return replace(found, recipe=recipe, score=plan.score, audit=plan.audit, positive=plan.positive, tta=plan.tta)
+    return replace(
+        found, recipe=recipe, score=plan.score, audit=plan.audit, positive=plan.positive, tta=plan.tta, guard=plan.guard
+    )
 
 
 def _within_budget(name: str, done: int, elapsed: float, given: float | None) -> bool:

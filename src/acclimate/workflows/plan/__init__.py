@@ -91,7 +91,7 @@ def make_plan(source: Source | RunFolder, target: Source, request: Request, *, l
         plan = _from_source(source, target, request, like)
     for note in plan.notes:
         log.warning(note)
-    return replace(plan, positive=tuple(request.positive), tta=tuple(request.tta))
+    return replace(plan, positive=tuple(request.positive), tta=tuple(request.tta), guard=not request.no_guard)
 
 
 def with_strategy(plan: Plan, name: str, tried: Mapping[str, float] | None = None) -> Plan:

@@ -44,6 +44,7 @@ class Plan:
         audit: Labelled target for an audit, when scoring is over.
         positive: Classes that are positive together, for the AUC.
         tta: Views that predictions on the labelled target are averaged over, beside the plain ones.
+        guard: Whether source-only is kept where the evidence says that it is safer.
         wanted: The inputs that the backbone wants, which the preprocessing was fitted for.
         notes: Warnings about the data.
     """
@@ -58,6 +59,7 @@ class Plan:
     audit: Domain | None = None
     positive: tuple[str, ...] = ()
     tta: tuple[str, ...] = ()
+    guard: bool = True
     wanted: InputSpec | None = None
     fold: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
