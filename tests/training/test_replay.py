@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import grad, vmap
 
 from acclimate.training.replay import traced
@@ -80,3 +81,15 @@ def test_gradients_of_stacked_layers_lie_in_memory_as_their_weights():
 def test_a_function_that_depends_on_values_is_refused():
     with pytest.raises(RuntimeError):
         traced(lambda x: x if x.sum() > 0 else -x, torch.ones(2))
+
+
+def test_a_trace_notes_all_shapes_in_one_mode(monkeypatch):
+    made, init = [], FakeTensorMode.__init__
+
+    def counting(self, *given, **named):
+        made.append(self)
+        init(self, *given, **named)
+
+    monkeypatch.setattr(FakeTensorMode, "__init__", counting)
+    traced(lambda x: x.exp().log().sin(), torch.randn(3))
+    assert len(made) == 1

@@ -11,6 +11,8 @@ from typing import cast
 
 import torch
 from torch import Tensor
+from torch._guards import TracingContext, tracing
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functionalize
 from torch.fx import Graph, GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -48,7 +50,8 @@ def traced(function: Callable[..., object], *example: object) -> Callable[..., o
     Raises:
         RuntimeError: The function depends on the values of its tensors.
     """
-    with torch.no_grad():
+    # without a context each operation would note the shape of its result in a mode of its own, half of the work
+    with torch.no_grad(), tracing(TracingContext(FakeTensorMode(allow_fallback_kernels=True))):
         module = make_fx(functionalize(function))(*example)
     simplify(module)
     return cast("Callable[..., object]", module.forward)  # a module's call costs as much as an operation
