@@ -421,11 +421,15 @@ class Agreement(TypedDict):
 
 
 class Comparison(CompareSettings):
-    """``compare.json``: the best setting comes first; ``choice`` and ``reference`` are names of settings."""
+    """``compare.json``: the best setting comes first; ``choice`` and ``reference`` are names of settings.
+
+    ``caution`` is what the guard says for source-only against the choice; it may be empty.
+    """
 
     choice: str
     reference: str
     reason: str
+    caution: str
     seconds: float
     ranking: list[ComparedSetting]
     ensembles: list[ComparedEnsemble]

@@ -42,7 +42,7 @@ def found(*, labelled=True):
         "score": {"path": "/data/films", "n": 400} if labelled else None, "tta": [], "digests": {},
         "left_out": {"mdd": "does not suit"}, "choice": "<b>mcc", "reference": "source_only", "seconds": 90.0,
         "recipes": {"source_only": {"method": "source_only", "backbone": "mlp", "finetune": "full"}},
-        "reason": "it has the highest mean rank, 0.80 of 1", "ranking": rows,
+        "reason": "it has the highest mean rank, 0.80 of 1", "caution": "", "ranking": rows,
         "ensembles": [{"name": "mean", "members": members, **(mean if labelled else {})}],
         "agreement": [{"validator": "snd", "correlation": -0.25, "settings": 4}] if labelled else [],
     }  # fmt: skip
@@ -54,6 +54,13 @@ def test_the_choice_is_told_with_its_accuracy_and_its_difference_to_source_only(
         "methods, 2 seeds each: it has the highest mean rank, 0.80 of 1. Against source_only: +10.0 points (95% "
         "interval +5.0 to +15.0). Scored on 400 examples of /data/films."
     )
+
+
+def test_what_the_guard_says_against_the_choice_is_told():
+    given = {**found(), "caution": "its seeds agree less often"}
+    assert finding(given).endswith("Caution: the guard finds source_only safer: its seeds agree less often.")
+    assert "<strong>Caution:</strong> the guard finds source_only safer" in render_comparison(given)
+    assert "Caution" not in render_comparison(found())
 
 
 def test_without_labels_the_accuracy_is_unknown():

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import acclimate
 from acclimate.errors import BadInput
 from acclimate.run_folder import RunFolder
 from acclimate.training.engine import Diverged
+from acclimate.validators.guard import Verdict
 from acclimate.workflows.compare import cells as cells_
 from acclimate.workflows.compare import found as found_
 from acclimate.workflows.compare import work as work_
@@ -140,6 +142,37 @@ def test_a_comparison_with_other_options_is_not_resumed_and_the_option_is_named(
 
 
 @pytest.mark.slow
+def test_a_run_that_was_cut_off_goes_on_to_the_same_page(straight, tmp_path, monkeypatch):
+    from acclimate.workflows import adapt as adapt_
+
+    def dying(run):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(adapt_, "write_report", dying)
+        with pytest.raises(KeyboardInterrupt):
+            asked(tmp_path / "compared")
+    assert not (tmp_path / "compared/winner").exists()
+    resumed = asked(tmp_path / "compared", resume=True)
+    assert without_seconds(resumed.path) == without_seconds(straight.path)
+    assert resumed.winner.scores == straight.winner.scores
+    assert {path.name for path in resumed.path.iterdir()} == {path.name for path in straight.path.iterdir()}
+
+
+@pytest.mark.slow
+def test_a_run_of_another_choice_is_not_written_over(straight, tmp_path, monkeypatch):
+    from acclimate.workflows.compare import workflow
+
+    copy = tmp_path / "compared"
+    shutil.copytree(straight.path, copy)
+    (copy / "compare.html").unlink()
+    usual = workflow.choose
+    monkeypatch.setattr(workflow, "choose", lambda *given: usual(*given)._replace(name="nrc"))
+    with pytest.raises(BadInput, match=r"winner: cannot resume: method nrc, but the Run was made with"):
+        asked(copy, resume=True)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [Diverged("loss class is not finite"), BadInput("no rows")])
 def test_a_cell_that_fails_is_named_and_the_rest_goes_on(tmp_path, monkeypatch, error):
     watched(monkeypatch, fails="mcc", error=error)
@@ -183,16 +216,25 @@ def test_a_full_disk_fails_no_cell(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_what_the_guard_says_against_the_choice_is_kept_and_does_not_decide(tmp_path, monkeypatch):
+    from acclimate.workflows.compare import workflow
+
+    usual = workflow.choose
+    monkeypatch.setattr(workflow, "choose", lambda *given: usual(*given)._replace(name="mcc"))
+    monkeypatch.setattr(workflow, "weigh", lambda *given: Verdict("source_only", 0.1, "Source-only is kept: why."))
+    found = asked(tmp_path / "compared").found
+    assert (found["choice"], found["caution"]) == ("mcc", "why")
+
+
+@pytest.mark.slow
 def test_scores_of_a_labelled_target_do_not_change_the_choice(straight, tmp_path):
     x, y = shifted(shift=2, seed=1)
     scored = asked(tmp_path / "compared", score=(x, y))
-    known = {"score", "digests", "agreement", "seconds", "ranking"}
+    known = {"score", "digests", "agreement", "seconds", "ranking", "ensembles"}
     ours, theirs = without_seconds(scored.path), without_seconds(straight.path)
     assert {k: v for k, v in ours.items() if k not in known} == {k: v for k, v in theirs.items() if k not in known}
     assert [row["rank"] for row in ours["ranking"]] == [row["rank"] for row in theirs["ranking"]]
     row = next(row for row in ours["ranking"] if row["name"] == "mcc")
-    cell = cells_.name_of(acclimate.Run(straight.path / "winner").recipe)
-    assert cell not in {path.name for path in (scored.path / "cells").iterdir()}  # those have one seed each
     right = [np.mean(_predicted(scored.path, "mcc", seed) == y) for seed in (0, 1)]
     assert row["target"]["accuracy"] == pytest.approx(np.mean(right), abs=1e-6)
 

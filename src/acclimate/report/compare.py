@@ -23,7 +23,8 @@ SHOWN = 8
 def finding(found: Comparison) -> str:
     """Return the choice in a sentence or two."""
     told = headline(found)
-    return f"{told.text}. {told.details}"
+    caution = f" Caution: the guard finds {found['reference']} safer: {found['caution']}." if found["caution"] else ""
+    return f"{told.text}. {told.details}{caution}"
 
 
 class Headline(NamedTuple):

@@ -22,6 +22,7 @@ from acclimate.runs.run import Run
 from acclimate.training.launch import in_first_process
 from acclimate.workflows.command import command_of
 from acclimate.workflows.compare import found
+from acclimate.workflows.compare.caution import weigh
 from acclimate.workflows.compare.cells import Cell, Store
 from acclimate.workflows.compare.choice import Choice, Table, choose, judge
 from acclimate.workflows.compare.ensemble import Weights, by_name, ensembles
@@ -211,7 +212,7 @@ def _finish(folder: RunFolder, grid: Grid, command: partial[str]) -> None:
     log.info("choosing among %d settings", len(grid.settings))
     judged = {seed: _judged(store, grid, seed) for seed in seeds}
     tables = {seed: table for seed, (table, _) in judged.items()}
-    choice = _guarded(store, grid, choose(list(tables.values()), reference.name))
+    choice = choose(list(tables.values()), reference.name)
     setting = grid.settings[choice.name]
     make_winner(store, setting, seeds, command=command(setting))
     by_kind = by_name({seed: weights for seed, (_, weights) in judged.items()})
@@ -220,19 +221,15 @@ def _finish(folder: RunFolder, grid: Grid, command: partial[str]) -> None:
     folder.write(PAGE, lambda path: path.write_text(render_comparison(written), "utf-8"))
 
 
-def _guarded(store: Store, grid: Grid, choice: Choice) -> Choice:
-    """The choice, or source-only where the guard finds that it is the safer one."""
-    chosen, reference = grid.settings[choice.name], grid.reference
+def _caution(store: Store, grid: Grid, name: str) -> str:
+    """What the guard says against the choice; empty if nothing. It does not decide until tasks have calibrated it."""
+    chosen, reference = grid.settings[name], grid.reference
     if chosen.method == reference.method:
-        return choice
+        return ""
     seeds = reference.plan.recipe.seeds
     both = ([of_cell(store, Cell(one, seed)) for seed in seeds] for one in (reference, chosen))
-    verdict = last_word(*both)
-    if verdict.kept == "adapted":
-        return choice
-    why = verdict.sentence.partition(": ")[2].rstrip(".")
-    reason = f"{choice.name} has the highest mean rank, {choice.ranks[choice.name]:.2f} of 1, but the guard prefers "
-    return choice._replace(name=reference.name, reason=f"{reason}{reference.name}: {why}")
+    verdict = weigh(*both)
+    return "" if verdict.kept == "adapted" else verdict.sentence.partition(": ")[2].rstrip(".")
 
 
 def _judged(store: Store, grid: Grid, seed: int) -> tuple[Table, Mapping[str, Weights]]:
@@ -262,6 +259,7 @@ def _comparison(
         "choice": choice.name,
         "reference": reference.name,
         "reason": choice.reason,
+        "caution": _caution(store, grid, choice.name),
         "seconds": round(math.fsum(total.values()), 1),
         "ranking": ranking,
         "ensembles": [
