@@ -46,3 +46,12 @@ def test_equal_domains_and_images_have_nothing_to_tell():
 def test_what_never_varies_has_a_finite_effect():
     [found] = moved(as_domain(np.zeros((3, 2)), name="s"), as_domain(np.array([[0.0, 1.0]] * 3), name="t"))
     assert (found["name"], found["effect"]) == ("feature 1", 99.0)
+
+
+@pytest.mark.parametrize("n", [49, 60, 93])
+def test_a_word_of_every_text_has_a_share_of_one(n):
+    before, after = (
+        as_domain(pl.DataFrame({"text": [f"a {thing}"] * n}), name="t", text="text") for thing in ("book", "film")
+    )
+    shares = {(one["name"], one["source"], one["target"]) for one in moved(before, after)}
+    assert shares == {("book", 1.0, 0.0), ("film", 0.0, 1.0)}

@@ -130,7 +130,8 @@ def _of_words(source: Sequence[str], target: Sequence[str]) -> list[Moved]:
         counts = counter.fit_transform([*source, *target])
     except ValueError:  # there is not a single word
         return []
-    shares = [np.asarray(part.mean(0)).ravel() for part in (counts[: len(source)], counts[len(source) :])]
+    parts = counts[: len(source)], counts[len(source) :]
+    shares = [np.minimum(np.asarray(part.mean(0)).ravel(), 1) for part in parts]  # rounding may exceed 1
     variances = [share * (1 - share) for share in shares]
     spread = np.sqrt((variances[0] + variances[1]) / 2)
     effects = (shares[1] - shares[0]) / np.where(spread == 0, 1 / LARGEST, spread)
