@@ -9,20 +9,25 @@ import threading
 import time
 
 import numpy as np
+import polars as pl
 import pytest
 import samples
 from safetensors.numpy import load_file
 from samples import shifted
 
 import acclimate
+from acclimate.data.source import as_domain
 from acclimate.errors import BadInput
 from acclimate.run_folder import RunFolder
+from acclimate.runs.models import load_model, shape_of
+from acclimate.runs.outputs import read_class_outputs
 from acclimate.training.engine import Diverged
+from acclimate.training.inference import predict
 from acclimate.validators.guard import Verdict
 from acclimate.workflows.compare import cells as cells_
-from acclimate.workflows.compare import found as found_
 from acclimate.workflows.compare import work as work_
 from acclimate.workflows.compare.cells import Store, name_of
+from acclimate.workflows.compare.mixtures import some_pairs
 
 FEW = {"methods": ["mcc", "nrc"], "seeds": 2, "steps": 3}
 COMMAND = [sys.executable, "-m", "acclimate", "compare"]
@@ -235,18 +240,33 @@ def test_scores_of_a_labelled_target_do_not_change_the_choice(straight, tmp_path
     assert {k: v for k, v in ours.items() if k not in known} == {k: v for k, v in theirs.items() if k not in known}
     assert [row["rank"] for row in ours["ranking"]] == [row["rank"] for row in theirs["ranking"]]
     row = next(row for row in ours["ranking"] if row["name"] == "mcc")
-    right = [np.mean(_predicted(scored.path, "mcc", seed) == y) for seed in (0, 1)]
+    outputs = [read_class_outputs(_cell(scored.path, "mcc", seed), seed, "adapted", "target") for seed in (0, 1)]
+    right = [one.predicted == y[[int(name) for name in one.names]] for one in outputs]
     assert row["target"]["accuracy"] == pytest.approx(np.mean(right), abs=1e-6)
 
 
-def _predicted(path, name, seed):
-    """What a setting's model of one seed predicts for the target, from the cell's outputs."""
-    for folder in (path / "cells").iterdir():
-        run = RunFolder(folder)
-        if json.loads((folder / "cell.json").read_text())["setting"] == name and run.recipe.seeds == (seed,):
-            frame = found_.read_file(run, seed, run.recipe.phases[-1], "target")
-            return np.array(frame.predicted)
-    raise AssertionError(name)
+@pytest.mark.slow
+def test_mixtures_are_those_of_pairs_drawn_by_source_only(straight):
+    assert all("mixval" in row["scores"] for row in straight.found["ranking"])
+    run, before = _cell(straight.path, "mcc", 1), _cell(straight.path, "source_only", 1)
+    outputs = read_class_outputs(before, 1, "source_only", "target")
+    pairs = some_pairs(outputs.predicted, seed=1)
+    x = shifted(shift=2, seed=1)[0][[int(name) for name in outputs.names]]
+    mixed = 0.55 * x[pairs[:, 0]] + 0.45 * x[pairs[:, 1]]
+    inputs = straight.winner.preprocess.inputs(as_domain(mixed.astype(np.float32), name="mixed"))
+    model = load_model(run, 1, "adapted", shape=shape_of(straight.winner.preprocess))
+    kept = pl.read_parquet(run.outputs(1, "adapted", "mixed"))["probabilities"].to_list()
+    assert np.allclose(kept, predict(model, inputs, "target").probabilities, atol=1e-5)
+
+
+def _cell(path, name, seed):
+    """The cell of a setting and a seed."""
+    found = map(RunFolder, (path / "cells").iterdir())
+    return next(
+        run
+        for run in found
+        if json.loads(run.file("cell.json").read_text())["setting"] == name and run.recipe.seeds == (seed,)
+    )
 
 
 @pytest.fixture

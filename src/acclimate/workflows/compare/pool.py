@@ -1,6 +1,7 @@
 """What validators see of finished cells: their outputs, features and last layer, as candidates for one seed."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,20 +9,34 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from acclimate.runs.outputs import ClassOutputs, read_class_outputs
-from acclimate.validators.candidate import Candidate, Numbers
+from acclimate.validators.candidate import Candidate, Codes, Numbers
 from acclimate.workflows.compare.cells import Cell, Store
+from acclimate.workflows.compare.mixtures import mixed_probabilities, some_pairs
 
 HEAD = "head.weight"
 """The name of the last layer's weights in a network's file."""
 
 
-def pool(store: Store, cells: Iterable[Cell]) -> Mapping[str, Candidate]:
-    """The finished cells of one seed as candidates, by the names of their settings."""
-    return {cell.setting.name: of_cell(store, cell) for cell in cells if store.is_done(cell)}
+def pool(store: Store, cells: Iterable[Cell], reference: Cell) -> Mapping[str, Candidate]:
+    """The finished cells of one seed as candidates, by the names of their settings.
+
+    Args:
+        store: Has the cells.
+        cells: Those of the seed.
+        reference: Source-only's, whose predictions decide which examples are mixed.
+    """
+    pairs = some_pairs(of_cell(store, reference).predicted, seed=reference.seed)
+    return {cell.setting.name: _with_mixtures(store, cell, pairs) for cell in cells if store.is_done(cell)}
+
+
+def _with_mixtures(store: Store, cell: Cell, pairs: Codes) -> Candidate:
+    mixed = mixed_probabilities(store, cell, pairs)
+    plain = of_cell(store, cell)
+    return plain if mixed is None else replace(plain, pairs=pairs, mixed=mixed)
 
 
 def of_cell(store: Store, cell: Cell) -> Candidate:
-    """What one cell's model gives; parts that a Run does not keep stay None.
+    """What one cell's model gives for the source's validation split and the target.
 
     Raises:
         BadInput: A file of the cell is missing or damaged.

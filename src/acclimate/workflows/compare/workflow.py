@@ -234,7 +234,8 @@ def _caution(store: Store, grid: Grid, name: str) -> str:
 
 def _judged(store: Store, grid: Grid, seed: int) -> tuple[Table, Mapping[str, Weights]]:
     """What gates and validators say of one seed's models, and the ensembles of those that pass."""
-    models = pool(store, [Cell(setting, seed) for setting in grid.settings.values()])
+    cells = [Cell(setting, seed) for setting in grid.settings.values()]
+    models = pool(store, cells, Cell(grid.reference, seed))
     table = judge(models, grid.reference.name)
     return table, ensembles(models, table, grid.reference.name)
 
