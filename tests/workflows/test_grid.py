@@ -61,3 +61,8 @@ def test_a_method_that_does_not_suit_the_data_is_left_out_unless_it_is_named(tmp
     assert {"mcc", "vada", "nrc"} <= made.settings.keys()
     with pytest.raises(BadInput, match="before a linear model, is for vectors"):
         grid(source, methods=["coral", "mcc"])
+
+
+def test_a_wrong_setting_is_refused_and_leaves_out_no_method():
+    with pytest.raises(BadInput, match="option weight='abc' is invalid"):
+        grid(settings={"weight": "abc"})

@@ -106,10 +106,19 @@ def plan_all(source: Source, target: Source, request: CompareRequest) -> Planned
         try:
             plans[name] = _plan_like(first, name, request)
         except BadInput as error:
-            if names:
+            if names or _suits(first, name, request):  # then a setting is wrong
                 raise
             left_out[name] = error.message
     return Planned(first, asked, plans, left_out)
+
+
+def _suits(first: Plan, method: str, request: CompareRequest) -> bool:
+    """Whether a method with its defaults suits the data."""
+    try:
+        _plan_like(first, method, request.model_copy(update={"settings": None}))
+    except BadInput:
+        return False
+    return True
 
 
 def make_grid(planned: Planned, chosen: Plan) -> Grid:
