@@ -41,7 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Draw maps by PCA, which takes a hundredth of t-SNE's time, except in the report's own tests.
 
-    And let ``--method auto`` train one method and not four, except in the tests of that choice. This is not a fixture because fixtures of the session make Runs too, for tests of either kind.
+    And let ``--method auto`` train one method and not four, except in the tests of that choice. This is not a fixture
+    because fixtures of the session make Runs too, for tests of either kind.
     """
     from acclimate.report import embed, page
     from acclimate.workflows import select_method

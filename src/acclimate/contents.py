@@ -126,19 +126,6 @@ class Change(TypedDict):
     seeds: int
 
 
-@final
-class Guarded(TypedDict):
-    """Which of source-only and adapted is the safer model, ``why`` adapted is not, and the evidence in a sentence.
-
-    ``probability`` is that of the adapted model being the better one.
-    """
-
-    kept: Phase
-    why: str
-    sentence: str
-    probability: NotRequired[Share]
-
-
 class EnsembleScores(TypedDict, total=False):
     """The scores of one model that predicts the mean over seeds."""
 
@@ -155,7 +142,6 @@ class Scores(PhaseScores):
     adapted: NotRequired[PhaseScores]
     ensemble: NotRequired[EnsembleScores]
     change: NotRequired[Change]
-    guard: NotRequired[Guarded]
     seeds: list[int]
     positive: NotRequired[list[str]]
     tta: NotRequired[list[str]]

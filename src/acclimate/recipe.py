@@ -152,6 +152,14 @@ class LabelScale(_Part):
     std: float = Field(1.0, gt=0)
 
 
+class Member(_Part):
+    """One of the methods whose models predict together."""
+
+    method: str
+    options: PlainOptions = {}
+    train: Training = Training()
+
+
 class Recipe(_Part):
     """All settings that determine a training; the same software gives the same weights."""
 
@@ -165,9 +173,8 @@ class Recipe(_Part):
     pretrain: Pretraining | None = None
     finetune: str = "full"
     finetune_options: PlainOptions = {}
-    chosen_from: dict[str, float] = Field(
-        {}, description="mean rank by validators, by method, of those that auto tried"
-    )
+    members: tuple[Member, ...] = Field((), description="whose mean probabilities the adapted model gives")
+    tried_methods: dict[str, str] = Field({}, description="those that auto tried, with why gates rejected them")
     tried: dict[str, float] = Field({}, description="error on the source by strategy, of those that auto tried")
     augment: Augmentation = Augmentation()
     image_size: int | None = Field(None, ge=8, le=4096)
@@ -217,6 +224,10 @@ class Recipe(_Part):
     def separates_batch_norm(self, phase: str) -> bool:
         """Whether batch norm in the model of this phase keeps statistics for each domain: only adaptation sees both."""
         return phase == "adapted" and self.train.batch_norm != "concat"
+
+    def of_member(self, member: Member) -> Self:
+        """The recipe by which one of the members was trained."""
+        return self.model_copy(update={**dict(member), "members": ()})
 
     def save(self, path: Path) -> None:
         """Write it as YAML."""

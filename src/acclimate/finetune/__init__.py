@@ -20,7 +20,7 @@ from acclimate.finetune.base import FROZEN, Pace
 from acclimate.recipe import Options, Recipe
 
 if TYPE_CHECKING:  # so that the names of strategies are known without torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from acclimate.nn import Classifier
 
@@ -131,6 +131,15 @@ def classifier(
         frozen = {name for layer in parts for name in layer.names if layer.pace == FROZEN}
         model.separate_batch_norm(shared=recipe.train.batch_norm == "separate", exclude=frozen)
     return model
+
+
+def model(recipe: Recipe, phase: str, shape: backbones.Shape) -> nn.Module:
+    """Build the model of one phase of a recipe, whose weights a Run has: a classifier, or an ensemble of several."""
+    from acclimate.nn import Ensemble  # imports torch
+
+    if phase != "adapted" or not recipe.members:
+        return classifier(recipe, phase, shape, pretrained=False)
+    return Ensemble([classifier(recipe.of_member(one), phase, shape, pretrained=False) for one in recipe.members])
 
 
 def untrained(recipe: Recipe) -> Options:

@@ -1,6 +1,7 @@
 """Building blocks that methods and backbones share."""
 
 from acclimate.nn.classifier import Bottlenecked, Classifier, fresh_copy, mlp, projector, size_buffers_as_loaded
+from acclimate.nn.ensemble import Ensemble
 from acclimate.nn.losses import certainty, domain_loss, label_loss, ramp_up, reverse_grad
 from acclimate.nn.norm import DomainName, DomainNorm, Normalize, StandardizeImages, keeping_statistics
 from acclimate.nn.sparse import SparseLinear, csr_rows, join
@@ -10,6 +11,7 @@ __all__ = [
     "Classifier",
     "DomainName",
     "DomainNorm",
+    "Ensemble",
     "Normalize",
     "SparseLinear",
     "StandardizeImages",

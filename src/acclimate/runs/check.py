@@ -126,7 +126,7 @@ def _wanted_shapes(recipe: Recipe, phase: str, shape: backbones.Shape) -> dict[s
     """The shape of each tensor of the recipe's model, which takes no memory; None if it cannot be built without."""
     try:
         with torch.device("meta"), _Undrawn():
-            model = finetune.classifier(recipe, phase, shape, pretrained=False)
+            model = finetune.model(recipe, phase, shape)
     except BadInput:
         raise
     except NotImplementedError:  # a backbone computes with its weights as it is built

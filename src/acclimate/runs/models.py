@@ -66,7 +66,7 @@ def load_model(run: RunFolder, seed: int, phase: str, *, shape: backbones.Shape 
     plugins.require(recipe.plugins, recipe.backbone)
     shape = shape or shape_of(load_preprocess(run))
     check_weights(run, path, phase, shape)
-    model = finetune.classifier(recipe, phase, shape, pretrained=False)
+    model = finetune.model(recipe, phase, shape)
     with explain_damage(run.path, name_in(run, path)):
         model.load_state_dict(load_file(path))
         _check_finite(model)

@@ -20,6 +20,8 @@ from acclimate.validators.density_ratio import effective_sample_size, importance
 from acclimate.validators.feature_space import some_rows, unit_rows
 from acclimate.validators.importance_weighted_accuracy import weighted_accuracy
 
+LEAVE_SOURCE = frozenset({"nrc", "shot"})
+"""Methods that learn without the source: what they lose there says little about the target."""
 PRESENT = 0.5
 """A class counts as present if it has this part of an even share: a rarer one that is lost costs less than that."""
 FEW = 10
@@ -53,9 +55,14 @@ def reasons(pool: Sequence[Candidate], source_only: int) -> list[str]:
     return [
         ""
         if i == source_only
-        else collapsed(one, base, present) or unrelated(one, base) or fell_on_source(one, base) or far_below[i]
+        else collapsed(one, base, present) or unrelated(one, base) or _of_source(one, base, far_below[i])
         for i, one in enumerate(pool)
     ]
+
+
+def _of_source(candidate: Candidate, source_only: Candidate, far_below: str) -> str:
+    """Whether it lost what it knew of the source, unless a method that leaves the source shaped it."""
+    return "" if candidate.methods & LEAVE_SOURCE else fell_on_source(candidate, source_only) or far_below
 
 
 class Present(NamedTuple):

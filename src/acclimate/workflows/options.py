@@ -113,9 +113,7 @@ class Request(SharedOptions):
         description="Labelled examples of the target, drawn at random, for reporting alone: they tell how good the "
         "finished Run is, and are never trained on or chosen by.",
     )
-    no_guard: bool = Field(
-        False, description="Keep the adapted model even where the evidence says that source-only is safer."
-    )
+    no_guard: bool = Field(False, description="Keep the adapted model even where it shows signs of collapse.")
     target_labels: Source | None = Field(
         None, description="Labelled target to train on: beside the source, or alone with method supervised."
     )

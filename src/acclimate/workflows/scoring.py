@@ -38,7 +38,7 @@ from acclimate.shift.moved import moved
 from acclimate.training.features import Read, StandIn, features, frozen, stand_in
 from acclimate.training.inference import Predictions, mean_predictions, predict
 from acclimate.workflows.estimates import Estimate, estimates
-from acclimate.workflows.last_word import judge_run
+from acclimate.workflows.keep import why_not
 from acclimate.workflows.plan import Plan
 
 log = logging.getLogger("acclimate")
@@ -163,16 +163,13 @@ def _scored_places(plan: Plan) -> dict[ScoredPart, str]:
 
 
 def _write_scores(run: RunFolder, plan: Plan, parts: Mapping[str, PhaseScores]) -> None:
-    guarded = judge_run(run, plan.recipe) if "adapted" in parts else None
-    if guarded and not plan.guard:
-        guarded = {**guarded, "kept": "adapted", "why": ""}
-    kept: Phase = guarded["kept"] if guarded else "source_only"
-    why = guarded["why"] if guarded else ""
+    why = why_not(run, plan.recipe) if plan.guard and "adapted" in parts else ""
+    kept: Phase = "source_only" if why or "adapted" not in parts else "adapted"
     if why:
         log.warning("the adapted model is not kept: %s; the source-only model predicts", why)
     weights = run.weights(plan.recipe.seeds[0], kept)
     run.write(f"model{weights.suffix}", lambda path: shutil.copyfile(weights, path))
-    more: dict[str, object] = {"guard": guarded} if guarded else {}
+    more: dict[str, object] = {}
     if plan.score and len(plan.recipe.seeds) > 1:
         more["ensemble"] = _of_ensemble(run, plan, kept)
     if plan.score and "adapted" in parts and (change := _change(run, plan.recipe.seeds)):

@@ -1,4 +1,4 @@
-"""``--method auto``: train source-only and a few methods, and choose one of them without labels of the target."""
+"""``--method auto``: train source-only and a few methods, and let those predict together that pass the gates."""
 
 import logging
 import math
@@ -9,13 +9,15 @@ from dataclasses import replace
 from functools import partial
 
 import torch
+from safetensors.torch import load_file, save_file
 
 from acclimate.errors import BadInput
+from acclimate.recipe import Member, Recipe
 from acclimate.run_folder import RunFolder
+from acclimate.validators.gates import reasons
 from acclimate.workflows.compare.cells import Cell, Store, place
-from acclimate.workflows.compare.choice import Choice, choose, judge
 from acclimate.workflows.compare.grid import BASELINE, Setting, base_recipe
-from acclimate.workflows.compare.pool import pool
+from acclimate.workflows.compare.pool import of_cell
 from acclimate.workflows.compare.work import work
 from acclimate.workflows.options import Request
 from acclimate.workflows.plan import Plan, make_plan, with_strategy
@@ -24,17 +26,19 @@ from acclimate.workflows.train_phase import Machine
 
 log = logging.getLogger("acclimate")
 
-METHODS = ("self_training", "mcc", "cdan")
-"""Those that are tried beside source-only, the most useful first."""
+METHODS = ("shot", "nrc", "self_training", "dann")
+"""Those that are tried beside source-only; they differ in principle, so that their errors differ."""
+ENSEMBLE = "ensemble"
+"""What the recipe calls the method of several models that predict together."""
 
 
 def select_method(selected: Selected, request: Request, run: RunFolder, *, machine: Machine) -> Selected:
-    """The plan with the method that was requested, or with the one that was chosen without labels of the target.
+    """The plan with the method that was requested, or with an ensemble of those that pass the gates.
 
-    Source-only and each method are trained on all seeds. Gates reject models that collapsed, validators rank the
-    others, and the method with the highest mean rank over seeds is chosen; see `validators.selection.select`. Its
-    models are copied into the Run; the others stay in its folder ``trials``. A further method is tried only as long as
-    the time that it is expected to take is within the budget.
+    Source-only and each method are trained on all seeds. A method of which gates reject the models of half of the seeds
+    or more is left out; the others predict together, by the mean of their probabilities. If all are left out,
+    source-only remains. Every model stays in the Run's folder ``trials``. A further method is tried only as long as
+    the time that all take is expected to be within the budget.
 
     Args:
         selected: A plan with a fine-tuning strategy.
@@ -49,36 +53,20 @@ def select_method(selected: Selected, request: Request, run: RunFolder, *, machi
     if not is_open(plan, request):
         return selected
     if run.file("recipe.yaml").exists():
-        return replace_plan(selected, _planned(run.recipe.method, plan, request), run.recipe.chosen_from)
-    store, began = Store(run.file("trials")), time.monotonic()
+        return selected._replace(plan=_as_made(plan, run.recipe))
+    store = Store(run.file("trials"))
     reference = Setting(BASELINE, {}, replace(plan, recipe=base_recipe(plan.recipe)))
-    settings = {BASELINE: reference}
     if selected.trial:
         _take_trial(store, Cell(reference, plan.recipe.seeds[0]), selected.trial)
-    for name in (BASELINE, *METHODS):
-        if name != BASELINE:
-            settings[name] = _setting(_planned(name, plan, request), reference)
-        if not _within_budget(name, len(settings) - 1, time.monotonic() - began, request.budget):
-            del settings[name]
-            break
-        log.info("--method auto: trying %s", name)
-        work(store, [Cell(settings[name], seed) for seed in plan.recipe.seeds], machine)
-    choice = _chosen(store, settings, plan.recipe.seeds)
-    ranks = {name: round(rank, 4) for name, rank in choice.ranks.items()}
-    log.info("--method auto: %s (%s)", choice.name, ", ".join(f"{name} {rank:.2f}" for name, rank in ranks.items()))
-    setting = settings[choice.name]
-    _place(store, setting, run)
-    store.tidy([Cell(one, seed) for one in settings.values() for seed in plan.recipe.seeds])
-    return replace_plan(selected, setting.plan, ranks)
-
-
-def _setting(plan: Plan, reference: Setting) -> Setting:
-    """A method with its defaults, beside the source-only model that it is compared with."""
-    recipe = base_recipe(plan.recipe)
-    same = recipe == reference.plan.recipe
-    return Setting(
-        plan.recipe.method, {}, plan, reference if same else Setting(BASELINE, {}, replace(plan, recipe=recipe))
-    )
+    settings = _try(store, reference, plan, request, machine)
+    why = {name: _why_not(store, one, reference) for name, one in settings.items() if name != BASELINE}
+    passed = [settings[name] for name, reason in why.items() if not reason]
+    recipe = _recipe(plan.recipe, reference, passed).model_copy(update={"tried_methods": why})
+    log.info("--method auto: %s", _told(why))
+    for seed in recipe.seeds:
+        _place(store, Cell(reference, seed), [Cell(one, seed) for one in passed], run)
+    store.tidy([Cell(one, seed) for one in settings.values() for seed in recipe.seeds])
+    return selected._replace(plan=replace(plan, recipe=recipe))
 
 
 def is_open(plan: Plan, request: Request) -> bool:
@@ -87,25 +75,36 @@ def is_open(plan: Plan, request: Request) -> bool:
     return request.method == "auto" and usual and recipe.task == "classification" and not recipe.pretrain
 
 
-def replace_plan(selected: Selected, plan: Plan, ranks: Mapping[str, float]) -> Selected:
-    """The plan of the method that was chosen, with the ranks of all."""
-    return Selected(replace(plan, recipe=plan.recipe.model_copy(update={"chosen_from": dict(ranks)})), selected.trial)
+def _as_made(plan: Plan, made: Recipe) -> Plan:
+    """The plan with the choice that a Run has made."""
+    kept = {name: getattr(made, name) for name in ("method", "options", "train", "members", "tried_methods")}
+    return replace(plan, recipe=plan.recipe.model_copy(update=kept))
+
+
+def _try(store: Store, reference: Setting, plan: Plan, request: Request, machine: Machine) -> dict[str, Setting]:
+    """Train source-only and as many methods as the budget allows; those that were trained, by name."""
+    settings, began = {BASELINE: reference}, time.monotonic()
+    for name in (BASELINE, *METHODS):
+        setting = settings.get(name) or Setting(name, {}, _planned(name, plan, request), reference)
+        if not _within_budget(name, len(settings), time.monotonic() - began, request.budget):
+            break
+        settings[name] = setting
+        log.info("--method auto: trying %s", name)
+        cells = [Cell(setting, seed) for seed in plan.recipe.seeds]
+        work(store, cells, machine)
+        if name == BASELINE and (failed := [why for cell in cells if (why := store.failure(cell))]):
+            raise BadInput(f"{BASELINE}: {failed[0]}")
+    return settings
 
 
 def _planned(method: str, plan: Plan, request: Request) -> Plan:
     """The plan of a method on the domains of another plan, with its strategy."""
     if method == plan.recipe.method:
         return plan
-    if method == BASELINE:
-        return replace(plan, recipe=base_recipe(plan.recipe))
     assert plan.source
     alone = request.model_copy(update={"method": method, "score": None, "audit": None, "positive": (), "tta": ()})
     found = make_plan(plan.source, plan.target, alone, like=plan)
-    found = with_strategy(found, plan.recipe.finetune, plan.recipe.tried) if plan.recipe.tried else found
-    recipe = found.recipe.model_copy(update={"score": plan.recipe.score})
-    return replace(
-        found, recipe=recipe, score=plan.score, audit=plan.audit, positive=plan.positive, tta=plan.tta, guard=plan.guard
-    )
+    return with_strategy(found, plan.recipe.finetune, plan.recipe.tried) if plan.recipe.tried else found
 
 
 def _within_budget(name: str, done: int, elapsed: float, given: float | None) -> bool:
@@ -121,18 +120,39 @@ def _within_budget(name: str, done: int, elapsed: float, given: float | None) ->
     return minutes <= budget
 
 
-def _chosen(store: Store, settings: Mapping[str, Setting], seeds: Sequence[int]) -> Choice:
-    """The choice among the settings that were trained on all seeds."""
-    if why := store.failure(Cell(settings[BASELINE], seeds[0])):
-        raise BadInput(f"source_only: {why}")
-    tables = [judge(pool(store, [Cell(one, seed) for one in settings.values()]), BASELINE) for seed in seeds]
-    return choose(tables, BASELINE)
+def _why_not(store: Store, setting: Setting, reference: Setting) -> str:
+    """Why a method takes no part: it failed, or gates reject its models of half of the seeds or more."""
+    cells = [(Cell(reference, seed), Cell(setting, seed)) for seed in setting.plan.recipe.seeds]
+    if failed := [why for cell in (cell for pair in cells for cell in pair) if (why := store.failure(cell))]:
+        return failed[0]
+    found = [reasons([of_cell(store, cell) for cell in pair], 0)[1] for pair in cells]
+    rejected = [reason for reason in found if reason]
+    return rejected[0] if 2 * len(rejected) >= len(found) else ""
 
 
-def _place(store: Store, setting: Setting, run: RunFolder) -> None:
-    """Copy the models of a method, and the source-only ones, into the Run."""
-    own = [Cell(setting, seed) for seed in setting.plan.recipe.seeds]
-    place(store, [cell for one in own for cell in (one.base, one) if cell is not None], run)
+def _recipe(recipe: Recipe, reference: Setting, passed: Sequence[Setting]) -> Recipe:
+    """The recipe of the ensemble, or of source-only if no method passes."""
+    if not passed:
+        return reference.plan.recipe.model_copy(update={"score": recipe.score})
+    made = [one.plan.recipe for one in passed]
+    members = tuple(Member(method=one.method, options=one.options, train=one.train) for one in made)
+    return recipe.model_copy(update={"method": ENSEMBLE, "options": {}, "members": members})
+
+
+def _told(why: Mapping[str, str]) -> str:
+    passed = [name for name, reason in why.items() if not reason]
+    out = [f"{name} is left out: {reason}" for name, reason in why.items() if reason]
+    return "; ".join([f"{', '.join(passed)} predict together" if passed else "source-only remains", *out])
+
+
+def _place(store: Store, base: Cell, members: Sequence[Cell], run: RunFolder) -> None:
+    """Put the source-only model and the ensemble of one seed into the Run."""
+    place(store, [base], run)
+    if not members:
+        return
+    paths = [store.folder(cell).weights(cell.seed, cell.phase) for cell in members]
+    state = {f"members.{i}.{name}": tensor for i, path in enumerate(paths) for name, tensor in load_file(path).items()}
+    run.write(f"models/{run.weights(base.seed, 'adapted').name}", lambda path: save_file(state, path))
 
 
 def _take_trial(store: Store, cell: Cell, trial: RunFolder) -> None:

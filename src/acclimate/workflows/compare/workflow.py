@@ -32,7 +32,6 @@ from acclimate.workflows.compare.scores import Scoring, agreement
 from acclimate.workflows.compare.winner import make_winner
 from acclimate.workflows.compare.work import PAUSE, work_together
 from acclimate.workflows.early import check_early, is_run
-from acclimate.workflows.last_word import last_word
 from acclimate.workflows.options import CompareKeywords, CompareRequest, described_by, parse_request
 from acclimate.workflows.resume import CannotResume
 from acclimate.workflows.select_strategy import Begun, remove_trials, select_strategy

@@ -270,6 +270,8 @@ def _from_run(origin: Run, given_target: Source, request: Request) -> Plan:
         update={
             "target": spec.model_copy(update={"path": target.name}),
             "method": method,
+            "members": (),
+            "tried_methods": {},
             "options": options,
             "train": training,
             "finetune": strategy,
