@@ -1,172 +1,159 @@
-"""Which model to keep without labels of the target: every validator, our choice, and fixed methods.
+"""Which model to keep without labels of the target: every validator, `--method auto`, and fixed methods.
 
-    make bench-selection ARGS="--data FOLDER"
+    python benchmarks/pools.py --data FOLDER --pools FOLDER
+    make bench-selection ARGS="--pools FOLDER"
 
-Each task (tasks.py) has a pool of models for each seed: source-only and every method that takes vectors, with default
-options. The network is `mlp` with {hidden} features, trained for {steps} steps of 64 + 64 examples; a fifth of the
-source is held out. Accuracies are those on the target's labels, which nothing else reads.
+A pool holds the models of one task (tasks.py) and seed: source-only and every method that takes vectors, with default
+options and weaker, after half of the steps and at the end; of the weaker ones only those at the end are candidates.
+A validator keeps the model that it scores highest, with and without the gates before it; `select` is
+`acclimate.validators.selection.select` with its default weights. "always M" keeps method M with default options.
+`auto` is the ensemble that `acclimate adapt` keeps by default: {methods} at the end, those that pass the gates; which
+methods these are was chosen on most of these tasks. The oracle keeps the best model of the pool.
 
-A validator chooses the model that it scores highest, with and without the gates before it. `ours` is
-`validators.selection.select` with its default weights. A fixed method is always kept. The oracle keeps the best model
-of the pool. "Regret" is the oracle's accuracy less that of the choice, in points; "harm" is the share of tasks on which
-the choice, as the mean over seeds, is more than a point below source-only.
-
-Tasks in selection.jsonl are not repeated.
+"Regret" is the oracle's accuracy less that of the choice in points, each task being the mean over its seeds; "harm" is
+the share of tasks on which the choice is more than a point below source-only, and "gain" what it adds to source-only.
+Pools in selection.jsonl are not judged again.
 """
 
 import argparse
 import json
-import os
-import time
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from tasks import Rows, Task, tasks
+from numpy.typing import NDArray
+from pools import STEPS, Pool, at_end, read_pool
 
-import acclimate
-from acclimate import Training, backbones, methods, validators
-from acclimate.data.loaders import split
-from acclimate.errors import BadInput
-from acclimate.validators.candidate import Candidate
+from acclimate import validators
 from acclimate.validators.gates import reasons
-from acclimate.validators.mixval import RATIO, draw_pairs
-from acclimate.validators.selection import select
+from acclimate.validators.selection import WEIGHTS, combine
+from acclimate.workflows.select_method import METHODS
 
-HIDDEN, STEPS, VIEW = 100, 500, 0.2
-"""Features, steps, and the noise of a second view in standard deviations of a feature."""
-FEATURES = 600
-"""Rows of each domain whose features validators see."""
-LEFT_OUT = ("supervised", "byol", "vicreg", "adabn", "vada", "adda")
-"""Methods that need labels of the target, views of images or batch norm, or a phase of their own."""
+Line = dict[str, Any]
+Choose = Callable[[Line], float]
+"""The accuracy of what is kept of one pool."""
 
 
-def train(task: Task, method: str, seed: int, before: Any) -> tuple[Any, Rows]:
-    """A fitted method, and the validation split; a method that never sees the source starts from source-only."""
-    rows, held = split(task.source.y, 0.2, seed)
-    model = new_model(task, seed) if "source" in methods.get(method).needs else before.model
-    fitted = acclimate.fit(
-        method, (task.source.x[rows], task.source.y[rows]), task.target.x, model=model, seed=seed,
-        training=Training(steps=STEPS, optimizer="adamw", lr=1e-3, schedule="cosine", weight_decay=1e-2),
-    )  # fmt: skip
-    return fitted, Rows(task.source.x[held], task.source.y[held])
-
-
-def new_model(task: Task, seed: int) -> Any:
-    torch.manual_seed(seed)
-    shape = backbones.Shape(images=False, n_features=task.source.x.shape[1])
-    return backbones.build("mlp", shape, task.classes, {"hidden": HIDDEN}).classifier
-
-
-def candidate(task: Task, method: str, fitted: Any, held: Rows, seen: Any, pairs: Any) -> Candidate:
-    """What validators see of a model."""
-    x, target = task.target.x[seen], fitted.outputs(task.target.x)
-    source, noise = fitted.outputs(held.x, domain="source"), np.random.default_rng(0).normal(size=task.target.x.shape)
-    second = fitted.outputs((task.target.x + VIEW * noise).astype(np.float32))
-    mixed = RATIO * x[pairs[:, 0]] + (1 - RATIO) * x[pairs[:, 1]]
-    known = np.arange(min(FEATURES, len(held.y)))
-    return Candidate(
-        method, source.probabilities, held.y, target.probabilities, source.features[known].astype(float), known,
-        target.features[seen].astype(float), seen, fitted.model.head.weight.detach().numpy().astype(float),
-        second.probabilities, seen[pairs], fitted.outputs(mixed.astype(np.float32)).probabilities,
-    )  # fmt: skip
-
-
-def pool(task: Task, seed: int) -> list[tuple[Candidate, float]]:
-    """Every method's model with its accuracy, source-only first."""
-    seen = np.random.default_rng(seed).permutation(len(task.target.y))[:FEATURES]
-    before: Any = None
-    pairs: Any = None
-    found = []
-    for method in ["source_only", *(m for m in methods.names() if m not in {"source_only", *LEFT_OUT})]:
-        try:
-            fitted, held = train(task, method, seed, before)
-        except BadInput as error:
-            print(task.name, method, error)
-            continue
-        if before is None:
-            before = fitted
-            pairs = draw_pairs(fitted.outputs(task.target.x[seen]).probabilities.argmax(1), seed=seed)
-        one = candidate(task, method, fitted, held, seen, pairs)
-        found.append((one, float((one.target.argmax(1) == task.target.y).mean())))
-    return found
-
-
-def judged(task: Task, seed: int) -> dict[str, Any]:
-    """One line of the results: what each model reaches, and what is said of it."""
-    began, found = time.perf_counter(), pool(task, seed)
-    candidates = [one for one, _ in found]
-    scores = {name: [score.value for score in validators.get(name)().scores(candidates)] for name in validators.names()}
+def judged(pool: Pool) -> Line:
+    """What each model reaches, and what is said of it."""
+    pool = candidates_of(pool)
+    some = pool.candidates
+    scores = {name: [one.value for one in validators.get(name)().scores(some)] for name in validators.names()}
     return {
-        "family": task.family, "task": task.name, "seed": seed, "methods": [one.method for one in candidates],
-        "accuracy": [round(accuracy, 5) for _, accuracy in found], "gates": reasons(candidates, 0),
-        "source": [float((one.source.argmax(1) == one.labels).mean()) for one in candidates],
+        "family": pool.family, "task": pool.task, "seed": pool.seed, "names": pool.names,
+        "accuracy": pool.accuracy.round(5).tolist(), "gates": reasons(some, 0),
         "scores": {name: [round(v, 6) if np.isfinite(v) else None for v in values] for name, values in scores.items()},
-        "ours": select(candidates, 0).choice, "seconds": round(time.perf_counter() - began, 1),
+        "auto": auto(pool),
     }  # fmt: skip
 
 
-Line = dict[str, Any]
+def candidates_of(pool: Pool) -> Pool:
+    """Without the weaker settings after half of the steps."""
+    rows = [i for i, name in enumerate(pool.names) if not ("weaker" in name and not name.endswith(f" {STEPS}"))]
+    names, candidates = [pool.names[i] for i in rows], [pool.candidates[i] for i in rows]
+    return pool._replace(names=names, candidates=candidates, accuracy=pool.accuracy[rows])
 
 
-def best_of(scores: Sequence[float | None], allowed: Sequence[bool]) -> int:
-    """The position of the highest score among those allowed; source-only where there is none."""
-    values = [v if ok and v is not None else -np.inf for v, ok in zip(scores, allowed, strict=True)]
-    return int(np.argmax(values)) if max(values) > -np.inf else 0
+def auto(pool: Pool) -> dict[str, float]:
+    """The accuracy of the mean of the methods that are tried by default: of all, and of those that pass the gates."""
+    last = [pool.candidates[i] for i in at_end(pool)]
+    tried = [last[0], *(one for one in last if one.method in METHODS)]
+    why = reasons(tried, 0)
+    passed = [one.target for one, reason in zip(tried[1:], why[1:], strict=True) if not reason]
+    means = {"auto": passed or [tried[0].target], "auto without gates": [one.target for one in tried[1:]]}
+    return {name: float((np.mean(some, axis=0).argmax(1) == pool.labels).mean()) for name, some in means.items()}
 
 
-def chooser(name: str, *, gated: bool) -> Callable[[Line], int]:
-    def choose(line: Line) -> int:
-        passed = [not (gated and reason) for reason in line["gates"]]
-        return best_of(line["scores"][name], passed)
-
-    return choose
-
-
-def fixed(method: str) -> Callable[[Line], int]:
-    return lambda line: line["methods"].index(method) if method in line["methods"] else 0
+def highest(scores: Sequence[float | None], line: Line, *, gated: bool) -> float:
+    """The accuracy of the model with the highest score; source-only's where there is none."""
+    rejected = [gated and bool(reason) for reason in line["gates"]]
+    known = [-np.inf if v is None or no else v for v, no in zip(scores, rejected, strict=True)]
+    return float(line["accuracy"][int(np.argmax(known)) if max(known) > -np.inf else 0])
 
 
-def choosers(lines: Sequence[Line]) -> Mapping[str, Callable[[Line], int]]:
+def selected(line: Line) -> float:
+    """The accuracy of what `select` keeps."""
+    passed = [i for i, reason in enumerate(line["gates"]) if not reason]
+    methods = [line["names"][i].split(",")[0].split()[0] for i in passed]
+    known: dict[str, list[float]] = {}
+    for name in WEIGHTS:
+        shares, scores = validators.get(name).shares, line["scores"][name]
+        own = [np.nan if scores[i] is None or m in shares else scores[i] for i, m in zip(passed, methods, strict=True)]
+        known[name] = own
+    ranks = combine(known, WEIGHTS)
+    return float(line["accuracy"][passed[int(np.argmax(ranks))]])
+
+
+def fixed(method: str) -> Choose:
+    name = f"{method}, {STEPS}"
+    return lambda line: float(line["accuracy"][line["names"].index(name) if name in line["names"] else 0])
+
+
+def by_score(name: str, *, gated: bool) -> Choose:
+    return lambda line: highest(line["scores"][name], line, gated=gated)
+
+
+def choices(lines: Sequence[Line]) -> Mapping[str, Choose]:
     """Every way to choose, by name."""
-    known = sorted({method for line in lines for method in line["methods"]} - {"source_only"})
+    ends = sorted({name for line in lines for name in line["names"] if name.endswith(f" {STEPS}")})
+    plain = [name.split(",")[0] for name in ends if "weaker" not in name]
     return {
-        "oracle": lambda line: int(np.argmax(line["accuracy"])),
-        "**ours**": lambda line: int(line["ours"]),
-        **{f"{name}, behind the gates": chooser(name, gated=True) for name in validators.names()},
-        **{name: chooser(name, gated=False) for name in validators.names()},
-        **{f"always {method}": fixed(method) for method in known},
-        "always source_only": lambda _: 0,
+        "oracle": lambda line: max(line["accuracy"]),
+        "**auto**": lambda line: line["auto"]["auto"],
+        "auto without gates": lambda line: line["auto"]["auto without gates"],
+        "select": selected,
+        **{f"{name}, behind the gates": by_score(name, gated=True) for name in validators.names()},
+        **{name: by_score(name, gated=False) for name in validators.names()},
+        **{f"always {method}": fixed(method) for method in plain},
     }
 
 
-def by_task(lines: Sequence[Line], choose: Callable[[Line], int]) -> Iterator[tuple[float, float, float]]:
-    """For each task the mean over seeds of the accuracy chosen, of source-only and of the oracle."""
+def by_task(lines: Sequence[Line], choose: Choose) -> Mapping[tuple[str, str], NDArray[np.float64]]:
+    """For each task the mean over seeds of the accuracy chosen, of source-only and of the oracle, in percent."""
     groups: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
     for line in lines:
         accuracy = line["accuracy"]
-        groups[(line["family"], line["task"])].append((accuracy[choose(line)], accuracy[0], max(accuracy)))
-    for values in groups.values():
-        yield tuple(np.mean(values, axis=0))
+        groups[(line["family"], line["task"])].append((choose(line), accuracy[0], max(accuracy)))
+    return {task: 100 * np.mean(values, axis=0) for task, values in groups.items()}
+
+
+def interval(values: NDArray[np.float64]) -> str:
+    """A 95 % interval of a mean, by bootstrap over tasks."""
+    drawn = np.random.default_rng(0).choice(values, (2000, len(values)))
+    low, high = np.quantile(drawn.mean(1), [0.025, 0.975])
+    return f"{low:+.1f} to {high:+.1f}"
 
 
 def table(lines: Sequence[Line]) -> str:
     """A row for each way to choose, the smallest regret first."""
     rows = []
-    for name, choose in choosers(lines).items():
-        chosen, before, best = np.array(list(by_task(lines, choose))).T * 100
-        regret = best - chosen
+    for name, choose in choices(lines).items():
+        chosen, before, best = np.array(list(by_task(lines, choose).values())).T
+        regret, gain = best - chosen, chosen - before
         rows.append((regret.mean(), [
             name, f"{chosen.mean():.1f}", f"{regret.mean():.2f}", f"{np.quantile(regret, 0.95):.1f}",
-            f"{(chosen < before - 1).mean():.0%}", f"{(chosen - before).mean():+.1f}",
+            f"{(gain < -1).mean():.0%}", f"{gain.min():+.1f}", f"{gain.mean():+.2f}", interval(gain),
         ]))  # fmt: skip
-    head = ["choice", "accuracy", "regret", "95th percentile", "harm", "gain"]
-    shown = [head, ["---"] * len(head), *(cells for _, cells in sorted(rows, key=lambda row: row[0]))]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in shown)
+    head = ["choice", "accuracy", "regret", "95th percentile", "harm", "worst", "gain", "95% interval"]
+    return _markdown([head, ["---"] * len(head), *(cells for _, cells in sorted(rows, key=lambda row: row[0]))])
+
+
+def tasks_table(lines: Sequence[Line]) -> str:
+    """What auto keeps on each task, beside source-only and the oracle."""
+    found = by_task(lines, lambda line: line["auto"]["auto"])
+    head = ["data", "task", "source-only", "auto", "gain", "oracle"]
+    rows = [
+        [*task, f"{before:.1f}", f"{kept:.1f}", f"{kept - before:+.1f}", f"{best:.1f}"]
+        for task, (kept, before, best) in sorted(found.items())
+    ]
+    return _markdown([head, ["---"] * len(head), *rows])
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
 def read(kept: Path) -> list[Line]:
@@ -175,26 +162,29 @@ def read(kept: Path) -> list[Line]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder with a folder for each data set")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--families", nargs="*", help="only these data sets")
+    parser.add_argument("--pools", type=Path, required=True, help="folder that pools.py filled")
     parser.add_argument("--kept", type=Path, default=Path(__file__).with_suffix(".jsonl"))
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     done = {(line["family"], line["task"], line["seed"]) for line in read(args.kept)}
-    for task in tasks(args.data, args.families):
-        for seed in range(args.seeds):
-            if (task.family, task.name, seed) not in done:
-                line = judged(task, seed)
-                with args.kept.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(line) + "\n")
-                print(line["family"], line["task"], seed, line["seconds"], flush=True)
-    lines = read(args.kept)
+    for path in sorted(args.pools.glob("*_[0-9].npz")):
+        if ((pool := read_pool(path)).family, pool.task, pool.seed) not in done:
+            line = judged(pool)
+            with args.kept.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            print(path.stem, flush=True)
+    write(read(args.kept), args.kept.with_suffix(".md"))
+
+
+def write(lines: Sequence[Line], path: Path) -> None:
+    """Write the page."""
     families, n = sorted({line["family"] for line in lines}), len({(line["family"], line["task"]) for line in lines})
-    text = "\n\n".join(__doc__.split("\n\n")[2:]).strip().format(hidden=HIDDEN, steps=STEPS)
-    head = f'# A choice without labels\n\n`make bench-selection ARGS="--data FOLDER"`: {n} tasks of {len(families)} '
-    head += f"families ({', '.join(families)}), {args.seeds} seeds, {os.cpu_count()} cores.\n\n{text}"
-    args.kept.with_suffix(".md").write_text(f"{head}\n\n{table(lines)}\n", "utf-8")
+    text = "\n\n".join(__doc__.split("\n\n")[2:]).strip().format(methods=", ".join(METHODS))
+    head = (
+        f'# A choice without labels\n\n`make bench-selection ARGS="--pools FOLDER"`: {len(lines)} pools, {n} tasks of '
+    )
+    head += f"{len(families)} families ({', '.join(families)}).\n\n{text}"
+    path.write_text(f"{head}\n\n{table(lines)}\n\n## Tasks\n\n{tasks_table(lines)}\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import polars as pl
 import scipy.sparse
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.decomposition import TruncatedSVD
+from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from acclimate import backbones, data
@@ -28,7 +28,7 @@ from acclimate.training.features import features
 LARGEST = 2000
 """Rows of a domain."""
 DIRECTIONS = 256
-"""Of word counts."""
+"""Of word counts, and of features of photographs."""
 SITES = ("cleveland", "hungarian", "va")
 """Hospitals with enough of both classes."""
 MEDIA = ("product_review", "tweet", "movie_review", "nyt_editorial")
@@ -155,10 +155,13 @@ def _digits(folder: Path, name: str) -> Rows:
 
 
 def pacs(folder: Path) -> Pairs:
-    """Features of EfficientNet-Lite0 at 160 pixels."""
+    """Features of EfficientNet-Lite0 at 160 pixels, in the principal directions of both domains, without labels."""
     known = {name: _photographs(folder, name) for name in ("photo", "art_painting", "cartoon")}
     for one, other in permutations(known, 2):
-        yield f"{one} to {other}", known[one], known[other]
+        (x, y), (x_target, y_target) = known[one], known[other]
+        pca = PCA(DIRECTIONS, svd_solver="randomized", random_state=0).fit(np.concatenate([x, x_target]))
+        of_both = (pca.transform(part).astype(np.float32) for part in (x, x_target))
+        yield f"{one} to {other}", Rows(next(of_both), y), Rows(next(of_both), y_target)
 
 
 def _photographs(folder: Path, name: str) -> Rows:

@@ -50,7 +50,7 @@ SETS = {
 """What the sets of examples are called."""
 MOVED: Mapping[MovedKind, str] = {"mean": "{}, mean", "value": "{} = {}", "missing": "{}, missing", "word": "“{}”"}
 """What is compared, by its kind."""
-WIDEST = 0.4
+WIDEST = 0.5
 """The widest range of an estimated accuracy that is still shown as an estimate."""
 
 

@@ -85,10 +85,10 @@ def _parts(run: RunFolder, seeds: Sequence[int], phase: Phase, before: Estimate)
     for seed in seeds:
         model = saved(run, seed, phase)
         if phase == "source_only":
-            yield parts_of(model, seed=seed)
+            yield parts_of(model, critics=False, seed=seed)
             continue
         baseline = saved(run, seed, "source_only")
-        yield parts_of_adapted(model, baseline, source_only_accuracy=accuracy, seed=seed) | {"source_only": accuracy}
+        yield parts_of_adapted(model, baseline, source_only_accuracy=accuracy, critics=False, seed=seed) | {"source_only": accuracy}
 
 
 def _mean(of_seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -128,7 +128,9 @@ def check_independent(names: Sequence[str]) -> None:
         )
 
 
-def parts_of(model: Saved, *, seeds: Sequence[Probabilities] = (), seed: int = 0) -> dict[str, float]:
+def parts_of(
+    model: Saved, *, seeds: Sequence[Probabilities] = (), critics: bool = True, seed: int = 0
+) -> dict[str, float]:
     """Estimate a model that has not seen the target in every way that its outputs allow.
 
     ``atc``, ``atc_ne``, ``cot`` and ``doc`` are of probabilities with the temperature of the source; ``dis2_logits``
@@ -137,12 +139,13 @@ def parts_of(model: Saved, *, seeds: Sequence[Probabilities] = (), seed: int = 0
     Args:
         model: Its outputs.
         seeds: Probabilities of other seeds of it on the target, each ``(n_t, k)``.
+        critics: Compute the estimates by Dis², which take most of the time.
         seed: Seed of samples and starts.
 
     Raises:
         BadInput: The arrays do not fit together.
     """
-    parts = _own(model, seed) | _readers(model, model, seed)
+    parts = _own(model, seed, critics=critics) | _readers(model, model, seed, critics=critics)
     if seeds:
         parts["agreement"] = gde(np.stack([model.target.argmax(1), *(one.argmax(1) for one in seeds)]))
     return parts
@@ -155,6 +158,7 @@ def parts_of_adapted(
     source_only_accuracy: float,
     peers: Sequence[Probabilities] = (),
     seeds: Sequence[Probabilities] = (),
+    critics: bool = True,
     seed: int = 0,
 ) -> dict[str, float]:
     """Estimate an adapted model from its outputs and from independent models.
@@ -170,16 +174,17 @@ def parts_of_adapted(
         source_only_accuracy: The estimate of source-only's accuracy on the target.
         peers: Probabilities of other methods' models on the target, each ``(n_t, k)``.
         seeds: Probabilities of other seeds of the adapted model on the target.
+        critics: Compute the estimates by Dis², which take most of the time.
         seed: Seed of samples and starts.
 
     Raises:
         BadInput: The arrays do not fit together, or are of different examples.
     """
-    parts = parts_of(adapted, seeds=seeds, seed=seed)
+    parts = parts_of(adapted, seeds=seeds, critics=critics, seed=seed)
     predicted = adapted.target.argmax(1)
     transfer = peer_bounds(predicted, source_only.target.argmax(1), Bounds(source_only_accuracy, source_only_accuracy))
     parts |= {"transfer_low": transfer.low, "transfer_high": transfer.high}
-    independent = _readers(adapted, source_only, seed)
+    independent = _readers(adapted, source_only, seed, critics=critics)
     parts |= {name.replace("features", "independent"): value for name, value in independent.items()}
     if peers:
         parts["peers"] = 1 - float(np.mean([disagreement(predicted, peer.argmax(1)) for peer in peers]))
@@ -195,24 +200,28 @@ def peer_bounds(predicted: Labels, by_peer: Labels, accuracy: Bounds) -> Bounds:
     return bounds(accuracy, disagreement(predicted, by_peer))
 
 
-def _own(model: Saved, seed: int) -> dict[str, float]:
+def _own(model: Saved, seed: int, *, critics: bool) -> dict[str, float]:
     check(model.source, model.labels, model.target)
     t = temperature(model.source, model.labels)
     outputs = scaled(model.source, t), model.labels, scaled(model.target, t)
-    return {
+    found = {
         "atc": atc_confidence(*outputs),
         "atc_ne": atc_negative_entropy(*outputs),
         "cot": cot(*outputs, seed=seed),
         "doc": difference_of_confidences(*outputs),
-        "dis2_logits": dis2_logits(model.source, model.labels, model.target, seed=seed).accuracy,
     }
+    if critics:
+        found["dis2_logits"] = dis2_logits(model.source, model.labels, model.target, seed=seed).accuracy
+    return found
 
 
-def _readers(model: Saved, reader: Saved, seed: int) -> dict[str, float]:
+def _readers(model: Saved, reader: Saved, seed: int, *, critics: bool) -> dict[str, float]:
     """Critics and checkers of a model's predictions on the features of ``reader``, if it has any."""
     if reader.source_features is None or reader.target_features is None:
         return {}
     read, onto = reader.source_features, reader.target_features
-    bound = dis2(model.source, model.labels, model.target, read, onto, seed=seed)
-    votes = checked(read, model.labels, onto, model.target.argmax(1), seed=seed)
-    return {"dis2_features": bound.accuracy, "checkers_features": votes}
+    found = {"checkers_features": checked(read, model.labels, onto, model.target.argmax(1), seed=seed)}
+    if critics:
+        bound = dis2(model.source, model.labels, model.target, read, onto, seed=seed)
+        found["dis2_features"] = bound.accuracy
+    return found
