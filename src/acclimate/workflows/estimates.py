@@ -28,6 +28,10 @@ WORDS: Mapping[str, str] = {
 }
 """What each part of an estimate is."""
 
+FEWEST = 20
+"""Examples of the target, and held-out ones of the source, below which sampling alone decides an estimate."""
+WITHOUT_SOURCE = "as no example of the source is at hand, the source-only model's outputs for it stand in"
+"""Of a model that started from a finished Run."""
 Estimate = AccuracyEstimate | NoEstimate
 
 
@@ -49,7 +53,13 @@ def estimates(run: RunFolder, recipe: Recipe) -> dict[Phase, Estimate]:
             found[phase] = unknown(error.message.removeprefix("estimate: "))
         else:
             found[phase] = _combined(phase, parts)
+            if (estimate := found[phase]) and "how" in estimate and not _met_source(run, recipe, phase):
+                found[phase] = {**estimate, "how": f"{estimate['how']}; {WITHOUT_SOURCE}"}
     return found
+
+
+def _met_source(run: RunFolder, recipe: Recipe, phase: Phase) -> bool:
+    return run.outputs(recipe.seeds[0], phase, "source_val").exists()
 
 
 def unknown(reason: str) -> NoEstimate:
@@ -63,11 +73,14 @@ def saved(run: RunFolder, seed: int, phase: str) -> Saved:
     A model that started from a finished Run has not met the source; in its place stands the source-only model.
 
     Raises:
-        BadInput: A file is missing or damaged.
+        BadInput: A file is missing or damaged, or there are too few examples.
     """
     met = phase if run.outputs(seed, phase, "source_val").exists() else "source_only"
     source, target = _class_outputs(run, seed, met, "source_val"), _class_outputs(run, seed, phase, "target")
     known, own = source.rows, target.rows
+    for rows, which in ((known, "held-out examples of the source"), (own, "examples of the target")):
+        if len(rows) < FEWEST:
+            raise BadInput(f"estimate: {len(rows)} {which} are too few")
     return Saved(
         source.probabilities[known], source.true[known], target.probabilities[own], source.features, target.features
     )
@@ -88,7 +101,9 @@ def _parts(run: RunFolder, seeds: Sequence[int], phase: Phase, before: Estimate)
             yield parts_of(model, critics=False, seed=seed)
             continue
         baseline = saved(run, seed, "source_only")
-        yield parts_of_adapted(model, baseline, source_only_accuracy=accuracy, critics=False, seed=seed) | {"source_only": accuracy}
+        yield parts_of_adapted(model, baseline, source_only_accuracy=accuracy, critics=False, seed=seed) | {
+            "source_only": accuracy
+        }
 
 
 def _mean(of_seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:

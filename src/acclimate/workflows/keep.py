@@ -16,7 +16,7 @@ from acclimate.validators.gates import reasons
 def why_not(run: RunFolder, recipe: Recipe) -> str:
     """Return the reason to keep source-only in place of the adapted model; empty if there is none.
 
-    A fall on the source speaks against a method that learns from the source, and not against one that leaves it.
+    A fall on the source speaks against a method, unless it learns from the unlabelled target alone.
 
     Args:
         run: Has the outputs of both phases.
@@ -26,9 +26,9 @@ def why_not(run: RunFolder, recipe: Recipe) -> str:
 
 
 def leaves_source(recipe: Recipe) -> bool:
-    """Whether the method, or one of the members of an ensemble, learns without examples of the source."""
+    """Whether the method, or one of the members of an ensemble, learns from the unlabelled target alone."""
     names = [one.method for one in recipe.members] or [recipe.method]
-    return any(name in methods.names() and "source" not in methods.get(name).needs for name in names)
+    return any(name in methods.names() and methods.get(name).needs == {"target"} for name in names)
 
 
 def _gated(run: RunFolder, recipe: Recipe) -> str:

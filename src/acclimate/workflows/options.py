@@ -44,8 +44,8 @@ class TrainingOptions(BaseModel):
     budget: float | None = Field(
         None,
         ge=0,
-        description="Minutes that finetune auto may spend on a further strategy; it tells how long each takes and "
-        "tries none that takes longer.",
+        description="Minutes that a further strategy of finetune auto may take, and all methods of method auto "
+        "together; what would take longer is not tried.",
     )
     backbone: str = Field(
         "auto",
