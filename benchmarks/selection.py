@@ -7,8 +7,9 @@ A pool holds the models of one task (tasks.py) and seed: source-only and every m
 options and weaker, after half of the steps and at the end; of the weaker ones only those at the end are candidates.
 A validator keeps the model that it scores highest, with and without the gates before it; `select` is
 `acclimate.validators.selection.select` with its default weights. "always M" keeps method M with default options.
-`auto` is the ensemble that `acclimate adapt` keeps by default: {methods} at the end, those that pass the gates; which
-methods these are was chosen on most of these tasks. The oracle keeps the best model of the pool.
+`auto` is the ensemble that `acclimate adapt` keeps by default: of {methods} at the end those that pass the
+gates. Which methods these are was chosen on these very tasks, so its row flatters it. The oracle keeps the best model
+of the pool.
 
 "Regret" is the oracle's accuracy less that of the choice in points, each task being the mean over its seeds; "harm" is
 the share of tasks on which the choice is more than a point below source-only, and "gain" what it adds to source-only.

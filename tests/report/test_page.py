@@ -147,10 +147,19 @@ def test_without_labels_it_says_not_scored(unscored):
     assert words(unscored).count("not scored no labels given") == 2
 
 
-def test_the_estimate_comes_with_its_caveat(unscored):
-    said = words(unscored)
-    assert "Estimate without labels" in said
-    assert unscored.scores["target_estimate"]["how"] in said
+def test_the_estimate_comes_with_what_it_rests_on(unscored, copy):
+    run, adapted = copy(unscored), unscored.scores["adapted"]
+    estimate = {"accuracy": 0.7, "low": 0.6, "high": 0.8, "how": "combined by hand", "labels": 57}
+    run.write_json("scores.json", {**unscored.scores, "adapted": {**adapted, "target_estimate": estimate}})
+    write_report(run)
+    assert "Adapted: combined by hand; about 57 random labels tell as much." in words(run)
+
+
+def test_an_estimate_that_is_unknown_says_why_and_how_many_labels_settle_it(unscored):
+    why = unscored.scores["source_only"]["target_estimate"]
+    assert f"Source-only: unknown, as {why['unknown']}; about {why['labels']} random labels settle it" in words(
+        unscored
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,7 +168,7 @@ def test_the_estimate_comes_with_its_caveat(unscored):
 def test_the_estimate_is_a_range_and_never_one_number(unscored, copy, low, high, shown):
     run = copy(unscored)
     adapted = unscored.scores["adapted"]
-    estimate = {**adapted["target_estimate"], "accuracy": 0.7654, "low": low, "high": high}
+    estimate = {"accuracy": 0.7654, "low": low, "high": high, "how": "by hand"}
     run.write_json("scores.json", {**unscored.scores, "adapted": {**adapted, "target_estimate": estimate}})
     write_report(run)
     assert f"Estimate without labels {shown}" in words(run)

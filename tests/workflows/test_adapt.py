@@ -146,7 +146,6 @@ def test_what_started_from_a_run_has_no_score_of_its_own_on_the_source(source_fr
     assert after.scores["adapted"]["source_val"] is None
     assert after.scores["source_only"]["source_val"] == before.scores["source_only"]["source_val"]
     assert after.scores["target"].keys() == before.scores["source_val"].keys()
-    assert "no example of the source" in after.scores["adapted"]["target_estimate"]["how"]
 
 
 def test_label_shift_needs_a_model_that_met_the_source(tmp_path, source_free):

@@ -50,3 +50,8 @@ def test_what_an_estimate_rests_on_names_its_parts_and_its_error():
     text = described(load()["kinds"]["adapted"])
     assert "agreement with simple classifiers on the source-only model's features" in text
     assert "points on average" in text
+
+
+def test_of_a_model_that_has_not_met_the_source_the_estimate_says_what_stands_in(run, tmp_path):
+    after = adapt(run.path, shifted(shift=2, seed=3)[0], tmp_path / "run", method="shot", steps=2)
+    assert "no example of the source is at hand" in after.scores["adapted"]["target_estimate"]["how"]

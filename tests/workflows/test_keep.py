@@ -23,7 +23,8 @@ def run(tmp_path_factory):
 def write_target(run, probabilities):
     """Give the adapted model other probabilities for the target."""
     frame = read_frame(run)
-    run.write("outputs/target-adapted-0.parquet", frame.with_columns(probabilities=probabilities).write_parquet)
+    column = pl.Series("probabilities", probabilities, dtype=frame["probabilities"].dtype)
+    run.write("outputs/target-adapted-0.parquet", frame.with_columns(column).write_parquet)
 
 
 def read_frame(run):

@@ -26,7 +26,7 @@ from acclimate.workflows.train_phase import Machine
 
 log = logging.getLogger("acclimate")
 
-METHODS = ("shot", "nrc", "self_training", "dann")
+METHODS = ("shot", "nrc", "dann", "cdan")
 """Those that are tried beside source-only; they differ in principle, so that their errors differ."""
 ENSEMBLE = "ensemble"
 """What the recipe calls the method of several models that predict together."""

@@ -83,11 +83,11 @@ def resolve(request: Request, source: Domain, task: Task) -> Resolved:
 
 def _check_auto(request: Request, task: Task) -> None:
     """Refuse an option of one method where several are tried."""
-    options = parse_settings(request.settings or {}).options
-    if request.method == "auto" and task == "classification" and options:
-        raise BadInput(
-            f"--set {next(iter(options))}: an option of one method, and --method auto tries several; name a method"
-        )
+    if request.method != "auto" or task != "classification":
+        return
+    for key in parse_settings(request.settings or {}).options:
+        if any(key in methods.options(name) for name in methods.names()):
+            raise BadInput(f"--set {key}: an option of one method, and --method auto tries several; name a method")
 
 
 def backbone_options(name: str, request: Request, resolved: Resolved) -> Options:
