@@ -1,4 +1,4 @@
-"""Which model to keep without labels of the target: every validator, `--method auto`, and fixed methods.
+"""Which model to keep without labels of the target: every validator, `--method ensemble`, and fixed methods.
 
     python benchmarks/pools.py --data FOLDER --pools FOLDER
     make bench-selection ARGS="--pools FOLDER"
@@ -7,7 +7,7 @@ A pool holds the models of one task (tasks.py) and seed: source-only and every m
 options and weaker, after half of the steps and at the end; of the weaker ones only those at the end are candidates.
 A validator keeps the model that it scores highest, with and without the gates before it; `select` is
 `acclimate.validators.selection.select` with its default weights. "always M" keeps method M with default options.
-`auto` is the ensemble that `acclimate adapt` keeps by default: of {methods} at the end those that pass the
+`ensemble` is what `acclimate adapt --method ensemble` keeps: of {methods} at the end those that pass the
 gates. Which methods these are was chosen on these very tasks, so its row flatters it. The oracle keeps the best model
 of the pool.
 
@@ -103,8 +103,8 @@ def choices(lines: Sequence[Line]) -> Mapping[str, Choose]:
     plain = [name.split(",")[0] for name in ends if "weaker" not in name]
     return {
         "oracle": lambda line: max(line["accuracy"]),
-        "**auto**": lambda line: line["auto"]["auto"],
-        "auto without gates": lambda line: line["auto"]["auto without gates"],
+        "**ensemble**": lambda line: line["auto"]["auto"],
+        "ensemble without gates": lambda line: line["auto"]["auto without gates"],
         "select": selected,
         **{f"{name}, behind the gates": by_score(name, gated=True) for name in validators.names()},
         **{name: by_score(name, gated=False) for name in validators.names()},
@@ -143,9 +143,9 @@ def table(lines: Sequence[Line]) -> str:
 
 
 def tasks_table(lines: Sequence[Line]) -> str:
-    """What auto keeps on each task, beside source-only and the oracle."""
+    """What the ensemble keeps on each task, beside source-only and the oracle."""
     found = by_task(lines, lambda line: line["auto"]["auto"])
-    head = ["data", "task", "source-only", "auto", "gain", "oracle"]
+    head = ["data", "task", "source-only", "ensemble", "gain", "oracle"]
     rows = [
         [*task, f"{before:.1f}", f"{kept:.1f}", f"{kept - before:+.1f}", f"{best:.1f}"]
         for task, (kept, before, best) in sorted(found.items())

@@ -41,19 +41,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Draw maps by PCA, which takes a hundredth of t-SNE's time, except in the report's own tests.
 
-    And let ``--method auto`` train one method and not four, except in the tests of that choice. This is not a fixture
-    because fixtures of the session make Runs too, for tests of either kind.
+    This is not a fixture because fixtures of the session make Runs too, for tests of either kind.
     """
     from acclimate.report import embed, page
-    from acclimate.workflows import select_method
 
     def principal(features: NDArray[np.float64]) -> embed.Embedding:
         return embed.Embedding(embed._principal(features, 2), "PCA")
 
     page.embed = embed.embed if item.path.is_relative_to(REPORT) else principal
-    select_method.is_open = vars(select_method).setdefault("usual", select_method.is_open)
-    if item.path.name != "test_select_method.py":
-        select_method.is_open = lambda _plan, _request: False
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -9,7 +9,7 @@ from acclimate.runs.outputs import read_class_outputs
 from acclimate.workflows import select_method
 from acclimate.workflows.compare import cells
 
-FAST = {"steps": 12, "settings": {"train.batch_size": 16}}
+FAST = {"method": "ensemble", "steps": 12, "settings": {"train.batch_size": 16}}
 TRIED = {"source_only", *select_method.METHODS}
 
 
@@ -67,11 +67,11 @@ def test_a_budget_that_is_spent_leaves_the_first_method(tmp_path):
 
 
 def test_an_option_of_one_method_is_refused(tmp_path):
-    with pytest.raises(BadInput, match="weight: an option of one method, and method auto tries several"):
-        adapt(shifted(), shifted()[0], tmp_path / "run", settings={"weight": 2})
+    with pytest.raises(BadInput, match="weight: an option of one method, and method ensemble has several"):
+        adapt(shifted(), shifted()[0], tmp_path / "run", **FAST | {"settings": {"weight": 2}})
     assert not (tmp_path / "run").exists()
 
 
 def test_another_method_cannot_resume(run):
-    with pytest.raises(BadInput, match="method mcd, but the Run was made with auto"):
-        adapt(shifted(), shifted(shift=2, seed=1)[0], run.path, method="mcd", resume=True, **FAST)
+    with pytest.raises(BadInput, match="method mcd, but the Run was made with ensemble"):
+        adapt(shifted(), shifted(shift=2, seed=1)[0], run.path, resume=True, **FAST | {"method": "mcd"})

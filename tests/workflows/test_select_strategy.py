@@ -144,8 +144,15 @@ def test_the_run_is_that_of_the_strategy_which_was_selected(given, tmp_path):
     models = sorted(asked.file("models").iterdir())
     assert len(models) == 4
     for path in models:
-        torch.testing.assert_close(load_file(selected.file(f"models/{path.name}")), load_file(path), rtol=0, atol=0)
-    assert list(selected.losses()) == list(asked.losses())
+        # a trial trains by itself and not as one of a stack; a bias before batch norm then moves by its rounding
+        torch.testing.assert_close(load_file(selected.file(f"models/{path.name}")), load_file(path), rtol=0, atol=2e-3)
+    assert in_order(selected) == in_order(asked)
+
+
+def in_order(run):
+    """Which losses a Run has, and their values to three digits, seed by seed."""
+    rounded = [{k: round(v, 3) if isinstance(v, float) else v for k, v in line.items()} for line in run.losses()]
+    return sorted(rounded, key=lambda line: (line["phase"], line["seed"], line["step"]))
 
 
 @pytest.mark.slow

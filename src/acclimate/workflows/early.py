@@ -87,6 +87,11 @@ def is_run(path: str | Path) -> bool:
         return False
 
 
+def _ensemble(request: SharedOptions) -> tuple[str, ...]:
+    """The name of an ensemble, where one can be trained."""
+    return (ENSEMBLE,) if isinstance(request, Request) else ()
+
+
 def check_method(method: str) -> None:
     """Refuse an unknown method, or one that adapts nothing by itself."""
     if method in selfsup.names():
@@ -101,6 +106,8 @@ def check_method(method: str) -> None:
         raise BadInput(f"no method {method!r}; {meant}")
 
 
+ENSEMBLE = "ensemble"
+"""What ``--method`` calls several methods that predict together."""
 ALL = "all"
 """The name that stands for every method that suits the data."""
 
@@ -136,7 +143,7 @@ def check_pretraining(name: str) -> None:
 def _check_names(request: TrainingOptions) -> None:
     if isinstance(request, Request):
         check_task_name(request.task)
-    if isinstance(request, SharedOptions) and request.method != "auto":
+    if isinstance(request, SharedOptions) and request.method not in {"auto", *_ensemble(request)}:
         check_method(request.method)
     if isinstance(request, SharedOptions) and request.pretrain is not None:
         check_pretraining(request.pretrain)

@@ -23,7 +23,8 @@ class OneMethod(BaseModel):
     """Options of the workflows that train one method."""
 
     method: str = Field(
-        "auto", description="What is minimised: auto, a name that `acclimate methods` lists, or MODULE:CLASS."
+        "auto",
+        description="What is minimised: auto, a name that `acclimate methods` lists, MODULE:CLASS, or ensemble: four methods that predict together.",
     )
     pretrain: str | None = Field(
         None,
@@ -44,7 +45,7 @@ class TrainingOptions(BaseModel):
     budget: float | None = Field(
         None,
         ge=0,
-        description="Minutes that a further strategy of finetune auto may take, and all methods of method auto "
+        description="Minutes that a further strategy of finetune auto may take, and all methods of an ensemble "
         "together; what would take longer is not tried.",
     )
     backbone: str = Field(

@@ -92,7 +92,7 @@ def difference(
         asked_for, found = ("auto" if recipe.get("tried") else recipe["finetune"] for recipe in (asked, made))
         return f"{_asked('--finetune', asked_for)}, but {what} with {found}"
     if key == "method" or key.startswith("tried_methods."):
-        asked_for, found = ("auto" if recipe.get("tried_methods") else recipe["method"] for recipe in (asked, made))
+        asked_for, found = ("ensemble" if recipe.get("tried_methods") else recipe["method"] for recipe in (asked, made))
         return f"{_asked('--method', asked_for)}, but {what} with {found}"
     flag = flag_of(key)
     before = f"with {_text(old[key], flag)}" if key in old else "without"

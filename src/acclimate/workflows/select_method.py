@@ -1,4 +1,4 @@
-"""``--method auto``: train source-only and a few methods, and let those predict together that pass the gates."""
+"""``--method ensemble``: train source-only and a few methods, and let those predict together that pass the gates."""
 
 import logging
 import math
@@ -19,6 +19,7 @@ from acclimate.workflows.compare.cells import Cell, Store, place
 from acclimate.workflows.compare.grid import BASELINE, Setting, base_recipe
 from acclimate.workflows.compare.pool import of_cell
 from acclimate.workflows.compare.work import work
+from acclimate.workflows.early import ENSEMBLE
 from acclimate.workflows.options import Request
 from acclimate.workflows.plan import Plan, make_plan, with_strategy
 from acclimate.workflows.select_strategy import BUDGET, Selected
@@ -28,8 +29,6 @@ log = logging.getLogger("acclimate")
 
 METHODS = ("shot", "nrc", "dann", "cdan")
 """Those that are tried beside source-only; they differ in principle, so that their errors differ."""
-ENSEMBLE = "ensemble"
-"""What the recipe calls the method of several models that predict together."""
 
 
 def select_method(selected: Selected, request: Request, run: RunFolder, *, machine: Machine) -> Selected:
@@ -50,7 +49,7 @@ def select_method(selected: Selected, request: Request, run: RunFolder, *, machi
         BadInput: The source-only model cannot be trained.
     """
     plan = selected.plan
-    if not is_open(plan, request):
+    if not is_open(request):
         return selected
     if run.file("recipe.yaml").exists():
         return selected._replace(plan=_as_made(plan, run.recipe))
@@ -62,17 +61,16 @@ def select_method(selected: Selected, request: Request, run: RunFolder, *, machi
     why = {name: _why_not(store, one, reference) for name, one in settings.items() if name != BASELINE}
     passed = [settings[name] for name, reason in why.items() if not reason]
     recipe = _recipe(plan.recipe, reference, passed).model_copy(update={"tried_methods": why})
-    log.info("--method auto: %s", _told(why))
+    log.info("--method ensemble: %s", _told(why))
     for seed in recipe.seeds:
         _place(store, Cell(reference, seed), [Cell(one, seed) for one in passed], run)
     store.tidy([Cell(one, seed) for one in settings.values() for seed in recipe.seeds])
     return selected._replace(plan=replace(plan, recipe=recipe))
 
 
-def is_open(plan: Plan, request: Request) -> bool:
-    """Whether the method is still to be chosen."""
-    recipe, usual = plan.recipe, plan.target_labels is None and plan.source is not None
-    return request.method == "auto" and usual and recipe.task == "classification" and not recipe.pretrain
+def is_open(request: Request) -> bool:
+    """Whether several methods are to predict together."""
+    return request.method == ENSEMBLE
 
 
 def _as_made(plan: Plan, made: Recipe) -> Plan:
@@ -89,7 +87,7 @@ def _try(store: Store, reference: Setting, plan: Plan, request: Request, machine
         if not _within_budget(name, len(settings), time.monotonic() - began, request.budget):
             break
         settings[name] = setting
-        log.info("--method auto: trying %s", name)
+        log.info("--method ensemble: trying %s", name)
         cells = [Cell(setting, seed) for seed in plan.recipe.seeds]
         work(store, cells, machine)
         if name == BASELINE and (failed := [why for cell in cells if (why := store.failure(cell))]):
@@ -115,7 +113,7 @@ def _within_budget(name: str, done: int, elapsed: float, given: float | None) ->
         return True
     minutes = elapsed * (1 + 1 / done) / 60
     if minutes > budget:
-        text = "--method auto: %s not tried: with it, all take about %.2g minutes, more than --budget %g"
+        text = "--method ensemble: %s not tried: with it, all take about %.2g minutes, more than --budget %g"
         log.warning(text, name, minutes, budget)
     return minutes <= budget
 

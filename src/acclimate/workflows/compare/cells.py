@@ -24,7 +24,7 @@ from acclimate.training.engine import Diverged
 from acclimate.workflows.compare.grid import Setting
 from acclimate.workflows.plan import Plan
 from acclimate.workflows.scoring import predict_part
-from acclimate.workflows.train_phase import Machine, Phase, train_phases
+from acclimate.workflows.train_phase import Machine, train_phase
 
 T = TypeVar("T")
 DIGITS = 16
@@ -160,36 +160,22 @@ class Store:
 
 def train_cells(store: Store, cells: Sequence[Cell], machine: Machine, *, title: str) -> None:
     """Train cells of one method that this process holds; one that cannot be trained leaves the reason."""
-    began = time.monotonic()
-    fresh = [cell for cell in cells if not store.work(cell).weights(cell.seed, cell.phase).exists()]
-    if len(fresh) > 1:
-        with suppress(BadInput, Diverged):  # each by itself meets the error again and leaves the reason
-            train_phases([_begin(store, cell, title) for cell in fresh], machine)
-    together = (time.monotonic() - began) / len(cells)
     for cell in cells:
         try:
-            _train(store, cell, machine, title, before=together)
+            _train(store, cell, machine, title)
         except (BadInput, Diverged) as error:
             if isinstance(error.__cause__, OSError):  # of the disk, not of the cell
                 raise
             store.fail(cell, error.message)
 
 
-def _begin(store: Store, cell: Cell, title: str) -> Phase:
-    """Put into a cell's folder what its training starts from."""
-    run = store.work(cell)
+def _train(store: Store, cell: Cell, machine: Machine, title: str) -> None:
+    began, run = time.monotonic(), store.work(cell)
     if cell.setting.starts_from_base and cell.base:
         _take_base(store, cell.base, run)
     run.write_recipe(cell.recipe)
-    return Phase(run, cell.plan, cell.seed, cell.phase, title)
-
-
-def _train(store: Store, cell: Cell, machine: Machine, title: str, *, before: float) -> None:
-    """Train a cell unless it has its weights, and complete it; ``before`` are seconds that its training took so far."""
-    began, phase = time.monotonic() - before, _begin(store, cell, title)
-    run = phase.run
     if not run.weights(cell.seed, cell.phase).exists():
-        train_phases([phase], machine)
+        train_phase(run, cell.plan, cell.seed, cell.phase, machine, title=title)
     predict_cell(run, cell)
     facts: CellFacts = {"setting": cell.setting.name, "seconds": round(time.monotonic() - began, 1)}
     run.write_json("cell.json", {**facts})

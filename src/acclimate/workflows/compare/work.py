@@ -41,9 +41,8 @@ def work(store: Store, cells: Sequence[Cell], machine: Machine, *, parent: int |
 
 
 def portions(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """The cells that are trained together: all seeds and settings of a method."""
-    methods = dict.fromkeys(cell.setting.method for cell in cells)
-    return [[cell for cell in cells if cell.setting.method == method] for method in methods]
+    """The cells that are trained together: so far each by itself."""
+    return [[cell] for cell in cells]
 
 
 def _attempt(store: Store, portion: Sequence[Cell], machine: Machine, cells: Sequence[Cell]) -> bool:

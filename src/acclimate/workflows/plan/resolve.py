@@ -23,12 +23,12 @@ from acclimate.recipe import (
     parse_settings,
 )
 from acclimate.training import linear as linear_training
-from acclimate.workflows.early import check_method, check_pretraining
+from acclimate.workflows.early import ENSEMBLE, check_method, check_pretraining
 from acclimate.workflows.options import Request
 from acclimate.workflows.plan.checks import check_balance, check_task, check_views
 
 AUTO_METHOD: Mapping[Task, str] = {"classification": "mcc", "regression": "deep_coral"}
-"""What ``--method auto`` plans with: of classes the method is chosen later, from `workflows.select_method.METHODS`.
+"""What ``--method auto`` is, and what an ensemble is planned with.
 
 Of the methods that can learn numbers DeepCORAL has no adversary, and at the paper's scale it stays near the baseline.
 """
@@ -66,8 +66,8 @@ def resolve(request: Request, source: Domain, task: Task) -> Resolved:
     Raises:
         BadInput: Options are unknown or contradict each other.
     """
-    method = AUTO_METHOD[task] if request.method == "auto" else request.method
-    _check_auto(request, task)
+    method = AUTO_METHOD[task] if request.method in {"auto", ENSEMBLE} else request.method
+    _check_ensemble(request, task)
     check_method(method)
     linear = _is_linear(method, request.backbone)
     strategy = strategy_of(request, method, linear=linear)
@@ -81,13 +81,18 @@ def resolve(request: Request, source: Domain, task: Task) -> Resolved:
     return Resolved(method, linear, strategy, settings, options, training, pretrain)
 
 
-def _check_auto(request: Request, task: Task) -> None:
-    """Refuse an option of one method where several are tried."""
-    if request.method != "auto" or task != "classification":
+def _check_ensemble(request: Request, task: Task) -> None:
+    """Refuse what an ensemble of several methods cannot take."""
+    if request.method != ENSEMBLE:
         return
+    if task != "classification":
+        raise BadInput(f"--method {ENSEMBLE}: predicts the mean of probabilities, and these are numbers; omit it")
+    for flag, given in (("--target-labels", request.target_labels), ("--pretrain", request.pretrain)):
+        if given is not None:
+            raise BadInput(f"{flag}: has no effect with --method {ENSEMBLE}; remove it")
     for key in parse_settings(request.settings or {}).options:
         if any(key in methods.options(name) for name in methods.names()):
-            raise BadInput(f"--set {key}: an option of one method, and --method auto tries several; name a method")
+            raise BadInput(f"--set {key}: an option of one method, and --method {ENSEMBLE} has several; name a method")
 
 
 def backbone_options(name: str, request: Request, resolved: Resolved) -> Options:
