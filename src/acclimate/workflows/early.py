@@ -162,7 +162,7 @@ def _check_settings(request: TrainingOptions) -> None:
     check_training({**{k: v for k, v in usual.items() if v is not None}, **settings.train})
     both = {} if request.augment is None else dict.fromkeys(("source", "target"), request.augment)
     check_augmentation({**both, **settings.augment})
-    if isinstance(request, Request) and request.method != "auto" and not plugins.is_spec(request.method):
+    if isinstance(request, Request) and not (request.method in {"auto", ENSEMBLE} or plugins.is_spec(request.method)):
         check_known(f"method {request.method}", settings.options, _options_of(request.method))
 
 

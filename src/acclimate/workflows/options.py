@@ -24,7 +24,8 @@ class OneMethod(BaseModel):
 
     method: str = Field(
         "auto",
-        description="What is minimised: auto, a name that `acclimate methods` lists, MODULE:CLASS, or ensemble: four methods that predict together.",
+        description="What is minimised: auto, a name that `acclimate methods` lists, MODULE:CLASS, or ensemble: four "
+        "methods that predict together.",
     )
     pretrain: str | None = Field(
         None,
