@@ -3,17 +3,18 @@ import pytest
 from samples import shifted
 
 from acclimate import adapt
+from acclimate.errors import BadInput
 from acclimate.validators.estimate.combined import Saved, parts_of
 from acclimate.validators.estimate.table import apply, load
-from acclimate.workflows.estimates import described, estimates, saved
+from acclimate.workflows.estimates import _check_shares, described, estimates, saved
 
-FAST = {"method": "mcc", "steps": 30, "settings": {"train.batch_size": 16}}
+FAST = {"method": "mcc", "steps": 100, "settings": {"train.batch_size": 16}}
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A Run of two seeds."""
-    return adapt(shifted(), shifted(shift=2, seed=1)[0], tmp_path_factory.mktemp("estimates") / "run", seeds=2, **FAST)
+    return adapt(shifted(), shifted(shift=0.2, seed=1)[0], tmp_path_factory.mktemp("estimates") / "run", seeds=2, **FAST)
 
 
 def test_the_estimate_of_source_only_is_the_rule_applied_to_the_mean_parts_of_its_seeds(run):
@@ -53,5 +54,13 @@ def test_what_an_estimate_rests_on_names_its_parts_and_its_error():
 
 
 def test_of_a_model_that_has_not_met_the_source_the_estimate_says_what_stands_in(run, tmp_path):
-    after = adapt(run.path, shifted(shift=2, seed=3)[0], tmp_path / "run", method="shot", steps=2)
+    after = adapt(run.path, shifted(shift=0.2, seed=3)[0], tmp_path / "run", method="shot", steps=2)
     assert "no example of the source is at hand" in after.scores["adapted"]["target_estimate"]["how"]
+
+
+def test_shares_that_moved_too_far_give_no_estimate():
+    half, one_sided = np.tile([[0.9, 0.1], [0.1, 0.9]], (50, 1)), np.tile([0.9, 0.1], (100, 1))
+    labels = np.tile([0, 1], 50)
+    _check_shares(Saved(half, labels, half))
+    with pytest.raises(BadInput, match="class shares seem to differ by"):
+        _check_shares(Saved(half, labels, one_sided))

@@ -9,6 +9,7 @@ from acclimate.errors import BadInput
 from acclimate.recipe import Recipe
 from acclimate.run_folder import RunFolder
 from acclimate.runs.outputs import ClassOutputs, read_file
+from acclimate.shift.label_shift import label_shift
 from acclimate.validators.audit import labels_needed
 from acclimate.validators.estimate.combined import SETTLED, Known, Saved, combine, parts_of, parts_of_adapted
 from acclimate.validators.estimate.table import LEVEL, Rule, load
@@ -30,6 +31,8 @@ WORDS: Mapping[str, str] = {
 
 FEWEST = 20
 """Examples of the target, and held-out ones of the source, below which sampling alone decides an estimate."""
+MOST_SHIFT = 0.3
+"""Total variation between class shares up to which estimates hold: beyond, they were off by up to 30 points."""
 WITHOUT_SOURCE = "as no example of the source is at hand, the source-only model's outputs for it stand in"
 """Of a model that started from a finished Run."""
 Estimate = AccuracyEstimate | NoEstimate
@@ -48,6 +51,7 @@ def estimates(run: RunFolder, recipe: Recipe) -> dict[Phase, Estimate]:
     for phase in recipe.phases:
         before = found[recipe.phases[0]] if found else unknown("")
         try:
+            _check_shares(saved(run, recipe.seeds[0], "source_only"))
             parts = _mean(list(_parts(run, recipe.seeds, phase, before)))
         except BadInput as error:
             found[phase] = unknown(error.message.removeprefix("estimate: "))
@@ -56,6 +60,21 @@ def estimates(run: RunFolder, recipe: Recipe) -> dict[Phase, Estimate]:
             if (estimate := found[phase]) and "how" in estimate and not _met_source(run, recipe, phase):
                 found[phase] = {**estimate, "how": f"{estimate['how']}; {WITHOUT_SOURCE}"}
     return found
+
+
+def _check_shares(source_only: Saved) -> None:
+    """Refuse a target whose classes seem to have other shares, or whose predictions are so wrong that they seem so.
+
+    Raises:
+        BadInput: The shares that EM estimates with the source-only model differ too much from the source's.
+    """
+    labels = source_only.labels
+    before = np.bincount(labels, minlength=source_only.source.shape[1]) / len(labels)
+    if not before.all():
+        return  # of a class without held-out examples nothing can be estimated
+    after = label_shift("em", source_only.source, labels, source_only.target, draws=0).shares
+    if (moved := float(np.abs(after - before).sum() / 2)) > MOST_SHIFT:
+        raise BadInput(f"estimate: the class shares seem to differ by {moved:.0%} between source and target")
 
 
 def _met_source(run: RunFolder, recipe: Recipe, phase: Phase) -> bool:
