@@ -14,7 +14,9 @@ FAST = {"method": "mcc", "steps": 100, "settings": {"train.batch_size": 16}}
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A Run of two seeds."""
-    return adapt(shifted(), shifted(shift=0.2, seed=1)[0], tmp_path_factory.mktemp("estimates") / "run", seeds=2, **FAST)
+    return adapt(
+        shifted(), shifted(shift=0.2, seed=1)[0], tmp_path_factory.mktemp("estimates") / "run", seeds=2, **FAST
+    )
 
 
 def test_the_estimate_of_source_only_is_the_rule_applied_to_the_mean_parts_of_its_seeds(run):
