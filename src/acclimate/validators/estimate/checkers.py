@@ -1,5 +1,7 @@
 """Checkers: simple classifiers on features that vote on a model's predictions for the target."""
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
@@ -60,8 +62,10 @@ def votes(source: Matrix, labels: Labels, target: Matrix) -> NDArray[np.int64]:
     classes = np.unique(labels)
     centroids = np.stack([source[labels == c].mean(0) for c in classes])
     nearest = classes[cdist(target, centroids).argmin(1)]
-    neighbours = KNeighborsClassifier(min(NEIGHBOURS, len(labels))).fit(source, labels)
-    aligned = LogisticRegression(C=0.3, max_iter=1000).fit(_standardised(source), labels)
+    with warnings.catch_warnings():  # of many classes and of slow convergence, which a user cannot mend
+        warnings.simplefilter("ignore")
+        neighbours = KNeighborsClassifier(min(NEIGHBOURS, len(labels))).fit(source, labels)
+        aligned = LogisticRegression(C=0.3, max_iter=1000).fit(_standardised(source), labels)
     return np.stack([nearest, neighbours.predict(target), aligned.predict(_standardised(target))])
 
 
