@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pools import Pool, at_end, read_pool
+from pools import Pool, at_end, read_lines, read_pool
 
 from acclimate.errors import BadInput
 from acclimate.validators import evidence
@@ -71,10 +71,6 @@ def cues_of(before: Saved, after: Saved) -> dict[str, Sequence[float]]:
         "clusters": evidence.clusters(before.target_features, old, new, k), "shares": evidence.shares(before, after),
         "source": evidence.source(before, after),
     }  # fmt: skip
-
-
-def read(kept: Path) -> list[Line]:
-    return [json.loads(line) for line in kept.read_text("utf-8").splitlines()] if kept.exists() else []
 
 
 def rows_of(lines: Sequence[Line], kind: str) -> list[Row]:
@@ -144,13 +140,13 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, default=Path(__file__).with_suffix(".jsonl"))
     args = parser.parse_args()
     warnings.simplefilter("ignore")
-    done = {(line["family"], line["task"]) for line in read(args.kept)}
+    done = {(line["family"], line["task"]) for line in read_lines(args.kept)}
     for path in sorted(args.pools.glob("*_0.npz")):
         if ((pool := read_pool(path)).family, pool.task) not in done:
             with args.kept.open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(line) + "\n" for line in lines_of(pool))
             print(path.stem, flush=True)
-    write(read(args.kept))
+    write(read_lines(args.kept))
 
 
 def write(lines: Sequence[Line]) -> None:

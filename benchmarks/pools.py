@@ -10,6 +10,7 @@ is there already is not trained again.
 """
 
 import argparse
+import json
 import os
 import time
 import warnings
@@ -192,6 +193,11 @@ def read_pool(path: Path) -> Pool:
         family, task, int(kept["seed"]), kept["names"].tolist(), candidates, right.mean(1), kept["labels"],
         float(kept["seconds"]),
     )  # fmt: skip
+
+
+def read_lines(kept: Path) -> list[dict[str, Any]]:
+    """What a benchmark kept of the pools that it has judged; nothing if there is no file yet."""
+    return [json.loads(line) for line in kept.read_text("utf-8").splitlines()] if kept.exists() else []
 
 
 def at_end(pool: Pool) -> list[int]:

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pools import STEPS, Pool, at_end, read_pool
+from pools import STEPS, Pool, at_end, read_lines, read_pool
 
 from acclimate import validators
 from acclimate.validators.gates import reasons
@@ -157,24 +157,20 @@ def _markdown(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
-def read(kept: Path) -> list[Line]:
-    return [json.loads(line) for line in kept.read_text("utf-8").splitlines()] if kept.exists() else []
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pools", type=Path, required=True, help="folder that pools.py filled")
     parser.add_argument("--kept", type=Path, default=Path(__file__).with_suffix(".jsonl"))
     args = parser.parse_args()
     warnings.simplefilter("ignore")
-    done = {(line["family"], line["task"], line["seed"]) for line in read(args.kept)}
+    done = {(line["family"], line["task"], line["seed"]) for line in read_lines(args.kept)}
     for path in sorted(args.pools.glob("*_[0-9].npz")):
         if ((pool := read_pool(path)).family, pool.task, pool.seed) not in done:
             line = judged(pool)
             with args.kept.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
             print(path.stem, flush=True)
-    write(read(args.kept), args.kept.with_suffix(".md"))
+    write(read_lines(args.kept), args.kept.with_suffix(".md"))
 
 
 def write(lines: Sequence[Line], path: Path) -> None:

@@ -10,13 +10,9 @@ from acclimate.shift.label_shift import bbse
 from acclimate.validators.estimate.agreement import gde
 from acclimate.validators.estimate.checkers import checked
 from acclimate.validators.estimate.combined import Saved
-from acclimate.validators.estimate.cot import cot
 from acclimate.validators.estimate.dis2 import dis2
 from acclimate.validators.estimate.inputs import Labels, accuracy
-from acclimate.validators.estimate.temperature import scaled, temperature
 
-Features = NDArray[np.float64]
-"""One row for each example ``(n, d)``."""
 LARGEST = 2000
 """Target examples that are clustered."""
 
@@ -73,45 +69,7 @@ def checkers(source_only: Saved, adapted: Saved, *, seed: int = 0) -> Pair:
     return Pair(*(checked(*read, m.target.argmax(1), seed=seed) for m in (source_only, adapted)))
 
 
-def explained(source_only: Saved, adapted: Saved, *, seed: int = 0) -> Pair:
-    """How often simple classifiers on each model's own features of the source predict the same as that model.
-
-    A model whose target lies among its source classes is confirmed; one that only stretched the target is not.
-
-    Args:
-        source_only: Outputs and features of the model before adaptation.
-        adapted: Outputs and features of the adapted model.
-        seed: Seed of the samples.
-
-    Raises:
-        BadInput: There are no features, or the source has examples of one class only.
-    """
-    return Pair(*(_confirmed(model, seed) for model in (source_only, adapted)))
-
-
-def _confirmed(model: Saved, seed: int) -> float:
-    if model.source_features is None or model.target_features is None:
-        raise BadInput("guard: checkers need the model's features of both domains")
-    return checked(model.source_features, model.labels, model.target_features, model.target.argmax(1), seed=seed)
-
-
-def transport(source_only: Saved, adapted: Saved, *, seed: int = 0) -> Pair:
-    """The estimates by `estimate.cot` of both models, at the temperature of the source.
-
-    Args:
-        source_only: Outputs of the model before adaptation.
-        adapted: Outputs of the adapted model.
-        seed: Seed of the samples.
-    """
-    return Pair(*(_transported(model, seed) for model in (source_only, adapted)))
-
-
-def _transported(model: Saved, seed: int) -> float:
-    t = temperature(model.source, model.labels)
-    return cot(scaled(model.source, t), model.labels, scaled(model.target, t), seed=seed)
-
-
-def clusters(features: Features, before: Labels, after: Labels, k: int, *, seed: int = 0) -> Pair:
+def clusters(features: NDArray[np.float64], before: Labels, after: Labels, k: int, *, seed: int = 0) -> Pair:
     """How well both models' predictions agree with the clusters of the target in source-only's features.
 
     It is the adjusted mutual information with k-means of as many clusters as classes.

@@ -49,14 +49,6 @@ MENTIONED = 0.2
 WORDS = {
     "checkers": ("independent classifiers confirm it more often", "independent classifiers confirm it less often"),
     "critic": ("critics find less to doubt in its predictions", "critics find more to doubt in its predictions"),
-    "explained": (
-        "classifiers on its own features confirm it more often",
-        "classifiers on its own features confirm it less often",
-    ),
-    "transport": (
-        "its predictions are nearer to the source's certainty and class shares",
-        "its predictions are farther from the source's certainty and class shares",
-    ),
     "clusters": (
         "its predictions follow the target's clusters better",
         "its predictions cut across the target's clusters",
@@ -101,11 +93,6 @@ class Verdict(NamedTuple):
     kept: Kept
     probability: float
     sentence: str
-
-    @property
-    def reason(self) -> str:
-        """The sentence without what is kept."""
-        return self.sentence.partition(": ")[2].removesuffix(".")
 
 
 def guard(

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from acclimate import methods
 from acclimate.recipe import Recipe
 from acclimate.run_folder import RunFolder
 from acclimate.runs.outputs import AnyOutputs, ClassOutputs, read_class_outputs, read_file
 from acclimate.validators.candidate import Candidate
 from acclimate.validators.collapse import collapsed, flattened
-from acclimate.validators.gates import reasons
+from acclimate.validators.gates import LEAVE_SOURCE, reasons
 
 
 def why_not(run: RunFolder, recipe: Recipe) -> str:
@@ -27,8 +26,7 @@ def why_not(run: RunFolder, recipe: Recipe) -> str:
 
 def leaves_source(recipe: Recipe) -> bool:
     """Whether the method, or one of the members of an ensemble, learns from the unlabelled target alone."""
-    names = [one.method for one in recipe.members] or [recipe.method]
-    return any(name in methods.names() and methods.get(name).needs == {"target"} for name in names)
+    return bool({recipe.method, *(one.method for one in recipe.members)} & LEAVE_SOURCE)
 
 
 def _gated(run: RunFolder, recipe: Recipe) -> str:

@@ -76,7 +76,8 @@ def is_open(request: Request) -> bool:
 def _as_made(plan: Plan, made: Recipe) -> Plan:
     """The plan with the choice that a Run has made."""
     kept = {name: getattr(made, name) for name in ("method", "options", "train", "members", "tried_methods")}
-    return replace(plan, recipe=plan.recipe.model_copy(update=kept))
+    recipe = plan.recipe if made.members else base_recipe(plan.recipe)
+    return replace(plan, recipe=recipe.model_copy(update=kept))
 
 
 def _try(store: Store, reference: Setting, plan: Plan, request: Request, machine: Machine) -> dict[str, Setting]:

@@ -117,6 +117,10 @@ def with_strategy(plan: Plan, name: str, tried: Mapping[str, float] | None = Non
     return replace(plan, recipe=recipe)
 
 
+ONE_METHOD: Mapping[str, object] = {"members": (), "tried_methods": {}}
+"""What the recipe of an ensemble has beside that of a single method."""
+
+
 class _Read(NamedTuple):
     """The domains of a request, as they are read."""
 
@@ -270,8 +274,7 @@ def _from_run(origin: Run, given_target: Source, request: Request) -> Plan:
         update={
             "target": spec.model_copy(update={"path": target.name}),
             "method": method,
-            "members": (),
-            "tried_methods": {},
+            **ONE_METHOD,
             "options": options,
             "train": training,
             "finetune": strategy,
@@ -284,10 +287,18 @@ def _from_run(origin: Run, given_target: Source, request: Request) -> Plan:
             "plugins": plugins.origins(method, before.backbone),
         }
     )
-    score = score_later(request.score, spec)
     with backbones.without_weights():
         recipe = with_defaults(recipe, shape_of(fitted))
-    plan = Plan(None, origin, target, None, fitted, recipe, score, _audit_of_run(origin, request, spec))
+    plan = Plan(
+        None,
+        origin,
+        target,
+        None,
+        fitted,
+        recipe,
+        score_later(request.score, spec),
+        _audit_of_run(origin, request, spec),
+    )
     _check_scoring(plan, request)
     return replace(plan, notes=tuple(doubts.of_target(target)))
 
