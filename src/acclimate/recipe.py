@@ -45,6 +45,11 @@ PlainOptions = Annotated[Options, AfterValidator(_plain)]
 LINEAR = "linear"
 """The name that stands for no backbone: a linear model of scikit-learn, preceded by a shallow method."""
 
+AUTO, ENSEMBLE, STUDENT = "auto", "ensemble", "student"
+"""Names of methods: of the default, of several models that predict together, of one that learns what they predict."""
+TEACHER = "teacher"
+"""The name of a student's teacher among the models of a seed."""
+
 Task = Literal["classification", "regression"]
 """Whether the labels are classes or numbers."""
 
@@ -173,7 +178,7 @@ class Recipe(_Part):
     pretrain: Pretraining | None = None
     finetune: str = "full"
     finetune_options: PlainOptions = {}
-    members: tuple[Member, ...] = Field((), description="whose mean probabilities the adapted model gives")
+    members: tuple[Member, ...] = Field((), description="whose mean probabilities the adapted model gives, or learns")
     tried_methods: dict[str, str] = Field({}, description="those that auto tried, with why gates rejected them")
     tried: dict[str, float] = Field({}, description="error on the source by strategy, of those that auto tried")
     augment: Augmentation = Augmentation()
@@ -203,6 +208,11 @@ class Recipe(_Part):
     def n_outputs(self) -> int:
         """Outputs of the head: one for each class, or one for a regression."""
         return len(self.classes) or 1
+
+    @property
+    def method_name(self) -> str:
+        """What ``--method`` calls it: a student is what ``auto`` comes to."""
+        return AUTO if self.method == STUDENT else self.method
 
     @property
     def trains_a_network(self) -> bool:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from acclimate import backbones
 from acclimate.errors import BadInput, did_you_mean
 from acclimate.finetune.base import FROZEN, Pace
-from acclimate.recipe import Options, Recipe
+from acclimate.recipe import STUDENT, TEACHER, Options, Recipe
 
 if TYPE_CHECKING:  # so that the names of strategies are known without torch
     from torch import Tensor, nn
@@ -134,12 +134,15 @@ def classifier(
 
 
 def model(recipe: Recipe, phase: str, shape: backbones.Shape) -> nn.Module:
-    """Build the model of one phase of a recipe, whose weights a Run has: a classifier, or an ensemble of several."""
+    """Build the model of one phase of a recipe, whose weights a Run has.
+
+    It is a classifier, or an ensemble of several: the adapted model of such a method, or the teacher of a student.
+    """
     from acclimate.nn import Ensemble  # imports torch
 
-    if phase != "adapted" or not recipe.members:
+    if phase != (TEACHER if recipe.method == STUDENT else "adapted") or not recipe.members:
         return classifier(recipe, phase, shape, pretrained=False)
-    return Ensemble([classifier(recipe.of_member(one), phase, shape, pretrained=False) for one in recipe.members])
+    return Ensemble([classifier(recipe.of_member(one), "adapted", shape, pretrained=False) for one in recipe.members])
 
 
 def untrained(recipe: Recipe) -> Options:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,11 @@ class Ensemble(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
         self.n_features, self.n_classes = members[0].n_features, members[0].n_classes
+
+    @property
+    def classifiers(self) -> list[Classifier]:
+        """The members."""
+        return [cast("Classifier", member) for member in self.members]
 
     def forward(self, inputs: Tensor, domain: DomainName = "target", *, layers: Sequence[str] = ()) -> Outputs:
         """Features of the first member, and logarithms of the mean probabilities."""

@@ -18,7 +18,7 @@ from acclimate import methods, plugins
 from acclimate.contents import AccuracyEstimate, DataSummary, Moved, MovedKind, NoEstimate
 from acclimate.errors import BadInput
 from acclimate.methods import shallow
-from acclimate.recipe import Recipe, Training
+from acclimate.recipe import ENSEMBLE, STUDENT, Recipe, Training
 from acclimate.report import plots
 from acclimate.report.disagreements import Truth, in_turn
 from acclimate.report.embed import Embedding, embed
@@ -109,7 +109,7 @@ class Contents(Generic[S]):
         title = known(audited) if audited and "target" not in self.scores else headline(self.scores, self.recipe)
         scored = short_path(self.recipe.score.path) if self.recipe.score else target
         return {
-            "title": f"{self.recipe.method}: {source} to {target}",
+            "title": f"{self.recipe.method_name}: {source} to {target}",
             "headline": self._with_short_paths(title.text),
             "details": self._with_short_paths(title.details),
             "verdict": verdict(self.scores, self.recipe, self._sizes, audited),
@@ -295,7 +295,8 @@ class Contents(Generic[S]):
             "Target": short_path(self.recipe.target.path),
             "Labels of the target": _target_labels(self.recipe),
             "Scored on": _scored_on(self.recipe),
-            "Method": _with_options(self.recipe.method, self.recipe.options),
+            "Method": _method(self.recipe),
+            "Methods tried": _tried(self.recipe),
             "Pretraining": _pretraining(self.recipe),
             "Backbone": _with_options(self.recipe.backbone, self.recipe.backbone_options),
             "Fine-tuning": _fine_tuning(self.recipe) if network else "",
@@ -313,7 +314,7 @@ class Contents(Generic[S]):
             "facts": {name: value for name, value in facts.items() if value},
             "full": {"Source": self.recipe.source.path, "Target": self.recipe.target.path},
             "command": environment.get("command", ""),
-            "does": _does(self.recipe.method),
+            "does": _does(self.recipe),
             "versions": environment.get("versions", {}),
             "recipe_text": yaml.safe_dump(self.recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
         }
@@ -380,8 +381,13 @@ def _percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.1%}"
 
 
-def _does(method: str) -> str:
+def _does(recipe: Recipe) -> str:
     """Return what a method does; nothing of one that is known by its module only."""
+    method = recipe.method
+    if method == STUDENT:
+        return f"trains one model to predict what {_members(recipe)} predict together."
+    if method == ENSEMBLE:
+        return f"predicts the mean of the probabilities of {_members(recipe)}."
     if plugins.is_spec(method):
         return ""
     try:
@@ -389,6 +395,23 @@ def _does(method: str) -> str:
         return str(registry.summary(method)["does"])
     except BadInput:
         return ""
+
+
+def _method(recipe: Recipe) -> str:
+    if recipe.members:
+        role = "a student" if recipe.method == STUDENT else "the mean"
+        return f"{recipe.method_name}: {role} of {_members(recipe)}"
+    return _with_options(recipe.method, recipe.options)
+
+
+def _members(recipe: Recipe) -> str:
+    *others, last = (one.method for one in recipe.members)
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _tried(recipe: Recipe) -> str:
+    """The methods that were tried, with why gates left some out."""
+    return ", ".join(f"{name} (left out: {why})" if why else name for name, why in recipe.tried_methods.items())
 
 
 def _with_options(name: str, options: Mapping[str, object]) -> str:

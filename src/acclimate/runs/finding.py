@@ -88,7 +88,7 @@ def _measured(part: Scored, over: str) -> list[str]:
 
 def _with_labels(recipe: Recipe) -> str:
     """The method, with what it starts from and learns from beside the domains."""
-    method = recipe.method + (f" after {recipe.pretrain.method}" if recipe.pretrain else "")
+    method = recipe.method_name + (f" after {recipe.pretrain.method}" if recipe.pretrain else "")
     if labels := recipe.target_labels:
         method += f" with {labels.n:,} labelled example{'s' * (labels.n > 1)} of the target"
     return method

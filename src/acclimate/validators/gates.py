@@ -20,7 +20,7 @@ from acclimate.validators.density_ratio import effective_sample_size, importance
 from acclimate.validators.feature_space import some_rows, unit_rows
 from acclimate.validators.importance_weighted_accuracy import weighted_accuracy
 
-LEAVE_SOURCE = frozenset({"nrc", "shot"})
+LEAVE_SOURCE = frozenset({"nrc", "shot", "student"})
 """Methods that learn without the source: what they lose there says little about the target."""
 PRESENT = 0.5
 """A class counts as present if it has this part of an even share: a rarer one that is lost costs less than that."""

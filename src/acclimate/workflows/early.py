@@ -9,6 +9,7 @@ from acclimate.errors import BadInput, did_you_mean
 from acclimate.files import expand
 from acclimate.methods import selfsup, shallow
 from acclimate.recipe import (
+    ENSEMBLE,
     LARGEST_SEED,
     LINEAR,
     MOST_SEEDS,
@@ -106,8 +107,6 @@ def check_method(method: str) -> None:
         raise BadInput(f"no method {method!r}; {meant}")
 
 
-ENSEMBLE = "ensemble"
-"""What ``--method`` calls several methods that predict together."""
 ALL = "all"
 """The name that stands for every method that suits the data."""
 

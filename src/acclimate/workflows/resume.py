@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from acclimate.errors import BadInput
-from acclimate.recipe import Recipe
+from acclimate.recipe import AUTO, ENSEMBLE, Recipe
 from acclimate.run_folder import RunFolder
 
 FIRST = (
@@ -92,11 +92,16 @@ def difference(
         asked_for, found = ("auto" if recipe.get("tried") else recipe["finetune"] for recipe in (asked, made))
         return f"{_asked('--finetune', asked_for)}, but {what} with {found}"
     if key == "method" or key.startswith("tried_methods."):
-        asked_for, found = ("ensemble" if recipe.get("tried_methods") else recipe["method"] for recipe in (asked, made))
+        asked_for, found = (_method(recipe) for recipe in (asked, made))
         return f"{_asked('--method', asked_for)}, but {what} with {found}"
     flag = flag_of(key)
     before = f"with {_text(old[key], flag)}" if key in old else "without"
     return f"{_asked(flag, new.get(key))}, but {what} {before}"
+
+
+def _method(recipe: Mapping[str, object]) -> object:
+    """What ``--method`` was, as far as a recipe tells."""
+    return AUTO if recipe.get("tried_methods") and recipe["method"] != ENSEMBLE else recipe["method"]
 
 
 def flag_of(key: str) -> str:

@@ -1,4 +1,4 @@
-"""``--method ensemble``: train source-only and a few methods, and let those predict together that pass the gates."""
+"""``--method auto`` and ``ensemble``: train source-only and a few methods, and let those predict that pass gates."""
 
 import logging
 import math
@@ -9,19 +9,18 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from safetensors.torch import load_file, save_file
 
 from acclimate.errors import BadInput
-from acclimate.recipe import Member, Recipe
+from acclimate.recipe import AUTO, ENSEMBLE, STUDENT, Member, Recipe
 from acclimate.run_folder import RunFolder
 from acclimate.validators.gates import reasons
-from acclimate.workflows.compare.cells import Cell, Store, place
+from acclimate.workflows.compare.cells import Cell, Store, place, place_ensemble
 from acclimate.workflows.compare.grid import BASELINE, Setting, base_recipe
 from acclimate.workflows.compare.pool import of_cell
 from acclimate.workflows.compare.work import work
-from acclimate.workflows.early import ENSEMBLE
 from acclimate.workflows.options import Request
 from acclimate.workflows.plan import Plan, make_plan, with_strategy
+from acclimate.workflows.resume import CannotResume
 from acclimate.workflows.select_strategy import BUDGET, Selected
 from acclimate.workflows.train_phase import Machine
 
@@ -32,12 +31,12 @@ METHODS = ("shot", "nrc", "dann", "cdan")
 
 
 def select_method(selected: Selected, request: Request, run: RunFolder, *, machine: Machine) -> Selected:
-    """The plan with the method that was requested, or with an ensemble of those that pass the gates.
+    """The plan with the method that was requested, or with what several methods lead to.
 
     Source-only and each method are trained on all seeds. A method of which gates reject the models of half of the seeds
-    or more is left out; the others predict together, by the mean of their probabilities. If all are left out,
-    source-only remains. Every model stays in the Run's folder ``trials``. A further method is tried only as long as
-    the time that all take is expected to be within the budget.
+    or more is left out. The mean of the others' probabilities is what ``ensemble`` predicts, and what ``auto`` teaches
+    a student. If all are left out, or the student itself is, source-only remains. Every model stays in the Run's folder
+    ``trials``. A further method is tried only as long as the time that all take is expected to be within the budget.
 
     Args:
         selected: A plan with a fine-tuning strategy.
@@ -47,12 +46,13 @@ def select_method(selected: Selected, request: Request, run: RunFolder, *, machi
 
     Raises:
         BadInput: The source-only model cannot be trained.
+        CannotResume: The Run was made with the other of the two.
     """
     plan = selected.plan
-    if not is_open(request):
+    if not is_open(request, plan):
         return selected
     if run.file("recipe.yaml").exists():
-        return selected._replace(plan=_as_made(plan, run.recipe))
+        return selected._replace(plan=_as_made(plan, run, request.method))
     store = Store(run.file("trials"))
     reference = Setting(BASELINE, {}, replace(plan, recipe=base_recipe(plan.recipe)))
     if selected.trial:
@@ -60,23 +60,43 @@ def select_method(selected: Selected, request: Request, run: RunFolder, *, machi
     settings = _try(store, reference, plan, request, machine)
     why = {name: _why_not(store, one, reference) for name, one in settings.items() if name != BASELINE}
     passed = [settings[name] for name, reason in why.items() if not reason]
-    recipe = _recipe(plan.recipe, reference, passed).model_copy(update={"tried_methods": why})
-    log.info("--method ensemble: %s", _told(why))
-    for seed in recipe.seeds:
-        _place(store, Cell(reference, seed), [Cell(one, seed) for one in passed], run)
-    store.tidy([Cell(one, seed) for one in settings.values() for seed in recipe.seeds])
+    log.info("--method %s: %s", request.method, _told(why))
+    chosen = _together(plan, reference, passed, request.method)
+    if chosen.teachers:
+        why |= _teach(store, chosen, reference, machine)
+        chosen = reference if why[STUDENT] else chosen
+    seeds = [Cell(reference, seed) for seed in plan.recipe.seeds]
+    for cell in seeds:
+        place(store, [cell, *([Cell(chosen, cell.seed)] if chosen.teachers else [])], run)
+        if chosen.method == ENSEMBLE:
+            place_ensemble(store, [Cell(one, cell.seed) for one in passed], run, "adapted")
+    store.tidy([Cell(one, cell.seed) for one in (*settings.values(), chosen) for cell in seeds])
+    recipe = chosen.plan.recipe.model_copy(update={"score": plan.recipe.score, "tried_methods": why})
     return selected._replace(plan=replace(plan, recipe=recipe))
 
 
-def is_open(request: Request) -> bool:
-    """Whether several methods are to predict together."""
-    return request.method == ENSEMBLE
+def is_open(request: Request, plan: Plan) -> bool:
+    """Whether several methods are tried.
+
+    ``auto`` tries one alone where the others do not suit: of a Run as source, for numbers, on a labelled target, after
+    pretraining, or with an option of that method.
+    """
+    recipe = plan.recipe
+    alone = plan.source is None or recipe.task == "regression" or recipe.target_labels or recipe.pretrain
+    return request.method == ENSEMBLE or (request.method == AUTO and not alone and not recipe.options)
 
 
-def _as_made(plan: Plan, made: Recipe) -> Plan:
+def _as_made(plan: Plan, run: RunFolder, method: str) -> Plan:
     """The plan with the choice that a Run has made."""
+    made = run.recipe
+    if not made.tried_methods:  # an earlier version's
+        return plan
+    by = {ENSEMBLE: ENSEMBLE, STUDENT: AUTO}.get(made.method, method)
+    if by != method:
+        why = f"--method {method}, but the Run was made with {by}"
+        raise CannotResume(f"{run.path}: cannot resume: {why}; use the same, or choose another -o")
+    recipe = {ENSEMBLE: plan.recipe, STUDENT: _of_student(plan.recipe)}.get(made.method, base_recipe(plan.recipe))
     kept = {name: getattr(made, name) for name in ("method", "options", "train", "members", "tried_methods")}
-    recipe = plan.recipe if made.members else base_recipe(plan.recipe)
     return replace(plan, recipe=recipe.model_copy(update=kept))
 
 
@@ -85,10 +105,10 @@ def _try(store: Store, reference: Setting, plan: Plan, request: Request, machine
     settings, began = {BASELINE: reference}, time.monotonic()
     for name in (BASELINE, *METHODS):
         setting = settings.get(name) or Setting(name, {}, _planned(name, plan, request), reference)
-        if not _within_budget(name, len(settings), time.monotonic() - began, request.budget):
+        if not _within_budget(name, len(settings), time.monotonic() - began, request):
             break
         settings[name] = setting
-        log.info("--method ensemble: trying %s", name)
+        log.info("--method %s: trying %s", request.method, name)
         cells = [Cell(setting, seed) for seed in plan.recipe.seeds]
         work(store, cells, machine)
         if name == BASELINE and (failed := [why for cell in cells if (why := store.failure(cell))]):
@@ -106,16 +126,16 @@ def _planned(method: str, plan: Plan, request: Request) -> Plan:
     return with_strategy(found, plan.recipe.finetune, plan.recipe.tried) if plan.recipe.tried else found
 
 
-def _within_budget(name: str, done: int, elapsed: float, given: float | None) -> bool:
+def _within_budget(name: str, done: int, elapsed: float, request: Request) -> bool:
     """Whether a further method may be tried: it is expected to take as long as those before it did on average."""
     usual = math.inf if torch.cuda.is_available() else BUDGET
-    budget = usual if given is None else given
+    budget = usual if request.budget is None else request.budget
     if done < 2 or math.isinf(budget):
         return True
     minutes = elapsed * (1 + 1 / done) / 60
     if minutes > budget:
-        text = "--method ensemble: %s not tried: with it, all take about %.2g minutes, more than --budget %g"
-        log.warning(text, name, minutes, budget)
+        text = "--method %s: %s not tried: with it, all take about %.2g minutes, more than --budget %g"
+        log.warning(text, request.method, name, minutes, budget)
     return minutes <= budget
 
 
@@ -129,29 +149,39 @@ def _why_not(store: Store, setting: Setting, reference: Setting) -> str:
     return rejected[0] if 2 * len(rejected) >= len(found) else ""
 
 
-def _recipe(recipe: Recipe, reference: Setting, passed: Sequence[Setting]) -> Recipe:
-    """The recipe of the ensemble, or of source-only if no method passes."""
+def _together(plan: Plan, reference: Setting, passed: Sequence[Setting], method: str) -> Setting:
+    """What the methods that pass lead to: an ensemble, its student, or source-only if there are none."""
     if not passed:
-        return reference.plan.recipe.model_copy(update={"score": recipe.score})
+        return reference
     made = [one.plan.recipe for one in passed]
     members = tuple(Member(method=one.method, options=one.options, train=one.train) for one in made)
-    return recipe.model_copy(update={"method": ENSEMBLE, "options": {}, "members": members})
+    changed: dict[str, object] = {"method": method, "options": {}, "members": members}
+    if method == ENSEMBLE:
+        return Setting(method, {}, replace(plan, recipe=plan.recipe.model_copy(update=changed)), reference)
+    recipe = _of_student(plan.recipe).model_copy(update={**changed, "method": STUDENT})
+    return Setting(STUDENT, {}, replace(plan, recipe=recipe), reference, tuple(passed))
+
+
+def _of_student(recipe: Recipe) -> Recipe:
+    """How a student is trained: as source-only, with the augmentation of both domains."""
+    return base_recipe(recipe).model_copy(update={"augment": recipe.augment})
+
+
+def _teach(store: Store, student: Setting, reference: Setting, machine: Machine) -> dict[str, str]:
+    """Train the student of all seeds; why it is not kept, by its name."""
+    names = ", ".join(one.method for one in student.teachers)
+    log.info("--method %s: a student learns what %s predict together", AUTO, names)
+    work(store, [Cell(student, seed) for seed in student.plan.recipe.seeds], machine)
+    why = _why_not(store, student, reference)
+    if why:
+        log.warning("--method %s: the student is left out: %s; source-only remains", AUTO, why)
+    return {STUDENT: why}
 
 
 def _told(why: Mapping[str, str]) -> str:
     passed = [name for name, reason in why.items() if not reason]
     out = [f"{name} is left out: {reason}" for name, reason in why.items() if reason]
     return "; ".join([f"{', '.join(passed)} predict together" if passed else "source-only remains", *out])
-
-
-def _place(store: Store, base: Cell, members: Sequence[Cell], run: RunFolder) -> None:
-    """Put the source-only model and the ensemble of one seed into the Run."""
-    place(store, [base], run)
-    if not members:
-        return
-    paths = [store.folder(cell).weights(cell.seed, cell.phase) for cell in members]
-    state = {f"members.{i}.{name}": tensor for i, path in enumerate(paths) for name, tensor in load_file(path).items()}
-    run.write(f"models/{run.weights(base.seed, 'adapted').name}", lambda path: save_file(state, path))
 
 
 def _take_trial(store: Store, cell: Cell, trial: RunFolder) -> None:

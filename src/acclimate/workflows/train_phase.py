@@ -1,12 +1,13 @@
 """Trainings of a plan: of the baseline, of a backbone without labels, or of the method."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from acclimate import finetune, methods
 from acclimate.data.domain import Kind
@@ -14,8 +15,10 @@ from acclimate.data.inputs import JoinedInputs
 from acclimate.data.labels import truth
 from acclimate.finetune import FROZEN, Layer
 from acclimate.methods import selfsup
-from acclimate.nn import Classifier
-from acclimate.recipe import Options, Pretraining, Recipe
+from acclimate.methods.base import Method
+from acclimate.methods.student import Student
+from acclimate.nn import Classifier, Ensemble
+from acclimate.recipe import STUDENT, TEACHER, Options, Pretraining, Recipe
 from acclimate.run_folder import RunFolder
 from acclimate.training import linear
 from acclimate.training.examples import NO_LABELS, NO_ROWS
@@ -107,7 +110,30 @@ def _method_of(recipe: Recipe, phase: str) -> tuple[str, Options]:
     """The method of a phase, and its options: the baseline's are what the method wants to start from."""
     if phase == "adapted" or recipe.method == "source_only":
         return recipe.method, recipe.options
-    return "source_only", dict(methods.get(recipe.method).start_options) if recipe.trains_a_network else {}
+    return "source_only", dict(_kind(recipe.method).start_options) if recipe.trains_a_network else {}
+
+
+def _kind(method: str) -> type[Method]:
+    return Student if method == STUDENT else methods.get(method)
+
+
+def _method(kind: type[Method], model: Classifier, options: Options, teacher: Callable[[], nn.Module]) -> Method:
+    return kind(model, teacher=teacher()) if issubclass(kind, Student) else kind(model, **options)
+
+
+def _teacher(run: RunFolder, plan: Plan, seed: int) -> Ensemble:
+    """The models whose mean prediction a student learns."""
+    teacher = finetune.model(plan.recipe, TEACHER, plan.shape)
+    assert isinstance(teacher, Ensemble)
+    teacher.load_state_dict(load_file(run.weights(seed, TEACHER)))
+    return teacher
+
+
+def _above(teacher: nn.Module, plan: Plan) -> Ensemble:
+    """The upper layers of a teacher, on whose inputs its student trains, too."""
+    assert isinstance(teacher, Ensemble)
+    found = [stand_in(plan.recipe, one, plan.read, plan.domains) for one in teacher.classifiers]
+    return Ensemble([one.model for one in found if one])
 
 
 def _fit_linear(run: RunFolder, plan: Plan, seed: int, phase: str) -> None:
@@ -125,14 +151,16 @@ def _training(run: RunFolder, plan: Plan, seed: int, phase: str, machine: Machin
     recipe, (name, options) = plan.recipe, _method_of(plan.recipe, phase)
     torch.manual_seed(seed)
     learnt = load_file(run.weights(seed, "pretrained")) if phase == "adapted" and recipe.pretrain else None
-    kind = methods.get(name)
+    kind = _kind(name)
     model = finetune.classifier(recipe, phase, plan.shape, pretrained=not kind.starts_from, learnt=learnt)
     if kind.starts_from:
         model.load_state_dict(load_file(run.weights(seed, kind.starts_from)))
     layers = finetune.layers(model, recipe.finetune, recipe.finetune_options)
-    method, read, below = kind(model, **options), plan.read, {}
+    method, read, below = _method(kind, model, options, partial(_teacher, run, plan, seed)), plan.read, {}
     if allows_stand_in(recipe, method) and (found := stand_in(recipe, model, plan.read, plan.domains)):
         method.model, read = found
+        if isinstance(method, Student):
+            method.teacher = _above(method.teacher, plan)
         layers = _layers_of(method.model, layers)
         below = {k: v for k, v in model.state_dict().items() if k not in method.model.state_dict()}
     rows = plan.labelled(seed, read)

@@ -11,12 +11,14 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
+from safetensors.torch import load_file, save_file
+
 from acclimate import typed_json
 from acclimate.contents import CellFacts, FailedCell
 from acclimate.data.domain import Part
 from acclimate.errors import BadInput, damaged
 from acclimate.lock import locked
-from acclimate.recipe import Recipe
+from acclimate.recipe import TEACHER, Recipe
 from acclimate.run_folder import RunFolder
 from acclimate.runs.models import load_model
 from acclimate.runs.outputs import write_outputs
@@ -149,7 +151,7 @@ class Store:
         """Note why a cell failed, and remove what its training left."""
         content: FailedCell = {"setting": cell.setting.name, "seed": cell.seed, "reason": reason}
         RunFolder(self.path).write_json(f"failed/{cell.name}.json", {**content})
-        self.work(cell).remove_training(cell.seed, ["source_only", "adapted"])
+        self.work(cell).remove_training(cell.seed, ["source_only", "adapted", TEACHER])
 
     def tidy(self, cells: Sequence[Cell]) -> None:
         """Remove the folders that had the locks, when nothing is left to do."""
@@ -173,6 +175,8 @@ def _train(store: Store, cell: Cell, machine: Machine, title: str) -> None:
     began, run = time.monotonic(), store.work(cell)
     if cell.setting.starts_from_base and cell.base:
         _take_base(store, cell.base, run)
+    if cell.setting.teachers:
+        place_ensemble(store, [Cell(one, cell.seed) for one in cell.setting.teachers], run, TEACHER)
     run.write_recipe(cell.recipe)
     if not run.weights(cell.seed, cell.phase).exists():
         train_phase(run, cell.plan, cell.seed, cell.phase, machine, title=title)
@@ -188,6 +192,13 @@ def _take_base(store: Store, base: Cell, run: RunFolder) -> None:
         raise BadInput(f"{base}, from which it starts, has failed: {why}")
     weights = store.folder(base).weights(base.seed, base.phase)
     run.write(f"models/{weights.name}", partial(shutil.copyfile, weights))
+
+
+def place_ensemble(store: Store, cells: Sequence[Cell], run: RunFolder, phase: str) -> None:
+    """Write the weights of cells of one seed as those of one `acclimate.nn.Ensemble`."""
+    of_cells = [load_file(store.folder(cell).weights(cell.seed, cell.phase)) for cell in cells]
+    state = {f"members.{i}.{name}": tensor for i, own in enumerate(of_cells) for name, tensor in own.items()}
+    run.write(f"models/{run.weights(cells[0].seed, phase).name}", partial(save_file, state))
 
 
 def predict_cell(run: RunFolder, cell: Cell) -> None:

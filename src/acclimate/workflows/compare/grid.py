@@ -33,12 +33,14 @@ class Setting:
         given: What differs, by dotted name.
         plan: With all seeds.
         base: The setting of the source-only model that a Run of it has beside it; none of source-only itself.
+        teachers: The settings whose mean prediction a student learns.
     """
 
     name: str
     given: Mapping[str, float]
     plan: Plan
     base: "Setting | None" = None
+    teachers: "tuple[Setting, ...]" = ()
 
     @property
     def method(self) -> str:
@@ -48,7 +50,7 @@ class Setting:
     @property
     def starts_from_base(self) -> bool:
         """Whether its training starts from the weights of the source-only model."""
-        return self.method in methods.names() and bool(methods.get(self.method).starts_from)
+        return bool(self.teachers) or (self.method in methods.names() and bool(methods.get(self.method).starts_from))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from acclimate.data import Domain
 from acclimate.errors import BadInput, did_you_mean
 from acclimate.methods import selfsup, shallow
 from acclimate.recipe import (
+    ENSEMBLE,
     LINEAR,
     Augmentation,
     Options,
@@ -23,7 +24,7 @@ from acclimate.recipe import (
     parse_settings,
 )
 from acclimate.training import linear as linear_training
-from acclimate.workflows.early import ENSEMBLE, check_method, check_pretraining
+from acclimate.workflows.early import check_method, check_pretraining
 from acclimate.workflows.options import Request
 from acclimate.workflows.plan.checks import check_balance, check_task, check_views
 
