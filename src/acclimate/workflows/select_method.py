@@ -19,14 +19,14 @@ from acclimate.workflows.compare.grid import BASELINE, Setting, base_recipe
 from acclimate.workflows.compare.pool import of_cell
 from acclimate.workflows.compare.work import work
 from acclimate.workflows.options import Request
-from acclimate.workflows.plan import Plan, make_plan, with_strategy
+from acclimate.workflows.plan import FIRST, Plan, make_plan, tries_several, with_strategy
 from acclimate.workflows.resume import CannotResume
 from acclimate.workflows.select_strategy import BUDGET, Selected
 from acclimate.workflows.train_phase import Machine
 
 log = logging.getLogger("acclimate")
 
-METHODS = ("shot", "nrc", "dann", "cdan")
+METHODS = (FIRST, "nrc", "dann", "cdan")
 """Those that are tried beside source-only; they differ in principle, so that their errors differ."""
 
 
@@ -49,7 +49,7 @@ def select_method(selected: Selected, request: Request, run: RunFolder, *, machi
         CannotResume: The Run was made with the other of the two.
     """
     plan = selected.plan
-    if not is_open(request, plan):
+    if plan.source is None or not tries_several(request, plan.recipe.task):
         return selected
     if run.file("recipe.yaml").exists():
         return selected._replace(plan=_as_made(plan, run, request.method))
@@ -73,17 +73,6 @@ def select_method(selected: Selected, request: Request, run: RunFolder, *, machi
     store.tidy([Cell(one, cell.seed) for one in (*settings.values(), chosen) for cell in seeds])
     recipe = chosen.plan.recipe.model_copy(update={"score": plan.recipe.score, "tried_methods": why})
     return selected._replace(plan=replace(plan, recipe=recipe))
-
-
-def is_open(request: Request, plan: Plan) -> bool:
-    """Whether several methods are tried.
-
-    ``auto`` tries one alone where the others do not suit: of a Run as source, for numbers, on a labelled target, after
-    pretraining, or with an option of that method.
-    """
-    recipe = plan.recipe
-    alone = plan.source is None or recipe.task == "regression" or recipe.target_labels or recipe.pretrain
-    return request.method == ENSEMBLE or (request.method == AUTO and not alone and not recipe.options)
 
 
 def _as_made(plan: Plan, run: RunFolder, method: str) -> Plan:

@@ -55,6 +55,7 @@ from acclimate.workflows.plan.overlaps import overlaps
 from acclimate.workflows.plan.resolve import (
     AUTO_METHOD,
     AUTO_SOURCE_FREE,
+    FIRST,
     Resolved,
     augmentation_of,
     backbone_options,
@@ -63,12 +64,13 @@ from acclimate.workflows.plan.resolve import (
     of_method,
     resolve,
     strategy_of,
+    tries_several,
 )
 from acclimate.workflows.plan.trial_build import check_moves, with_defaults
 
 log = logging.getLogger("acclimate")
 
-__all__ = ["AUTO_METHOD", "Plan", "make_plan", "with_strategy"]
+__all__ = ["AUTO_METHOD", "FIRST", "Plan", "make_plan", "tries_several", "with_strategy"]
 
 
 def make_plan(source: Source | RunFolder, target: Source, request: Request, *, like: Plan | None = None) -> Plan:

@@ -10,6 +10,7 @@ from acclimate.data import Domain
 from acclimate.errors import BadInput, did_you_mean
 from acclimate.methods import selfsup, shallow
 from acclimate.recipe import (
+    AUTO,
     ENSEMBLE,
     LINEAR,
     Augmentation,
@@ -29,10 +30,12 @@ from acclimate.workflows.options import Request
 from acclimate.workflows.plan.checks import check_balance, check_task, check_views
 
 AUTO_METHOD: Mapping[Task, str] = {"classification": "mcc", "regression": "deep_coral"}
-"""What ``--method auto`` is, and what an ensemble is planned with.
+"""What ``--method auto`` is where one method alone is trained.
 
 Of the methods that can learn numbers DeepCORAL has no adversary, and at the paper's scale it stays near the baseline.
 """
+FIRST = "shot"
+"""The first of several methods; source-only is trained as this one wants to start from it."""
 AUTO_SOURCE_FREE = "shot"
 """What ``--method auto`` is where the source is a finished Run."""
 NEEDS_LABELS = {
@@ -67,7 +70,7 @@ def resolve(request: Request, source: Domain, task: Task) -> Resolved:
     Raises:
         BadInput: Options are unknown or contradict each other.
     """
-    method = AUTO_METHOD[task] if request.method in {"auto", ENSEMBLE} else request.method
+    method = FIRST if tries_several(request, task) else AUTO_METHOD[task] if request.method == AUTO else request.method
     _check_ensemble(request, task)
     check_method(method)
     linear = _is_linear(method, request.backbone)
@@ -80,6 +83,18 @@ def resolve(request: Request, source: Domain, task: Task) -> Resolved:
         raise BadInput(f"--pretrain: {pretrain.method} learns from views of images only; omit it")
     check_views(method, source)
     return Resolved(method, linear, strategy, settings, options, training, pretrain)
+
+
+def tries_several(request: Request, task: Task) -> bool:
+    """Whether several methods are trained.
+
+    ``auto`` trains one alone where the others do not suit: for numbers, on a labelled target, after pretraining, with a
+    linear model, or with an option of that method.
+    """
+    if request.method != AUTO:
+        return request.method == ENSEMBLE
+    given = request.target_labels is not None or request.pretrain is not None or request.backbone == LINEAR
+    return task == "classification" and not given and not parse_settings(request.settings or {}).options
 
 
 def _check_ensemble(request: Request, task: Task) -> None:
