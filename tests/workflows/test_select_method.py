@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 from samples import shifted
 
 from acclimate import adapt
@@ -9,7 +11,8 @@ from acclimate.runs.outputs import read_class_outputs
 from acclimate.workflows import select_method
 from acclimate.workflows.compare import cells
 
-FAST = {"method": "ensemble", "steps": 12, "settings": {"train.batch_size": 16}}
+SMALL = {"steps": 12, "settings": {"train.batch_size": 16}}
+FAST = {"method": "ensemble", **SMALL}
 TRIED = {"source_only", *select_method.METHODS}
 
 
@@ -75,3 +78,67 @@ def test_an_option_of_one_method_is_refused(tmp_path):
 def test_another_method_cannot_resume(run):
     with pytest.raises(BadInput, match="method mcd, but the Run was made with ensemble"):
         adapt(shifted(), shifted(shift=2, seed=1)[0], run.path, resume=True, **FAST | {"method": "mcd"})
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory):
+    """A Run of the default method."""
+    return adapt(shifted(), shifted(shift=2, seed=1)[0], tmp_path_factory.mktemp("auto") / "run", **SMALL)
+
+
+def test_by_default_one_student_learns_what_the_methods_predict(student):
+    assert student.recipe.method == "student"
+    assert [one.method for one in student.recipe.members] == list(select_method.METHODS)
+    assert student.predict(shifted()[0][:3]).height == 3
+
+
+def test_the_teacher_is_the_mean_of_the_methods(student):
+    cells = {folder.recipe.method: folder for folder in map(RunFolder, student.file("trials/cells").iterdir())}
+    weights = load_file(cells["student"].weights(0, "teacher"))
+    own = load_file(cells["nrc"].weights(0, "adapted"))
+    assert all(torch.equal(weights[f"members.1.{name}"], value) for name, value in own.items())
+
+
+def test_source_only_is_trained_as_the_first_method_wants_to_start(student):
+    of_source = next(r for r in map(RunFolder, student.file("trials/cells").iterdir()) if len(r.recipe.phases) == 1)
+    assert of_source.recipe.options == {"label_smoothing": 0.1}
+
+
+def test_a_student_that_was_interrupted_comes_to_the_same_weights(student, tmp_path, monkeypatch):
+    given, predict = (shifted(), shifted(shift=2, seed=1)[0], tmp_path / "run"), cells.predict_cell
+
+    def stop(folder, cell):
+        if cell.recipe.method == "student":
+            raise KeyboardInterrupt
+        predict(folder, cell)
+
+    monkeypatch.setattr(cells, "predict_cell", stop)
+    with pytest.raises(KeyboardInterrupt):
+        adapt(*given, **SMALL)
+    monkeypatch.undo()
+    again = load_file(adapt(*given, resume=True, **SMALL).weights(0, "adapted"))
+    assert all(torch.equal(again[name], value) for name, value in load_file(student.weights(0, "adapted")).items())
+
+
+def test_from_a_run_only_methods_are_tried_that_need_no_source(tmp_path):
+    start = adapt(shifted(), shifted()[0], tmp_path / "start", **SMALL | {"method": "source_only"})
+    run = adapt(start, shifted(shift=2, seed=1)[0], tmp_path / "run", **SMALL)
+    assert list(run.recipe.tried_methods) == ["shot", "nrc", "student"]
+    assert run.predict(shifted()[0][:3]).height == 3
+
+
+@pytest.mark.parametrize("options", [{"settings": {"weight": 0.5}}, {"target_labels": shifted(n=8)}])
+def test_what_does_not_suit_all_methods_trains_one(tmp_path, options):
+    run = adapt(shifted(), shifted(shift=2, seed=1)[0], tmp_path / "run", steps=4, **options)
+    assert (run.recipe.method, run.recipe.tried_methods) == ("mcc", {})
+
+
+def test_an_ensemble_does_not_resume_as_its_student(run):
+    with pytest.raises(BadInput, match="method auto, but the Run was made with ensemble"):
+        adapt(shifted(), shifted(shift=2, seed=1)[0], run.path, resume=True, **SMALL)
+
+
+def test_the_report_tells_what_was_tried(student):
+    page = student.file("report.html").read_text("utf-8")
+    assert "shot, nrc, dann, cdan, student" in page
+    assert "a student of shot, nrc, dann and cdan" in page

@@ -10,6 +10,7 @@ from functools import partial
 
 import torch
 
+from acclimate import methods
 from acclimate.errors import BadInput
 from acclimate.recipe import AUTO, ENSEMBLE, STUDENT, Member, Recipe
 from acclimate.run_folder import RunFolder
@@ -49,14 +50,13 @@ def select_method(selected: Selected, request: Request, run: RunFolder, *, machi
         CannotResume: The Run was made with the other of the two.
     """
     plan = selected.plan
-    if plan.source is None or not tries_several(request, plan.recipe.task):
+    if not tries_several(request, plan.recipe.task):
         return selected
     if run.file("recipe.yaml").exists():
         return selected._replace(plan=_as_made(plan, run, request.method))
     store = Store(run.file("trials"))
     reference = Setting(BASELINE, {}, replace(plan, recipe=base_recipe(plan.recipe)))
-    if selected.trial:
-        _take_trial(store, Cell(reference, plan.recipe.seeds[0]), selected.trial)
+    _take_baselines(store, reference, selected.trial)
     settings = _try(store, reference, plan, request, machine)
     why = {name: _why_not(store, one, reference) for name, one in settings.items() if name != BASELINE}
     passed = [settings[name] for name, reason in why.items() if not reason]
@@ -73,6 +73,11 @@ def select_method(selected: Selected, request: Request, run: RunFolder, *, machi
     store.tidy([Cell(one, cell.seed) for one in (*settings.values(), chosen) for cell in seeds])
     recipe = chosen.plan.recipe.model_copy(update={"score": plan.recipe.score, "tried_methods": why})
     return selected._replace(plan=replace(plan, recipe=recipe))
+
+
+def methods_for(plan: Plan) -> tuple[str, ...]:
+    """Those that are tried: where a Run is in the place of the source, those that need no example of it."""
+    return METHODS if plan.source else tuple(name for name in METHODS if methods.get(name).needs == {"target"})
 
 
 def _as_made(plan: Plan, run: RunFolder, method: str) -> Plan:
@@ -92,7 +97,7 @@ def _as_made(plan: Plan, run: RunFolder, method: str) -> Plan:
 def _try(store: Store, reference: Setting, plan: Plan, request: Request, machine: Machine) -> dict[str, Setting]:
     """Train source-only and as many methods as the budget allows; those that were trained, by name."""
     settings, began = {BASELINE: reference}, time.monotonic()
-    for name in (BASELINE, *METHODS):
+    for name in (BASELINE, *methods_for(plan)):
         setting = settings.get(name) or Setting(name, {}, _planned(name, plan, request), reference)
         if not _within_budget(name, len(settings), time.monotonic() - began, request):
             break
@@ -109,9 +114,10 @@ def _planned(method: str, plan: Plan, request: Request) -> Plan:
     """The plan of a method on the domains of another plan, with its strategy."""
     if method == plan.recipe.method:
         return plan
-    assert plan.source
+    source = plan.source or plan.origin
+    assert source
     alone = request.model_copy(update={"method": method, "score": None, "audit": None, "positive": (), "tta": ()})
-    found = make_plan(plan.source, plan.target, alone, like=plan)
+    found = make_plan(source, plan.target, alone, like=plan)
     return with_strategy(found, plan.recipe.finetune, plan.recipe.tried) if plan.recipe.tried else found
 
 
@@ -173,10 +179,13 @@ def _told(why: Mapping[str, str]) -> str:
     return "; ".join([f"{', '.join(passed)} predict together" if passed else "source-only remains", *out])
 
 
-def _take_trial(store: Store, cell: Cell, trial: RunFolder) -> None:
-    """Take over the baseline that was trained when its strategy was tried: it is the same training."""
-    if store.is_settled(cell):
-        return
-    run = store.work(cell)
-    for name in "losses.jsonl", f"models/{trial.weights(cell.seed, 'source_only').name}":
-        run.write(name, partial(shutil.copyfile, trial.file(name)))
+def _take_baselines(store: Store, reference: Setting, trial: RunFolder | None) -> None:
+    """Take over source-only models that are trained: of the Run in the source's place, or of a strategy's trial."""
+    seeds, origin = reference.plan.recipe.seeds, reference.plan.origin
+    known = dict.fromkeys(seeds, origin) if origin else {seeds[0]: trial}
+    for seed, folder in known.items():
+        cell = Cell(reference, seed)
+        if folder is None or store.is_settled(cell):
+            continue
+        for path in folder.weights(seed, BASELINE), *([] if origin else [folder.file("losses.jsonl")]):
+            store.work(cell).write(str(path.relative_to(folder.path)), partial(shutil.copyfile, path))

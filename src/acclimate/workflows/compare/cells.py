@@ -203,10 +203,15 @@ def place_ensemble(store: Store, cells: Sequence[Cell], run: RunFolder, phase: s
 
 def predict_cell(run: RunFolder, cell: Cell) -> None:
     """Write what a trained cell gives for the source's validation split and for the target."""
-    plan = cell.plan
-    assert plan.source
-    model = load_model(run, cell.seed, cell.phase, shape=plan.shape)
-    for place, part in (("source_val", Part(plan.source, plan.held(cell.seed))), ("target", Part(plan.target))):
+    plan, model = cell.plan, load_model(run, cell.seed, cell.phase, shape=cell.plan.shape)
+    parts = {"target": Part(plan.target)}
+    if plan.source:
+        parts["source_val"] = Part(plan.source, plan.held(cell.seed))
+    elif plan.origin:  # the source-only model's, since there is no example of the source
+        known = plan.origin.outputs(cell.seed, "source_only", "source_val")
+        name = run.outputs(cell.seed, cell.phase, "source_val").name
+        run.write(f"outputs/{name}", partial(shutil.copyfile, known))
+    for place, part in parts.items():
         predictions = predict_part(model, plan, part, "target" if place == "target" else "source")
         write_outputs(run, cell.seed, cell.phase, place, part.domain, predictions)
 

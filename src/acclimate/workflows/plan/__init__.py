@@ -15,6 +15,8 @@ from acclimate.data.preprocess import Preprocess
 from acclimate.data.source import Source
 from acclimate.errors import BadInput
 from acclimate.recipe import (
+    AUTO,
+    ENSEMBLE,
     LINEAR,
     Augmentation,
     DomainSpec,
@@ -87,7 +89,7 @@ def make_plan(source: Source | RunFolder, target: Source, request: Request, *, l
     """
     origin = read_origin(source)
     if origin is not None:
-        plan = _from_run(origin, target, request)
+        plan = _from_run(origin, target, request, like)
     else:
         assert not isinstance(source, RunFolder)
         plan = _from_source(source, target, request, like)
@@ -249,9 +251,9 @@ def _backbone(request: Request, source: Domain, target: Domain) -> str:
     return backbones.auto(source.kind, size)
 
 
-def _from_run(origin: Run, given_target: Source, request: Request) -> Plan:
+def _from_run(origin: Run, given_target: Source, request: Request, like: Plan | None) -> Plan:
     """All that was decided for the Run holds, but for the target, the method and how it is trained."""
-    method = AUTO_SOURCE_FREE if request.method == "auto" else request.method
+    method = AUTO_SOURCE_FREE if request.method in {AUTO, ENSEMBLE} else request.method
     check_source_free(origin, method, request)
     before, spec = origin.recipe, origin.recipe.source.model_copy(update={"max_bad": request.spec().max_bad})
     check_task(method, before.task)
@@ -302,7 +304,7 @@ def _from_run(origin: Run, given_target: Source, request: Request) -> Plan:
         _audit_of_run(origin, request, spec),
     )
     _check_scoring(plan, request)
-    return replace(plan, notes=tuple(doubts.of_target(target)))
+    return replace(plan, notes=() if like else tuple(doubts.of_target(target)))
 
 
 def _audit_of_run(origin: Run, request: Request, spec: DomainSpec) -> Domain | None:
