@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 from samples import shifted
 
 import acclimate
+from acclimate import methods
 from acclimate.data.source import as_domain
 from acclimate.errors import BadInput
 from acclimate.run_folder import RunFolder
@@ -26,7 +27,7 @@ from acclimate.training.inference import predict
 from acclimate.validators.guard import Verdict
 from acclimate.workflows.compare import cells as cells_
 from acclimate.workflows.compare import work as work_
-from acclimate.workflows.compare.cells import Store, name_of
+from acclimate.workflows.compare.cells import Store
 from acclimate.workflows.compare.mixtures import some_pairs
 
 FEW = {"methods": ["mcc", "nrc"], "seeds": 2, "steps": 3}
@@ -37,18 +38,31 @@ def asked(folder, **more):
     return acclimate.compare(shifted(), shifted(shift=2, seed=1)[0], folder, **{**FEW, **more})
 
 
-def watched(monkeypatch, dies_at=0, error=KeyboardInterrupt, fails=""):
-    """The cells that are trained; the one of that number dies, as if the machine did, and those of a method fail."""
-    usual, begun = cells_.train_phase, []
+def watched(monkeypatch, dies_at=0):
+    """The cells that this process completes; instead of the one of that number it is interrupted."""
+    usual, completed = Store.complete, []
 
-    def watching(run, plan, *given, **more):
-        begun.append(name_of(plan.recipe))
-        if len(begun) == dies_at or plan.recipe.method == fails:
+    def completing(store, cell):
+        completed.append(cell.name)
+        if len(completed) == dies_at:
+            raise KeyboardInterrupt
+        usual(store, cell)
+
+    monkeypatch.setattr(Store, "complete", completing)
+    return completed
+
+
+def fail(monkeypatch, method, error, when=lambda own: True):
+    """Have those trainings of a method fail of which ``when`` is true."""
+    kind = methods.get(method)
+    usual = kind.forward
+
+    def failing(own, *given):
+        if when(own):
             raise error
-        usual(run, plan, *given, **more)
+        return usual(own, *given)
 
-    monkeypatch.setattr(cells_, "train_phase", watching)
-    return begun
+    monkeypatch.setattr(kind, "forward", failing)
 
 
 def without_seconds(path):
@@ -115,9 +129,9 @@ def test_what_was_cut_off_goes_on_to_the_same_page(straight, tmp_path, monkeypat
         watched(patched, dies_at=6)
         with pytest.raises(KeyboardInterrupt):
             asked(tmp_path / "compared")
-    begun = watched(monkeypatch)
+    completed = watched(monkeypatch)
     asked(tmp_path / "compared", resume=True)
-    assert len(begun) == len(set(begun)) == 16 - 5
+    assert len(completed) == len(set(completed)) == 16 - 5
     assert without_seconds(tmp_path / "compared") == without_seconds(straight.path)
     assert page_without_seconds(tmp_path / "compared") == page_without_seconds(straight.path)
     assert {path.name for path in (tmp_path / "compared").iterdir()} == {path.name for path in straight.path.iterdir()}
@@ -125,9 +139,9 @@ def test_what_was_cut_off_goes_on_to_the_same_page(straight, tmp_path, monkeypat
 
 @pytest.mark.slow
 def test_a_finished_comparison_is_not_done_again(straight, monkeypatch):
-    begun, before = watched(monkeypatch), (straight.path / "compare.html").stat().st_mtime_ns
+    completed, before = watched(monkeypatch), (straight.path / "compare.html").stat().st_mtime_ns
     assert asked(straight.path, resume=True).found == straight.found
-    assert begun == []
+    assert completed == []
     assert (straight.path / "compare.html").stat().st_mtime_ns == before
 
 
@@ -183,10 +197,10 @@ def test_a_run_of_another_choice_is_not_written_over(straight, tmp_path, monkeyp
 @pytest.mark.slow
 @pytest.mark.parametrize("error", [Diverged("loss class is not finite"), BadInput("no rows")])
 def test_a_cell_that_fails_is_named_and_the_rest_goes_on(tmp_path, monkeypatch, error):
-    watched(monkeypatch, fails="mcc", error=error)
+    fail(monkeypatch, "mcc", error)
     compared = asked(tmp_path / "compared")
     rows = {row["name"]: row for row in compared.found["ranking"]}
-    assert rows["mcc"]["failed"] == {"0": error.message, "1": error.message}
+    assert [error.message in rows["mcc"]["failed"][seed] for seed in ("0", "1")] == [True, True]
     assert (rows["mcc"]["rank"], rows["nrc"]["failed"]) == (None, {})
     assert len([*(compared.path / "failed").iterdir()]) == 4
     assert error.message in (compared.path / "compare.html").read_text()
@@ -194,22 +208,15 @@ def test_a_cell_that_fails_is_named_and_the_rest_goes_on(tmp_path, monkeypatch, 
 
 @pytest.mark.slow
 def test_a_method_fails_with_the_model_that_it_starts_from(tmp_path, monkeypatch):
-    usual = cells_.train_phase
-
-    def failing(run, plan, *given, **more):
-        if plan.recipe.options.get("label_smoothing"):
-            raise Diverged("loss class is not finite")
-        usual(run, plan, *given, **more)
-
-    monkeypatch.setattr(cells_, "train_phase", failing)
+    fail(monkeypatch, "source_only", Diverged("loss class is not finite"), when=lambda own: own.label_smoothing)
     rows = {row["name"]: row for row in asked(tmp_path / "compared", seeds=1).found["ranking"]}
     assert rows["nrc"]["failed"]["0"].startswith("source_only label_smoothing=0.1, seed 0, from which it starts, has")
 
 
 @pytest.mark.slow
 def test_without_source_only_there_is_nothing_to_compare_with(tmp_path, monkeypatch):
-    watched(monkeypatch, fails="source_only", error=Diverged("loss class is not finite"))
-    with pytest.raises(BadInput, match="source_only, seed 0, with which all are compared, has failed: loss class"):
+    fail(monkeypatch, "source_only", Diverged("loss class is not finite"))
+    with pytest.raises(BadInput, match=r"source_only, seed 0, with which all are compared, has failed: .*loss"):
         asked(tmp_path / "compared", methods=["mcc"], seeds=1)
 
 
@@ -217,7 +224,7 @@ def test_without_source_only_there_is_nothing_to_compare_with(tmp_path, monkeypa
 def test_a_full_disk_fails_no_cell(tmp_path, monkeypatch):
     error = BadInput("models: cannot be written (No space left on device)")
     error.__cause__ = OSError(28, "No space left on device")
-    watched(monkeypatch, fails="mcc", error=error)
+    fail(monkeypatch, "mcc", error)
     with pytest.raises(BadInput, match="cannot be written"):
         asked(tmp_path / "compared")
     assert not (tmp_path / "compared/failed").exists()
@@ -303,8 +310,8 @@ def test_two_processes_share_the_work_and_do_no_cell_twice(files, tmp_path, envi
 
 @pytest.mark.slow
 def test_a_worker_is_a_process_that_does_what_the_first_one_has_not_begun(tmp_path, monkeypatch):
-    def watching(store, cells, machine):
-        while not all(map(store.is_settled, cells)):
+    def watching(store, shared, machine):
+        while not all(store.is_settled(cell) for portion in shared for cell in portion):
             time.sleep(0.1)
 
     monkeypatch.setattr(work_, "work", watching)
@@ -337,17 +344,17 @@ def test_a_cell_that_another_holds_is_waited_for(straight, tmp_path, monkeypatch
     [held] = [path for path in beside.iterdir() if path.name.startswith(".") and (path / "cell").is_dir()]
     from acclimate.lock import locked
 
-    begun, ended = watched(monkeypatch), []
+    completed, ended = watched(monkeypatch), []
     with locked(held):
         given = {"methods": ["mcc"], "seeds": 1, "resume": True}
         other = threading.Thread(target=lambda: ended.append(asked(tmp_path / "compared", **given)))
         other.start()
-        while len(begun) < 2:
+        while len(completed) < 2:
             time.sleep(0.05)
         time.sleep(0.5)
-        assert (len(begun), ended) == (2, [])
+        assert (len(completed), ended) == (2, [])
     other.join(60)
-    assert (len(begun), len(ended)) == (3, 1)
+    assert (len(completed), len(ended)) == (3, 1)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from acclimate.data.loaders import Loader
 from acclimate.errors import first_line
 from acclimate.finetune import FROZEN
 from acclimate.methods.base import Method
+from acclimate.recipe import Training
 from acclimate.training.checkpoint import NoCheckpoint, StackCheckpoint, State, explain_damage
 from acclimate.training.engine import LOWER, Diverged, Schedule, Step
 from acclimate.training.inference import in_batches, validate
@@ -133,6 +134,12 @@ def may_have_company(spec: Spec) -> bool:
     return 2 * _numbers(spec) <= MOST_NUMBERS and _may_stack(spec)
 
 
+def has_plain_steps(training: Training) -> bool:
+    """Whether the settings of a training allow that it takes its steps with others."""
+    usual = training.precision == "32-true" and training.accumulate == 1
+    return usual and not training.compile and training.patience is None
+
+
 def rows_fit(specs: Sequence[Spec]) -> bool:
     """Whether the examples of all trainings may be in memory at once."""
     parts = {id(part): part for spec in specs for part in (spec.data.source, spec.data.target)}.values()
@@ -156,9 +163,7 @@ def _go_together(a: Spec, b: Spec) -> bool:
 
 def _may_stack(spec: Spec) -> bool:
     """Whether nothing about a training but its losses is against a stack."""
-    training = spec.training
-    usual = training.precision == "32-true" and training.accumulate == 1
-    simple = usual and not training.compile and training.patience is None and not spec.augment.any
+    simple = has_plain_steps(spec.training) and not spec.augment.any
     still = all(layer.pace.start == 0 or layer.pace == FROZEN for layer in spec.layers)
     inputs = [spec.data.target] if "target" in spec.method.needs else []
     inputs += [spec.data.source] if spec.method.needs & {"source", "target_labels"} else []

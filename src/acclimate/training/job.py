@@ -167,10 +167,14 @@ def display_of(jobs: Sequence[Job]) -> ProgressDisplay:
 
 
 def _title(jobs: Sequence[Job]) -> str:
-    job, s = jobs[0], "s" if len(jobs) > 1 else ""
+    job, seeds = jobs[0], list(dict.fromkeys(job.spec.seed for job in jobs))
     numbers = [job.number for job in jobs if job.number is not None]
     place = f" {_listed(numbers)} of {job.of}" if numbers else ""
-    return f"{job.title}{s}{place} · {job.phase}, seed{s} {_listed([job.spec.seed for job in jobs])}"
+    return f"{_counted(job.title, jobs)}{place} · {job.phase}, {_counted('seed', seeds)} {_listed(seeds)}"
+
+
+def _counted(word: str, counted: Sequence[object]) -> str:
+    return f"{word}s" if len(counted) > 1 else word
 
 
 def _listed(numbers: Sequence[int]) -> str:

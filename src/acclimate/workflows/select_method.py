@@ -18,6 +18,7 @@ from acclimate.validators.gates import reasons
 from acclimate.workflows.compare.cells import Cell, Store, place, place_ensemble
 from acclimate.workflows.compare.grid import BASELINE, Setting, base_recipe
 from acclimate.workflows.compare.pool import of_cell
+from acclimate.workflows.compare.portions import portions
 from acclimate.workflows.compare.work import work
 from acclimate.workflows.options import Request
 from acclimate.workflows.plan import FIRST, Plan, make_plan, tries_several, with_strategy
@@ -104,7 +105,7 @@ def _try(store: Store, reference: Setting, plan: Plan, request: Request, machine
         settings[name] = setting
         log.info("--method %s: trying %s", request.method, name)
         cells = [Cell(setting, seed) for seed in plan.recipe.seeds]
-        work(store, cells, machine)
+        work(store, portions(cells, machine), machine)
         if name == BASELINE and (failed := [why for cell in cells if (why := store.failure(cell))]):
             raise BadInput(f"{BASELINE}: {failed[0]}")
     return settings

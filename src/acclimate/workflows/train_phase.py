@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import nn
@@ -21,8 +22,9 @@ from acclimate.nn import Classifier, Ensemble
 from acclimate.recipe import STUDENT, TEACHER, Options, Pretraining, Recipe
 from acclimate.run_folder import RunFolder
 from acclimate.training import linear
+from acclimate.training.batched import has_plain_steps
 from acclimate.training.examples import NO_LABELS, NO_ROWS
-from acclimate.training.features import allows_stand_in, stand_in
+from acclimate.training.features import allows_stand_in, frozen, stand_in
 from acclimate.training.job import Job, expected_seconds
 from acclimate.training.jobs import run_jobs
 from acclimate.training.train import Spec, TrainingData, with_target_labels
@@ -78,6 +80,16 @@ def train_phase(
 ) -> None:
     """Train one model of a plan and leave its weights in the Run."""
     train_phases([Phase(run, plan, seed, phase, title)], machine)
+
+
+def may_stack(plan: Plan, machine: Machine) -> bool:
+    """Whether trainings of a plan may take their steps together, as far as can be told without a model."""
+    recipe, examples = plan.recipe, plan.target.examples
+    if not recipe.trains_a_network or machine.devices > 1:
+        return False
+    rows = plan.target.kind == "table" or isinstance(examples, np.ndarray) or frozen(recipe)
+    plain = has_plain_steps(recipe.train) and not recipe.augment.any
+    return rows and plain and methods.get(recipe.method).batched
 
 
 def train_all(run: RunFolder, plan: Plan, machine: Machine) -> None:

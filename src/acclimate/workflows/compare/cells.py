@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -26,7 +26,7 @@ from acclimate.training.engine import Diverged
 from acclimate.workflows.compare.grid import Setting
 from acclimate.workflows.plan import Plan
 from acclimate.workflows.scoring import predict_part
-from acclimate.workflows.train_phase import Machine, train_phase
+from acclimate.workflows.train_phase import Machine, Phase, train_phases
 
 T = TypeVar("T")
 DIGITS = 16
@@ -160,29 +160,84 @@ class Store:
                 self._beside(cell).rmdir()
 
 
-def train_cells(store: Store, cells: Sequence[Cell], machine: Machine, *, title: str) -> None:
-    """Train cells of one method that this process holds; one that cannot be trained leaves the reason."""
-    for cell in cells:
-        try:
-            _train(store, cell, machine, title)
-        except (BadInput, Diverged) as error:
-            if isinstance(error.__cause__, OSError):  # of the disk, not of the cell
-                raise
-            store.fail(cell, error.message)
+def train_cells(store: Store, cells: Sequence[Cell], machine: Machine, *, number: int = 1, of: int = 0) -> None:
+    """Train cells of one method that this process holds, together where they can be.
+
+    A cell that cannot be trained leaves the reason; where trainings fail together, each is tried by itself.
+
+    Args:
+        store: The folder.
+        cells: Those to train.
+        machine: Where they train.
+        number: The place of the first one among all, as progress shows it.
+        of: How many there are.
+    """
+    begun = [cell for cell in cells if _succeeds(_begin, store, cell)]
+    phases = {cell.name: phase for cell, phase in zip(begun, _phases(store, begun, number, of), strict=True)}
+    missing = [cell.name for cell in begun if not _has_weights(store, cell)]
+    share = _train_together([phases[name] for name in missing], machine) if len(missing) > 1 else 0.0
+    for cell in begun:
+        spent = share if cell.name in missing else 0.0
+        _succeeds(partial(_end, phase=phases[cell.name], machine=machine, spent=spent), store, cell)
 
 
-def _train(store: Store, cell: Cell, machine: Machine, title: str) -> None:
-    began, run = time.monotonic(), store.work(cell)
+def _succeeds(step: Callable[[Store, Cell], None], store: Store, cell: Cell) -> bool:
+    """Take a step of a cell's training; if the cell fails, note why."""
+    try:
+        step(store, cell)
+    except (BadInput, Diverged) as error:
+        _raise_if_disk(error)
+        store.fail(cell, error.message)
+        return False
+    return True
+
+
+def _raise_if_disk(error: BadInput | Diverged) -> None:
+    """Raise an error that is of the disk, not of a cell."""
+    if isinstance(error.__cause__, OSError):
+        raise error
+
+
+def _has_weights(store: Store, cell: Cell) -> bool:
+    return store.work(cell).weights(cell.seed, cell.phase).exists()
+
+
+def _phases(store: Store, cells: Sequence[Cell], number: int, of: int) -> list[Phase]:
+    names = {cell.setting.name for cell in cells}
+    title = f"{names.pop() if len(names) == 1 else cells[0].setting.method} · cell" if cells else ""
+    return [
+        Phase(store.work(cell), cell.plan, cell.seed, cell.phase, title, i, of) for i, cell in enumerate(cells, number)
+    ]
+
+
+def _train_together(phases: Sequence[Phase], machine: Machine) -> float:
+    """Train what can be trained; return the seconds that each one's share is."""
+    began = time.monotonic()
+    try:
+        train_phases(phases, machine)
+    except (BadInput, Diverged) as error:  # each that is missing is tried alone, and says so itself
+        _raise_if_disk(error)
+    return (time.monotonic() - began) / len(phases)
+
+
+def _begin(store: Store, cell: Cell) -> None:
+    run = store.work(cell)
     if cell.setting.starts_from_base and cell.base:
         _take_base(store, cell.base, run)
     if cell.setting.teachers:
         place_ensemble(store, [Cell(one, cell.seed) for one in cell.setting.teachers], run, TEACHER)
     run.write_recipe(cell.recipe)
-    if not run.weights(cell.seed, cell.phase).exists():
-        train_phase(run, cell.plan, cell.seed, cell.phase, machine, title=title)
+
+
+def _end(store: Store, cell: Cell, *, phase: Phase, machine: Machine, spent: float) -> None:
+    """Train a cell if it is not yet, write its outputs, and complete it."""
+    began, run = time.monotonic(), store.work(cell)
+    if not _has_weights(store, cell):
+        train_phases([phase], machine)
     predict_cell(run, cell)
-    facts: CellFacts = {"setting": cell.setting.name, "seconds": round(time.monotonic() - began, 1)}
+    facts: CellFacts = {"setting": cell.setting.name, "seconds": round(spent + time.monotonic() - began, 2)}
     run.write_json("cell.json", {**facts})
+    run.stack_checkpoint(cell.seed, cell.phase).unlink(missing_ok=True)  # of a portion that was cut otherwise
     store.complete(cell)
 
 

@@ -7,12 +7,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from itertools import chain
 
 import torch
 
 from acclimate.lock import Locked
 from acclimate.plugins import ImportedFiles
 from acclimate.workflows.compare.cells import Cell, Store, train_cells
+from acclimate.workflows.compare.portions import Portion, portions
 from acclimate.workflows.train_phase import Machine
 
 log = logging.getLogger("acclimate")
@@ -21,18 +23,19 @@ PAUSE = 0.5
 """Seconds until cells that another process holds are looked at again."""
 
 
-def work(store: Store, cells: Sequence[Cell], machine: Machine, *, parent: int | None = None) -> None:
-    """Train the cells that are not there; those that another process trains are waited for.
+def work(store: Store, shared: Sequence[Portion], machine: Machine, *, parent: int | None = None) -> None:
+    """Train the cells that are missing, portion by portion; wait for those that another process trains.
 
     Args:
         store: The folder.
-        cells: All cells.
+        shared: All cells.
         machine: Where they train.
         parent: The process whose end ends this one's work, too; none by default.
     """
-    while left := [cell for cell in cells if not store.is_settled(cell)]:
+    cells = list(chain.from_iterable(shared))
+    while not all(map(store.is_settled, cells)):
         worked = False
-        for portion in portions(left):
+        for portion in shared:
             if parent is not None and os.getppid() != parent:
                 return
             worked |= _attempt(store, portion, machine, cells)
@@ -40,22 +43,19 @@ def work(store: Store, cells: Sequence[Cell], machine: Machine, *, parent: int |
             time.sleep(PAUSE)
 
 
-def portions(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """The cells that are trained together: so far each by itself."""
-    return [[cell] for cell in cells]
-
-
-def _attempt(store: Store, portion: Sequence[Cell], machine: Machine, cells: Sequence[Cell]) -> bool:
-    """Train those cells of a portion that nobody else holds and that can start; return whether there were any."""
+def _attempt(store: Store, portion: Portion, machine: Machine, cells: Sequence[Cell]) -> bool:
+    """Train those cells of a portion that nobody else holds, if all can start; return whether there were any."""
+    left = [cell for cell in portion if not store.is_settled(cell)]
+    if not all(_can_start(store, cell) for cell in left):
+        return False
     with ExitStack() as stack:
-        free = [cell for cell in portion if _can_start(store, cell) and _hold(store, cell, stack)]
-        free = [cell for cell in free if not store.is_settled(cell)]
+        held = [cell for cell in left if _hold(store, cell, stack)]
+        free = [cell for cell in held if not store.is_settled(cell)]
         if not free:
             return False
-        settled = sum(map(store.is_settled, cells))
-        title = f"cell {settled + 1} of {len(cells)} · {free[0].setting.name}"
-        train_cells(store, free, machine, title=title)
-    for i, cell in enumerate(free, settled + 1):
+        first = sum(map(store.is_settled, cells)) + 1
+        train_cells(store, free, machine, number=first, of=len(cells))
+    for i, cell in enumerate(free, first):
         if why := store.failure(cell):
             log.warning("cell %d of %d: %s has failed: %s", i, len(cells), cell, why)
         else:
@@ -78,19 +78,21 @@ def _hold(store: Store, cell: Cell, stack: ExitStack) -> bool:
 
 def work_together(store: Store, cells: Sequence[Cell], machine: Machine, workers: int) -> None:
     """Train the cells in several processes of this machine, of which this is one; its threads are divided."""
-    workers = min(workers, len(cells))
+    shared = portions(cells, machine, workers=workers)
+    workers = min(workers, len(shared))
     if workers < 2:
-        work(store, cells, machine)
+        work(store, shared, machine)
         return
     context = multiprocessing.get_context("spawn")
     threads = max(1, torch.get_num_threads() // workers)
-    given = (ImportedFiles(), store, [_as_sent(cell) for cell in cells], Machine(machine.devices), threads)
+    sent = [[_as_sent(cell) for cell in portion] for portion in shared]
+    given = (ImportedFiles(), store, sent, Machine(machine.devices), threads)
     others = [context.Process(target=_worker, args=(*given, os.getpid()), daemon=True) for _ in range(workers - 1)]
     for process in others:
         process.start()
     try:
         with _threads(threads):
-            work(store, cells, machine)
+            work(store, shared, machine)
     except BaseException:
         for process in others:
             process.terminate()
@@ -107,20 +109,22 @@ def _as_sent(cell: Cell) -> Cell:
     return Cell(replace(setting, plan=replace(setting.plan, score=None), base=base), cell.seed)
 
 
-def _worker(modules: object, store: Store, cells: Sequence[Cell], machine: Machine, threads: int, parent: int) -> None:
+def _worker(
+    modules: object, store: Store, shared: Sequence[Portion], machine: Machine, threads: int, parent: int
+) -> None:
     """What each further process does; what stops it, the first one meets as well.
 
     Args:
         modules: Come before the cells, since this process imports them when it unpickles them.
         store: The folder.
-        cells: All cells.
+        shared: All cells.
         machine: Where they train.
         threads: Of this process.
         parent: The first process.
     """
     torch.set_num_threads(threads)
     try:
-        work(store, cells, machine, parent=parent)
+        work(store, shared, machine, parent=parent)
     except KeyboardInterrupt:
         return
 
