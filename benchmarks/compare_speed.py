@@ -1,4 +1,4 @@
-"""The cost of several seeds trained as one batched model, relative to one run.
+"""The cost of several seeds trained as one batched model, and of `acclimate compare`.
 
     make bench-compare_speed
 
@@ -7,16 +7,20 @@ for vectors (50 hidden units), 64 + 64 examples a step. `acclimate.fit_many` inc
 sampling, history. All variants run in turn in one process, round after round; a ratio is the median over rounds of
 variant / one run, of wall time and, in parentheses, of the process's CPU time. skada's is its whole `fit` of one seed
 on the same network, for DANN with the same discriminator.
+
+Of `acclimate compare` all is counted, from the vectors to the page and the Run; each method has
+two settings.
 """
 
 import argparse
 import importlib.util
 import os
 import statistics
+import tempfile
 import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,8 +31,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 import acclimate
+from acclimate import fit_many
 from acclimate.nn import mlp, reverse_grad
-from acclimate.training.fit import fit_many
 
 ROWS, CLASSES, BATCH = 3000, 7, 64
 TWELVE = (
@@ -41,11 +45,11 @@ Seconds = tuple[float, float]
 """Of wall time and of CPU time."""
 
 
-def drawn(d: int) -> Data:
+def drawn(d: int, rows: int = ROWS) -> Data:
     """Seven overlapping clusters, shifted in the target."""
     rng = np.random.default_rng(0)
-    centres, labels = rng.normal(size=(CLASSES, d)), np.arange(ROWS) % CLASSES
-    source, target = (centres[labels] + 3 * rng.normal(size=(ROWS, d)) for _ in range(2))
+    centres, labels = rng.normal(size=(CLASSES, d)), np.arange(rows) % CLASSES
+    source, target = (centres[labels] + 3 * rng.normal(size=(rows, d)) for _ in range(2))
     return (source.astype(np.float32), labels), (target + rng.normal(size=d)).astype(np.float32)
 
 
@@ -149,31 +153,62 @@ def table(d: int, args: argparse.Namespace) -> str:
 
 def together(args: argparse.Namespace) -> str:
     """Seconds of all twelve methods, five seeds each."""
-    training = acclimate.Training(steps=args.steps, batch_size=BATCH)
+    training = acclimate.Training(steps=args.long, batch_size=BATCH)
     found = {name: timed(partial(fit_many, name, *drawn(256), seeds=range(5), training=training)) for name in TWELVE}
     each = ", ".join(f"{name} {wall:.1f}" for name, (wall, _) in found.items())
     total = sum(wall for wall, _ in found.values())
-    return f"Twelve methods, 5 seeds each, 256 numbers, {args.steps} steps: {total:.0f} s ({each})."
+    return f"Twelve methods, 5 seeds each, 256 numbers, {args.long} steps, trainings alone: {total:.0f} s ({each})."
+
+
+def compared(methods: Sequence[str], *, steps: int, seeds: int = 5, rows: int = ROWS, workers: int = 1) -> float:
+    """Seconds of `acclimate.compare` on vectors of 256 numbers."""
+    data = drawn(256, rows)
+    with tempfile.TemporaryDirectory() as folder:
+        given: Any = {"methods": methods, "seeds": seeds, "steps": steps, "workers": workers}
+        seconds, _ = timed(lambda: acclimate.compare(*data, Path(folder) / "compared", **given))
+    print(
+        f"compare: {len(methods)} methods, {seeds} seeds, {rows} rows, {workers} workers: {seconds:.1f} s", flush=True
+    )
+    return seconds
+
+
+def comparison(args: argparse.Namespace) -> str:
+    """Seconds of `acclimate compare`: with twelve methods, and how they grow."""
+    some, steps = ["mcc", "bnm"], args.steps
+    compared(some, steps=10, seeds=1)  # what is imported and warmed up on the way
+    whole = {workers: compared(TWELVE, steps=args.long, workers=workers) for workers in (1, 2)}
+    base, seeds, rows = (compared(some, steps=steps, **more) for more in ({}, {"seeds": 20}, {"rows": 10 * ROWS}))
+    lines = [
+        f"| 12 methods, 5 seeds, {args.long} steps | {whole[1]:.0f} s |  |",
+        f"| the same in two processes | {whole[2]:.0f} s | {whole[2] / whole[1]:.2f} of one process |",
+        f"| source_only, mcc and bnm, 5 seeds, {steps} steps | {base:.1f} s |  |",
+        f"| the same with 20 seeds | {seeds:.1f} s | {seeds / base:.2f} of 5 seeds |",
+        f"| the same with 30 000 + 30 000 vectors | {rows:.1f} s | {rows / base:.2f} of 3 000 + 3 000 |",
+    ]
+    return "\n".join(["| `acclimate compare` | time | ratio |", "|---|---|---|", *lines])
 
 
 def main() -> None:
     """Measure and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=300, help="of the ratios, and of what grows")
+    parser.add_argument("--long", type=int, default=1000, help="steps of twelve methods")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--methods", nargs="*", default=["source_only", "mcc", "deep_coral", "self_training", "dann"])
-    parser.add_argument("--skip-twelve", action="store_true", help="leave out the time of twelve methods")
+    parser.add_argument("--methods", nargs="*", default=["source_only", "mcc", "deep_coral", "dann"])
+    parser.add_argument("--skip-twelve", action="store_true", help="leave out twelve methods and compare")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(args.threads)
     parts = [table(d, args) for d in (256, 512)]
+    parts += [] if args.skip_twelve else [together(args), comparison(args)]
     head = (
         f"# The cost of several seeds at once\n\n`make bench-compare_speed`: {args.repeats} rounds of {args.steps} "
-        f"steps, {args.threads} threads, torch {torch.__version__}, no compiler.\n" + __doc__.split("\n\n")[2].strip()
+        f"steps, {args.threads} threads, torch {torch.__version__}, no compiler.\n"
+        + "\n\n".join(__doc__.strip().split("\n\n")[2:])
     )
-    args.out.write_text("\n\n".join([head, *parts, *([] if args.skip_twelve else [together(args)])]) + "\n", "utf-8")
+    args.out.write_text("\n\n".join([head, *parts]) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ class ClassOutputs:
     @classmethod
     def read(cls, frame: pl.DataFrame, recipe: Recipe) -> Self:
         """The content of a file in ``outputs/``."""
-        probabilities = _rows(frame["probabilities"], len(recipe.classes))
+        probabilities = as_rows(frame["probabilities"], len(recipe.classes))
         if probabilities.min() < 0 or probabilities.max() > 1 + ROUNDING:
             raise ValueError("a probability is not from 0 to 1")
         labels = _codes(frame["label"], recipe.classes) if "label" in frame.columns else None
@@ -100,7 +100,7 @@ class ClassOutputs:
         """Predictions, and labels if there are any, as columns of a file in ``outputs/``."""
         names = np.array(self.recipe.classes)
         labels: dict[str, Column] = {} if self.labels is None else {"label": names[self.labels].tolist()}
-        shares = _lists(self.probabilities.astype(np.float32))
+        shares = as_lists(self.probabilities.astype(np.float32))
         return {"predicted": names[self.predicted].tolist(), "probabilities": shares, **labels}
 
     def table(self) -> list[pl.Series]:
@@ -361,11 +361,11 @@ def _check_features(run: RunFolder, phase: str, source: S, target: S) -> None:
         raise damaged(run.path, file, "its features have another number than those of the source")
 
 
-def _lists(rows: NDArray[np.float32]) -> pl.Series:
+def as_lists(rows: NDArray[np.float32] | Numbers) -> pl.Series:
     """Rows ``(n, d)`` as a column of lists, without Python's."""
     width = rows.shape[1]
     flat = pl.Series(rows.ravel())
-    return flat.reshape((len(rows), width)).arr.to_list() if len(rows) else pl.Series([], dtype=pl.List(pl.Float32))
+    return flat.reshape((len(rows), width)).arr.to_list() if len(rows) else pl.Series([], dtype=pl.List(flat.dtype))
 
 
 def _some_features(features: NDArray[np.float32]) -> pl.Series:
@@ -373,7 +373,7 @@ def _some_features(features: NDArray[np.float32]) -> pl.Series:
     n = len(features)
     kept = np.zeros(n, dtype=np.bool_)
     kept[np.random.default_rng(0).permutation(n)[:FEATURE_ROWS]] = True
-    frame = pl.DataFrame({"features": _lists(features.astype(np.float32)), "kept": kept})
+    frame = pl.DataFrame({"features": as_lists(features.astype(np.float32)), "kept": kept})
     return frame.select(pl.when("kept").then("features"))["features"]
 
 
@@ -393,11 +393,15 @@ def _features(frame: pl.DataFrame) -> tuple[Codes, NDArray[np.float64]]:
         return np.empty(0, dtype=np.int64), np.empty((0, 0))
     rows = np.flatnonzero(frame["features"].is_not_null().to_numpy())
     known = frame["features"].drop_nulls()
-    return rows, _rows(known, int(known.list.len()[0]) if len(known) else 0)
+    return rows, as_rows(known, int(known.list.len()[0]) if len(known) else 0)
 
 
-def _rows(lists: pl.Series, width: int) -> NDArray[np.float64]:
-    """A column of lists of one length as an array ``(n, width)``."""
+def as_rows(lists: pl.Series, width: int) -> NDArray[np.float64]:
+    """A column of lists of one length as an array ``(n, width)``.
+
+    Raises:
+        ValueError: They have other lengths, or other values than finite numbers.
+    """
     if not (lists.list.len() == width).all() or lists.has_nulls():
         raise ValueError(f"rows are not all of {width} numbers")
     return _numbers(lists.explode()).reshape(len(lists), width)

@@ -9,9 +9,11 @@ from torch import Tensor
 
 from acclimate.backbones import Shape
 from acclimate.data.inputs import Index, Inputs
+from acclimate.errors import explain_damage
 from acclimate.nn import Classifier
-from acclimate.runs.check import read_parquet
+from acclimate.runs.check import name_in, read_parquet
 from acclimate.runs.models import load_model
+from acclimate.runs.outputs import as_lists, as_rows
 from acclimate.training.features import stand_in
 from acclimate.training.inference import predict
 from acclimate.validators.candidate import Codes, Probabilities
@@ -73,6 +75,8 @@ def mixed_probabilities(store: Store, cell: Cell, pairs: Codes) -> Probabilities
         found = stand_in(plan.recipe, model, plan.read, plan.domains) if isinstance(model, Classifier) else None
         above, read = (found.model, found.read) if found else (model, plan.read)
         predictions = predict(above, MixedInputs(read(plan.target), pairs), "target")
-        frame = pl.DataFrame({"probabilities": predictions.probabilities.tolist()})
+        frame = pl.DataFrame({"probabilities": as_lists(predictions.probabilities.astype(np.float64))})
         run.write(f"outputs/{path.name}", frame.write_parquet)
-    return np.array(read_parquet(run, path)["probabilities"].to_list(), dtype=np.float64)
+    frame = read_parquet(run, path)
+    with explain_damage(run.path, name_in(run, path)):
+        return as_rows(frame["probabilities"], len(cell.recipe.classes))
