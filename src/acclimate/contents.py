@@ -308,6 +308,7 @@ class CurveSettings(TypedDict):
     """What must be the same to continue label curves."""
 
     source: str
+    sources: NotRequired[dict[str, int]]
     target: str
     classes: list[str]
     scored: ScoredDomain
@@ -384,9 +385,10 @@ class SettingRecipe(TypedDict):
 
 
 class CompareSettings(TypedDict):
-    """What must be the same to continue a comparison."""
+    """What must be the same to continue a comparison; ``sources`` has the size of each of several sources."""
 
     source: str
+    sources: NotRequired[dict[str, int]]
     target: str
     score: ScoredDomain | None
     classes: list[str]

@@ -150,6 +150,14 @@ class ScoredOn(_Part):
     digest: str
 
 
+class PooledSource(_Part):
+    """One of several sources."""
+
+    path: str
+    n: int = Field(ge=1)
+    digest: str
+
+
 class LabelScale(_Part):
     """Mean and standard deviation of the source's labels, which standardise the labels of a regression."""
 
@@ -169,6 +177,7 @@ class Recipe(_Part):
     """All settings that determine a training; the same software gives the same weights."""
 
     source: DomainSpec
+    sources: tuple[PooledSource, ...] = Field((), description="those that the source was pooled from, if several")
     target: DomainSpec
     method: str
     options: PlainOptions = {}
@@ -203,6 +212,11 @@ class Recipe(_Part):
         if self.task == "regression" and self.classes:
             raise ValueError("a regression has no classes")
         return self
+
+    @property
+    def source_paths(self) -> tuple[str, ...]:
+        """The path of each source."""
+        return tuple(one.path for one in self.sources) or (self.source.path,)
 
     @property
     def n_outputs(self) -> int:

@@ -24,6 +24,9 @@ for command in json.loads(sys.argv[1]):
 """Runs commands in one process; prints each one's exit code, its words, and the packages imported so far."""
 WRONG = {
     "adapt no . -o run": "no: no such file or folder",
+    "adapt .,no . -o run": "no: no such file or folder",
+    "adapt .,RUN . -o run": "is a Run, which can only be the source by itself",
+    "compare ., . -o run": "the path is empty",
     "adapt . no#part -o run": "no: no such file or folder",
     "adapt . . -o run --score no": "no: no such file or folder",
     "adapt . . -o .": ".: exists already",

@@ -10,7 +10,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from acclimate.data import load
 from acclimate.data.inputs import DenseInputs, ImageInputs
-from acclimate.data.loaders import BalancedSampler, JoinedSampler, Loader, Sampler, pairs, rows_of_part, split
+from acclimate.data.loaders import BalancedSampler, JoinedSampler, Loader, Sampler, pairs, rows_of_part, split, strata
 
 rows, sizes, seeds = st.integers(1, 40), st.integers(1, 24), st.integers(0, 2**31)
 
@@ -247,3 +247,22 @@ def test_every_row_is_in_one_part_and_every_part_has_its_share_of_each_class(lab
     for learnt, held in rows:
         np.testing.assert_array_equal(np.sort(np.concatenate([learnt, held])), np.arange(len(labels)))
         assert np.abs(np.bincount(labels[held], minlength=4) - np.bincount(labels, minlength=4) / parts).max() < 1
+
+
+def test_strata_divide_each_class_of_each_source():
+    labels, origin = np.repeat([0, 1, 0, 1], [10, 20, 30, 40]), np.repeat([0, 0, 1, 1], [10, 20, 30, 40])
+    _, held = split(strata(labels, origin), 0.2, 0)
+    assert np.bincount(2 * labels[held] + origin[held]).tolist() == [2, 6, 4, 8]
+
+
+def test_rows_that_are_alone_in_their_source_are_divided_by_class():
+    labels, origin = np.array([0, 0, 0, 1, 1]), np.array([0, 1, 2, 1, 1])
+    _, held = split(strata(labels, origin), 0.2, 0)
+    assert sorted(labels[held].tolist()) == [0, 1]
+
+
+def test_strata_of_numbers_are_ranges_within_each_source():
+    numbers, origin = np.arange(80, dtype=np.float32), np.tile([0, 1], 40)
+    found = strata(numbers, origin)
+    assert len(np.unique(found)) == 8
+    assert all(len({origin[i] for i in np.flatnonzero(found == s)}) == 1 for s in np.unique(found))

@@ -35,3 +35,12 @@ def test_a_run_keeps_its_command(finished_run):
     from acclimate.run_folder import RunFolder
 
     assert "adapt" in RunFolder(finished_run).environment["command"]
+
+
+def test_several_sources_are_separated_by_commas_where_that_can_be_read_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b", "a,b"):
+        (tmp_path / name).mkdir()
+    assert command_of(["b", tmp_path / "a"], "t", "c", {}) == f"acclimate adapt b,{tmp_path}/a t -o c"
+    assert command_of(["a", "b"], "t", "c", {}) == "acclimate.adapt(['a', 'b'], 't', 'c')"
+    assert command_of([(np.ones(2), [0, 1]), "a"], "t", "c", {}) == "acclimate.adapt(source, 't', 'c')"

@@ -19,7 +19,9 @@ def register(app: typer.Typer) -> None:
 
 
 def adapt(
-    source: Annotated[str, typer.Argument(help="Labelled domain, PATH or PATH#part; or a finished Run.")],
+    source: Annotated[
+        str, typer.Argument(help="Labelled domain, PATH or PATH#part; several separated by commas; or a finished Run.")
+    ],
     target: Annotated[str, typer.Argument(help="Domain to adapt to; its labels, if any, are ignored.")],
     output: Annotated[str, typer.Option("--output", "-o", help="Folder for the Run.")],
     *,

@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def labels(
-    source: Annotated[str, typer.Argument(help="Labelled domain: PATH or PATH#part.")],
+    source: Annotated[str, typer.Argument(help="Labelled domain, PATH or PATH#part; several separated by commas.")],
     target: Annotated[str, typer.Argument(help="Labelled domain to draw labels from.")],
     output: Annotated[str, typer.Option("--output", "-o", help="Folder for labels.json and labels.html.")],
     *,

@@ -13,7 +13,7 @@ from acclimate.files import check_name
 if TYPE_CHECKING:  # so that paths are checked before NumPy and polars are imported
     from acclimate.data.domain import Domain
 
-__all__ = ["Domain", "file_of", "load", "require_path"]
+__all__ = ["Domain", "file_of", "load", "paths_in", "require_path"]
 
 
 def __getattr__(name: str) -> Any:
@@ -118,6 +118,34 @@ def _found(where: str) -> Path:
     if not _exists(place):
         raise BadInput(f"{where}: no such file or folder; check the spelling and the current folder ({Path.cwd()})")
     return place
+
+
+def paths_in(text: str) -> list[str]:
+    """The paths in a text that may name several domains, separated by commas.
+
+    A comma may also be part of a path that exists, or of the value in ``#column=value``.
+
+    Example:
+        >>> paths_in("not a file,nor this#site=a,b")
+        ['not a file', 'nor this#site=a,b']
+    """
+    if "," not in text or _exists(Path(text).expanduser()):
+        return [text]
+    pieces, found = text.split(","), list[str]()
+    while pieces:
+        n = next((n for n in range(len(pieces), 0, -1) if _is_one(pieces[:n])), 0)
+        if not n and found and "#" in found[-1] and "#" not in pieces[0] and pieces[0]:
+            found[-1] += f",{pieces.pop(0)}"
+        else:
+            found.append(",".join(pieces[: n or 1]).strip())
+            pieces = pieces[n or 1 :]
+    return found
+
+
+def _is_one(pieces: Sequence[str]) -> bool:
+    """Whether the pieces are one path that exists, with its commas before any ``#``."""
+    where = ",".join(pieces).partition("#")[0].strip()
+    return bool(where) and not any("#" in piece for piece in pieces[:-1]) and _exists(Path(where).expanduser())
 
 
 def file_of(path: str) -> Path:

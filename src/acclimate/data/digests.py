@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from acclimate.data.domain import Domain, Examples, Images, ImagesAndTexts
 from acclimate.data.items import ItemImages
+from acclimate.data.joined_images import JoinedImages
 
 
 def digest(domain: Domain) -> str:
@@ -35,6 +36,10 @@ def _parts(examples: Examples) -> Iterator[bytes]:
         for column in examples.get_columns():
             yield column.name.encode()
             yield from _of_column(column)
+    elif isinstance(examples, JoinedImages):
+        for rows, images in examples.by_part():
+            yield from _of_array(rows)
+            yield from _parts(images)
     elif isinstance(examples, Images):
         yield str(len(examples)).encode() if isinstance(examples, ItemImages) else examples.digest().encode()
     elif isinstance(examples, list):

@@ -70,6 +70,8 @@ class Domain:
         labels: The class, or the number, of each example as text ``(n,)``; None if there are no labels.
         label_type: How the labels were given, so that predictions can be returned in the same type.
         labels_set_aside: Whether the examples came with labels that were left unread or were removed.
+        members: The domains that it was pooled from, as they were read; see `acclimate.data.several`.
+        origin: The position among ``members`` of each example's domain ``(n,)``; None if it was not pooled.
     """
 
     name: str
@@ -79,6 +81,8 @@ class Domain:
     labels: NDArray[np.str_] | None = None
     label_type: LabelType = "text"
     labels_set_aside: bool = False
+    members: tuple["Domain", ...] = ()
+    origin: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -204,6 +208,7 @@ class Domain:
             examples=_take(self.examples, index),
             names=[self.names[i] for i in index],
             labels=None if self.labels is None else self.labels[index],
+            origin=None if self.origin is None else self.origin[index],
         )
 
 

@@ -7,7 +7,7 @@ from typing import TypeAlias, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from acclimate.data.domain import Domain, has_too_many_classes, parse_numbers
+from acclimate.data.domain import Domain, Examples, has_too_many_classes, parse_numbers
 from acclimate.data.images import FolderImages, ZipImages
 from acclimate.data.listed import ListedImages
 from acclimate.errors import BadInput
@@ -35,8 +35,7 @@ def choose_task(source: Domain, requested: str) -> Task:
         BadInput: There is no such task, or regression is requested and the labels are folders.
     """
     check_task_name(requested)
-    images = source.examples
-    in_folders = isinstance(images, FolderImages | ZipImages) and not isinstance(images, ListedImages)
+    in_folders = any(_in_folders(one.examples) for one in (source, *source.members))
     if requested == "regression" and in_folders:
         raise BadInput(
             f"{source.name}: folders are classes, not numbers; for regression give an .npz with y, or a table of "
@@ -45,6 +44,10 @@ def choose_task(source: Domain, requested: str) -> Task:
     if requested == "classification" or in_folders or source.labels is None:
         return "classification"
     return "regression" if requested == "regression" or _look_like_numbers(source) else "classification"
+
+
+def _in_folders(examples: Examples) -> bool:
+    return isinstance(examples, FolderImages | ZipImages) and not isinstance(examples, ListedImages)
 
 
 class Learnt(TypedDict):

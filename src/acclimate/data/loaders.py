@@ -152,6 +152,22 @@ def split(labels: Truth, share: float, seed: int) -> tuple[Index, Index]:
     return np.setdiff1d(np.arange(len(labels)), validation), validation
 
 
+def strata(labels: Truth, origin: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return a number for each class, or range of numbers, within each of several sources, to `split` by.
+
+    Rows that are alone in that form one stratum with others of their class, so that as few as possible are unsplit.
+
+    Args:
+        labels: One for each row ``(n,)``.
+        origin: The position of each row's source ``(n,)``.
+    """
+    classes = _ranges(labels) if np.issubdtype(labels.dtype, np.floating) else labels.astype(np.int64)
+    several = int(origin.max()) + 1
+    pairs = classes * (several + 1) + origin
+    _, inverse, counts = np.unique(pairs, return_inverse=True, return_counts=True)
+    return np.where(counts[inverse] > 1, pairs, classes * (several + 1) + several)
+
+
 def rows_of_part(labels: Truth, part: int, parts: int, seed: int) -> tuple[Index, Index]:
     """Return the rows of all other parts, and those of one of ``parts`` that share out each class evenly.
 

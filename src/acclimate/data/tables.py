@@ -143,6 +143,52 @@ def common_columns(source: Domain, target: Domain) -> dict[str, ColumnKind]:
     return found
 
 
+def pooled(domains: Sequence[Domain]) -> pl.DataFrame:
+    """Return the rows of tables with the same columns, one table after the other.
+
+    A column of numbers in one table and text in another becomes text.
+
+    Raises:
+        BadInput: They have other columns, or one has dates where others have none.
+    """
+    first, *others = domains
+    kinds = {name: _kind(first.table[name], first.name) for name in first.table.columns}
+    for other in others:
+        _require_same_columns(other, first)
+        for name, kind in kinds.items():
+            kinds[name] = _joint_kind(kind, _kind(other.table[name], other.name), name, first, other)
+    frames = [
+        pl.DataFrame([_as_kind(domains, domain, name, kind) for name, kind in kinds.items()]) for domain in domains
+    ]
+    return pl.concat(frames)
+
+
+def _joint_kind(kind: ColumnKind, own: ColumnKind, column: str, first: Domain, other: Domain) -> ColumnKind:
+    kinds = {kind, own} - {"nothing"}
+    if "dates" in kinds and len(kinds) > 1:
+        raise BadInput(
+            f"{other.name}: column {column!r} contains {own}, and {kind} in {first.name}; write dates the same way in "
+            "all sources, e.g. 2024-01-31"
+        )
+    return "text" if len(kinds) > 1 else kinds.pop() if kinds else "nothing"
+
+
+def _as_kind(domains: Sequence[Domain], domain: Domain, name: str, kind: ColumnKind) -> pl.Series:
+    """A column as it is, if it has the same type in all tables, else converted."""
+    same = len({one.table[name].dtype for one in domains}) == 1
+    return domain.table[name] if same else _convert(domain.table[name], kind, domain.name)
+
+
+def _require_same_columns(domain: Domain, first: Domain) -> None:
+    """Check that two sources have the same columns."""
+    for one, other in ((domain, first), (first, domain)):
+        if extra := [c for c in one.table.columns if c not in other.table.columns]:
+            raise BadInput(
+                f"{one.name}: column {extra[0]!r} is not in {other.name}, and sources need the same columns; "
+                f"{did_you_mean(extra[0], other.table.columns)}; rename it, or remove it"
+            )
+
+
 def require_columns(domain: Domain, columns: list[str]) -> None:
     """Check that a domain has exactly these columns.
 

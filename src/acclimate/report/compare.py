@@ -228,9 +228,10 @@ def table(found: Comparison) -> str:
 
 def render_comparison(found: Comparison) -> str:
     """Return one HTML page that loads nothing else."""
-    from acclimate.report.page import render_template, short_path  # plotly takes a second to import
+    from acclimate.report.page import render_template, short_path, short_paths  # plotly takes a second to import
 
-    source, target = short_path(found["source"]), short_path(found["target"])
+    source = short_paths([*found.get("sources", {})] or [found["source"]])
+    target = short_path(found["target"])
     return render_template(
         "compare.html.j2",
         {

@@ -122,10 +122,11 @@ def table(found: CurveScores) -> str:
 
 def render_labels(found: CurveScores) -> str:
     """Return one HTML page that loads nothing else."""
-    from acclimate.report.page import render_template, short_path  # plotly takes a second to import
+    from acclimate.report.page import render_template, short_path, short_paths  # plotly takes a second to import
 
     names = list(found["curves"])
-    source, target = short_path(found["source"]), short_path(found["target"])
+    source = short_paths([*found.get("sources", {})] or [found["source"]])
+    target = short_path(found["target"])
     return render_template(
         "labels.html.j2",
         {

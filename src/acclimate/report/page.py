@@ -2,7 +2,7 @@
 
 import re
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from typing import ClassVar, Generic
 
@@ -104,7 +104,7 @@ class Contents(Generic[S]):
     def gather(self) -> dict[str, object]:
         """Return the variables of the template."""
         figures = {**self._maps(), **self.own_figures(), **self._losses()}
-        source, target = short_path(self.recipe.source.path), short_path(self.recipe.target.path)
+        source, target = short_paths(self.recipe.source_paths), short_path(self.recipe.target.path)
         audited = self.run.audited
         title = known(audited) if audited and "target" not in self.scores else headline(self.scores, self.recipe)
         scored = short_path(self.recipe.score.path) if self.recipe.score else target
@@ -143,7 +143,8 @@ class Contents(Generic[S]):
 
     def _with_short_paths(self, sentence: str) -> str:
         recipe = self.recipe
-        paths = {recipe.source.path, recipe.target.path, recipe.score.path if recipe.score else recipe.target.path}
+        scored = recipe.score.path if recipe.score else recipe.target.path
+        paths = {*recipe.source_paths, recipe.target.path, scored}
         for path in sorted(paths, key=len, reverse=True):  # one may begin with another
             sentence = sentence.replace(path, short_path(path))
         return sentence
@@ -290,7 +291,7 @@ class Contents(Generic[S]):
     def _facts(self) -> dict[str, object]:
         environment, train, network = self.run.environment, self.recipe.train, self.recipe.trains_a_network
         facts = {
-            "Source": short_path(self.recipe.source.path),
+            "Source": _sources(self.recipe),
             "Started from": short_path(self.recipe.origin or ""),
             "Target": short_path(self.recipe.target.path),
             "Labels of the target": _target_labels(self.recipe),
@@ -312,7 +313,7 @@ class Contents(Generic[S]):
         }
         return {
             "facts": {name: value for name, value in facts.items() if value},
-            "full": {"Source": self.recipe.source.path, "Target": self.recipe.target.path},
+            "full": {"Source": ", ".join(self.recipe.source_paths), "Target": self.recipe.target.path},
             "command": environment.get("command", ""),
             "does": _does(self.recipe),
             "versions": environment.get("versions", {}),
@@ -330,6 +331,17 @@ def short_path(path: str) -> str:
     where, hash_, part = path.partition("#")
     names = [plots.shorten_middle(name, PART_LETTERS) for name in where.rstrip("/").split("/")[-2:]]
     return "/".join(names) + hash_ + plots.shorten_middle(part, PART_LETTERS)
+
+
+def short_paths(paths: Sequence[str]) -> str:
+    """Return the short form of several paths.
+
+    Example:
+        >>> short_paths(["/data/a", "/data/b", "/data/c"])
+        'data/a, data/b and data/c'
+    """
+    *before, last = map(short_path, paths)
+    return f"{', '.join(before)} and {last}" if before else last
 
 
 def describe_moved(one: Moved) -> tuple[str, str, str, float]:
@@ -439,6 +451,12 @@ def _pretraining(recipe: Recipe) -> str:
     on = "source and target" if it.on == "both" else f"the {it.on}"
     method = _with_options(it.method, it.options)
     return f"{method} on {on} without labels, {_steps(it.train)}, {it.train.optimizer}, rate {it.train.lr}"
+
+
+def _sources(recipe: Recipe) -> str:
+    """Return the source's path; of several sources each one's, with its size."""
+    sizes = [f"{short_path(one.path)} ({one.n:,} examples)" for one in recipe.sources]
+    return ", ".join(sizes) or short_path(recipe.source.path)
 
 
 def _target_labels(recipe: Recipe) -> str:

@@ -21,9 +21,10 @@ def finding(run: RunFolder) -> str:
     before, method = scores["source_only"], _with_labels(recipe)
     if "target" not in scores:
         assert before["source_val"]
+        sources = " and ".join(recipe.source_paths)
         return (
-            f"The source-only model reaches {_source_score(before['source_val'])} held-out examples of "
-            f"{recipe.source.path}; {method} has no score on {recipe.target.path}, as no labels to score on were given "
+            f"The source-only model reaches {_source_score(before['source_val'])} held-out examples of {sources}; "
+            f"{method} has no score on {recipe.target.path}, as no labels to score on were given "
             f"({_over(scores)}).{not_kept}"
         )
     if recipe.phases == ("source_only",):

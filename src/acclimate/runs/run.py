@@ -317,8 +317,8 @@ class Run(RunFolder):
     def domain(self, examples: Given, *, read_labels: bool = True) -> Domain:
         """Examples, read the way the Run's target was; their labels only with ``read_labels``."""
         spec = self.recipe.source
-        column, selects, _ = spec.path.partition("#")[2].partition("=")  # a column that selects rows is not a feature
-        drop = (*spec.drop, column) if selects else spec.drop
+        parts = [path.partition("#")[2].partition("=") for path in self.recipe.source_paths]
+        drop = (*spec.drop, *(column for column, selects, _ in parts if selects))  # they select rows, so no features
         return as_domain(
             as_examples(examples, self.preprocess.kind),
             name="examples",

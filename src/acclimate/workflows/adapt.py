@@ -15,6 +15,7 @@ from typing import Unpack
 import torch
 
 from acclimate.contents import Environment
+from acclimate.data.several import Sources
 from acclimate.data.source import Source
 from acclimate.errors import BadInput, explain_access
 from acclimate.files import expand
@@ -45,7 +46,7 @@ PACKAGES = (
 
 @described_by(Request)
 def adapt(
-    source: Source | RunFolder,
+    source: Sources | RunFolder,
     target: Source,
     output: str | Path | None = None,
     *,
@@ -59,8 +60,9 @@ def adapt(
     happens to have are set aside before anything looks at them.
 
     Args:
-        source: Labelled domain (see `acclimate.data.source.Source`); or a finished Run, its folder or the object, for
-            methods that need no example of the source.
+        source: Labelled domain (see `acclimate.data.source.Source`), or several in a list or as paths separated by
+            commas, which are pooled; or a finished Run, its folder or the object, for methods that need no example of
+            the source.
         target: Domain to adapt to.
         output: Folder for the Run; a temporary one by default.
         resume: Continue the Run in ``output`` if there is one.
@@ -78,7 +80,7 @@ def adapt(
 
 
 def _adapt(
-    source: Source | RunFolder,
+    source: Sources | RunFolder,
     target: Source,
     output: str | Path | None,
     options: AdaptKeywords,

@@ -86,6 +86,8 @@ def _check_not_learnt(run: Run, name: str, content: str) -> None:
     for role, what in LEARNT.items():
         if known.get(role) == content:
             raise BadInput(f"{name}: is {what}, which the Run was trained on; give other labelled examples")
+    if any(one.digest == content for one in run.recipe.sources):
+        raise BadInput(f"{name}: is one of the sources, which the Run was trained on; give other labelled examples")
 
 
 def _score(run: Run, choice: Choice, outputs: AnyOutputs) -> AuditedAccuracy | AuditedError:

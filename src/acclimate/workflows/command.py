@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from acclimate.data import paths_in
 from acclimate.run_folder import RunFolder
 from acclimate.workflows.options import Request
 
@@ -35,7 +36,11 @@ def _is_set(name: str, value: object) -> bool:
 
 
 def _path(given: object) -> str:
-    """The path of a domain or a Run; empty for examples in memory."""
+    """The path of a domain or a Run, or those of several sources; empty for examples in memory."""
+    if isinstance(given, list | tuple):
+        paths = [_path(one) for one in given]
+        together = ",".join(paths)
+        return together if all(paths) and paths_in(together) == paths else ""
     if isinstance(given, RunFolder):
         return str(given.path)
     return str(given) if isinstance(given, str | Path) else ""
@@ -76,4 +81,6 @@ def _python(value: object, name: str) -> str:
         return repr(value)
     if isinstance(value, list | tuple) and all(isinstance(one, str | int | float) for one in value) and len(value) < 50:
         return repr(value)
+    if isinstance(value, list | tuple) and value and all(isinstance(one, str | Path) for one in value):
+        return repr([str(one) for one in value])
     return value.__name__ if isinstance(value, type) else name

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from acclimate import backbones, finetune, methods, plugins
-from acclimate.data import require_path
+from acclimate.data import paths_in, require_path
 from acclimate.errors import BadInput, did_you_mean
 from acclimate.files import expand
 from acclimate.methods import selfsup, shallow
@@ -37,15 +37,34 @@ def check_early(
     """
     check_request(request, expand(output) if output else output, resume=resume)
     more = [getattr(request, name, None) for name in ("score", "audit", "target_labels")]
-    for given in (source, target, *more):
+    sources = each_source(source)
+    for given in (*sources, target, *more):
         if isinstance(given, str | Path):
             require_path(given)
-    if isinstance(source, str | Path) and is_run(source):
-        RunFolder.open(source)
+    for one in sources:
+        if isinstance(one, RunFolder) or (isinstance(one, str | Path) and is_run(one)):
+            _check_run(one, alone=len(sources) == 1)
     if request.weights is not None and not Path(request.weights).is_file():
         raise BadInput(f"{request.weights}: weights file not found; check the path")
     _check_names(request)
     _check_settings(request)
+
+
+def each_source(given: object) -> list[object]:
+    """The sources that are given, as far as paths and Runs go; examples in memory are not looked at."""
+    if isinstance(given, str):
+        return [*paths_in(given)]
+    if isinstance(given, list | tuple) and given and all(isinstance(one, str | Path | RunFolder) for one in given):
+        return [path for one in given for path in (paths_in(one) if isinstance(one, str) else [one])]
+    return [given]
+
+
+def _check_run(run: RunFolder | str | Path, *, alone: bool) -> None:
+    """Refuse a Run that is one of several sources, or that cannot be opened."""
+    where = run.path if isinstance(run, RunFolder) else run
+    if not alone:
+        raise BadInput(f"{where}: is a Run, which can only be the source by itself; give it alone, or give its source")
+    RunFolder.open(where)
 
 
 def check_request(request: TrainingOptions, output: str | Path | None, *, resume: bool) -> None:

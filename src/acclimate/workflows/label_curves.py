@@ -22,6 +22,7 @@ from acclimate.data.digests import digest
 from acclimate.data.domain import Part
 from acclimate.data.labels import choose_task
 from acclimate.data.loaders import split
+from acclimate.data.several import Sources, sources_of
 from acclimate.data.source import Source
 from acclimate.errors import BadInput, did_you_mean, explain_access
 from acclimate.files import expand
@@ -33,11 +34,11 @@ from acclimate.run_folder import PARTIAL, RunFolder
 from acclimate.runs.models import load_model
 from acclimate.training.inference import Predictions
 from acclimate.training.launch import in_first_process
-from acclimate.workflows.early import check_early, is_run
+from acclimate.workflows.early import check_early, each_source, is_run
 from acclimate.workflows.options import LabelKeywords, LabelRequest, Request, SharedOptions, described_by, parse_request
 from acclimate.workflows.plan import AUTO_METHOD, Plan, make_plan
 from acclimate.workflows.plan.checks import check_unseen, is_same
-from acclimate.workflows.plan.domains import read_domain
+from acclimate.workflows.plan.domains import read_domain, read_sources
 from acclimate.workflows.resume import CannotResume, difference
 from acclimate.workflows.scoring import predict_part, predict_views
 from acclimate.workflows.select_strategy import Begun, remove_trials, select_strategy
@@ -46,7 +47,7 @@ from acclimate.workflows.train_phase import Machine, Phase, train_phases
 log = logging.getLogger("acclimate")
 
 
-SHARED = {"source", "target", "classes", "scale", "seeds", "digests", "score"}
+SHARED = {"source", "sources", "target", "classes", "scale", "seeds", "digests", "score"}
 """Fields of a recipe that all strategies share, beside what they are scored on."""
 
 
@@ -105,7 +106,7 @@ class LabelledTarget(NamedTuple):
 
 @described_by(LabelRequest)
 def labels(
-    source: Source,
+    source: Sources,
     target: Source,
     output: str | Path | None = None,
     *,
@@ -121,7 +122,7 @@ def labels(
     `adapt` would have kept the source-only model.
 
     Args:
-        source: Labelled domain (see `acclimate.data.source.Source`).
+        source: Labelled domain (see `acclimate.data.source.Source`); several are pooled.
         target: Labelled domain too, since labels are drawn from it.
         output: Folder for ``labels.json`` and ``labels.html``; a temporary one by default.
         resume: Continue the folder ``output`` if there is one; a training that was cut off continues where it was.
@@ -135,7 +136,7 @@ def labels(
 
 
 def _labels(
-    source: Source, target: Source, output: str | Path | None, options: LabelKeywords, *, resume: bool, show: bool
+    source: Sources, target: Source, output: str | Path | None, options: LabelKeywords, *, resume: bool, show: bool
 ) -> LabelCurves:
     """`labels`, in the first of several processes."""
     request = parse_request(LabelRequest, options)
@@ -263,17 +264,21 @@ def _strategy(name: str, usual: str) -> Strategy:
     return Strategy(f"{method}{plus}{own}", method, chosen)
 
 
-def _source(given: Source, spec: DomainSpec) -> Domain:
-    if isinstance(given, str | Path) and is_run(given):
-        raise BadInput(f"{given}: is a Run, and label curves learn from the source's examples; give the source itself")
-    return read_domain(given, "source", spec)
+def _source(given: Sources, spec: DomainSpec) -> Domain:
+    for one in each_source(given):
+        if isinstance(one, str | Path) and is_run(one):
+            raise BadInput(
+                f"{one}: is a Run, and label curves learn from the source's examples; give the source itself"
+            )
+    return read_sources(given, spec)
 
 
-def _check_apart(source: Source, target: Source, score: Source | None) -> None:
+def _check_apart(source: Sources, target: Source, score: Source | None) -> None:
     """Refuse what would be scored on and learnt from at once."""
-    if is_same(source, target):
-        raise BadInput("the target is the source itself, all of whose labels are learnt from; give two domains")
-    check_unseen(score, source, "the source itself")
+    for one in sources_of(source):
+        if is_same(one, target):
+            raise BadInput("the target is the source itself, all of whose labels are learnt from; give two domains")
+        check_unseen(score, one, "the source itself")
     check_unseen(score, target, "the target itself")
 
 
@@ -324,6 +329,7 @@ class _Curves:
         counts = [int(budget.counts(np.bincount(self.codes)).sum()) for budget in self.budgets]
         return {
             "source": self.recipe.source.path,
+            "sources": {one.path: one.n for one in self.recipe.sources},
             "target": self.recipe.target.path,
             "classes": list(self.recipe.classes),
             "scored": {"path": self.target.scored.name, "n": len(self.target.scored)},

@@ -34,6 +34,7 @@ def head_of(grid: Grid) -> CompareSettings:
     recipe, score = plan.recipe, plan.recipe.score
     return {
         "source": recipe.source.path,
+        "sources": {one.path: one.n for one in recipe.sources},
         "target": recipe.target.path,
         "score": None if score is None else {"path": score.path, "n": score.n},
         "classes": list(recipe.classes),

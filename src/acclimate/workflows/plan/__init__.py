@@ -12,6 +12,7 @@ from acclimate.data.digests import digest
 from acclimate.data.domain import Part
 from acclimate.data.labels import choose_task, learnt
 from acclimate.data.preprocess import Preprocess
+from acclimate.data.several import Sources, sources_of
 from acclimate.data.source import Source
 from acclimate.errors import BadInput
 from acclimate.recipe import (
@@ -45,10 +46,11 @@ from acclimate.workflows.plan.checks import (
 from acclimate.workflows.plan.domains import (
     check_labelled,
     named,
+    named_sources,
     read_audit,
-    read_domain,
     read_origin,
     read_score,
+    read_sources,
     read_target,
     read_target_labels,
     score_later,
@@ -75,11 +77,11 @@ log = logging.getLogger("acclimate")
 __all__ = ["AUTO_METHOD", "FIRST", "Plan", "make_plan", "tries_several", "with_strategy"]
 
 
-def make_plan(source: Source | RunFolder, target: Source, request: Request, *, like: Plan | None = None) -> Plan:
+def make_plan(source: Sources | RunFolder, target: Source, request: Request, *, like: Plan | None = None) -> Plan:
     """Read the domains and decide all else.
 
     Args:
-        source: Labelled domain, or a finished Run for methods that need no example of the source.
+        source: Labelled domain, or several; or a finished Run for methods that need no example of the source.
         target: Domain to adapt to.
         request: All else.
         like: A plan of the same domains, whose preprocessing is taken over where the backbone wants the same.
@@ -137,7 +139,7 @@ class _Read(NamedTuple):
     resolved: Resolved
 
 
-def _from_source(given: Source, given_target: Source, request: Request, like: Plan | None) -> Plan:
+def _from_source(given: Sources, given_target: Source, request: Request, like: Plan | None) -> Plan:
     spec, read = request.spec(), _read(given, given_target, request)
     source, target, labelled, scored, audited, task, resolved = read
     backbone = LINEAR if resolved.linear else _backbone(request, source, target)
@@ -161,13 +163,14 @@ def _from_source(given: Source, given_target: Source, request: Request, like: Pl
     return replace(plan, notes=(*shared, *doubts.of_source(source, task), *doubts.of_target(target)))
 
 
-def _read(given: Source, given_target: Source, request: Request) -> _Read:
+def _read(given: Sources, given_target: Source, request: Request) -> _Read:
     """Read all domains, and decide what the source's labels decide."""
     for flag, unseen in (("--score", request.score), ("--audit", request.audit)):
-        check_unseen(unseen, given, "the source itself", flag=flag)
+        for one in sources_of(given):
+            check_unseen(unseen, one, "the source itself", flag=flag)
         check_unseen(unseen, request.target_labels, "the labelled target itself", flag=flag)
     spec = request.spec()
-    source = read_domain(given, "source", spec)
+    source = read_sources(given, spec)
     task = choose_task(source, request.task)
     resolved = resolve(request, source, task)
     source.require_source(task)
@@ -186,6 +189,7 @@ def _recipe(
     spec, resolved, labelled = request.spec(), read.resolved, read.labelled
     return Recipe(
         source=spec.model_copy(update={"path": read.source.name}),
+        sources=named_sources(read.source) if like is None else like.recipe.sources,
         target=spec.model_copy(update={"path": read.target.name}),
         method=resolved.method,
         options=resolved.options,

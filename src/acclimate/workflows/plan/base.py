@@ -11,7 +11,7 @@ from acclimate.data import Domain
 from acclimate.data.domain import Part
 from acclimate.data.inputs import Index, Inputs
 from acclimate.data.labels import Truth, truth
-from acclimate.data.loaders import rows_of_part, split
+from acclimate.data.loaders import rows_of_part, split, strata
 from acclimate.data.preprocess import Preprocess
 from acclimate.recipe import Recipe, TargetLabels
 from acclimate.runs.models import shape_of
@@ -90,7 +90,9 @@ class Plan:
         return self._split(truth(self.source, self.recipe), seed)[1]
 
     def _split(self, labels: Truth, seed: int) -> tuple[Index, Index]:
-        """Rows to learn from, and rows for validation."""
+        """Rows to learn from, and rows for validation: a share of each class, of each source if there are several."""
+        if self.source is not None and self.source.origin is not None:
+            labels = strata(labels, self.source.origin)
         if self.fold:
             return rows_of_part(labels, *self.fold, seed)
         return split(labels, self.recipe.train.validation, seed)

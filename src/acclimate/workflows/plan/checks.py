@@ -28,7 +28,8 @@ def check_unseen(scored: object, learnt: object, what: str, *, flag: str = "--sc
 
 def check_not_source(origin: Run, scored: ScoredOn | None, *, flag: str = "--score") -> None:
     """Refuse to score or audit on the source of a Run, whose models learnt its labels."""
-    if scored and scored.digest == origin.recipe.digests.get("source"):
+    learnt = {origin.recipe.digests.get("source"), *(one.digest for one in origin.recipe.sources)}
+    if scored and scored.digest in learnt:
         raise BadInput(f"{flag}: is the source of {origin.path}, whose labels are learnt from; give other examples")
 
 

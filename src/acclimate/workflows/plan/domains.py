@@ -18,12 +18,14 @@ from acclimate.data.labels import truth
 from acclimate.data.order import by_content
 from acclimate.data.preprocess import Preprocess
 from acclimate.data.read_labels import as_text
+from acclimate.data.several import Sources, pool, sources_of
 from acclimate.data.source import Source, as_domain
 from acclimate.errors import BadInput, did_you_mean
-from acclimate.recipe import DomainSpec, Recipe, ScoredOn
+from acclimate.recipe import DomainSpec, PooledSource, Recipe, ScoredOn
 from acclimate.run_folder import RunFolder
 from acclimate.runs.run import Run
-from acclimate.workflows.early import is_run
+from acclimate.workflows.early import each_source, is_run
+from acclimate.workflows.plan.checks import is_same
 
 log = logging.getLogger("acclimate")
 
@@ -31,11 +33,12 @@ IMAGE, LABEL = "image", "label"
 """Columns of a file that lists images with their labels."""
 
 
-def read_origin(source: Source | RunFolder) -> Run | None:
+def read_origin(source: Sources | RunFolder) -> Run | None:
     """The finished Run that is given in the place of a source, if it is one."""
-    if isinstance(source, RunFolder):
-        return Run.open(source.path)
-    return Run.open(source) if isinstance(source, str | Path) and is_run(source) else None
+    given = each_source(source)[0]
+    if isinstance(given, RunFolder):
+        return Run.open(given.path)
+    return Run.open(given) if isinstance(given, str | Path) and is_run(given) else None
 
 
 def read_domain(given: Source, name: str, spec: DomainSpec, *, labelled: bool = True) -> Domain:
@@ -49,6 +52,21 @@ def read_domain(given: Source, name: str, spec: DomainSpec, *, labelled: bool = 
     if isinstance(given, str | Path):
         listed.require_files(domain)
     return readable(domain, spec.max_bad)
+
+
+def read_sources(given: Sources, spec: DomainSpec) -> Domain:
+    """The labelled source; several are pooled.
+
+    Raises:
+        BadInput: One cannot be read or is given twice, or they do not fit together.
+    """
+    several = sources_of(given)
+    for i, one in enumerate(several):
+        if any(is_same(one, other) for other in several[:i]):
+            name = one if isinstance(one, str | Path) else f"source {i + 1}"
+            raise BadInput(f"{name}: is given twice as a source; give each source once")
+    names = [f"source {i}" for i in range(1, len(several) + 1)] if len(several) > 1 else ["source"]
+    return pool([read_domain(one, name, spec) for one, name in zip(several, names, strict=True)])
 
 
 def read_target(given: Source, spec: DomainSpec) -> Domain:
@@ -137,6 +155,11 @@ def score_later(given: Source | None, spec: DomainSpec) -> Callable[[], Domain] 
     Rows are in the order of the target's, so that features of the target stand for those of its labelled copy.
     """
     return None if given is None else lambda: by_content(read_domain(given, "score", spec))
+
+
+def named_sources(source: Domain) -> tuple[PooledSource, ...]:
+    """What a recipe keeps of each of several sources."""
+    return tuple(PooledSource(path=one.name, n=len(one), digest=digest(one)) for one in source.members)
 
 
 def named(scored: Domain | None) -> ScoredOn | None:

@@ -7,10 +7,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from acclimate.data import Domain
+from acclimate.data.several import lacking
 from acclimate.recipe import Task
 
 FEWEST = 10
 """Examples of a target below which there is too little to adapt to."""
+SHOWN = 5
+"""Most classes that a warning names."""
 WORDS = 4
 """Mean number of words from which the values of a column are taken for text."""
 ROWS, COLUMNS = 2000, 500
@@ -34,7 +37,16 @@ def of_target(target: Domain) -> Iterator[str]:
 
 
 def of_source(source: Domain, task: Task) -> Iterator[str]:
-    """Yield a warning if columns of a table look like text, and for each that gives the label away."""
+    """Yield warnings about classes that one of several sources lacks, and about columns of a table.
+
+    Columns may look like text, or give the label away.
+    """
+    if task == "classification":
+        for one, missing in lacking(source):
+            named = ", ".join(map(repr, missing[:SHOWN])) + (
+                f" and {len(missing) - SHOWN} more" * (len(missing) > SHOWN)
+            )
+            yield f"{one.name}: has no example of class {named}; the other sources have"
     if source.kind != "table":
         return
     rows = np.random.default_rng(0).permutation(len(source))[:ROWS]

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
 from acclimate.data import Domain
 from acclimate.data.overlap import Comparison, Overlap
 from acclimate.errors import BadInput
@@ -22,7 +25,7 @@ def overlaps(
             source.
     """
     compared = Comparison()
-    notes: list[str] = []
+    notes = list(_among_sources(compared, source))
     for learnt, what in ((source, "the source"), (labelled, "the labelled target")):
         for these, flag in ((scored, "--score"), (audited, "--audit")):
             if these is not None and learnt is not None:
@@ -30,6 +33,21 @@ def overlaps(
     if labelled is not None:
         notes += _of_target_labels(compared.overlap(labelled, source), labelled, source)
     return notes + list(_of_target(compared.overlap(target, source), target))
+
+
+def _among_sources(compared: Comparison, source: Domain) -> Iterator[str]:
+    """Yield a warning for each of several sources with examples that are also in one before it."""
+    for i, one in enumerate(source.members):
+        if i and (found := compared.overlap(one, source.take(np.flatnonzero(_origin(source) < i)))).found:
+            yield (
+                f"{one.name}: {_counted(found)} examples are also in another source, so validation examples may be "
+                "among those that are learnt from; remove them from one of the two"
+            )
+
+
+def _origin(source: Domain) -> NDArray[np.int64]:
+    assert source.origin is not None
+    return source.origin
 
 
 def _of_scored(found: Overlap, scored: Domain, learnt: Domain, what: str, flag: str) -> Iterator[str]:
