@@ -349,7 +349,8 @@ class ComparedSetting(TypedDict):
 
     ``settings`` is what differs from the method's defaults. ``rank`` is the mean over seeds of the combined rank, in
     which a rejected model counts as 0; it is None if a seed has failed. ``rejected`` and ``failed`` give reasons by
-    seed, ``scores`` the mean over seeds of each validator that had a say.
+    seed, ``scores`` the mean over seeds of each validator that had a say. ``source`` is the one of several sources that
+    it was trained on alone.
     """
 
     name: str
@@ -362,6 +363,7 @@ class ComparedSetting(TypedDict):
     left_out: list[str]
     source_val: float | None
     seconds: float | None
+    source: NotRequired[str]
     target: NotRequired[Scored]
     change: NotRequired[Change]
 

@@ -150,3 +150,14 @@ def test_few_examples_of_the_target_prove_no_collapse():
     few = {"target": AFTER.target[:8], "target_features": None, "second_view": None, "pairs": None, "mixed": None}
     before = replace(BEFORE, **{**few, "target": BEFORE.target[:8]})
     assert reason(replace(AFTER, **{**few, "target": np.eye(4)[np.zeros(8, int)]}), before) == ""
+
+
+def test_a_model_of_a_harder_source_is_compared_with_source_only_of_that_source():
+    labels = np.roll(BEFORE.labels, 1)
+    right = np.where(np.arange(400) < 240, labels, (labels + 1) % 4)
+    harder = replace(AFTER, source=np.eye(4)[right], labels=labels, source_features=None)
+    assert reasons([BEFORE, harder, harder], 0)[1:] == 2 * ["accuracy on the source fell from 0.950 to 0.600"]
+    assert reasons([BEFORE, harder, harder], 0, own=[0, 1, 1])[1:] == ["", ""]
+    unlearnt = replace(harder, source=np.eye(4)[(labels + 1) % 4])
+    assert reasons([BEFORE, harder, unlearnt], 0, own=[0, 1, 1])[2] == "accuracy on the source fell from 0.600 to 0.000"
+    assert reasons([BEFORE, harder, COLLAPSES["one class"](harder)], 0, own=[0, 2, 2])[2].startswith("it predicts")

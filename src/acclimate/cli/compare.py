@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    source: Annotated[str, typer.Argument(help="Labelled domain: PATH or PATH#part.")],
+    source: Annotated[str, typer.Argument(help="Labelled domain, PATH or PATH#part; several separated by commas.")],
     target: Annotated[str, typer.Argument(help="Domain to adapt to; its labels, if any, are ignored.")],
     output: Annotated[str, typer.Option("--output", "-o", help="Folder for compare.html and the Run winner.")],
     *,

@@ -164,6 +164,7 @@ def failures(found: Comparison) -> list[tuple[str, list[str]]]:
 ENSEMBLES: Mapping[str, str] = {
     "mean": "Mean of all models that passed the gates",
     "weighted": "Importance-weighted aggregation of these",
+    "sources": "Models of each source alone, weighted by their ranks",
 }
 """What ensembles are called."""
 
@@ -248,6 +249,7 @@ def render_comparison(found: Comparison) -> str:
             "failures": failures(found),
             "rejections": rejections(found),
             "ensembles": ensemble_lines(found),
+            "made": {row["name"] for row in found["ensembles"]},
             "facts": _facts(found, source, target),
         },
     )
@@ -263,11 +265,18 @@ def _agreement(one: Agreement) -> tuple[str, str, int]:
     return NAMES.get(one["validator"], one["validator"]), correlation, one["settings"]
 
 
+def _sources(found: Comparison) -> str:
+    """Each of several sources with its size; empty if there is one."""
+    from acclimate.report.page import short_path
+
+    return ", ".join(f"{short_path(path)} ({n:,} examples)" for path, n in found.get("sources", {}).items())
+
+
 def _facts(found: Comparison, source: str, target: str) -> dict[str, str]:
     recipe = found["recipes"][found["reference"]]
     trained = sum(len(found["seeds"]) - len(row["failed"]) for row in found["ranking"])
     facts = {
-        "Source": source,
+        "Source": _sources(found) or source,
         "Target": target,
         "Backbone": recipe["backbone"],
         "Fine-tuning": recipe["finetune"] if recipe["backbone"] != "linear" else "",

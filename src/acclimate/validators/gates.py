@@ -40,24 +40,36 @@ BELOW_POOL = 0.1
 """Importance-weighted accuracy that a model may lack to the pool's 90th percentile, as published with the gate."""
 
 
-def reasons(pool: Sequence[Candidate], source_only: int) -> list[str]:
+def reasons(pool: Sequence[Candidate], source_only: int, *, own: Sequence[int] = ()) -> list[str]:
     """Return for each candidate the reason to reject it; empty if there is none.
 
     Source-only passes always, since it is what remains when all others are rejected.
 
     Args:
-        pool: Candidates for the same source and target.
+        pool: Candidates for the same target, and for the same source unless ``own`` tells otherwise.
         source_only: The position of the source-only model in the pool.
+        own: For each candidate the position of the source-only model of its source, which what it gives for the source
+            is compared with; by default ``source_only``.
     """
-    base = pool[source_only]
-    far_below = below_pool(pool)
+    base, own = pool[source_only], own or [source_only] * len(pool)
+    far_below = _below_own_pool(pool, own)
     present = shares_present(pool, source_only)
     return [
         ""
         if i == source_only
-        else collapsed(one, base, present) or unrelated(one, base) or _of_source(one, base, far_below[i])
+        else collapsed(one, base, present) or unrelated(one, base) or _of_source(one, pool[own[i]], far_below[i])
         for i, one in enumerate(pool)
     ]
+
+
+def _below_own_pool(pool: Sequence[Candidate], own: Sequence[int]) -> list[str]:
+    """`below_pool` among the candidates of each source."""
+    found = [""] * len(pool)
+    for source in set(own):
+        rows = [i for i, of in enumerate(own) if of == source]
+        for i, reason in zip(rows, below_pool([pool[i] for i in rows]), strict=True):
+            found[i] = reason
+    return found
 
 
 def _of_source(candidate: Candidate, source_only: Candidate, far_below: str) -> str:

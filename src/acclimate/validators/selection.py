@@ -47,7 +47,13 @@ class Selection(NamedTuple):
     reason: str
 
 
-def select(pool: Sequence[Candidate], source_only: int, *, weights: Mapping[str, float] = WEIGHTS) -> Selection:
+def select(
+    pool: Sequence[Candidate],
+    source_only: int,
+    *,
+    weights: Mapping[str, float] = WEIGHTS,
+    own: Sequence[int] = (),
+) -> Selection:
     r"""Choose a model: of those that pass the gates, the one with the highest weighted mean rank.
 
     .. math::
@@ -59,15 +65,16 @@ def select(pool: Sequence[Candidate], source_only: int, *, weights: Mapping[str,
     source-only is chosen, then the model that comes first.
 
     Args:
-        pool: Candidates for the same source and target.
+        pool: Candidates for the same target, and for the same source unless ``own`` tells otherwise.
         source_only: The position of the source-only model in the pool.
         weights: A weight for each validator that takes part, by name.
+        own: For each candidate the position of the source-only model of its source; see `gates.reasons`.
 
     Raises:
         BadInput: A validator does not exist, or a weight is negative.
     """
     _check(pool, source_only, weights)
-    rejected = reasons(pool, source_only)
+    rejected = reasons(pool, source_only, own=own)
     passed = [i for i, reason in enumerate(rejected) if not reason]
     survivors = [pool[i] for i in passed]
     scored = {name: _judged(name, survivors) for name in weights}

@@ -20,15 +20,17 @@ class Choice(NamedTuple):
     reason: str
 
 
-def judge(pool: Mapping[str, Candidate], reference: str) -> Table:
+def judge(pool: Mapping[str, Candidate], reference: str, own: Mapping[str, str] | None = None) -> Table:
     """What gates and validators say of the models of one seed.
 
     Args:
         pool: By setting.
         reference: The setting of the source-only model that gates compare with.
+        own: For each setting that of the source-only model of its source; ``reference`` by default.
     """
     names = list(pool)
-    found = select(list(pool.values()), names.index(reference))
+    bases = [names.index((own or {}).get(name, reference)) for name in names]
+    found = select(list(pool.values()), names.index(reference), own=bases)
     return dict(zip(names, found.table, strict=True))
 
 

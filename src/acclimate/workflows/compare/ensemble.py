@@ -45,7 +45,8 @@ def ensembles(pool: Mapping[str, Candidate], table: Table, reference: str) -> di
 
 def by_name(of_seeds: Mapping[int, Mapping[str, Weights]]) -> dict[str, dict[int, Weights]]:
     """Those ensembles that all seeds have, by name and then by seed."""
-    names = [name for name in (MEAN, WEIGHTED) if all(name in own for own in of_seeds.values())]
+    names = dict.fromkeys(name for own in of_seeds.values() for name in own)
+    names = {name: None for name in names if all(name in own for own in of_seeds.values())}
     return {name: {seed: own[name] for seed, own in of_seeds.items()} for name in names}
 
 

@@ -132,6 +132,8 @@ def row_of(
         "source_val": _source_accuracy(store, done),
         "seconds": round(sum(seconds) / len(seconds), 2) if seconds else None,
     }
+    if setting.source:
+        row["source"] = setting.source
     if name in scores:
         row["target"], change = scores[name]
         if change is not None:

@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from acclimate import methods, plugins
+from acclimate.data import Domain
+from acclimate.data.several import Sources, lacking, short_names
 from acclimate.data.source import Source
 from acclimate.errors import BadInput
 from acclimate.methods import shallow
@@ -34,6 +36,7 @@ class Setting:
         plan: With all seeds.
         base: The setting of the source-only model that a Run of it has beside it; none of source-only itself.
         teachers: The settings whose mean prediction a student learns.
+        source: The one of several sources that it is trained on alone; empty if it is trained on all.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Setting:
     plan: Plan
     base: "Setting | None" = None
     teachers: "tuple[Setting, ...]" = ()
+    source: str = ""
 
     @property
     def method(self) -> str:
@@ -70,6 +74,10 @@ class Grid:
         """Source-only with its defaults, which all others are compared with."""
         return next(iter(self.settings.values()))
 
+    def reference_of(self, setting: Setting) -> Setting:
+        """Source-only with its defaults on the source, or the sources, of a setting."""
+        return next(one for one in self.settings.values() if one.source == setting.source)
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -80,16 +88,18 @@ class Planned:
         request: What it was made of.
         others: Those of the other methods.
         left_out: Methods that do not suit the data, with the reason.
+        alone: The same for each of several sources, by a short name.
     """
 
     first: Plan
     request: Request
     others: Mapping[str, Plan]
     left_out: Mapping[str, str]
+    alone: Mapping[str, "Planned"] = field(default_factory=dict)
 
 
-def plan_all(source: Source, target: Source, request: CompareRequest) -> Planned:
-    """Read the domains once, and plan every method on them.
+def plan_all(source: Sources, target: Source, request: CompareRequest) -> Planned:
+    """Read the domains once, and plan every method on them; of several sources on all together and on each alone.
 
     Raises:
         BadInput: The domains or options cannot be used, or a method that is named does not suit the data.
@@ -101,6 +111,14 @@ def plan_all(source: Source, target: Source, request: CompareRequest) -> Planned
     if first.recipe.task == "regression":
         raise BadInput(f"{first.recipe.source.path}: has numbers as labels, and compare chooses among classifiers")
     _check_settings(request.settings or {}, names or _all_names(), request.finetune)
+    planned = _planned(first, asked, request)
+    alone, aside = _plan_each(planned, request)
+    return replace(planned, alone=alone, left_out={**planned.left_out, **aside})
+
+
+def _planned(first: Plan, asked: Request, request: CompareRequest) -> Planned:
+    """A plan of every method on the domains of source-only's."""
+    names = _names(request)
     plans, left_out = {}, {}
     for name in names or _all_names():
         if name == BASELINE:
@@ -112,6 +130,36 @@ def plan_all(source: Source, target: Source, request: CompareRequest) -> Planned
                 raise
             left_out[name] = error.message
     return Planned(first, asked, plans, left_out)
+
+
+def _plan_each(pooled: Planned, request: CompareRequest) -> tuple[dict[str, Planned], dict[str, str]]:
+    """The plans for each of several sources alone, and those sources that cannot be alone, with the reason."""
+    assert pooled.first.source
+    members = pooled.first.source.members
+    without = {id(one): classes for one, classes in lacking(pooled.first.source)}
+    alone, aside = {}, {}
+    for name, member in zip(short_names([one.name for one in members]), members, strict=True):
+        if id(member) in without:
+            aside[f"{name} alone"] = f"has no example of class {without[id(member)][0]!r}, which other sources have"
+            continue
+        try:
+            own = alone[name] = _planned(_plan_alone(pooled.first, member, pooled.request), pooled.request, request)
+        except BadInput as error:
+            aside[f"{name} alone"] = error.message
+            continue
+        aside |= {_on(method, name): why for method, why in own.left_out.items() if method not in pooled.left_out}
+    return alone, aside
+
+
+def _plan_alone(pooled: Plan, member: Domain, asked: Request) -> Plan:
+    """The plan of source-only on one of several sources, as `adapt` would make it."""
+    plan = make_plan(member, _told(pooled.target), _unscored(asked, pooled), checked=True)
+    return _scored_like(plan, pooled)
+
+
+def _on(name: str, source: str) -> str:
+    """What a setting is called that is trained on one of several sources."""
+    return f"{name} on {source}"
 
 
 def _suits(first: Plan, method: str, request: CompareRequest) -> bool:
@@ -130,6 +178,31 @@ def make_grid(planned: Planned, chosen: Plan) -> Grid:
         planned: The plans.
         chosen: Source-only's plan with the fine-tuning strategy that was chosen for all networks.
     """
+    settings, left_out = _settings_of(planned, chosen)
+    for source, own in planned.alone.items():
+        first = (
+            with_strategy(own.first, chosen.recipe.finetune, chosen.recipe.tried) if chosen.recipe.tried else own.first
+        )
+        found, aside = _settings_of(own, first)
+        settings |= _alone(found, source)
+        left_out |= {_on(name, source): why for name, why in aside.items() if name not in left_out}
+    for name, reason in left_out.items():
+        log.info("%s is left out: %s", name, reason)
+    return Grid(settings, left_out)
+
+
+def _alone(settings: Mapping[str, Setting], source: str) -> dict[str, Setting]:
+    """The settings on one of several sources, under names of their own."""
+    named = {}
+    for one in settings.values():
+        base = one.base and replace(one.base, name=_on(one.base.name, source), source=source)
+        own = replace(one, name=_on(one.name, source), base=base, source=source)
+        named[own.name] = own
+    return named
+
+
+def _settings_of(planned: Planned, chosen: Plan) -> tuple[dict[str, Setting], dict[str, str]]:
+    """The settings of every method on one source, and the methods that are left out, with the reason."""
     left_out = dict(planned.left_out)
     settings = {one.name: one for one in _variants(chosen)}
     for name, plan in planned.others.items():
@@ -141,9 +214,7 @@ def make_grid(planned: Planned, chosen: Plan) -> Grid:
         for one in _variants(same):
             base = _known(settings, _base_of(one))
             settings |= {base.name: base, one.name: replace(one, base=base)}
-    for name, reason in left_out.items():
-        log.info("%s is left out: %s", name, reason)
-    return Grid(settings, left_out)
+    return settings, left_out
 
 
 def base_recipe(recipe: Recipe) -> Recipe:
@@ -194,9 +265,21 @@ def _plan_like(first: Plan, method: str, request: CompareRequest) -> Plan:
     """The plan of a method on the domains of another plan."""
     assert first.source
     asked = _request(request, method, linear_model=method in shallow.names())
-    alone = asked.model_copy(update={"score": None, "positive": (), "tta": (), "task": first.recipe.task})
-    told = replace(first.target, labels_set_aside=False)  # the first plan has said so
-    plan = make_plan(first.source, told, alone, like=first)
+    plan = make_plan(first.source, _told(first.target), _unscored(asked, first), like=first)
+    return _scored_like(plan, first)
+
+
+def _told(target: Domain) -> Domain:
+    """The target of a plan that has told that labels are set aside."""
+    return replace(target, labels_set_aside=False)
+
+
+def _unscored(asked: Request, first: Plan) -> Request:
+    """What is asked, without what the first plan has checked."""
+    return asked.model_copy(update={"score": None, "positive": (), "tta": (), "task": first.recipe.task})
+
+
+def _scored_like(plan: Plan, first: Plan) -> Plan:
     recipe = plan.recipe.model_copy(update={"score": first.recipe.score})
     same = replace(plan, target=first.target, score=first.score)
     return replace(same, recipe=recipe, positive=first.positive, tta=first.tta)

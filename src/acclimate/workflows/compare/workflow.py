@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Unpack, cast
 
 from acclimate.contents import CompareSettings, Comparison
+from acclimate.data.several import Sources, sources_of
 from acclimate.data.source import Source
 from acclimate.errors import BadInput, explain_access
 from acclimate.files import expand
@@ -27,11 +28,12 @@ from acclimate.workflows.compare.cells import Cell, Store
 from acclimate.workflows.compare.choice import Choice, Table, choose, judge
 from acclimate.workflows.compare.ensemble import Weights, by_name, ensembles
 from acclimate.workflows.compare.grid import Grid, Planned, Setting, adapt_options, make_grid, plan_all
+from acclimate.workflows.compare.over_sources import over_sources
 from acclimate.workflows.compare.pool import of_cell, pool
 from acclimate.workflows.compare.scores import Scoring, agreement
 from acclimate.workflows.compare.winner import make_winner
 from acclimate.workflows.compare.work import PAUSE, work_together
-from acclimate.workflows.early import check_early, is_run
+from acclimate.workflows.early import check_early, each_source, is_run
 from acclimate.workflows.options import CompareKeywords, CompareRequest, described_by, parse_request
 from acclimate.workflows.resume import CannotResume
 from acclimate.workflows.select_strategy import Begun, remove_trials, select_strategy
@@ -69,7 +71,7 @@ class Compared:
 
 @described_by(CompareRequest)
 def compare(
-    source: Source,
+    source: Sources,
     target: Source,
     output: str | Path | None = None,
     *,
@@ -83,10 +85,13 @@ def compare(
     collapsed models, validators rank the others, and the setting with the highest mean rank over seeds becomes a Run.
     With ``score`` the page also tells how good each setting really is; the choice does not depend on it.
 
+    With several sources every setting is trained on all together and on each alone.
+
     Several calls may share ``output``, on one machine or on a file system with locks: each training is done once.
 
     Args:
-        source: Labelled domain (see `acclimate.data.source.Source`).
+        source: Labelled domain (see `acclimate.data.source.Source`), or several in a list or as paths separated by
+            commas.
         target: Domain to adapt to; labels that it has are set aside unread.
         output: Folder for ``compare.json``, ``compare.html`` and the Run ``winner``; a temporary one by default.
         resume: Continue the folder ``output`` if there is one, or join a call that works in it.
@@ -100,13 +105,14 @@ def compare(
 
 
 def _compare(
-    source: Source, target: Source, output: str | Path | None, options: CompareKeywords, *, resume: bool, show: bool
+    source: Sources, target: Source, output: str | Path | None, options: CompareKeywords, *, resume: bool, show: bool
 ) -> Compared:
     """`compare`, in the first of several processes."""
     request = parse_request(CompareRequest, options)
     output = expand(output) if output else output
     check_early(source, target, output, request, resume=resume)
-    if isinstance(source, RunFolder) or (isinstance(source, str | Path) and is_run(source)):
+    given = each_source(source)[0]
+    if isinstance(given, RunFolder) or (isinstance(given, str | Path) and is_run(given)):
         raise BadInput("the source is a Run, and compare learns from the source's examples; give the source itself")
     planned, machine = plan_all(source, target, request), Machine(request.devices, show)
     folder = RunFolder(Path(output) if output else Path(tempfile.mkdtemp(prefix="acclimate-")) / "compare")
@@ -222,7 +228,8 @@ def _finish(folder: RunFolder, grid: Grid, command: partial[str]) -> None:
 
 def _caution(store: Store, grid: Grid, name: str) -> str:
     """What the guard says against the choice; empty if nothing. It does not decide until tasks have calibrated it."""
-    chosen, reference = grid.settings[name], grid.reference
+    chosen = grid.settings[name]
+    reference = grid.reference_of(chosen)
     if chosen.method == reference.method:
         return ""
     seeds = reference.plan.recipe.seeds
@@ -234,9 +241,13 @@ def _caution(store: Store, grid: Grid, name: str) -> str:
 def _judged(store: Store, grid: Grid, seed: int) -> tuple[Table, Mapping[str, Weights]]:
     """What gates and validators say of one seed's models, and the ensembles of those that pass."""
     cells = [Cell(setting, seed) for setting in grid.settings.values()]
+    own = {name: grid.reference_of(setting).name for name, setting in grid.settings.items()}
     models = pool(store, cells, Cell(grid.reference, seed))
-    table = judge(models, grid.reference.name)
-    return table, ensembles(models, table, grid.reference.name)
+    models = {name: one for name, one in models.items() if own[name] in models}
+    table = judge(models, grid.reference.name, own)
+    pooled = {name: row for name, row in table.items() if not grid.settings[name].source}
+    alone = {name: setting.source for name, setting in grid.settings.items() if setting.source}
+    return table, {**ensembles(models, pooled, grid.reference.name), **over_sources(table, alone)}
 
 
 def _comparison(
@@ -270,6 +281,9 @@ def _comparison(
     }
 
 
-def _command(source: Source, target: Source, folder: Path, request: CompareRequest, setting: Setting) -> str:
+def _command(source: Sources, target: Source, folder: Path, request: CompareRequest, setting: Setting) -> str:
     """The command that trains the same Run as a setting's cells."""
+    if setting.source and setting.plan.source:
+        paths = {str(one): one for one in sources_of(source) if isinstance(one, str | Path)}
+        source = paths.get(setting.plan.source.name, setting.plan.source)
     return command_of(source, target, folder / "winner", adapt_options(request, setting))

@@ -77,7 +77,9 @@ log = logging.getLogger("acclimate")
 __all__ = ["AUTO_METHOD", "FIRST", "Plan", "make_plan", "tries_several", "with_strategy"]
 
 
-def make_plan(source: Sources | RunFolder, target: Source, request: Request, *, like: Plan | None = None) -> Plan:
+def make_plan(
+    source: Sources | RunFolder, target: Source, request: Request, *, like: Plan | None = None, checked: bool = False
+) -> Plan:
     """Read the domains and decide all else.
 
     Args:
@@ -85,6 +87,7 @@ def make_plan(source: Sources | RunFolder, target: Source, request: Request, *, 
         target: Domain to adapt to.
         request: All else.
         like: A plan of the same domains, whose preprocessing is taken over where the backbone wants the same.
+        checked: The domains are part of another plan's, so that they are not compared again, and no warning is given.
 
     Raises:
         BadInput: The request contradicts itself or the data; nothing is written.
@@ -94,7 +97,7 @@ def make_plan(source: Sources | RunFolder, target: Source, request: Request, *, 
         plan = _from_run(origin, target, request, like)
     else:
         assert not isinstance(source, RunFolder)
-        plan = _from_source(source, target, request, like)
+        plan = _from_source(source, target, request, like, checked=checked)
     for note in plan.notes:
         log.warning(note)
     return replace(plan, positive=tuple(request.positive), tta=tuple(request.tta), guard=not request.no_guard)
@@ -139,7 +142,7 @@ class _Read(NamedTuple):
     resolved: Resolved
 
 
-def _from_source(given: Sources, given_target: Source, request: Request, like: Plan | None) -> Plan:
+def _from_source(given: Sources, given_target: Source, request: Request, like: Plan | None, *, checked: bool) -> Plan:
     spec, read = request.spec(), _read(given, given_target, request)
     source, target, labelled, scored, audited, task, resolved = read
     backbone = LINEAR if resolved.linear else _backbone(request, source, target)
@@ -157,7 +160,7 @@ def _from_source(given: Sources, given_target: Source, request: Request, like: P
     part, score = None if labelled is None else Part(labelled), score_later(request.score, spec)
     plan = Plan(source, None, target, part, fitted, recipe, score, audited, wanted=wanted)
     _check_scoring(plan, request)
-    if like is not None:
+    if like is not None or checked:
         return plan
     shared = overlaps(source, target, labelled, scored, audited)
     return replace(plan, notes=(*shared, *doubts.of_source(source, task), *doubts.of_target(target)))
