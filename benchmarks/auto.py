@@ -107,7 +107,7 @@ def _markdown(rows: Sequence[Sequence[str]]) -> str:
 
 def page(lines: Sequence[Line], seen: str) -> str:
     told = (__doc__ or "").replace("{{", "{").replace("}}", "}").split("\n\n")
-    head = f"# The default\n\n{told[0]}\n\n```bash\nmake bench-auto ARGS=\"--data FOLDER\"\n```\n\n{told[2].strip()}\n"
+    head = f'# The default\n\n{told[0]}\n\n```bash\nmake bench-auto ARGS="--data FOLDER"\n```\n\n{told[2].strip()}\n'
     return f"{head}\n{seen}\n{len(lines)} tasks, {SEEDS} seeds:\n\n{summary(lines)}\n\n{by_task(lines)}\n"
 
 

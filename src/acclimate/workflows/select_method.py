@@ -167,7 +167,8 @@ def _teach(store: Store, student: Setting, reference: Setting, machine: Machine)
     """Train the student of all seeds; why it is not kept, by its name."""
     names = ", ".join(one.method for one in student.teachers)
     log.info("--method %s: a student learns what %s predict together", AUTO, names)
-    work(store, [Cell(student, seed) for seed in student.plan.recipe.seeds], machine)
+    cells = [Cell(student, seed) for seed in student.plan.recipe.seeds]
+    work(store, portions(cells, machine), machine)
     why = _why_not(store, student, reference)
     if why:
         log.warning("--method %s: the student is left out: %s; source-only remains", AUTO, why)

@@ -89,7 +89,7 @@ def may_stack(plan: Plan, machine: Machine) -> bool:
         return False
     rows = plan.target.kind == "table" or isinstance(examples, np.ndarray) or frozen(recipe)
     plain = has_plain_steps(recipe.train) and not recipe.augment.any
-    return rows and plain and methods.get(recipe.method).batched
+    return rows and plain and _kind(recipe.method).batched
 
 
 def train_all(run: RunFolder, plan: Plan, machine: Machine) -> None:
