@@ -1,5 +1,6 @@
 """One model that learns what several predict together."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import torch
@@ -17,7 +18,8 @@ class Student(Method):
     .. math:: \min_{f, c} \; \frac{1}{n} \sum_i \mathrm{KL}\bigl(q(x_i) \,\|\, p(x_i)\bigr)
 
     The teacher's probabilities :math:`q` are taken of the same batch, at a temperature of 1. It starts from the
-    source-only model and uses no source example. A student of an ensemble predicts in the time of one model.
+    source-only model, trained with a label smoothing of 0.1 as for SHOT, and uses no source example. A student of an
+    ensemble predicts in the time of one model.
 
     Shapes: logits ``(n_t, k)`` of model and teacher.
 
@@ -31,6 +33,7 @@ class Student(Method):
 
     needs: ClassVar[frozenset[str]] = frozenset({"target"})
     starts_from: ClassVar[str] = "source_only"
+    start_options: ClassVar[Mapping[str, float]] = {"label_smoothing": 0.1}
     frozen: ClassVar[tuple[str, ...]] = ("teacher",)
 
     def __init__(self, model: Classifier, *, teacher: nn.Module):

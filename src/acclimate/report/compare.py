@@ -164,6 +164,8 @@ def failures(found: Comparison) -> list[tuple[str, list[str]]]:
 ENSEMBLES: Mapping[str, str] = {
     "mean": "Mean of all models that passed the gates",
     "weighted": "Importance-weighted aggregation of these",
+    "ensemble": "Best setting of each method, at most five",
+    "student": "One student of these",
     "sources": "Models of each source alone, weighted by their ranks",
 }
 """What ensembles are called."""
@@ -189,6 +191,13 @@ def _ensemble_line(row: ComparedEnsemble) -> EnsembleLine:
     size = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     change, better = _change(row)
     return EnsembleLine(ENSEMBLES.get(row["name"], row["name"]), size, _percents(row), change, better)
+
+
+def _together(found: Comparison) -> str:
+    """The members of the ensemble that is a Run; empty if there is none."""
+    members = next((row["members"] for row in found["ensembles"] if row["name"] == "ensemble"), {})
+    *others, last = next(iter(members.values()), {"": 0.0})
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _change(row: ComparedSetting | ComparedEnsemble) -> tuple[str, str]:
@@ -249,6 +258,7 @@ def render_comparison(found: Comparison) -> str:
             "failures": failures(found),
             "rejections": rejections(found),
             "ensembles": ensemble_lines(found),
+            "members": _together(found),
             "made": {row["name"] for row in found["ensembles"]},
             "facts": _facts(found, source, target),
         },

@@ -6,13 +6,16 @@ from pathlib import Path
 
 from acclimate.data import paths_in
 from acclimate.run_folder import RunFolder
-from acclimate.workflows.options import Request
+from acclimate.workflows.options import CompareRequest, Request
 
+_FIELDS = {**CompareRequest.model_fields, **Request.model_fields}
 LONGEST = 4000
 """Most characters of a command that is kept."""
 
 
-def command_of(source: object, target: object, output: object, options: Mapping[str, object]) -> str:
+def command_of(
+    source: object, target: object, output: object, options: Mapping[str, object], *, workflow: str = "adapt"
+) -> str:
     """Return the command line that does the same, or the Python call where something given has no path.
 
     Example:
@@ -22,16 +25,16 @@ def command_of(source: object, target: object, output: object, options: Mapping[
     given = {name: value for name, value in options.items() if _is_set(name, value)}
     paths = [_path(one) for one in (source, target, output)]
     if all(paths) and all(map(_on_command_line, given.values())) and isinstance(given.get("seeds", 1), int):
-        words = ["acclimate", "adapt", paths[0], paths[1], "-o", paths[2], *_flags(given)]
+        words = ["acclimate", workflow, paths[0], paths[1], "-o", paths[2], *_flags(given)]
         return shlex.join(words)[:LONGEST]
     shown = [_python(source, "source"), _python(target, "target"), *([_python(output, "output")] if output else [])]
-    return f"acclimate.adapt({', '.join([*shown, *(f'{k}={_python(v, k)}' for k, v in given.items())])})"[:LONGEST]
+    return f"acclimate.{workflow}({', '.join([*shown, *(f'{k}={_python(v, k)}' for k, v in given.items())])})"[:LONGEST]
 
 
 def _is_set(name: str, value: object) -> bool:
     """Whether an option has another value than its default."""
     if isinstance(value, str | int | float | None):
-        return value not in (None, "") and value != Request.model_fields[name].default
+        return value not in (None, "") and value != _FIELDS[name].default
     return not (isinstance(value, Sequence | Mapping) and len(value) == 0)
 
 

@@ -12,13 +12,14 @@ import torch
 
 from acclimate import methods
 from acclimate.errors import BadInput
-from acclimate.recipe import AUTO, ENSEMBLE, STUDENT, Member, Recipe
+from acclimate.recipe import AUTO, ENSEMBLE, STUDENT
 from acclimate.run_folder import RunFolder
 from acclimate.validators.gates import reasons
 from acclimate.workflows.compare.cells import Cell, Store, place, place_ensemble
 from acclimate.workflows.compare.grid import BASELINE, Setting, base_recipe
 from acclimate.workflows.compare.pool import of_cell
 from acclimate.workflows.compare.portions import portions
+from acclimate.workflows.compare.together import ensemble_of, student_of, student_recipe
 from acclimate.workflows.compare.work import work
 from acclimate.workflows.options import Request
 from acclimate.workflows.plan import FIRST, Plan, make_plan, tries_several, with_strategy
@@ -90,7 +91,7 @@ def _as_made(plan: Plan, run: RunFolder, method: str) -> Plan:
     if by != method:
         why = f"--method {method}, but the Run was made with {by}"
         raise CannotResume(f"{run.path}: cannot resume: {why}; use the same, or choose another -o")
-    recipe = {ENSEMBLE: plan.recipe, STUDENT: _of_student(plan.recipe)}.get(made.method, base_recipe(plan.recipe))
+    recipe = {ENSEMBLE: plan.recipe, STUDENT: student_recipe(plan.recipe)}.get(made.method, base_recipe(plan.recipe))
     kept = {name: getattr(made, name) for name in ("method", "options", "train", "members", "tried_methods")}
     return replace(plan, recipe=recipe.model_copy(update=kept))
 
@@ -149,18 +150,7 @@ def _together(plan: Plan, reference: Setting, passed: Sequence[Setting], method:
     """What the methods that pass lead to: an ensemble, its student, or source-only if there are none."""
     if not passed:
         return reference
-    made = [one.plan.recipe for one in passed]
-    members = tuple(Member(method=one.method, options=one.options, train=one.train) for one in made)
-    changed: dict[str, object] = {"method": method, "options": {}, "members": members}
-    if method == ENSEMBLE:
-        return Setting(method, {}, replace(plan, recipe=plan.recipe.model_copy(update=changed)), reference)
-    recipe = _of_student(plan.recipe).model_copy(update={**changed, "method": STUDENT})
-    return Setting(STUDENT, {}, replace(plan, recipe=recipe), reference, tuple(passed))
-
-
-def _of_student(recipe: Recipe) -> Recipe:
-    """How a student is trained: as source-only, with the augmentation of both domains."""
-    return base_recipe(recipe).model_copy(update={"augment": recipe.augment})
+    return ensemble_of(plan, passed) if method == ENSEMBLE else replace(student_of(plan, passed), base=reference)
 
 
 def _teach(store: Store, student: Setting, reference: Setting, machine: Machine) -> dict[str, str]:

@@ -89,7 +89,7 @@ def may_stack(plan: Plan, machine: Machine) -> bool:
         return False
     rows = plan.target.kind == "table" or isinstance(examples, np.ndarray) or frozen(recipe)
     plain = has_plain_steps(recipe.train) and not recipe.augment.any
-    return rows and plain and _kind(recipe.method).batched
+    return rows and plain and method_class(recipe.method).batched
 
 
 def train_all(run: RunFolder, plan: Plan, machine: Machine) -> None:
@@ -122,10 +122,11 @@ def _method_of(recipe: Recipe, phase: str) -> tuple[str, Options]:
     """The method of a phase, and its options: the baseline's are what the method wants to start from."""
     if phase == "adapted" or recipe.method == "source_only":
         return recipe.method, recipe.options
-    return "source_only", dict(_kind(recipe.method).start_options) if recipe.trains_a_network else {}
+    return "source_only", dict(method_class(recipe.method).start_options) if recipe.trains_a_network else {}
 
 
-def _kind(method: str) -> type[Method]:
+def method_class(method: str) -> type[Method]:
+    """The class of a method that a recipe names: a registered one, or the student."""
     return Student if method == STUDENT else methods.get(method)
 
 
@@ -163,7 +164,7 @@ def _training(run: RunFolder, plan: Plan, seed: int, phase: str, machine: Machin
     recipe, (name, options) = plan.recipe, _method_of(plan.recipe, phase)
     torch.manual_seed(seed)
     learnt = load_file(run.weights(seed, "pretrained")) if phase == "adapted" and recipe.pretrain else None
-    kind = _kind(name)
+    kind = method_class(name)
     model = finetune.classifier(recipe, phase, plan.shape, pretrained=not kind.starts_from, learnt=learnt)
     if kind.starts_from:
         model.load_state_dict(load_file(run.weights(seed, kind.starts_from)))

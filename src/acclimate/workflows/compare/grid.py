@@ -16,6 +16,7 @@ from acclimate.workflows.early import ALL
 from acclimate.workflows.label_curves import Strategy
 from acclimate.workflows.options import CompareRequest, Request, TrainingOptions
 from acclimate.workflows.plan import Plan, make_plan, with_strategy
+from acclimate.workflows.train_phase import method_class
 
 log = logging.getLogger("acclimate")
 
@@ -54,7 +55,7 @@ class Setting:
     @property
     def starts_from_base(self) -> bool:
         """Whether its training starts from the weights of the source-only model."""
-        return bool(self.teachers) or (self.method in methods.names() and bool(methods.get(self.method).starts_from))
+        return self.plan.recipe.trains_a_network and bool(method_class(self.method).starts_from)
 
 
 @dataclass(frozen=True)
@@ -212,7 +213,7 @@ def _settings_of(planned: Planned, chosen: Plan) -> tuple[dict[str, Setting], di
             left_out[name] = error.message
             continue
         for one in _variants(same):
-            base = _known(settings, _base_of(one))
+            base = known(settings, base_of(one))
             settings |= {base.name: base, one.name: replace(one, base=base)}
     return settings, left_out
 
@@ -224,9 +225,11 @@ def base_recipe(recipe: Recipe) -> Recipe:
         "options": {},
         "augment": recipe.augment.model_copy(update={"target": "none"}),
         "plugins": plugins.origins(BASELINE, recipe.backbone),
+        "members": (),
+        "tried_methods": {},
     }
     if recipe.trains_a_network:
-        changed["options"] = dict(methods.get(recipe.method).start_options)
+        changed["options"] = dict(method_class(recipe.method).start_options)
         changed["train"] = recipe.train.model_copy(update={"batch_norm": "concat"})
     else:
         changed["backbone_options"] = {k: v for k, v in recipe.backbone_options.items() if k != "svd"}
@@ -337,7 +340,7 @@ def _with(recipe: Recipe, given: Options) -> Recipe:
     return recipe.model_copy(update={"options": {**recipe.options, **options}, "train": train})
 
 
-def _base_of(setting: Setting) -> Setting:
+def base_of(setting: Setting) -> Setting:
     """The source-only model beside a setting, under a name that tells what its training shares with it."""
     plan = replace(setting.plan, recipe=base_recipe(setting.plan.recipe))
     given = {**plan.recipe.options, **{k: v for k, v in setting.given.items() if k.startswith("train.")}}
@@ -347,7 +350,7 @@ def _base_of(setting: Setting) -> Setting:
     return Setting(_called(BASELINE, given) + model, given, plan)
 
 
-def _known(settings: Mapping[str, Setting], setting: Setting) -> Setting:
+def known(settings: Mapping[str, Setting], setting: Setting) -> Setting:
     """The setting of the same recipe that is there already, or this one."""
     same = (one for one in settings.values() if one.plan.recipe == setting.plan.recipe)
     return next(same, setting)

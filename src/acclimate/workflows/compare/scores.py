@@ -54,7 +54,7 @@ class Scoring:
             for name, setting in self.grid.settings.items()
             if all(self.store.is_done(Cell(setting, seed)) for seed in self.seeds)
         }
-        return {name: self._scores(self._outputs(setting)) for name, setting in whole.items()}
+        return {name: self.of_setting(setting) for name, setting in whole.items()}
 
     def ensemble(self, weights: Mapping[int, Weights]) -> tuple[Scored, Change | None]:
         """The scores of an ensemble, and what changes from source-only to it.
@@ -63,6 +63,10 @@ class Scoring:
             weights: Of its members, by seed.
         """
         return self._scores([self._combined(seed, own) for seed, own in weights.items()])
+
+    def of_setting(self, setting: Setting) -> tuple[Scored, Change | None]:
+        """The scores of a setting that has all seeds, and what changes from source-only to it."""
+        return self._scores(self._outputs(setting))
 
     def _combined(self, seed: int, weights: Weights) -> ClassOutputs:
         cells = [Cell(self.grid.settings[name], seed) for name in weights]

@@ -4,9 +4,9 @@ import logging
 import math
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Unpack, cast
@@ -17,6 +17,7 @@ from acclimate.data.source import Source
 from acclimate.errors import BadInput, explain_access
 from acclimate.files import expand
 from acclimate.lock import LOCK, Locked, locked
+from acclimate.recipe import ENSEMBLE, STUDENT
 from acclimate.report.compare import finding, render_comparison
 from acclimate.run_folder import PARTIAL, RunFolder
 from acclimate.runs.run import Run
@@ -27,12 +28,14 @@ from acclimate.workflows.compare.caution import weigh
 from acclimate.workflows.compare.cells import Cell, Store
 from acclimate.workflows.compare.choice import Choice, Table, choose, judge
 from acclimate.workflows.compare.ensemble import Weights, by_name, ensembles
-from acclimate.workflows.compare.grid import Grid, Planned, Setting, adapt_options, make_grid, plan_all
+from acclimate.workflows.compare.grid import Grid, Planned, Setting, adapt_options, base_of, known, make_grid, plan_all
 from acclimate.workflows.compare.over_sources import over_sources
 from acclimate.workflows.compare.pool import of_cell, pool
+from acclimate.workflows.compare.portions import portions
 from acclimate.workflows.compare.scores import Scoring, agreement
-from acclimate.workflows.compare.winner import make_winner
-from acclimate.workflows.compare.work import PAUSE, work_together
+from acclimate.workflows.compare.together import ensemble_of, members, student_of
+from acclimate.workflows.compare.winner import WINNER, make_run
+from acclimate.workflows.compare.work import PAUSE, work, work_together
 from acclimate.workflows.early import check_early, each_source, is_run
 from acclimate.workflows.options import CompareKeywords, CompareRequest, described_by, parse_request
 from acclimate.workflows.resume import CannotResume
@@ -42,7 +45,7 @@ from acclimate.workflows.train_phase import Machine
 log = logging.getLogger("acclimate")
 
 PAGE = "compare.html"
-OWN = {found.FILE, PAGE, "cells", "failed", "trials", "winner", LOCK}
+OWN = {found.FILE, PAGE, "cells", "failed", "trials", WINNER, ENSEMBLE, STUDENT, LOCK}
 """What a comparison writes into its folder."""
 
 
@@ -61,7 +64,7 @@ class Compared:
     @property
     def winner(self) -> Run:
         """The chosen method and setting as a finished Run."""
-        return Run.open(self.path / "winner")
+        return Run.open(self.path / WINNER)
 
     @property
     def finding(self) -> str:
@@ -122,7 +125,8 @@ def _compare(
     work_together(store, cells, machine, request.workers)
     with _alone(folder):
         if not _is_finished(folder):
-            _finish(folder, grid, partial(_command, source, target, folder.path, request))
+            whole = command_of(source, target, output or folder.path, options, workflow="compare")
+            _finish(folder, grid, machine, partial(_command, source, target, folder.path, request), whole)
         store.tidy(cells)
     return Compared(folder.path, cast("Comparison", found.read(folder)))
 
@@ -208,8 +212,16 @@ def _is_finished(folder: RunFolder) -> bool:
     return told is not None and "ranking" in told and folder.file(PAGE).is_file()
 
 
-def _finish(folder: RunFolder, grid: Grid, command: partial[str]) -> None:
-    """Choose, score, and write the Run, ``compare.json`` and the page."""
+def _finish(folder: RunFolder, grid: Grid, machine: Machine, command: partial[str], whole: str) -> None:
+    """Choose, score, and write the Runs, ``compare.json`` and the page.
+
+    Args:
+        folder: That of the comparison.
+        grid: All settings.
+        machine: Where the student trains.
+        command: Gives the command of a setting's Run.
+        whole: The command of the comparison.
+    """
     store, seeds, reference = Store(folder.path), grid.reference.plan.recipe.seeds, grid.reference
     for seed in seeds:
         if why := store.failure(cell := Cell(reference, seed)):
@@ -219,11 +231,35 @@ def _finish(folder: RunFolder, grid: Grid, command: partial[str]) -> None:
     tables = {seed: table for seed, (table, _) in judged.items()}
     choice = choose(list(tables.values()), reference.name)
     setting = grid.settings[choice.name]
-    make_winner(store, setting, seeds, command=command(setting))
+    make_run(store, WINNER, setting, seeds, command=command(setting))
+    some = members(grid, choice, tables)
+    student = _run_together(store, grid, some, machine, command=whole) if len(some) > 1 else None
     by_kind = by_name({seed: weights for seed, (_, weights) in judged.items()})
-    written = _comparison(store, grid, tables, choice, by_kind)
+    if len(some) > 1:
+        by_kind[ENSEMBLE] = {seed: dict.fromkeys((one.name for one in some), 1 / len(some)) for seed in seeds}
+    written = _comparison(store, grid, tables, choice, by_kind, student)
     folder.write_json(found.FILE, {**written})
     folder.write(PAGE, lambda path: path.write_text(render_comparison(written), "utf-8"))
+
+
+def _run_together(
+    store: Store, grid: Grid, some: Sequence[Setting], machine: Machine, *, command: str
+) -> Setting | None:
+    """Make the ensemble of some settings a Run, train its student, and make it another; None if its training fails."""
+    plan, seeds = some[0].plan, grid.reference.plan.recipe.seeds
+    make_run(store, ENSEMBLE, ensemble_of(plan, some), seeds, command=command, members=some)
+    student = student_of(plan, some)
+    base = known(grid.settings, base_of(student))
+    student = replace(student, base=base)
+    log.info("a student learns what %s predict together", ", ".join(one.name for one in some))
+    for setting in (base, student):
+        cells = [Cell(setting, seed) for seed in seeds]
+        work(store, portions(cells, machine), machine)
+        store.tidy(cells)
+    if not all(store.is_done(Cell(student, seed)) for seed in seeds):
+        return None
+    make_run(store, STUDENT, student, seeds, command=command)
+    return student
 
 
 def _caution(store: Store, grid: Grid, name: str) -> str:
@@ -251,7 +287,12 @@ def _judged(store: Store, grid: Grid, seed: int) -> tuple[Table, Mapping[str, We
 
 
 def _comparison(
-    store: Store, grid: Grid, tables: Mapping[int, Table], choice: Choice, by_kind: Mapping[str, Mapping[int, Weights]]
+    store: Store,
+    grid: Grid,
+    tables: Mapping[int, Table],
+    choice: Choice,
+    by_kind: Mapping[str, Mapping[int, Weights]],
+    student: Setting | None,
 ) -> Comparison:
     """All of ``compare.json``; only here may labels of the target be read."""
     reference = grid.reference
@@ -262,6 +303,13 @@ def _comparison(
         found.row_of(store, one, seeds, tables, rank=choice.ranks.get(name), scores=scores)
         for name, one in grid.settings.items()
     ]
+    together = [
+        found.ensemble_row(name, weights, scoring.ensemble(weights) if scoring else None)
+        for name, weights in by_kind.items()
+    ]
+    if student:
+        own = scoring.of_setting(student) if scoring else None
+        together.append(found.ensemble_row(STUDENT, by_kind[ENSEMBLE], own))
     ranking = sorted(rows, key=lambda row: (row["name"] != choice.name, 1.0 if row["rank"] is None else -row["rank"]))
     done = [cell for cell in _cells(grid) if store.is_done(cell)]
     total = {cell.name: store.facts(cell)["seconds"] for cell in done}
@@ -273,10 +321,7 @@ def _comparison(
         "caution": _caution(store, grid, choice.name),
         "seconds": round(math.fsum(total.values()), 1),
         "ranking": ranking,
-        "ensembles": [
-            found.ensemble_row(name, weights, scoring.ensemble(weights) if scoring else None)
-            for name, weights in by_kind.items()
-        ],
+        "ensembles": together,
         "agreement": agreement(ranking),
     }
 
@@ -286,4 +331,4 @@ def _command(source: Sources, target: Source, folder: Path, request: CompareRequ
     if setting.source and setting.plan.source:
         paths = {str(one): one for one in sources_of(source) if isinstance(one, str | Path)}
         source = paths.get(setting.plan.source.name, setting.plan.source)
-    return command_of(source, target, folder / "winner", adapt_options(request, setting))
+    return command_of(source, target, folder / WINNER, adapt_options(request, setting))
