@@ -10,7 +10,6 @@ from functools import partial
 
 import torch
 
-from acclimate import methods
 from acclimate.errors import BadInput
 from acclimate.recipe import AUTO, ENSEMBLE, STUDENT
 from acclimate.run_folder import RunFolder
@@ -31,6 +30,10 @@ log = logging.getLogger("acclimate")
 
 METHODS = (FIRST, "nrc", "dann", "cdan")
 """Those that are tried beside source-only; they differ in principle, so that their errors differ."""
+OF_IMAGES = (FIRST, "mcc", "cdan")
+"""Those for images, which take longer; `mcc` helps there, and harms tables of two classes."""
+SOURCE_FREE = (FIRST, "nrc")
+"""Those where a Run is in the place of the source."""
 
 
 def select_method(selected: Selected, request: Request, run: RunFolder, *, machine: Machine) -> Selected:
@@ -78,8 +81,10 @@ def select_method(selected: Selected, request: Request, run: RunFolder, *, machi
 
 
 def methods_for(plan: Plan) -> tuple[str, ...]:
-    """Those that are tried: where a Run is in the place of the source, those that need no example of it."""
-    return METHODS if plan.source else tuple(name for name in METHODS if methods.get(name).needs == {"target"})
+    """Those that are tried beside source-only."""
+    if plan.source is None:
+        return SOURCE_FREE
+    return OF_IMAGES if plan.source.kind == "images" else METHODS
 
 
 def _as_made(plan: Plan, run: RunFolder, method: str) -> Plan:
