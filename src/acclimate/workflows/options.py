@@ -24,8 +24,8 @@ class OneMethod(BaseModel):
 
     method: str = Field(
         "auto",
-        description="What is minimised: auto, a name that `acclimate methods` lists, MODULE:CLASS, or ensemble: four "
-        "methods that predict together.",
+        description="What is minimised: a name that `acclimate methods` lists, MODULE:CLASS, auto (a student of several "
+        "methods), or ensemble (their mean).",
     )
     pretrain: str | None = Field(
         None,
@@ -46,8 +46,8 @@ class TrainingOptions(BaseModel):
     budget: float | None = Field(
         None,
         ge=0,
-        description="Minutes that a further strategy of finetune auto may take, and all methods of an ensemble "
-        "together; what would take longer is not tried.",
+        description="Minutes that a further strategy of finetune auto may take, and all methods of auto or ensemble "
+        "together; what would take longer is not tried. 10 by default on a CPU, without a limit on a GPU.",
     )
     backbone: str = Field(
         "auto",
