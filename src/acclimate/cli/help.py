@@ -11,7 +11,9 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "method", "methods", "pretrain", "finetune", "strategies", "backbone", "weights", "settings", "set_",
         "label_shift", "test_time", "model", "modules",
     ),
-    "Training": ("steps", "seeds", "budget", "no_guard", "image_size", "augment", "precision", "devices", "workers"),
+    "Training": (
+        "steps", "seeds", "budget", "no_guard", "image_size", "augment", "precision", "devices", "workers", "on",
+    ),
     "Scoring": ("score", "audit", "held_out", "ask", "seed", "positive", "tta"),
     "Output": ("output", "overwrite", "resume", "folder", "clear", "json", "help"),
 }  # fmt: skip

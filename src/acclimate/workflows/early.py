@@ -1,5 +1,6 @@
 """What is checked of a request before any library that takes seconds to import, and before anything is read."""
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -167,10 +168,20 @@ def _check_names(request: TrainingOptions) -> None:
         check_pretraining(request.pretrain)
     if isinstance(request, CompareRequest):
         check_compared(request.methods)
+        _check_ray(request)
     if request.finetune != "auto":
         finetune.check_name(request.finetune)
     if request.backbone not in {"auto", LINEAR}:
         backbones.check_name(request.backbone)
+
+
+def _check_ray(request: CompareRequest) -> None:
+    if not request.on:
+        return
+    if request.workers > 1:
+        raise BadInput("--workers: is for this machine, and --on uses all CPUs of the cluster; give one of the two")
+    if importlib.util.find_spec("ray") is None:
+        raise BadInput("--on: Ray is not installed; run `pip install 'acclimate[ray]'`")
 
 
 def _check_settings(request: TrainingOptions) -> None:

@@ -145,6 +145,7 @@ class CompareRequest(TrainingOptions):
     )
     seeds: int | Sequence[int] = Field(3, description="How many seeds to train; in Python also which.")
     workers: int = Field(1, ge=1, description="Processes on this machine that share the trainings and its threads.")
+    on: str = Field("", description="Train on Ray: ray for the cluster of this machine, or one's address, HOST:PORT.")
 
 
 class PredictOptions(BaseModel):
@@ -224,6 +225,7 @@ class CompareKeywords(TrainingKeywords, total=False):
     methods: Sequence[str]
     score: Source | None
     workers: int
+    on: str
 
 
 def _share(option: str, text: str) -> float:

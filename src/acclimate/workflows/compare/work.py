@@ -46,26 +46,35 @@ def work(store: Store, shared: Sequence[Portion], machine: Machine, *, parent: i
 def _attempt(store: Store, portion: Portion, machine: Machine, cells: Sequence[Cell]) -> bool:
     """Train those cells of a portion that nobody else holds, if all can start; return whether there were any."""
     left = [cell for cell in portion if not store.is_settled(cell)]
-    if not all(_can_start(store, cell) for cell in left):
+    if not all(can_start(store, cell) for cell in left):
         return False
-    with ExitStack() as stack:
-        held = [cell for cell in left if _hold(store, cell, stack)]
-        free = [cell for cell in held if not store.is_settled(cell)]
-        if not free:
-            return False
+    with held(store, left) as free:
         first = sum(map(store.is_settled, cells)) + 1
         train_cells(store, free, machine, number=first, of=len(cells))
-    for i, cell in enumerate(free, first):
+    tell(store, free, first=first, of=len(cells))
+    return bool(free)
+
+
+def tell(store: Store, cells: Sequence[Cell], *, first: int, of: int) -> None:
+    """Name cells that are settled, with the time or why they failed."""
+    for i, cell in enumerate(cells, first):
         if why := store.failure(cell):
-            log.warning("cell %d of %d: %s has failed: %s", i, len(cells), cell, why)
+            log.warning("cell %d of %d: %s has failed: %s", i, of, cell, why)
         else:
-            log.info("cell %d of %d: %s (%.0f s)", i, len(cells), cell, store.facts(cell)["seconds"])
-    return True
+            log.info("cell %d of %d: %s (%.0f s)", i, of, cell, store.facts(cell)["seconds"])
 
 
-def _can_start(store: Store, cell: Cell) -> bool:
+def can_start(store: Store, cell: Cell) -> bool:
     """Whether there is what its training starts from."""
     return not cell.setting.starts_from_base or cell.base is None or store.is_settled(cell.base)
+
+
+@contextmanager
+def held(store: Store, cells: Sequence[Cell]) -> Iterator[list[Cell]]:
+    """Keep other processes from training cells; yield those that nobody else holds and that are missing."""
+    with ExitStack() as stack:
+        free = [cell for cell in cells if _hold(store, cell, stack)]
+        yield [cell for cell in free if not store.is_settled(cell)]
 
 
 def _hold(store: Store, cell: Cell, stack: ExitStack) -> bool:
@@ -85,7 +94,7 @@ def work_together(store: Store, cells: Sequence[Cell], machine: Machine, workers
         return
     context = multiprocessing.get_context("spawn")
     threads = max(1, torch.get_num_threads() // workers)
-    sent = [[_as_sent(cell) for cell in portion] for portion in shared]
+    sent = [[as_sent(cell) for cell in portion] for portion in shared]
     given = (ImportedFiles(), store, sent, Machine(machine.devices), threads)
     others = [context.Process(target=_worker, args=(*given, os.getpid()), daemon=True) for _ in range(workers - 1)]
     for process in others:
@@ -102,7 +111,7 @@ def work_together(store: Store, cells: Sequence[Cell], machine: Machine, workers
             process.join()
 
 
-def _as_sent(cell: Cell) -> Cell:
+def as_sent(cell: Cell) -> Cell:
     """A cell as another process takes it, without what reads the labelled target."""
     setting, base = cell.setting, cell.setting.base
     base = base and replace(base, plan=replace(base.plan, score=None))

@@ -30,6 +30,7 @@ from acclimate.workflows.compare.choice import Choice, Table, choose, judge
 from acclimate.workflows.compare.ensemble import Weights, by_name, ensembles
 from acclimate.workflows.compare.grid import Grid, Planned, Setting, adapt_options, base_of, known, make_grid, plan_all
 from acclimate.workflows.compare.over_sources import over_sources
+from acclimate.workflows.compare.on_ray import connected, work_on_ray
 from acclimate.workflows.compare.pool import of_cell, pool
 from acclimate.workflows.compare.portions import portions
 from acclimate.workflows.compare.scores import Scoring, agreement
@@ -120,9 +121,13 @@ def _compare(
     planned, machine = plan_all(source, target, request), Machine(request.devices, show)
     folder = RunFolder(Path(output) if output else Path(tempfile.mkdtemp(prefix="acclimate-")) / "compare")
     _check_folder(folder)
-    grid = _begin(folder, planned, machine, resume=resume)
-    store, cells = Store(folder.path), _cells(grid)
-    work_together(store, cells, machine, request.workers)
+    with connected(request.on) as ray:
+        grid = _begin(folder, planned, machine, resume=resume)
+        store, cells = Store(folder.path), _cells(grid)
+        if ray:
+            work_on_ray(ray, store, cells, machine)
+        else:
+            work_together(store, cells, machine, request.workers)
     with _alone(folder):
         if not _is_finished(folder):
             whole = command_of(source, target, output or folder.path, options, workflow="compare")
