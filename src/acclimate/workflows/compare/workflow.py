@@ -29,8 +29,8 @@ from acclimate.workflows.compare.cells import Cell, Store
 from acclimate.workflows.compare.choice import Choice, Table, choose, judge
 from acclimate.workflows.compare.ensemble import Weights, by_name, ensembles
 from acclimate.workflows.compare.grid import Grid, Planned, Setting, adapt_options, base_of, known, make_grid, plan_all
-from acclimate.workflows.compare.over_sources import over_sources
 from acclimate.workflows.compare.on_ray import connected, work_on_ray
+from acclimate.workflows.compare.over_sources import over_sources
 from acclimate.workflows.compare.pool import of_cell, pool
 from acclimate.workflows.compare.portions import portions
 from acclimate.workflows.compare.scores import Scoring, agreement
