@@ -24,8 +24,8 @@ class OneMethod(BaseModel):
 
     method: str = Field(
         "auto",
-        description="What is minimised: a name that `acclimate methods` lists, MODULE:CLASS, auto (a student of several "
-        "methods), or ensemble (their mean).",
+        description="What is minimised: a name that `acclimate methods` lists, MODULE:CLASS, auto (a student of "
+        "several methods), or ensemble (their mean).",
     )
     pretrain: str | None = Field(
         None,
