@@ -31,7 +31,7 @@ from pools import STEPS, Pool, at_end, read_lines, read_pool
 from acclimate import validators
 from acclimate.validators.gates import reasons
 from acclimate.validators.selection import WEIGHTS, combine
-from acclimate.workflows.select_method import METHODS
+from acclimate.workflows.plan.resolve import METHODS
 
 Line = dict[str, Any]
 Choose = Callable[[Line], float]

@@ -21,19 +21,12 @@ from acclimate.workflows.compare.portions import portions
 from acclimate.workflows.compare.together import ensemble_of, student_of, student_recipe
 from acclimate.workflows.compare.work import work
 from acclimate.workflows.options import Request
-from acclimate.workflows.plan import FIRST, Plan, make_plan, tries_several, with_strategy
+from acclimate.workflows.plan import Plan, make_plan, methods_tried, tries_several, with_strategy
 from acclimate.workflows.resume import CannotResume
 from acclimate.workflows.select_strategy import BUDGET, Selected
 from acclimate.workflows.train_phase import Machine
 
 log = logging.getLogger("acclimate")
-
-METHODS = (FIRST, "nrc", "dann", "cdan")
-"""Those that are tried beside source-only; they differ in principle, so that their errors differ."""
-OF_IMAGES = (FIRST, "mcc", "cdan")
-"""Those for images, which take longer; `mcc` helps there, and harms tables of two classes."""
-SOURCE_FREE = (FIRST, "nrc")
-"""Those where a Run is in the place of the source."""
 
 
 def select_method(selected: Selected, request: Request, run: RunFolder, *, machine: Machine) -> Selected:
@@ -80,13 +73,6 @@ def select_method(selected: Selected, request: Request, run: RunFolder, *, machi
     return selected._replace(plan=replace(plan, recipe=recipe))
 
 
-def methods_for(plan: Plan) -> tuple[str, ...]:
-    """Those that are tried beside source-only."""
-    if plan.source is None:
-        return SOURCE_FREE
-    return OF_IMAGES if plan.source.kind == "images" else METHODS
-
-
 def _as_made(plan: Plan, run: RunFolder, method: str) -> Plan:
     """The plan with the choice that a Run has made."""
     made = run.recipe
@@ -104,7 +90,7 @@ def _as_made(plan: Plan, run: RunFolder, method: str) -> Plan:
 def _try(store: Store, reference: Setting, plan: Plan, request: Request, machine: Machine) -> dict[str, Setting]:
     """Train source-only and as many methods as the budget allows; those that were trained, by name."""
     settings, began = {BASELINE: reference}, time.monotonic()
-    for name in (BASELINE, *methods_for(plan)):
+    for name in (BASELINE, *methods_tried(plan.source)):
         setting = settings.get(name) or Setting(name, {}, _planned(name, plan, request), reference)
         if not _within_budget(name, len(settings), time.monotonic() - began, request):
             break

@@ -18,7 +18,7 @@ from acclimate.runs.models import load_model
 from acclimate.runs.outputs import kind_of
 from acclimate.training.launch import launched
 from acclimate.workflows.options import Request
-from acclimate.workflows.plan import Plan, with_strategy
+from acclimate.workflows.plan import Plan, methods_tried, tries_several, with_strategy
 from acclimate.workflows.resume import check_same
 from acclimate.workflows.scoring import predict_part
 from acclimate.workflows.train_phase import Machine, expected_baseline_seconds, train_phase
@@ -29,6 +29,8 @@ STRATEGIES = ("feature_extraction", "partial", "full")
 """Those that are tried, in this order."""
 BUDGET = 10.0
 """Minutes that a further strategy may take on a CPU."""
+OF_STUDENT = 2
+"""What a student's training takes, whose teacher predicts every batch, in those of source-only."""
 ENOUGH = 100
 """Examples for validation from which no cross-validation is needed."""
 PARTS = 3
@@ -102,7 +104,7 @@ def _within_budget(plan: Plan, request: Request, folder: Path) -> bool:
     budget = usual if request.budget is None else request.budget
     if math.isinf(budget) or _of_part(folder, _parts(plan)[0]).exists() or launched():
         return True
-    name, minutes = plan.recipe.finetune, _expected_minutes(plan, folder)
+    name, minutes = plan.recipe.finetune, _expected_minutes(plan, request, folder)
     about = float(f"{minutes:.2g}")
     if minutes > budget:
         log.warning("--finetune auto: %s takes about %g minutes, more than --budget %g; not tried", name, about, budget)
@@ -111,13 +113,15 @@ def _within_budget(plan: Plan, request: Request, folder: Path) -> bool:
     return minutes <= budget
 
 
-def _expected_minutes(plan: Plan, folder: Path) -> float:
+def _expected_minutes(plan: Plan, request: Request, folder: Path) -> float:
     """How long a strategy takes: its trial and, if it is then chosen, the trainings of the Run that are left."""
     recipe, parts = plan.recipe, len(_parts(plan))
     baseline = expected_baseline_seconds(RunFolder(folder), plan, recipe.seeds[0])
-    seeds, domains = len(recipe.seeds), len({"source", "target"} & set(methods.get(recipe.method).needs))
+    seeds, several = len(recipe.seeds), tries_several(request, recipe.task)
+    names = methods_tried(plan.source) if several else [recipe.method]
+    domains = sum(len({"source", "target"} & set(methods.get(name).needs)) for name in names)
     baselines = seeds if parts > 1 else seeds - 1  # with one part the trial's model is that of the first seed
-    adapted = seeds * domains if "adapted" in recipe.phases else 0
+    adapted = seeds * (domains + OF_STUDENT * several) if "adapted" in recipe.phases else 0
     return baseline * (parts + baselines + adapted) / 60
 
 

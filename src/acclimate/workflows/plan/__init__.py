@@ -59,12 +59,12 @@ from acclimate.workflows.plan.overlaps import overlaps
 from acclimate.workflows.plan.resolve import (
     AUTO_METHOD,
     AUTO_SOURCE_FREE,
-    FIRST,
     Resolved,
     augmentation_of,
     backbone_options,
     bottleneck_for,
     looks_at_target,
+    methods_tried,
     of_method,
     resolve,
     strategy_of,
@@ -74,7 +74,7 @@ from acclimate.workflows.plan.trial_build import check_moves, with_defaults
 
 log = logging.getLogger("acclimate")
 
-__all__ = ["AUTO_METHOD", "FIRST", "Plan", "make_plan", "tries_several", "with_strategy"]
+__all__ = ["AUTO_METHOD", "Plan", "make_plan", "methods_tried", "tries_several", "with_strategy"]
 
 
 def make_plan(

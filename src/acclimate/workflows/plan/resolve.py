@@ -36,6 +36,12 @@ Of the methods that can learn numbers DeepCORAL has no adversary, and at the pap
 """
 FIRST = "shot"
 """The first of several methods; source-only is trained as this one wants to start from it."""
+METHODS = (FIRST, "nrc", "dann", "cdan")
+"""Those that are tried beside source-only; they differ in principle, so that their errors differ."""
+OF_IMAGES = (FIRST, "mcc", "cdan")
+"""Those for images, which take longer; `mcc` helps there, and harms tables of two classes."""
+SOURCE_FREE = (FIRST, "nrc")
+"""Those where a Run is in the place of the source."""
 AUTO_SOURCE_FREE = "shot"
 """What ``--method auto`` is where the source is a finished Run."""
 NEEDS_LABELS = {
@@ -95,6 +101,17 @@ def tries_several(request: Request, task: Task) -> bool:
         return request.method == ENSEMBLE
     given = request.target_labels is not None or request.pretrain is not None or request.backbone == LINEAR
     return task == "classification" and not given and not parse_settings(request.settings or {}).options
+
+
+def methods_tried(source: Domain | None) -> tuple[str, ...]:
+    """Those that are tried beside source-only where several are.
+
+    Args:
+        source: None where a Run is in its place.
+    """
+    if source is None:
+        return SOURCE_FREE
+    return OF_IMAGES if source.kind == "images" else METHODS
 
 
 def _check_ensemble(request: Request, task: Task) -> None:
