@@ -125,9 +125,17 @@ def test_what_a_strategy_takes_counts_every_training_that_is_left(given, tmp_pat
     request = Request(**given.asked({"method": "mcc", "seeds": 2}))
     plan = make_plan(*given.domains, request)
     # the first seed's baseline is the trial; the method's steps take a batch of each of two domains
-    assert selection._expected_minutes(plan, tmp_path) == 1 + 1 + 2 * 2
+    assert selection._expected_minutes(plan, request, tmp_path) == 1 + 1 + 2 * 2
     monkeypatch.setattr(selection, "ENOUGH", 100)
-    assert selection._expected_minutes(plan, tmp_path) == 3 + 2 + 2 * 2
+    assert selection._expected_minutes(plan, request, tmp_path) == 3 + 2 + 2 * 2
+
+
+def test_what_a_strategy_takes_counts_all_methods_of_the_default(given, tmp_path, monkeypatch):
+    monkeypatch.setattr(selection, "expected_baseline_seconds", lambda run, plan, seed: 60.0)
+    request = Request(**given.asked({"method": "auto"}))
+    plan = make_plan(*given.domains, request)
+    # of images SHOT takes one domain, MCC and CDAN two each, and the student as much as two
+    assert selection._expected_minutes(plan, request, tmp_path) == 1 + (1 + 2 + 2 + 2)
 
 
 def test_steps_are_timed_on_a_copy(given, tmp_path):
