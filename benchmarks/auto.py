@@ -27,6 +27,7 @@ from tasks import Task, tasks
 import acclimate
 from acclimate.run_folder import RunFolder
 from acclimate.runs.outputs import read_class_outputs
+from acclimate.workflows import estimates
 
 STEPS, SEEDS = 300, 3
 WAYS = ("source-only", "mean", "student", "kept", "best")
@@ -49,6 +50,7 @@ def measured(task: Task) -> Line:
             outputs = read_class_outputs(cell, recipe.seeds[0], recipe.phases[-1], "target")
             tried[recipe.method][recipe.seeds[0]] = outputs.probabilities
         recipe, scores = run.recipe, run.scores
+        parts, moved = parts_of_run(run)
     passed = [one.method for one in recipe.members]
     accuracy = {name: [right(p, task.target.y) for _, p in sorted(own.items())] for name, own in tried.items()}
     mean = [right(np.mean([tried[name][s] for name in passed], axis=0), task.target.y) for s in range(SEEDS) if passed]
@@ -56,8 +58,20 @@ def measured(task: Task) -> Line:
         "family": task.family, "task": task.name, "accuracy": accuracy, "mean": mean or accuracy["source_only"],
         "kept": accuracy["student" if scores["kept"] == "adapted" else "source_only"],
         "left_out": {name: why for name, why in recipe.tried_methods.items() if why}, "why": scores["why"],
-        "seconds": round(time.perf_counter() - began, 1),
+        "parts": parts, "moved": moved, "seconds": round(time.perf_counter() - began, 1),
     }  # fmt: skip
+
+
+def parts_of_run(run: RunFolder) -> tuple[dict[str, float], dict[str, float]]:
+    """The parts of the estimate of the adapted models, and how far EM finds the classes' shares moved by each phase."""
+    seeds = run.recipe.seeds
+    found = [estimates.parts(run, seed, "adapted") for seed in seeds]
+    moved = {
+        phase: float(np.mean([estimates.moved(estimates.saved(run, seed, phase)) for seed in seeds]))
+        for phase in ("source_only", "adapted")
+    }
+    means = {name: float(np.mean([one[name] for one in found])) for name in found[0]}
+    return {name: round(value, 6) for name, value in means.items() if np.isfinite(value)}, moved
 
 
 def right(p: Numbers, labels: NDArray[np.int64]) -> float:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from pools import Pool, at_end, read_lines, read_pool
 
 from acclimate.errors import BadInput
+from acclimate.shift.label_shift import label_shift
 from acclimate.validators import evidence
 from acclimate.validators.candidate import Candidate
 from acclimate.validators.estimate.combined import Saved, parts_of, parts_of_adapted
@@ -48,7 +49,7 @@ def saved(one: Candidate) -> Saved:
 
 def lines_of(pool: Pool) -> Iterator[Line]:
     """The parts of each model's estimate, its accuracy, and what the guard would weigh."""
-    last, base = at_end(pool), saved(pool.candidates[0])
+    last, base, shift = at_end(pool), saved(pool.candidates[0]), moved(pool)
     for i in last:
         model, others = saved(pool.candidates[i]), [saved(pool.candidates[j]).target for j in last if j not in (0, i)]
         try:
@@ -60,7 +61,16 @@ def lines_of(pool: Pool) -> Iterator[Line]:
         yield {
             "family": pool.family, "task": pool.task, "method": pool.candidates[i].method, "parts": parts,
             "accuracy": float(pool.accuracy[i]), "before": float(pool.accuracy[0]), "cues": cues,
+            "moved": round(shift, 4),
         }  # fmt: skip
+
+
+def moved(pool: Pool) -> float:
+    """The total variation between the classes' shares in the source and those that EM estimates for the target."""
+    one = pool.candidates[0]
+    before = np.bincount(one.labels, minlength=one.n_classes) / len(one.labels)
+    after = label_shift("em", one.source, one.labels, one.target, draws=0).shares
+    return float(np.abs(after - before).sum() / 2)
 
 
 def cues_of(before: Saved, after: Saved) -> dict[str, Sequence[float]]:

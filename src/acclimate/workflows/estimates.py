@@ -1,6 +1,7 @@
 """The accuracy on the target without its labels, estimated from what a Run's models gave for both domains."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from acclimate.contents import AccuracyEstimate, NoEstimate, Phase
 from acclimate.errors import BadInput
 from acclimate.recipe import Recipe
 from acclimate.run_folder import RunFolder
-from acclimate.runs.outputs import ClassOutputs, read_file
+from acclimate.runs.outputs import ClassOutputs, read_class_outputs, read_file
 from acclimate.shift.label_shift import label_shift
 from acclimate.validators.audit import labels_needed
 from acclimate.validators.estimate.combined import SETTLED, Known, Saved, combine, parts_of, parts_of_adapted
@@ -68,13 +69,17 @@ def _check_shares(source_only: Saved) -> None:
     Raises:
         BadInput: The shares that EM estimates with the source-only model differ too much from the source's.
     """
-    labels = source_only.labels
-    before = np.bincount(labels, minlength=source_only.source.shape[1]) / len(labels)
+    if (share := moved(source_only)) > MOST_SHIFT:
+        raise BadInput(f"estimate: the class shares seem to differ by {share:.0%} between source and target")
+
+
+def moved(model: Saved) -> float:
+    """The total variation between the classes' shares in the source and those that EM estimates for the target."""
+    before = np.bincount(model.labels, minlength=model.source.shape[1]) / len(model.labels)
     if not before.all():
-        return  # of a class without held-out examples nothing can be estimated
-    after = label_shift("em", source_only.source, labels, source_only.target, draws=0).shares
-    if (moved := float(np.abs(after - before).sum() / 2)) > MOST_SHIFT:
-        raise BadInput(f"estimate: the class shares seem to differ by {moved:.0%} between source and target")
+        return 0.0  # of a class without held-out examples nothing can be estimated
+    after = label_shift("em", model.source, model.labels, model.target, draws=0).shares
+    return float(np.abs(after - before).sum() / 2)
 
 
 def _met_source(run: RunFolder, recipe: Recipe, phase: Phase) -> bool:
@@ -115,14 +120,44 @@ def _parts(run: RunFolder, seeds: Sequence[int], phase: Phase, before: Estimate)
     """The parts of each seed's estimate; ``before`` is the estimate of the source-only models."""
     accuracy = before["accuracy"] if "accuracy" in before else float("nan")
     for seed in seeds:
-        model = saved(run, seed, phase)
-        if phase == "source_only":
-            yield parts_of(model, critics=False, seed=seed)
-            continue
-        baseline = saved(run, seed, "source_only")
-        yield parts_of_adapted(model, baseline, source_only_accuracy=accuracy, critics=False, seed=seed) | {
-            "source_only": accuracy
-        }
+        yield parts(run, seed, phase, source_only=accuracy)
+
+
+def parts(
+    run: RunFolder, seed: int, phase: Phase, *, source_only: float = float("nan"), critics: bool = False
+) -> dict[str, float]:
+    """The parts of the estimate of one model.
+
+    Args:
+        run: Has its outputs.
+        seed: Its seed.
+        phase: Its phase.
+        source_only: The estimate of the source-only model's accuracy.
+        critics: Compute the estimates by Dis², which take most of the time.
+    """
+    model = saved(run, seed, phase)
+    if phase == "source_only":
+        return parts_of(model, critics=critics, seed=seed)
+    baseline = saved(run, seed, "source_only")
+    found = parts_of_adapted(model, baseline, source_only_accuracy=source_only, critics=critics, seed=seed)
+    return found | {"source_only": source_only} | _of_members(run, seed)
+
+
+def _of_members(run: RunFolder, seed: int) -> dict[str, float]:
+    """How often the methods that taught a student agree in pairs; nothing where there are none."""
+    if not (members := {one.method for one in run.recipe.members}):
+        return {}
+    cells = [
+        folder
+        for path in sorted(run.file("trials/cells").glob("[!.]*"))
+        if (folder := RunFolder(path)).recipe.seeds == (seed,)
+    ]
+    by_method = {
+        one.recipe.method: read_class_outputs(one, seed, one.recipe.phases[-1], "target").predicted for one in cells
+    }
+    some = [predicted for name, predicted in by_method.items() if name in members]
+    pairs = [float((one == other).mean()) for one, other in combinations(some, 2)]
+    return {"members": float(np.mean(pairs))} if pairs else {}
 
 
 def _mean(of_seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:
