@@ -213,7 +213,7 @@ def test_a_real_ctrl_c_says_how_to_continue(tmp_path, environment):
     source = samples.arrays(tmp_path / "a.npz", n=200)
     command = ["adapt", str(source), str(source), "-o", str(tmp_path / "run"), "--steps", "1000000"]
     going = subprocess.Popen([sys.executable, "-c", MAIN, *command], stderr=subprocess.PIPE, text=True, env=environment)
-    while not (tmp_path / "run" / "losses.jsonl").exists():
+    while not [*(tmp_path / "run").rglob("losses.jsonl")]:
         assert going.poll() is None
         time.sleep(0.2)
     os.kill(going.pid, signal.SIGINT)

@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     folder: Annotated[str, typer.Option(help="Folder for the example and its Run.")] = "demo",
-    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 800,
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 500,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds to train.")] = 1,
     json: options.Json = False,
 ) -> None:
