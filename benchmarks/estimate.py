@@ -32,7 +32,11 @@ from acclimate.validators.candidate import Candidate
 from acclimate.validators.estimate.combined import Saved, parts_of, parts_of_adapted
 from acclimate.validators.estimate.table import KEPT, LEVEL, Row, apply, fit, save
 
-COMBINED = {"source_only": ("atc", "checkers_features", "cot"), "adapted": ("checkers_independent", "cot")}
+COMBINED = {
+    "source_only": ("atc", "checkers_features", "cot"),
+    "adapted": ("checkers_independent", "cot"),
+    "adapted_student": ("checkers_independent", "cot", "members"),
+}
 """The parts that each kind of model's rule combines."""
 ALONE = ("doc", "atc", "atc_ne", "cot", "dis2_logits", "dis2_features", "checkers_features")
 """Parts that are shown by themselves."""

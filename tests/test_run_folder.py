@@ -101,3 +101,20 @@ def test_a_run_of_newer_software_is_refused(tmp_path):
     run.write_json("environment.json", {"format": FORMAT + 1})
     with pytest.raises(BadInput, match="upgrade"):
         run.check_format()
+
+
+@pytest.mark.parametrize(
+    "name", ["trials/cells/0123456789abcdef/models/teacher-0.safetensors", "trials/cells/.0123456789abcdef/run.lock",
+             "trials/cells/.0123456789abcdef/cell/checkpoints/adapted-1.ckpt", "trials/failed/0123456789abcdef.json"],
+)  # fmt: skip
+def test_what_a_trial_of_a_method_leaves_belongs_to_the_run(tmp_path, name):
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_text("")
+    assert sort_run(tmp_path)[1] == []
+
+
+def test_a_trial_of_a_method_that_has_begun_counts_as_trained(tmp_path):
+    saved = tmp_path / "trials/cells/.0123456789abcdef/cell/checkpoints/adapted-1.ckpt"
+    saved.parent.mkdir(parents=True)
+    saved.write_text("")
+    assert RunFolder(tmp_path).has_trained()

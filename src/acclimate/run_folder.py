@@ -40,6 +40,10 @@ SUBFOLDERS = ("", "models", "checkpoints", "outputs", "trials")
 """Sub-folders of a Run that hold its files; the empty name is the Run's folder itself."""
 
 
+PLACES = ("", "trials/*/", "trials/cells/*/", "trials/cells/*/cell/")
+"""Where models and checkpoints lie: in the Run itself, in trials of strategies, and in those of methods."""
+
+
 class RunFolder:
     """The files of one Run.
 
@@ -237,7 +241,7 @@ class RunFolder:
 
     def has_trained(self) -> bool:
         """Whether there is a trained model or a checkpoint, also in a trial."""
-        folders = [f"{place}{kind}" for place in ("", "trials/*/") for kind in ("models", "checkpoints")]
+        folders = [f"{place}{kind}" for place in PLACES for kind in ("models", "checkpoints")]
         found = (path for folder in folders for path in self.path.glob(f"{folder}/*-*.*"))
         return any(path.is_file() for path in found)
 
@@ -359,12 +363,17 @@ def _is_loss(value: object) -> bool:
 
 
 _PREPROCESS = r"preprocess|\.preprocess\.\d+\.partial"
-_FOLDERS = re.compile(rf"models|checkpoints|outputs|trials(/\w+(/models|/checkpoints)?)?|{_PREPROCESS}")
+_CELL = r"trials/cells/\.?[0-9a-f]{16}(/cell)?"
+_TRIAL = rf"(trials/\w+|{_CELL})"
+_FOLDERS = re.compile(
+    rf"models|checkpoints|outputs|trials(/\w+)?|{_CELL}|{_TRIAL}/(models|checkpoints|outputs)|{_PREPROCESS}"
+)
 _FILES = re.compile(
-    r"(trials/\w+/)?(recipe\.yaml|losses\.jsonl)|environment\.json|scores\.json|data\.json|audit\.json|report\.html|run\.lock"
+    rf"({_TRIAL}/)?(recipe\.yaml|losses\.jsonl)|{_CELL}/(cell\.json|run\.lock)|trials/failed/[0-9a-f]{{16}}\.json"
+    r"|environment\.json|scores\.json|data\.json|audit\.json|report\.html|run\.lock"
     r"|model\.(safetensors|skops)"
-    r"|(trials/\w+/)?(models|checkpoints)/(source_only|pretrained|adapted)-\d+\.(safetensors|skops|ckpt|stack)"
-    r"|outputs/(source_val|target|scored|scored_tta)-(source_only|adapted)-\d+\.parquet"
+    rf"|({_TRIAL}/)?(models|checkpoints)/(source_only|pretrained|adapted|teacher)-\d+\.(safetensors|skops|ckpt|stack)"
+    rf"|({_TRIAL}/)?outputs/(source_val|target|scored|scored_tta)-(source_only|adapted)-\d+\.parquet"
     r"|outputs/(snippets|strip)-\w+\.parquet"
     rf"|({_PREPROCESS})/(preprocess\.json|pipeline\.skops)"
 )
@@ -385,5 +394,5 @@ def _belongs_to_run(path: Path, name: str) -> bool:
         return False
     if path.is_dir():
         return _FOLDERS.fullmatch(name) is not None
-    folder, _, file = re.sub(r"^trials/\w+/", "", name).rpartition("/")
+    folder, _, file = re.sub(rf"^{_TRIAL}/", "", name).rpartition("/")
     return _FILES.fullmatch(name) is not None or (folder in SUBFOLDERS and PARTIAL.fullmatch(file) is not None)

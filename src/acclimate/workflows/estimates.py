@@ -25,6 +25,7 @@ WORDS: Mapping[str, str] = {
     "dis2_independent": "critics on the source-only model's features (Dis², arXiv:2306.00312)",
     "dis2_logits": "critics on the model's logits (Dis², arXiv:2306.00312)",
     "doc": "difference of confidences (arXiv:2107.03315)",
+    "members": "how often the methods that were tried agree",
     "peers": "agreement with models of other methods",
     "source_only": "the estimate of the source-only model",
 }
@@ -32,8 +33,12 @@ WORDS: Mapping[str, str] = {
 
 FEWEST = 20
 """Examples of the target, and held-out ones of the source, below which sampling alone decides an estimate."""
-MOST_SHIFT = 0.3
-"""Total variation between class shares up to which estimates hold: beyond, they were off by up to 30 points."""
+MOST_SHIFT, MOST_SHIFT_OF_STUDENT = 0.3, 0.2
+"""Total variation between class shares up to which estimates hold: beyond, they were off by up to 30 points.
+
+EM finds it with source-only's predictions, or with those of a student, which several methods taught."""
+TAUGHT = "adapted_student"
+"""The kind of an adapted model that learnt from several methods, whose agreement speaks for it."""
 WITHOUT_SOURCE = "as no example of the source is at hand, the source-only model's outputs for it stand in"
 """Of a model that started from a finished Run."""
 Estimate = AccuracyEstimate | NoEstimate
@@ -52,24 +57,31 @@ def estimates(run: RunFolder, recipe: Recipe) -> dict[Phase, Estimate]:
     for phase in recipe.phases:
         before = found[recipe.phases[0]] if found else unknown("")
         try:
-            _check_shares(saved(run, recipe.seeds[0], "source_only"))
             parts = _mean(list(_parts(run, recipe.seeds, phase, before)))
+            kind = _kind(phase, parts)
+            of, most = ("adapted", MOST_SHIFT_OF_STUDENT) if kind == TAUGHT else ("source_only", MOST_SHIFT)
+            _check_shares(saved(run, recipe.seeds[0], of), most)
         except BadInput as error:
             found[phase] = unknown(error.message.removeprefix("estimate: "))
         else:
-            found[phase] = _combined(phase, parts)
+            found[phase] = _combined(kind, parts)
             if (estimate := found[phase]) and "how" in estimate and not _met_source(run, recipe, phase):
                 found[phase] = {**estimate, "how": f"{estimate['how']}; {WITHOUT_SOURCE}"}
     return found
 
 
-def _check_shares(source_only: Saved) -> None:
+def _kind(phase: Phase, parts: Mapping[str, float]) -> str:
+    """The kind of model whose rule combines the parts."""
+    return TAUGHT if phase == "adapted" and "members" in parts and TAUGHT in load()["kinds"] else phase
+
+
+def _check_shares(model: Saved, most: float) -> None:
     """Refuse a target whose classes seem to have other shares, or whose predictions are so wrong that they seem so.
 
     Raises:
-        BadInput: The shares that EM estimates with the source-only model differ too much from the source's.
+        BadInput: The shares that EM estimates with the model differ by more than ``most`` from the source's.
     """
-    if (share := moved(source_only)) > MOST_SHIFT:
+    if (share := moved(model)) > most:
         raise BadInput(f"estimate: the class shares seem to differ by {share:.0%} between source and target")
 
 
@@ -164,7 +176,7 @@ def _mean(of_seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([parts[name] for parts in of_seeds])) for name in of_seeds[0]}
 
 
-def _combined(kind: Phase, parts: Mapping[str, float]) -> Estimate:
+def _combined(kind: str, parts: Mapping[str, float]) -> Estimate:
     found = combine(kind, parts)
     if not isinstance(found, Known):
         return {"unknown": found.reason, "labels": found.labels}

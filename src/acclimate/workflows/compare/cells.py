@@ -222,6 +222,7 @@ def _train_together(phases: Sequence[Phase], machine: Machine) -> float:
 
 def _begin(store: Store, cell: Cell) -> None:
     run = store.work(cell)
+    run.sweep()
     if cell.setting.starts_from_base and cell.base:
         _take_base(store, cell.base, run)
     if cell.setting.teachers:
