@@ -3,7 +3,7 @@ import json
 import pytest
 
 from acclimate.errors import BadInput
-from acclimate.run_folder import FORMAT, RunFolder
+from acclimate.run_folder import FORMAT, RunFolder, sort_run
 
 
 def test_what_fails_half_way_leaves_the_old_file(tmp_path):

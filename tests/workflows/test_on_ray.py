@@ -68,7 +68,9 @@ def test_a_killed_worker_leaves_its_cells_to_another_and_the_choice_is_the_same(
     assert sorted(int(number) for number, _ in told) == [*range(1, 17)]
     assert len({name for _, name in told}) == 16
     cells = [RunFolder(path) for path in (compared.path / "cells").iterdir()]
-    assert [[line["step"] for line in cell.losses()] for cell in cells] == [[*range(1, 201)]] * (16 + 2)  # the student of both seeds
+    assert [[line["step"] for line in cell.losses()] for cell in cells] == [[*range(1, 201)]] * (
+        16 + 2
+    )  # the student of both seeds
     expected = asked(tmp_path / "alone")
     assert compared.found["choice"] == expected.found["choice"]
     ranks = [{row["name"]: row["rank"] for row in one.found["ranking"]} for one in (compared, expected)]
