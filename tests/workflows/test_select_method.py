@@ -142,3 +142,8 @@ def test_the_report_tells_what_was_tried(student):
     page = student.file("report.html").read_text("utf-8")
     assert "shot, nrc, dann, cdan, student" in page
     assert "a student of shot, nrc, dann and cdan" in page
+
+
+def test_discriminators_of_several_methods_are_narrow(run):
+    assert {one.method: one.options for one in run.recipe.members if one.options} == {
+        "dann": {"widths": [256, 256]}, "cdan": {"widths": [256, 256]}}  # fmt: skip

@@ -21,7 +21,7 @@ from acclimate.workflows.compare.portions import portions
 from acclimate.workflows.compare.together import ensemble_of, student_of, student_recipe
 from acclimate.workflows.compare.work import work
 from acclimate.workflows.options import Request
-from acclimate.workflows.plan import Plan, make_plan, methods_tried, tries_several, with_strategy
+from acclimate.workflows.plan import Plan, make_plan, methods_tried, options_tried, tries_several, with_strategy
 from acclimate.workflows.resume import CannotResume
 from acclimate.workflows.select_strategy import BUDGET, Selected
 from acclimate.workflows.train_phase import Machine
@@ -109,7 +109,10 @@ def _planned(method: str, plan: Plan, request: Request) -> Plan:
         return plan
     source = plan.source or plan.origin
     assert source
-    alone = request.model_copy(update={"method": method, "score": None, "audit": None, "positive": (), "tta": ()})
+    settings = {**(request.settings or {}), **options_tried(method)}
+    alone = request.model_copy(
+        update={"method": method, "settings": settings, "score": None, "audit": None, "positive": (), "tta": ()}
+    )
     found = make_plan(source, plan.target, alone, like=plan)
     return with_strategy(found, plan.recipe.finetune, plan.recipe.tried) if plan.recipe.tried else found
 

@@ -66,6 +66,7 @@ from acclimate.workflows.plan.resolve import (
     looks_at_target,
     methods_tried,
     of_method,
+    options_tried,
     resolve,
     strategy_of,
     tries_several,
@@ -74,7 +75,7 @@ from acclimate.workflows.plan.trial_build import check_moves, with_defaults
 
 log = logging.getLogger("acclimate")
 
-__all__ = ["AUTO_METHOD", "Plan", "make_plan", "methods_tried", "tries_several", "with_strategy"]
+__all__ = ["AUTO_METHOD", "Plan", "make_plan", "methods_tried", "options_tried", "tries_several", "with_strategy"]
 
 
 def make_plan(

@@ -42,6 +42,9 @@ OF_IMAGES = (FIRST, "mcc", "cdan")
 """Those for images, which take longer; `mcc` helps there, and harms tables of two classes."""
 SOURCE_FREE = (FIRST, "nrc")
 """Those where a Run is in the place of the source."""
+WIDTHS = (256, 256)
+"""Of a discriminator's hidden layers where several methods are tried: a quarter of the default, which takes most of the
+time on a CPU."""
 AUTO_SOURCE_FREE = "shot"
 """What ``--method auto`` is where the source is a finished Run."""
 NEEDS_LABELS = {
@@ -112,6 +115,12 @@ def methods_tried(source: Domain | None) -> tuple[str, ...]:
     if source is None:
         return SOURCE_FREE
     return OF_IMAGES if source.kind == "images" else METHODS
+
+
+def options_tried(method: str) -> Options:
+    """The options of a method, where they differ from its defaults, where several are tried."""
+    usual = methods.options(method).get("widths")
+    return {"widths": WIDTHS} if usual is not None and len(usual.default) == len(WIDTHS) else {}
 
 
 def _check_ensemble(request: Request, task: Task) -> None:
