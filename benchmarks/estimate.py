@@ -11,7 +11,11 @@ is the width, plus 20 times what an interval misses the truth by. Each family of
 
 A combination is fitted for each family on the others alone, interval included. The table that Acclimate ships is then
 fitted on all. Which parts are combined was chosen by the mean absolute error on these tasks. Parts in estimate.jsonl
-are not computed again.
+are not computed again. `adapt` gives no estimate where EM finds that the shares of the classes have moved much; the
+second table of each kind has both groups.
+
+An `adapted_student` is what `--method auto` trains (auto.md, the mean of 3 seeds); how often the methods that taught it
+agree speaks for it.
 """
 
 import argparse
@@ -31,17 +35,25 @@ from acclimate.validators import evidence
 from acclimate.validators.candidate import Candidate
 from acclimate.validators.estimate.combined import Saved, parts_of, parts_of_adapted
 from acclimate.validators.estimate.table import KEPT, LEVEL, Row, apply, fit, save
+from acclimate.workflows.estimates import MOST_SHIFT, MOST_SHIFT_OF_STUDENT, TAUGHT
 
 COMBINED = {
     "source_only": ("atc", "checkers_features", "cot"),
     "adapted": ("checkers_independent", "cot"),
-    "adapted_student": ("checkers_independent", "cot", "members"),
+    TAUGHT: ("checkers_independent", "cot", "members"),
 }
 """The parts that each kind of model's rule combines."""
+MOST = {"source_only": MOST_SHIFT, "adapted": MOST_SHIFT, TAUGHT: MOST_SHIFT_OF_STUDENT}
+"""How far the shares of classes may have moved where `adapt` gives an estimate."""
 ALONE = ("doc", "atc", "atc_ne", "cot", "dis2_logits", "dis2_features", "checkers_features")
 """Parts that are shown by themselves."""
 INDEPENDENT = ("checkers_independent", "dis2_independent", "peers")
 """Further ones of adapted models."""
+SHOWN = {
+    "source_only": ALONE,
+    "adapted": (*ALONE, *INDEPENDENT),
+    TAUGHT: ("atc", "cot", "checkers_independent", "members"),
+}
 
 Line = dict[str, Any]
 
@@ -88,8 +100,7 @@ def cues_of(before: Saved, after: Saved) -> dict[str, Sequence[float]]:
 
 
 def rows_of(lines: Sequence[Line], kind: str) -> list[Row]:
-    some = (line for line in lines if (line["method"] == "source_only") == (kind == "source_only"))
-    return [Row(line["parts"], line["accuracy"], line["family"]) for line in some]
+    return [Row(line["parts"], line["accuracy"], line["family"]) for line in of_kind(lines, kind)]
 
 
 Numbers = NDArray[np.float64]
@@ -132,20 +143,31 @@ def _figures(found: Numbers, truth: Numbers, mean: Callable[[Numbers], float]) -
     return [f"{mean(np.abs(error)):.1f}", f"{mean(error):+.1f}", f"{covered:.2f}", f"{mean(score):.0f}"]
 
 
-def by(lines: Sequence[Line], kind: str, key: str) -> str:
-    """The combined estimate for each family of data, or each method."""
-    some = [line for line in lines if (line["method"] == "source_only") == (kind == "source_only")]
-    rows = rows_of(lines, kind)
-    found, truth = left_out(rows, COMBINED[kind]), np.array([row.truth for row in rows])
+def by(rows: Sequence[Row], names: Sequence[str], keys: Sequence[str], title: str) -> str:
+    """The combined estimate for each family of data, method, or whether it is given."""
+    found, truth, of = left_out(rows, names), np.array([row.truth for row in rows]), np.array(keys)
     shown = [
-        f"| {key} | models | true accuracy | MAE | bias | coverage | interval score |",
+        f"| {title} | models | true accuracy | MAE | bias | coverage | interval score |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name in sorted({line[key] for line in some}):
-        own = np.array([line[key] == name for line in some])
+    for name in sorted(set(keys)):
+        own = of == name
         figures = _figures(found[own], truth[own], lambda values: float(values.mean()))
         shown.append(f"| {name} | {own.sum()} | {100 * truth[own].mean():.1f} | {' | '.join(figures)} |")
     return "\n".join(shown)
+
+
+def of_kind(lines: Sequence[Line], kind: str) -> list[Line]:
+    return [line for line in lines if (line["method"] == "source_only") == (kind == "source_only")]
+
+
+def students(lines: Sequence[Line]) -> list[Line]:
+    """The students of auto.jsonl, the mean over seeds, as lines of this benchmark."""
+    return [
+        {**line, "method": "student", "accuracy": float(np.mean(line["accuracy"]["student"])) / 100,
+         "moved": line["moved"]["adapted"]}
+        for line in lines if "student" in line["accuracy"] and "members" in line["parts"]
+    ]  # fmt: skip
 
 
 def main() -> None:
@@ -160,25 +182,29 @@ def main() -> None:
             with args.kept.open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(line) + "\n" for line in lines_of(pool))
             print(path.stem, flush=True)
-    write(read_lines(args.kept))
+    write(read_lines(args.kept), students(read_lines(args.kept.with_name("auto.jsonl"))))
 
 
-def write(lines: Sequence[Line]) -> None:
+def write(lines: Sequence[Line], taught: Sequence[Line]) -> None:
     """Write the table that Acclimate ships, and the page."""
-    rules = {kind: fit(rows_of(lines, kind), names) for kind, names in COMBINED.items()}
+    of_kinds = {"source_only": of_kind(lines, "source_only"), "adapted": of_kind(lines, "adapted"), TAUGHT: taught}
+    rules = {kind: fit(rows_of(some, kind), COMBINED[kind]) for kind, some in of_kinds.items()}
     command = 'make bench-estimate ARGS="--pools FOLDER"'
     save({"command": command, "kinds": {kind: rule for kind, rule in rules.items() if rule is not None}}, KEPT)
     tasks, families = {(line["family"], line["task"]) for line in lines}, sorted({line["family"] for line in lines})
-    text = "\n\n".join(__doc__.split("\n\n")[2:]).strip()
+    text = "\n\n".join((__doc__ or "").split("\n\n")[2:]).strip()
     parts = [f"# Accuracy without labels\n\n`{command}`: {len(tasks)} tasks of {len(families)} families.\n\n{text}"]
-    for kind, more in (("source_only", ()), ("adapted", INDEPENDENT)):
-        rows = rows_of(lines, kind)
+    for kind, some in of_kinds.items():
+        rows, names, most = rows_of(some, kind), COMBINED[kind], MOST[kind]
+        given = ["given" if line["moved"] <= most else f"shares moved by over {most:.0%}: unknown" for line in some]
         parts += [
             f"## {kind}, {len(rows)} models",
-            table(rows, COMBINED[kind], (*ALONE, *more)),
-            by(lines, kind, "family"),
+            table(rows, names, SHOWN[kind]),
+            by(rows, names, given, "estimate"),
+            by(rows, names, [line["family"] for line in some], "family"),
         ]
-    parts.append(by(lines, "adapted", "method"))
+    adapted = of_kinds["adapted"]
+    parts.append(by(rows_of(adapted, "adapted"), COMBINED["adapted"], [line["method"] for line in adapted], "method"))
     Path(__file__).with_suffix(".md").write_text("\n\n".join(parts) + "\n", "utf-8")
 
 
