@@ -8,8 +8,9 @@ default; labels of the target only score. Principal directions (PACS, words) are
 standardises columns, which would enlarge the noise in those of small variance.
 
 "mean" is the mean prediction of the methods that passed the gates, "student" what `auto` trains on it, "kept" what the
-Run keeps after its guard, and "best" the best of the methods tried, by the labels. Which methods are tried was chosen
-on these tasks (selection.md), so the figures flatter them. Results in auto.jsonl are not repeated.
+Run keeps after its guard, and "best" the best of the methods tried, by the labels. "Harm" is the share of tasks more
+than a point below source-only. Which methods are tried was chosen on the tasks of selection.md, which flatters the
+figures there. Results in auto.jsonl are not repeated.
 """
 
 import argparse
@@ -136,7 +137,18 @@ def page(lines: Sequence[Line], seen: str) -> str:
     first, _, *told = (__doc__ or "").replace("{{", "{").replace("}}", "}").strip().split("\n\n")
     text = "\n\n".join(told)
     head = f'# The default\n\n{first}\n\n`make bench-auto ARGS="--data FOLDER"`\n\n{text}\n'
-    return f"{head}\n{seen}\n{len(lines)} tasks, {SEEDS} seeds:\n\n{summary(lines)}\n\n{by_task(lines)}\n"
+    used = {(line["family"], line["task"]) for line in read_lines(Path(__file__).with_name("selection.jsonl"))}
+    chosen_on = [line for line in lines if (line["family"], line["task"]) in used]
+    others = [line for line in lines if (line["family"], line["task"]) not in used]
+    tables = [
+        f"## {len(some)} {what}, {SEEDS} seeds\n\n{summary(some)}"
+        for some, what in (
+            (lines, "tasks"),
+            (chosen_on, "tasks on which the methods were chosen"),
+            (others, "other tasks"),
+        )
+    ]
+    return "\n\n".join([head.strip(), seen.strip(), *tables, "## By task", by_task(lines)]) + "\n"
 
 
 def main() -> None:
@@ -156,8 +168,8 @@ def main() -> None:
         print(task.family, task.name, {k: round(v, 1) for k, v in by_way(line).items()}, line["seconds"], flush=True)
     out = Path(__file__).with_suffix(".md")
     before = out.read_text("utf-8") if out.exists() else ""
-    seen = before.partition("**Seen**")[1:]
-    out.write_text(page(read_lines(args.keep), "".join(seen).partition(" tasks, ")[0].rpartition("\n")[0]), "utf-8")
+    seen = "".join(before.partition("**Seen**")[1:]).partition("\n## ")[0]
+    out.write_text(page(read_lines(args.keep), seen), "utf-8")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ WORDS: Mapping[str, str] = {
 
 FEWEST = 20
 """Examples of the target, and held-out ones of the source, below which sampling alone decides an estimate."""
-MOST_SHIFT, MOST_SHIFT_OF_STUDENT = 0.3, 0.2
+MOST_SHIFT = 0.3
 """Total variation between class shares up to which estimates hold: beyond, they were off by up to 30 points.
 
 EM finds it with source-only's predictions, or with those of a student, which several methods taught."""
@@ -59,8 +59,7 @@ def estimates(run: RunFolder, recipe: Recipe) -> dict[Phase, Estimate]:
         try:
             parts = _mean(list(_parts(run, recipe.seeds, phase, before)))
             kind = _kind(phase, parts)
-            of, most = ("adapted", MOST_SHIFT_OF_STUDENT) if kind == TAUGHT else ("source_only", MOST_SHIFT)
-            _check_shares(saved(run, recipe.seeds[0], of), most)
+            _check_shares(saved(run, recipe.seeds[0], "adapted" if kind == TAUGHT else "source_only"))
         except BadInput as error:
             found[phase] = unknown(error.message.removeprefix("estimate: "))
         else:
@@ -75,13 +74,13 @@ def _kind(phase: Phase, parts: Mapping[str, float]) -> str:
     return TAUGHT if phase == "adapted" and "members" in parts and TAUGHT in load()["kinds"] else phase
 
 
-def _check_shares(model: Saved, most: float) -> None:
+def _check_shares(model: Saved) -> None:
     """Refuse a target whose classes seem to have other shares, or whose predictions are so wrong that they seem so.
 
     Raises:
-        BadInput: The shares that EM estimates with the model differ by more than ``most`` from the source's.
+        BadInput: The shares that EM estimates with the model differ too much from the source's.
     """
-    if (share := moved(model)) > most:
+    if (share := moved(model)) > MOST_SHIFT:
         raise BadInput(f"estimate: the class shares seem to differ by {share:.0%} between source and target")
 
 
