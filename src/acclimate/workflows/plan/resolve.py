@@ -36,7 +36,7 @@ Of the methods that can learn numbers DeepCORAL has no adversary, and at the pap
 """
 FIRST = "shot"
 """The first of several methods; source-only is trained as this one wants to start from it."""
-METHODS = (FIRST, "nrc", "dann", "cdan")
+METHODS = (FIRST, "nrc", "cdan")
 """Those that are tried beside source-only; they differ in principle, so that their errors differ."""
 OF_IMAGES = (FIRST, "mcc", "cdan")
 """Those for images, which take longer; `mcc` helps there, and harms tables of two classes."""
