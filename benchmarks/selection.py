@@ -7,9 +7,9 @@ A pool holds the models of one task (tasks.py) and seed: source-only and every m
 options and weaker, after half of the steps and at the end; of the weaker ones only those at the end are candidates.
 A validator keeps the model that it scores highest, with and without the gates before it; `select` is
 `acclimate.validators.selection.select` with its default weights. "always M" keeps method M with default options.
-`ensemble` is what `acclimate adapt --method ensemble` keeps: of {methods} at the end those that pass the
-gates. Which methods these are was chosen on these very tasks, so its row flatters it. The oracle keeps the best model
-of the pool.
+`ensemble` is the mean of those of {methods} at the end that pass the gates; the default has left out
+DANN since (auto.md). Which methods these are was chosen on these very tasks, so its row flatters it. The oracle keeps
+the best model of the pool.
 
 "Regret" is the oracle's accuracy less that of the choice in points, each task being the mean over its seeds; "harm" is
 the share of tasks on which the choice is more than a point below source-only, and "gain" what it adds to source-only.
@@ -31,8 +31,9 @@ from pools import STEPS, Pool, at_end, read_lines, read_pool
 from acclimate import validators
 from acclimate.validators.gates import reasons
 from acclimate.validators.selection import WEIGHTS, combine
-from acclimate.workflows.plan.resolve import METHODS
 
+METHODS = ("shot", "nrc", "dann", "cdan")
+"""The members of the ensemble; the default has left out DANN since (auto.md)."""
 Line = dict[str, Any]
 Choose = Callable[[Line], float]
 """The accuracy of what is kept of one pool."""
