@@ -76,7 +76,7 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that importing Acclimate costs nothing."""
     if name == "__version__":
         return import_module("importlib.metadata").version("acclimate")
-    if name in {"sklearn", "losses", "methods"}:
+    if name in {"sklearn", "losses", "methods", "shift"}:
         return import_module(f"acclimate.{name}")
     if name not in _MODULES:
         raise AttributeError(f"module 'acclimate' has no attribute {name!r}")
