@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from acclimate.types import Labeled, Outputs, Unlabeled
     from acclimate.workflows.adapt import adapt
     from acclimate.workflows.compare.workflow import compare
+    from acclimate.workflows.diagnose import diagnose
     from acclimate.workflows.label_curves import labels
 
     __version__: str
@@ -42,6 +43,7 @@ __all__ = [
     "__version__",
     "adapt",
     "compare",
+    "diagnose",
     "fit",
     "fit_many",
     "labels",
@@ -64,6 +66,7 @@ _MODULES = {
     "Unlabeled": "acclimate.types",
     "adapt": "acclimate.workflows.adapt",
     "compare": "acclimate.workflows.compare.workflow",
+    "diagnose": "acclimate.workflows.diagnose",
     "fit": "acclimate.training.fit",
     "fit_many": "acclimate.training.fit",
     "labels": "acclimate.workflows.label_curves",

@@ -9,7 +9,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "Data": ("label", "text", "image", "drop", "max_bad", "strict", "task", "target_labels", "fractions", "per_class"),
     "Method": (
         "method", "methods", "pretrain", "finetune", "strategies", "backbone", "weights", "settings", "set_",
-        "label_shift", "test_time", "model", "modules",
+        "label_shift", "test_time", "model", "run", "modules",
     ),
     "Training": (
         "steps", "seeds", "budget", "no_guard", "image_size", "augment", "precision", "devices", "workers", "on",
@@ -47,6 +47,10 @@ EXAMPLES: Mapping[str, tuple[str, str]] = {
     ),
     "cache": ("acclimate cache", "acclimate cache --clear"),
     "demo": ("acclimate demo", "acclimate demo --folder digits --steps 2000 --seeds 3"),
+    "diagnose": (
+        "acclimate diagnose studio/ phone/ -o diagnosis.html",
+        "acclimate diagnose shop.csv#site=a shop.csv#site=b --label sold --json",
+    ),
     "evaluate": (
         "acclimate evaluate run phone_labelled/",
         "acclimate evaluate run clinic.csv --positive malignant --json",

@@ -113,6 +113,12 @@ def _encoded_tensor(image: Tensor) -> bytes:
     return _encoded_thumbnail(Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()))
 
 
+def snippet_of(domain: Domain, i: int) -> Snippet:
+    """Return what is shown of one example that no Run keeps."""
+    image = _thumbnail(domain.images, i) if domain.kind == "images" else None
+    return Snippet(text=_text(domain, i) or "", image=_data_url(image) if image else "")
+
+
 def _file_name(part: str) -> str:
     return f"outputs/snippets-{part}.parquet"
 

@@ -94,6 +94,7 @@ def compare(
     target: Domain,
     *,
     features: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None,
+    places: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
     more: Sequence[Part] = (),
     source_error: float | None = None,
 ) -> Findings:
@@ -102,7 +103,8 @@ def compare(
     Args:
         source: The one.
         target: The other.
-        features: What a backbone makes of both.
+        features: What a backbone makes of both, or of some rows of both.
+        places: These rows; by default all.
         more: Tests of a model's outputs and of labels, to be corrected together with the others.
         source_error: A model's error on held-out examples of the source.
     """
@@ -110,7 +112,9 @@ def compare(
     about = source.name, target.name, source.kind, len(source), len(target)
     if min(len(source), len(target)) < FEWEST:
         return Findings(*about, tuple(found), unknown=(f"any shift: it takes {FEWEST} examples of each domain",))
-    of_source, of_target = drawn(source), drawn(target)
+    if places is None and features is None:
+        places = drawn(source), drawn(target)
+    of_source, of_target = source.take(drawn(source)), target.take(drawn(target))
     if features is None and source.kind in ("images", "image and text"):
         raise BadInput("images are compared by features of a backbone; give features, or use acclimate.diagnose")
     a, b = rows.rows_of(of_source, of_target) if features is None else rows.standardised(*features)
@@ -120,17 +124,15 @@ def compare(
         classified = classifier_test(a, b)
         parts += [Part("domains", _of_classifier(classified)), Part("domains", _of_kernel(a, b))]
         bound = bound_of(proxy_a_distance(a, b), source_error)
-        typical = _typical(classified, len(a)) if len(a) == len(source) and len(b) == len(target) else typical
+        typical = _typical(classified, places or (np.arange(len(a)), np.arange(len(b))))
     parts += [Part("column", one) for one in _single(of_source, of_target)]
     tests = by_size(corrected(parts))
     return Findings(*about, tuple(found), _some(tests), bound, (), _limits(source, target), typical=typical)
 
 
-def drawn(domain: Domain) -> Domain:
-    """Return the domain, or as many of its rows at random as are compared."""
-    if len(domain) <= MOST_ROWS:
-        return domain
-    return domain.take(np.sort(np.random.default_rng(0).permutation(len(domain))[:MOST_ROWS]))
+def drawn(domain: Domain, most: int = MOST_ROWS) -> NDArray[np.int64]:
+    """Return the rows of a domain that are compared: all, or as many at random."""
+    return np.sort(np.random.default_rng(0).permutation(len(domain))[:most])
 
 
 def corrected(parts: Sequence[Part]) -> list[Finding]:
@@ -229,10 +231,11 @@ def bound_of(distance: float, source_error: float | None) -> Bound:
     )
 
 
-def _typical(found: ClassifierTest, n: int) -> Typical:
+def _typical(found: ClassifierTest, places: tuple[NDArray[np.int64], NDArray[np.int64]]) -> Typical:
     """Rows of the source and of the target that the classifier places most surely in their own domain."""
+    n = len(places[0])
     source, target = np.argsort(found.scores[:n], kind="stable"), np.argsort(-found.scores[n:], kind="stable")
-    return tuple(source[:TYPICAL].tolist()), tuple(target[:TYPICAL].tolist())
+    return tuple(places[0][source[:TYPICAL]].tolist()), tuple(places[1][target[:TYPICAL]].tolist())
 
 
 def _limits(source: Domain, target: Domain) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ FaultKind = Literal[
 ]  # fmt: skip
 Typical: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 """Rows of the source and of the target."""
+ORDER: tuple[Where, ...] = ("domains", "outputs", "label", "column")
+"""In which findings of one verdict are told."""
 SHOWN = 12
 """Most columns or words that are printed."""
 
@@ -136,9 +138,15 @@ class Findings:
         """The result in a sentence."""
         if not self.tests:
             return "too few examples to compare the domains"
-        mend = f"; {len(self.faults)} likely faults in the data come first" if len(self.faults) > 1 else ""
-        mend = mend or ("; a likely fault in the data comes first" if self.faults else "")
-        return f"{_last(self.source)} and {_last(self.target)}: {self.verdict}{mend}"
+        return f"{self.verdict}: {_last(self.source)} and {_last(self.target)}{self.first}"
+
+    @property
+    def first(self) -> str:
+        """The end of a sentence about likely faults, if there are any."""
+        n = len(self.faults)
+        return (
+            f"; {n} likely faults in the data come first" if n > 1 else "; a likely fault in the data comes first" * n
+        )
 
     def of(self, where: Where) -> list[Finding]:
         """The tests of one part, the largest difference first."""
@@ -153,7 +161,7 @@ class Findings:
         more = [f"… and {len(columns) - SHOWN} smaller differences between columns"] * (len(columns) > SHOWN)
         quiet = sum(not one.level for one in self.of("column"))
         same = [f"No difference found in {quiet} test{'s' * (quiet > 1)} of columns"] * bool(quiet)
-        worst = sorted([*found, *columns[:SHOWN]], key=lambda one: -one.level)
+        worst = sorted([*found, *columns[:SHOWN]], key=lambda one: (-one.level, ORDER.index(one.where)))
         parts = [*faults, *(_capital(str(one)) for one in worst), *more, *(_capital(str(one)) for one in none), *same]
         rest = [*self.label_shift, *([self.bound.text] if self.bound else []), *([self.accuracy] * bool(self.accuracy))]
         return [*parts, *rest, *(f"Unknown: {text}" for text in self.unknown)]
