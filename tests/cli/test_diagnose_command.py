@@ -35,7 +35,7 @@ def test_the_page_draws_each_column_that_moved(acclimate, tables, tmp_path):
     text = (tmp_path / "page.html").read_text("utf-8")
     assert told.out.splitlines()[-1] == "Page: page.html"
     assert len(re.findall(r"<svg", text)) >= 1
-    assert "Area: mean up by" in text
+    assert "area: mean up by" in text
     assert not re.search(r"(src|href)=\"http", text)
 
 

@@ -55,6 +55,13 @@ def test_labels_of_the_target_tell_its_shares():
     assert "1 50% → 10%" in shares.text
 
 
+def test_labels_replace_the_estimate_of_a_run(run):
+    x, y = with_rare_class()
+    found = acclimate.diagnose(samples.shifted(400, seed=7)[0], x, model=run, target_labels=(x, y))
+    assert found.label_shift[1].startswith("1 has 10% (7% to 15%)")
+    assert {"classes", "predicted classes"} <= {one.name for one in found.of("label")}
+
+
 def test_without_labels_label_shift_is_unknown():
     found = acclimate.diagnose(samples.shifted(60), samples.shifted(60, seed=1))
     assert any("--target-labels" in text for text in found.unknown)

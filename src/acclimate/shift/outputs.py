@@ -85,6 +85,11 @@ def rest_test(
     return Tested("beyond class shares", "classifier two-sample test", found.auc, found.p, effect, text, None)
 
 
+def shares_of(labels: Codes, k: int) -> NDArray[np.float64]:
+    """Return how often each of ``k`` classes occurs ``(k,)``."""
+    return np.asarray(np.bincount(labels, minlength=k) / len(labels))
+
+
 def with_shares(labels: Codes, shares: NDArray[np.float64], *, seed: int = 0) -> Codes:
     """Draw as many rows as possible without replacement so that the classes have these shares.
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from acclimate.shift.two_sample import FEWEST
 if TYPE_CHECKING:  # torch is needed for images and Runs alone
     from acclimate.runs.outputs import ClassOutputs
     from acclimate.runs.run import Run
+    from acclimate.shift.label_shift import ClassShare
 
 Features = NDArray[np.floating]
 
@@ -32,6 +33,8 @@ MOST_ROWS = 20_000
 """Most rows of tables and vectors that do."""
 SMALLEST = 96
 """Pixels a side to which small images are enlarged for a pretrained backbone."""
+SHOWN = 10
+"""Most classes whose shares are told one by one."""
 MAX_BAD = 0.01
 """Share of broken images that are left out."""
 NO_LABELS = "label shift: it takes a Run (--model) or labels of the target (--target-labels)"
@@ -156,7 +159,7 @@ def _compared(domains: Domains, run: "Run | None") -> Findings:
     if min(len(source), len(target)) < FEWEST:
         return compare(source, target)
     seen = _seen(run, source, target)
-    of = _from_run(run, target) if run else _from_labels(source, labelled, seen)
+    of = _from_run(run, target, labelled) if run else _from_labels(source, labelled, seen)
     found = compare(
         source, target, features=seen.features, places=seen.places, more=of.tests, source_error=of.source_error
     )
@@ -215,11 +218,14 @@ def _from_labels(source: Domain, labelled: Domain | None, seen: Seen) -> Of:
     assert labelled.labels is not None
     tested = [outputs.true_shares(source.labels.tolist(), labelled.labels.tolist())]
     classes = source.classes
-    shares = np.array([float(np.mean(labelled.labels == name)) for name in classes])
+    of_target = np.array([classes.index(name) for name in labelled.labels.tolist() if name in classes], dtype=np.int64)
+    if not len(of_target):
+        raise BadInput(f"{labelled.name}: has no class of the source; write the classes the same way in both")
+    shares = outputs.shares_of(of_target, len(classes))
     codes = source.take(seen.places[0]).codes(classes)
     if rest := outputs.rest_test(*_apart(seen.features, codes, shares)):
         tested.append(rest)
-    return Of(tuple(Part("label", one) for one in tested))
+    return Of(tuple(Part("label", one) for one in tested), _counted(of_target, classes))
 
 
 def _apart(
@@ -229,7 +235,7 @@ def _apart(
     return a, codes, shares, b
 
 
-def _from_run(run: "Run", target: Domain) -> Of:
+def _from_run(run: "Run", target: Domain, labelled: Domain | None) -> Of:
     """What a Run's held-out source examples and its predictions say."""
     from acclimate.runs.outputs import ClassOutputs, read_file
 
@@ -244,26 +250,44 @@ def _from_run(run: "Run", target: Domain) -> Of:
     some = target.take(drawn(target, MOST_ROWS if target.kind in ("table", "vectors") else MOST_SEEN))
     scored = run.scores["source_val"]
     error = 1 - scored["accuracy"] if scored and "accuracy" in scored else None
-    tests, said = _of_outputs(run, held, some)
+    tests, said = _of_outputs(run, held, some, labelled)
     return Of(tests, said, (), accuracy, error)
 
 
-def _of_outputs(run: "Run", held: "ClassOutputs", target: Domain) -> tuple[tuple[Part, ...], tuple[str, ...]]:
+def _of_outputs(
+    run: "Run", held: "ClassOutputs", target: Domain, labelled: Domain | None
+) -> tuple[tuple[Part, ...], tuple[str, ...]]:
     from acclimate.training.inference import predict
 
     classes, predicted = run.recipe.classes, predict(run.model(run.kept), run.preprocess.inputs(target), "target")
     p = predicted.probabilities
     found = [Part("outputs", one) for one in outputs.output_tests(held.probabilities, p, classes)]
     found.append(Part("label", outputs.predicted_shares(held.probabilities, p, classes)))
-    shift = run.label_shift(run.predict(target, model=run.kept), "em", model=run.kept)
-    if held.labels is not None and len(held.rows):
-        known = held.labels[held.rows]
-        rest = outputs.rest_test(*_apart((held.features, predicted.features), known, shift.shares))
-        found += [Part("label", rest)] if rest else []
-    return tuple(found), tuple(
-        _told(one["class"], one["source"], one["share"], one["low"], one["high"])
-        for one in shift.by_class(classes)[:10]
-    )
+    if labelled is None:
+        shift = run.label_shift(run.predict(target, model=run.kept), "em", model=run.kept)
+        shares, said = shift.shares, tuple(_told(**_by_name(one)) for one in shift.by_class(classes)[:SHOWN])
+    else:
+        codes, known = labelled.codes(classes), np.array(classes)[held.true].tolist()
+        found.append(Part("label", outputs.true_shares(known, np.array(classes)[codes].tolist())))
+        shares, said = outputs.shares_of(codes, len(classes)), _counted(codes, classes)
+    rest = outputs.rest_test(*_apart((held.features, predicted.features), held.true[held.rows], shares))
+    return (*found, *([Part("label", rest)] if rest else [])), said
+
+
+def _by_name(one: "ClassShare") -> dict[str, Any]:
+    return {"name": one["class"], **{key: one[key] for key in ("source", "share", "low", "high")}}
+
+
+def _counted(codes: NDArray[np.int64], classes: Sequence[str]) -> tuple[str, ...]:
+    """The share of each class among labelled examples, with its 95 % interval."""
+    from scipy.stats import binomtest
+
+    told = []
+    for code, name in list(enumerate(classes))[:SHOWN]:
+        share = binomtest(int((codes == code).sum()), len(codes))
+        low, high = share.proportion_ci(method="wilson")
+        told.append(f"{name} has {percent(share.statistic)} ({percent(low)} to {percent(high)}) of the target's labels")
+    return tuple(told)
 
 
 def _told(name: str, source: float, share: float, low: float, high: float) -> str:
