@@ -43,6 +43,16 @@ def test_few_examples_leave_it_unknown():
     assert "10 examples" in found.unknown[0]
 
 
+def test_nothing_in_common_leaves_it_unknown():
+    found = diagnose(pl.DataFrame({"a": np.arange(20.0)}), pl.DataFrame({"z": np.arange(20.0)}))
+    assert found.headline.startswith("source and target could not be compared; 2 likely faults")
+    assert "nothing in common" in found.unknown[0]
+
+
+def test_domains_of_very_unequal_sizes_are_compared():
+    assert diagnose(normal(12, d=2), normal(3000, 3.0, d=2)).verdict == "very different"
+
+
 def test_tables_of_all_types_become_numbers(tmp_path):
     frame = samples.rows(40).with_columns(day=pl.date_range(pl.date(2020, 1, 1), pl.date(2020, 2, 9), eager=True))
     a, b = (as_domain(rows, name="t") for rows in (frame, frame.with_columns(age=pl.lit(None, pl.Float64))))

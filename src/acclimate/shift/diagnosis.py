@@ -24,6 +24,7 @@ MOST_COLUMNS = 1000
 """Most columns or words that are tested one by one, the most frequent words first."""
 TYPICAL = 12
 """Examples of each domain that are shown as most typical of the difference."""
+NOTHING = "any shift: the domains have nothing in common that varies"
 NOT_ZERO = "{} is not zero in {} of the source and {} of the target"
 KEPT = 100
 """Most columns or words that a diagnosis keeps, those that differ most."""
@@ -127,7 +128,8 @@ def compare(
         typical = _typical(classified, places or (np.arange(len(a)), np.arange(len(b))))
     parts += [Part("column", one) for one in _single(of_source, of_target)]
     tests = by_size(corrected(parts))
-    return Findings(*about, tuple(found), _some(tests), bound, (), _limits(source, target), typical=typical)
+    limits = _limits(source, target) if tests else (NOTHING,)
+    return Findings(*about, tuple(found), _some(tests), bound, (), limits, typical=typical)
 
 
 def drawn(domain: Domain, most: int = MOST_ROWS) -> NDArray[np.int64]:

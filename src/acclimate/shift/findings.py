@@ -137,7 +137,7 @@ class Findings:
     def headline(self) -> str:
         """The result in a sentence."""
         if not self.tests:
-            return "too few examples to compare the domains"
+            return f"{_last(self.source)} and {_last(self.target)} could not be compared{self.first}"
         return f"{self.verdict}: {_last(self.source)} and {_last(self.target)}{self.first}"
 
     @property

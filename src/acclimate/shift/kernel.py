@@ -40,8 +40,9 @@ def kernel_test(source: Rows, target: Rows, *, permutations: int = PERMUTATIONS,
             - \frac{2}{n m} \sum_{i, j} k(x_i, y_j), \qquad
         k(x, y) = e^{-\lVert x - y \rVert^2 / (2 \sigma^2)}
 
-    with the median distance as :math:`\sigma`. With up to 1 000 examples each, the p-value is from permutations of the
-    domains. With more, it is from the mean over blocks of 100 examples each, whose cost is linear in the examples.
+    with the median distance as :math:`\sigma`. If a domain has up to 1 000 examples, the p-value is from permutations,
+    with up to 1 000 examples of each. With more in both, it is from the mean over blocks of 100 examples each, whose
+    cost is linear in the examples.
 
     Args:
         source: Features ``(n, d)`` on comparable scales.
@@ -59,7 +60,7 @@ def kernel_test(source: Rows, target: Rows, *, permutations: int = PERMUTATIONS,
     some = np.concatenate([source[:MOST], target[:MOST]])
     n = min(len(source), MOST)
     kernel, y = gaussian(some, width), np.repeat([0, 1], [n, len(some) - n])
-    if max(len(source), len(target)) > MOST:
+    if min(len(source), len(target)) > MOST:
         statistic, p = _over_blocks(source, target, width)
     else:
         statistic, p = permuted(kernel, n, permutations, rng)
