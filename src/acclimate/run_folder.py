@@ -259,6 +259,13 @@ class RunFolder:
                 path.rmdir()
         self._written, self._made = set(), []
 
+    def discard_trials(self) -> None:
+        """Remove the trials of a Run in which nothing was trained, and the folders that are then empty."""
+        for path in sort_run(self.path)[0]:
+            if path.relative_to(self.path).parts[0] == "trials":
+                with suppress(OSError):  # a folder that holds files of others
+                    path.rmdir() if path.is_dir() else path.unlink()
+
     def remove_training(self, seed: int, phases: Sequence[str]) -> None:
         """Remove the files of a folder that holds nothing but trainings of one seed, and the folders then empty.
 

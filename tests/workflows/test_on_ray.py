@@ -34,7 +34,7 @@ def asked(folder, **more):
     return acclimate.compare(shifted(), shifted(shift=2, seed=1)[0], folder, **{**GIVEN, **more})
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def two_workers():
     """A Ray of this machine alone, with room for two tasks."""
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'acclimate[ray]'")

@@ -161,6 +161,7 @@ def _opened(run: RunFolder, plan: Plan, *, resume: bool) -> Iterator[None]:
         if resumed or run.has_trained():
             raise BadInput(f"{error.message}; {run.path} keeps what is trained: continue with --resume") from error
         remove_trials(run.file("trials"), plan)
+        run.discard_trials()
         run.discard("losses.jsonl")  # which other processes write
         raise
 
