@@ -3,7 +3,7 @@ import torch
 from conformance import batches
 from torch import nn
 
-from acclimate import finetune, methods
+from acclimate import backbones, finetune, methods
 from acclimate.data.inputs import DenseInputs
 from acclimate.data.loaders import Loader, Sampler, pairs
 from acclimate.finetune import Unfreezer, lora
@@ -139,3 +139,10 @@ def test_lora_adds_alpha_over_rank_times_the_product_of_its_factors():
     expected = weight + 6 / 2 * b.detach() @ a.detach()
     lora.merge(net)
     torch.testing.assert_close(net[0].weight, expected)
+
+
+def test_adapters_fit_into_efficientnet_lite0():
+    shape = backbones.Shape(images=True, size=32, mean=[0.5] * 3, std=[0.2] * 3)
+    built = backbones.build("efficientnet_lite0", shape, 2, {"pretrained": False}).classifier
+    finetune.layers(built, "lora", {})
+    assert built(torch.zeros(2, 3, 32, 32)).logits.shape == (2, 2)

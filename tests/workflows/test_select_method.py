@@ -146,3 +146,11 @@ def test_the_report_tells_what_was_tried(student):
 
 def test_discriminators_of_several_methods_are_narrow(run):
     assert {one.method: one.options for one in run.recipe.members if one.options} == {"cdan": {"widths": [256, 256]}}
+
+
+@pytest.mark.parametrize("finetune", ["lp_ft", "gradual"])
+def test_a_strategy_under_which_nothing_of_shot_moves_at_first_is_trained(tmp_path, finetune):
+    given = shifted(), shifted(shift=2, seed=1)[0], tmp_path / "run"
+    run = adapt(*given, **SMALL | {"method": "shot", "finetune": finetune, "seeds": 2})
+    before, after = (load_file(run.weights(0, phase)) for phase in ("source_only", "adapted"))
+    assert not torch.equal(before["backbone.0.weight"], after["backbone.0.weight"])

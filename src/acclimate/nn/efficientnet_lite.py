@@ -60,9 +60,9 @@ class EfficientNetLite(nn.Module):
     def __init__(self, stages: tuple[Stage, ...] = LITE0, *, dropout: float = 0.0):
         super().__init__()
         widths = (STEM, *(stage.channels for stage in stages))
-        self.conv_stem, self.bn1 = Padded(3, STEM, 3, 2), NormAct(STEM)
+        self.conv_stem, self.bn1 = padded(3, STEM, 3, 2), NormAct(STEM)
         self.blocks = nn.Sequential(*[_blocks(d, stage) for d, stage in zip(widths, stages, strict=False)])
-        self.conv_head, self.bn2 = Padded(widths[-1], FEATURES, 1), NormAct(FEATURES)
+        self.conv_head, self.bn2 = padded(widths[-1], FEATURES, 1), NormAct(FEATURES)
         self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout))
         self.classifier: nn.Module = nn.Linear(FEATURES, IMAGENET)
         self.apply(_initialize)
@@ -88,11 +88,10 @@ class EfficientNetLite(nn.Module):
 
 
 class Padded(nn.Conv2d):
-    """A convolution without bias that pads as TensorFlow does: what is odd goes to the right and below."""
+    """A convolution that pads as TensorFlow does where its stride is above 1: what is odd goes to the right and below.
 
-    def __init__(self, d_in: int, d_out: int, kernel: int, stride: int = 1, groups: int = 1):
-        padding = (kernel - 1) // 2 if stride == 1 else 0
-        super().__init__(d_in, d_out, kernel, stride, padding, groups=groups, bias=False)
+    It is made as any convolution, since LoRA makes adapters of the type of the layer.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """``(n, d_out, ceil(h / stride), ceil(w / stride))``."""
@@ -105,6 +104,12 @@ class Padded(nn.Conv2d):
         kernel, stride = self.kernel_size[0], self.stride[0]
         more = max(0, (math.ceil(size / stride) - 1) * stride + kernel - size)
         return more // 2, more - more // 2
+
+
+def padded(d_in: int, d_out: int, kernel: int, stride: int = 1, groups: int = 1) -> Padded:
+    """A convolution without bias whose output is ``1 / stride`` as large as its input, rounded up."""
+    padding = (kernel - 1) // 2 if stride == 1 else 0
+    return Padded(d_in, d_out, kernel, stride, padding, groups=groups, bias=False)
 
 
 class NormAct(nn.BatchNorm2d):
@@ -125,8 +130,8 @@ class Separable(nn.Module):
 
     def __init__(self, d_in: int, stage: Stage, stride: int):
         super().__init__()
-        self.conv_dw, self.bn1 = Padded(d_in, d_in, stage.kernel, stride, d_in), NormAct(d_in)
-        self.conv_pw, self.bn2 = Padded(d_in, stage.channels, 1), NormAct(stage.channels, acts=False)
+        self.conv_dw, self.bn1 = padded(d_in, d_in, stage.kernel, stride, d_in), NormAct(d_in)
+        self.conv_pw, self.bn2 = padded(d_in, stage.channels, 1), NormAct(stage.channels, acts=False)
         self.adds = stride == 1 and d_in == stage.channels
 
     def forward(self, x: Tensor) -> Tensor:
@@ -141,9 +146,9 @@ class InvertedResidual(nn.Module):
     def __init__(self, d_in: int, stage: Stage, stride: int):
         super().__init__()
         wide = d_in * stage.expansion
-        self.conv_pw, self.bn1 = Padded(d_in, wide, 1), NormAct(wide)
-        self.conv_dw, self.bn2 = Padded(wide, wide, stage.kernel, stride, wide), NormAct(wide)
-        self.conv_pwl, self.bn3 = Padded(wide, stage.channels, 1), NormAct(stage.channels, acts=False)
+        self.conv_pw, self.bn1 = padded(d_in, wide, 1), NormAct(wide)
+        self.conv_dw, self.bn2 = padded(wide, wide, stage.kernel, stride, wide), NormAct(wide)
+        self.conv_pwl, self.bn3 = padded(wide, stage.channels, 1), NormAct(stage.channels, acts=False)
         self.adds = stride == 1 and d_in == stage.channels
 
     def forward(self, x: Tensor) -> Tensor:

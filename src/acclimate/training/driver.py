@@ -91,7 +91,9 @@ class Driver:
             losses = self.forward(source, target, progress, turn)
             if len(batches) > 1:
                 losses = {name: loss / len(batches) for name, loss in losses.items()}
-            self.backward(reduce(add, losses.values()))
+            total = reduce(add, losses.values())
+            if total.requires_grad:  # else nothing moves yet, as with SHOT where the head is to move first
+                self.backward(total)
             means = {name: means[name] + loss.detach() if means else loss.detach() for name, loss in losses.items()}
         return means
 
