@@ -8,6 +8,7 @@ from acclimate import adapt
 from acclimate.errors import BadInput
 from acclimate.run_folder import RunFolder
 from acclimate.runs.outputs import read_class_outputs
+from acclimate.workflows import select_method
 from acclimate.workflows.compare import cells
 
 SMALL = {"steps": 12, "settings": {"train.batch_size": 16}}
@@ -154,3 +155,17 @@ def test_a_strategy_under_which_nothing_of_shot_moves_at_first_is_trained(tmp_pa
     run = adapt(*given, **SMALL | {"method": "shot", "finetune": finetune, "seeds": 2})
     before, after = (load_file(run.weights(0, phase)) for phase in ("source_only", "adapted"))
     assert not torch.equal(before["backbone.0.weight"], after["backbone.0.weight"])
+
+
+def test_a_run_of_one_method_does_not_resume_as_the_default(tmp_path):
+    given = shifted(), shifted(shift=2, seed=1)[0], tmp_path / "run"
+    adapt(*given, **SMALL | {"method": "mcc"})
+    with pytest.raises(BadInput, match="method auto, but the Run was made with mcc"):
+        adapt(*given, resume=True, **SMALL)
+
+
+def test_without_the_guard_a_student_that_a_gate_rejects_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(select_method, "_why_not", lambda store, one, reference: "bad" * (one.method == "student"))
+    given = shifted(), shifted(shift=2, seed=1)[0]
+    kept = [adapt(*given, tmp_path / str(no), no_guard=no, **SMALL).recipe.method for no in (True, False)]
+    assert kept == ["student", "source_only"]

@@ -134,9 +134,7 @@ def _parts(run: RunFolder, seeds: Sequence[int], phase: Phase, before: Estimate)
         yield parts(run, seed, phase, source_only=accuracy)
 
 
-def parts(
-    run: RunFolder, seed: int, phase: Phase, *, source_only: float = float("nan"), critics: bool = False
-) -> dict[str, float]:
+def parts(run: RunFolder, seed: int, phase: Phase, *, source_only: float = float("nan")) -> dict[str, float]:
     """The parts of the estimate of one model.
 
     Args:
@@ -144,13 +142,12 @@ def parts(
         seed: Its seed.
         phase: Its phase.
         source_only: The estimate of the source-only model's accuracy.
-        critics: Compute the estimates by Dis², which take most of the time.
     """
     model = saved(run, seed, phase)
     if phase == "source_only":
-        return parts_of(model, critics=critics, seed=seed)
+        return parts_of(model, critics=False, seed=seed)
     baseline = saved(run, seed, "source_only")
-    found = parts_of_adapted(model, baseline, source_only_accuracy=source_only, critics=critics, seed=seed)
+    found = parts_of_adapted(model, baseline, source_only_accuracy=source_only, critics=False, seed=seed)
     return found | {"source_only": source_only} | _of_members(run, seed)
 
 

@@ -62,7 +62,7 @@ def select_method(selected: Selected, request: Request, run: RunFolder, *, machi
     chosen = _together(plan, reference, passed, request.method)
     if chosen.teachers:
         why |= _teach(store, chosen, reference, machine)
-        chosen = reference if why[STUDENT] else chosen
+        chosen = reference if why[STUDENT] and not request.no_guard else chosen
     seeds = [Cell(reference, seed) for seed in plan.recipe.seeds]
     for cell in seeds:
         place(store, [cell, *([Cell(chosen, cell.seed)] if chosen.teachers else [])], run)
@@ -76,9 +76,7 @@ def select_method(selected: Selected, request: Request, run: RunFolder, *, machi
 def _as_made(plan: Plan, run: RunFolder, method: str) -> Plan:
     """The plan with the choice that a Run has made."""
     made = run.recipe
-    if not made.tried_methods:  # an earlier version's
-        return plan
-    by = {ENSEMBLE: ENSEMBLE, STUDENT: AUTO}.get(made.method, method)
+    by = {ENSEMBLE: ENSEMBLE, STUDENT: AUTO}.get(made.method, method if made.tried_methods else made.method)
     if by != method:
         why = f"--method {method}, but the Run was made with {by}"
         raise CannotResume(f"{run.path}: cannot resume: {why}; use the same, or choose another -o")
@@ -155,7 +153,7 @@ def _teach(store: Store, student: Setting, reference: Setting, machine: Machine)
     work(store, portions(cells, machine), machine)
     why = _why_not(store, student, reference)
     if why:
-        log.warning("--method %s: the student is left out: %s; source-only remains", AUTO, why)
+        log.warning("--method %s: a gate speaks against the student: %s", AUTO, why)
     return {STUDENT: why}
 
 

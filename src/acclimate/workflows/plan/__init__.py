@@ -23,8 +23,10 @@ from acclimate.recipe import (
     DomainSpec,
     Options,
     Recipe,
+    Settings,
     TargetLabels,
     Task,
+    Training,
     check_options,
     require_classes,
 )
@@ -268,13 +270,7 @@ def _from_run(origin: Run, given_target: Source, request: Request, like: Plan | 
     if not before.trains_a_network:
         raise BadInput(f"{origin.path}: its model is linear, and method {method} needs a network; give another Run")
     settings, options, training = of_method(method, request)
-    if settings.backbone:
-        raise BadInput(f"backbone.{next(iter(settings.backbone))}: the Run has its backbone already; remove it")
-    if training.patience:
-        raise BadInput("train.patience: needs the source's validation split, and a Run holds none; remove it")
-    if training.balance != "none":
-        raise BadInput("train.balance: needs examples of the source, and a Run holds none; remove it")
-    check_target_share(training, method, None)
+    _check_without_source(settings, training, method)
     strategy = before.finetune if request.finetune == "auto" else strategy_of(request, method, linear=False)
     same = strategy == before.finetune and not settings.finetune
     target, fitted = read_target(given_target, spec), origin.preprocess
@@ -301,18 +297,21 @@ def _from_run(origin: Run, given_target: Source, request: Request, like: Plan | 
     )
     with backbones.without_weights():
         recipe = with_defaults(recipe, shape_of(fitted))
-    plan = Plan(
-        None,
-        origin,
-        target,
-        None,
-        fitted,
-        recipe,
-        score_later(request.score, spec),
-        _audit_of_run(origin, request, spec),
-    )
+    audit = _audit_of_run(origin, request, spec)
+    plan = Plan(None, origin, target, None, fitted, recipe, score_later(request.score, spec), audit)
     _check_scoring(plan, request)
     return replace(plan, notes=() if like else tuple(doubts.of_target(target)))
+
+
+def _check_without_source(settings: Settings, training: Training, method: str) -> None:
+    """Refuse settings that need what a Run in the place of the source does not hold, or has decided."""
+    if settings.backbone:
+        raise BadInput(f"backbone.{next(iter(settings.backbone))}: the Run has its backbone already; remove it")
+    if training.patience:
+        raise BadInput("train.patience: needs the source's validation split, and a Run holds none; remove it")
+    if training.balance != "none":
+        raise BadInput("train.balance: needs examples of the source, and a Run holds none; remove it")
+    check_target_share(training, method, None)
 
 
 def _audit_of_run(origin: Run, request: Request, spec: DomainSpec) -> Domain | None:
