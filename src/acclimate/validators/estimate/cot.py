@@ -1,13 +1,14 @@
 """Confidence optimal transport: how far the target's outputs are from the source's label shares."""
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
+from scipy.optimize import linprog
 
 from acclimate.validators.estimate.inputs import Labels, Probabilities, accuracy, check, confidence, share
 
 LARGEST = 1000
-"""Rows of the assignment problem: more target examples than this are sampled, fewer are repeated."""
+"""Rows of the transport problem: more target examples than this are sampled."""
 
 
 def cot(
@@ -28,8 +29,7 @@ def cot(
         source: Probabilities on held-out source examples ``(n_s, k)``.
         labels: Their classes ``(n_s,)``.
         target: Probabilities on the target ``(n_t, k)``.
-        largest: Rows of the assignment problem. More examples than this are sampled without replacement, fewer are
-            repeated, so that the shares of the classes are exact to ``1 / largest``.
+        largest: Rows of the transport problem. More examples than this are sampled without replacement.
         seed: Seed of the sample.
 
     Raises:
@@ -41,20 +41,22 @@ def cot(
     check(source, labels, target)
     shares = np.bincount(labels, minlength=source.shape[1]) / len(labels)
     overconfidence = float(confidence(source).mean()) - accuracy(source, labels)
-    return share(1 - transport_cost(_resized(target, largest, seed), shares) - overconfidence)
+    return share(1 - transport_cost(_sampled(target, largest, seed), shares) - overconfidence)
 
 
 def transport_cost(probabilities: Probabilities, shares: NDArray[np.float64]) -> float:
-    r"""Least mean cost :math:`1 - p_{y_i}(x_i)` of giving each row a class, with classes in these shares.
+    r"""Least mean cost :math:`1 - p_y(x_i)` of giving the rows to classes in these shares; a row may be divided.
 
     Args:
         probabilities: Rows ``(n, k)``.
-        shares: Share of each class ``(k,)``; `apportioned` turns them into whole rows.
+        shares: Share of each class ``(k,)``.
     """
-    of_column = np.repeat(np.arange(len(shares)), apportioned(shares, len(probabilities)))
-    cost = 1 - probabilities[:, of_column]
-    rows, columns = linear_sum_assignment(cost)
-    return float(cost[rows, columns].mean())
+    n, k = probabilities.shape
+    of_rows = scipy.sparse.kron(scipy.sparse.eye(n), np.ones((1, k)))
+    of_classes = scipy.sparse.kron(np.ones((1, n)), scipy.sparse.eye(k))
+    sums = np.concatenate([np.full(n, 1 / n), shares])
+    plan = scipy.sparse.vstack([of_rows, of_classes]).tocsr()
+    return float(linprog((1 - probabilities).ravel(), A_eq=plan, b_eq=sums, method="highs").fun)
 
 
 def apportioned(shares: NDArray[np.float64], n: int) -> NDArray[np.int64]:
@@ -70,7 +72,7 @@ def apportioned(shares: NDArray[np.float64], n: int) -> NDArray[np.int64]:
     return counts
 
 
-def _resized(rows: NDArray[np.float64], largest: int, seed: int) -> NDArray[np.float64]:
-    if len(rows) > largest:
-        return np.asarray(rows[np.random.default_rng(seed).choice(len(rows), largest, replace=False)])
-    return np.asarray(np.repeat(rows, largest // len(rows), axis=0))
+def _sampled(rows: NDArray[np.float64], largest: int, seed: int) -> NDArray[np.float64]:
+    if len(rows) <= largest:
+        return rows
+    return np.asarray(rows[np.random.default_rng(seed).choice(len(rows), largest, replace=False)])
