@@ -32,6 +32,7 @@ def test_a_moved_column_is_named_first():
     assert found.verdict == "very different"
 
 
+@pytest.mark.slow
 def test_no_shift_raises_few_alarms():
     alarms = [diagnose(normal(40, seed=i, d=3), normal(40, seed=900 + i, d=3)).verdict for i in range(15)]
     assert alarms.count("no difference found") >= 13

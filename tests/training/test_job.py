@@ -47,7 +47,7 @@ def check_resumes_to_the_bit(folder, monkeypatch, make, stops, phase="adapted"):
         assert list(RunFolder(place).losses()) == list(RunFolder(folder / "straight").losses())
 
 
-OFTEN, SELDOM = ("dann", "mcd", "shot"), ("source_only", "nrc", "self_training", "mean_teacher", "vada")
+OFTEN, SELDOM = ("dann", "shot"), ("mcd", "source_only", "nrc", "self_training", "mean_teacher", "vada")
 KEEP_STATE = [*OFTEN, *(pytest.param(name, marks=pytest.mark.slow) for name in SELDOM)]
 """Methods that keep something between two steps, each in its own way."""
 

@@ -190,7 +190,8 @@ def test_seeds_are_plural(tmp_path):
     assert run.weights(0, "adapted").read_bytes() != run.weights(2, "adapted").read_bytes()
 
 
-@pytest.mark.parametrize("method", ["mcc", pytest.param("shot", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["mcc", "shot"])
 def test_each_of_several_seeds_is_what_it_is_alone(tmp_path, method):
     several = adapted(tmp_path / "several", method=method, seeds=[0, 1])
     alone = adapted(tmp_path / "alone", method=method, seeds=[1])

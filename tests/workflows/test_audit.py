@@ -137,6 +137,7 @@ def test_a_list_may_lie_elsewhere(of_images, place, tmp_path):
     assert frame["label"].is_null().all()
 
 
+@pytest.mark.slow
 def test_rows_to_label_have_all_columns_and_come_back(of_tables, place, tmp_path):
     run = Run.open(shutil.copytree(of_tables, tmp_path / "run"))
     frame = to_label(run, str(place / "target.csv"), 5, folder=tmp_path)

@@ -35,6 +35,7 @@ def test_class_shares_alone_are_called_label_shift(run):
     assert found.of("outputs")[0].verdict == "very different"
 
 
+@pytest.mark.slow
 def test_more_than_class_shares_is_called_so(run):
     x, _ = with_rare_class()
     found = acclimate.diagnose(samples.shifted(400, seed=7)[0], x + np.float32([0, 3, 0, 0]), model=run)

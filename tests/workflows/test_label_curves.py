@@ -82,6 +82,7 @@ def straight(tmp_path_factory):
     return asked(tmp_path_factory.mktemp("straight") / "labels")
 
 
+@pytest.mark.slow
 def test_what_was_cut_off_goes_on_to_the_same_points(straight, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         watched(patched, dies_at=4)

@@ -47,6 +47,7 @@ def test_the_ensemble_predicts_new_rows(run):
     assert run.predict(x[:5]).height == 5
 
 
+@pytest.mark.slow
 def test_a_choice_that_was_interrupted_goes_on_with_the_methods_that_are_left(run, tmp_path, monkeypatch):
     trained, predict = [], cells.predict_cell
 
@@ -149,7 +150,7 @@ def test_discriminators_of_several_methods_are_narrow(run):
     assert {one.method: one.options for one in run.recipe.members if one.options} == {"cdan": {"widths": [256, 256]}}
 
 
-@pytest.mark.parametrize("finetune", ["lp_ft", "gradual"])
+@pytest.mark.parametrize("finetune", ["lp_ft", pytest.param("gradual", marks=pytest.mark.slow)])
 def test_a_strategy_under_which_nothing_of_shot_moves_at_first_is_trained(tmp_path, finetune):
     given = shifted(), shifted(shift=2, seed=1)[0], tmp_path / "run"
     run = adapt(*given, **SMALL | {"method": "shot", "finetune": finetune, "seeds": 2})
