@@ -30,8 +30,13 @@ class Told(NamedTuple):
     lines: list[str]
 
 
+def _unsynced(_file: object) -> None:
+    """Stand in for `os.fsync`: what tests write need not outlive a power cut, and waiting for the disk takes long."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Import skops first: it looks through all modules that are loaded, which takes 5 s more beside torch's."""
+    """Do not wait for the disk; import skops first: it searches all loaded modules, 5 s more where torch is loaded."""
+    os.fsync = _unsynced
     starts_workers = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
     if not starts_workers:
         importlib.import_module("skops.io")
