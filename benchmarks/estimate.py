@@ -10,12 +10,13 @@ mean of estimate − truth, coverage is the share of the 90 % intervals that con
 is the width, plus 20 times what an interval misses the truth by. Each family of data has the same weight.
 
 A combination is fitted for each family on the others alone, interval included. The table that Acclimate ships is then
-fitted on all. Which parts are combined was chosen by the mean absolute error on these tasks, of students by the
-interval score. Parts in estimate.jsonl are not computed again. `adapt` gives no estimate where EM finds that the shares
-of the classes have moved much; the second table of each kind has both groups.
+fitted on all. Parts in estimate.jsonl are not computed again. `adapt` gives no estimate where EM finds that the shares
+of the classes have moved much; the second table of each kind has both groups. Which parts are combined was chosen on
+these tasks, of source-only by the mean absolute error, of adapted models by the interval score where an estimate is
+given. An adapted model's parts must not all rest on its own confidence (`atc`, `cot`, `doc`).
 
-An `adapted_student` is what `--method auto` trains (auto.md, the mean of 3 seeds); how often the methods that taught it
-agree speaks for it.
+An `adapted_student` is what `--method auto` trains (auto.md, the mean of 3 seeds); `members` is how often the methods
+that taught it agree.
 """
 
 import argparse
@@ -39,8 +40,8 @@ from acclimate.workflows.estimates import MOST_SHIFT, TAUGHT
 
 COMBINED = {
     "source_only": ("atc", "checkers_features", "cot"),
-    "adapted": ("checkers_independent", "cot"),
-    TAUGHT: ("checkers_features", "checkers_independent", "cot", "members"),
+    "adapted": ("checkers_features", "checkers_independent", "cot"),
+    TAUGHT: ("checkers_features", "cot", "doc"),
 }
 """The parts that each kind of model's rule combines."""
 ALONE = ("doc", "atc", "atc_ne", "cot", "dis2_logits", "dis2_features", "checkers_features")
@@ -50,7 +51,7 @@ INDEPENDENT = ("checkers_independent", "dis2_independent", "peers")
 SHOWN = {
     "source_only": ALONE,
     "adapted": (*ALONE, *INDEPENDENT),
-    TAUGHT: ("atc", "cot", "checkers_features", "checkers_independent", "members"),
+    TAUGHT: ("doc", "atc", "cot", "checkers_features", "checkers_independent", "members"),
 }
 """Of each kind of model."""
 
