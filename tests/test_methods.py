@@ -37,9 +37,9 @@ def test_two_processes_with_half_the_rows_each_take_the_step_of_one(tmp_path):
 
 SHOWN_ELSEWHERE = {
     "adda repeat", "mcd repeat",  # in the turns
-    "byol decay", "mean_teacher decay",  # after a step
+    "adamatch decay", "byol decay", "mean_teacher decay",  # after a step
     "cdan largest_product", "cdan random_width",  # of many features
-    "mean_teacher flip", "self_training flip",  # of images
+    "adamatch flip", "mean_teacher flip", "self_training flip",  # of images
 }  # fmt: skip
 """Options without effect on the first losses and gradients for vectors; tests of the method itself show theirs."""
 

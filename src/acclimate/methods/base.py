@@ -60,6 +60,9 @@ class Method(nn.Module):
     start_options: ClassVar[Mapping[str, float]] = {}
     """Options of the method that trains those weights, where they differ from its defaults."""
 
+    batch_norm: ClassVar[str] = "separate"
+    """How batch norm treats the two domains unless the recipe says otherwise; a value of ``train.batch_norm``."""
+
     rate: ClassVar[float] = 1.0
     """Factor on the learning rate; below 1 for a method that starts from trained weights."""
 
@@ -84,6 +87,13 @@ class Method(nn.Module):
 
         Args:
             progress: The progress that `forward` received in this step.
+        """
+
+    def after_training(self) -> None:
+        """Called once after the last step, before batch norm's statistics are taken anew.
+
+        A method overrides it if other weights than the last step's are to predict. It is not called where early
+        stopping brings back the weights that did best on the source.
         """
 
     def forward(self, source: Labeled, target: Unlabeled, progress: float = 0.0, turn: str = "") -> Losses:

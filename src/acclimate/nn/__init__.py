@@ -2,7 +2,7 @@
 
 from acclimate.nn.classifier import Bottlenecked, Classifier, fresh_copy, mlp, projector, size_buffers_as_loaded
 from acclimate.nn.ensemble import Ensemble
-from acclimate.nn.losses import certainty, domain_loss, label_loss, ramp_up, reverse_grad
+from acclimate.nn.losses import aligned, certainty, domain_loss, label_loss, ramp_up, reverse_grad, warm_up
 from acclimate.nn.norm import DomainName, DomainNorm, Normalize, StandardizeImages, keeping_statistics
 from acclimate.nn.sparse import SparseLinear, csr_rows, join
 
@@ -15,6 +15,7 @@ __all__ = [
     "Normalize",
     "SparseLinear",
     "StandardizeImages",
+    "aligned",
     "certainty",
     "csr_rows",
     "domain_loss",
@@ -27,4 +28,5 @@ __all__ = [
     "ramp_up",
     "reverse_grad",
     "size_buffers_as_loaded",
+    "warm_up",
 ]

@@ -120,3 +120,30 @@ def domain_loss(logits: Tensor, n_source: int, weights: Tensor | None = None) ->
     share[:n_source] = 1 / n_source
     weighted = share if weights is None else share * weights
     return nn.functional.binary_cross_entropy_with_logits(logits, is_source, weighted, reduction="sum")
+
+
+def aligned(p_target: Tensor, p_source: Tensor) -> Tensor:
+    r"""Reweight the target's probabilities ``(n_t, k)`` to the class proportions of ``p_source (n_s, k)``.
+
+    .. math:: \tilde p_j \propto p_j \, \bar p_s / \bar p_t
+
+    Reference:
+        Distribution alignment: Berthelot et al., ReMixMatch, ICLR 2020. arXiv:1911.09785
+    """
+    p = p_target * (p_source.mean(0) / p_target.mean(0).clamp(min=1e-6))
+    return p / p.sum(1, keepdim=True)
+
+
+@overload
+def warm_up(progress: float) -> float: ...
+@overload
+def warm_up(progress: Tensor) -> Tensor: ...
+def warm_up(progress: float | Tensor) -> float | Tensor:
+    """From 0 to 1 in the first half of training, along half a cosine.
+
+    Reference:
+        Berthelot et al., AdaMatch, ICLR 2022. arXiv:2106.04732
+    """
+    if isinstance(progress, Tensor):  # several trainings as one
+        return (1 - (math.pi * (2 * progress).clamp(max=1.0)).cos()) / 2
+    return (1 - math.cos(math.pi * min(1.0, 2 * progress))) / 2

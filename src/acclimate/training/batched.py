@@ -362,6 +362,7 @@ class _Group:
         if i in self.diverged:
             return self.diverged[i]
         method = own_copy(self.stack.members[i])
+        method.after_training()
         finish(self.specs[i], method.model)
         if strange := not_finite(method):
             return self._diverged(i, f"weights {strange!r} are not finite when the training ends")

@@ -273,7 +273,9 @@ def build_method(
     if coder.task not in kind.tasks | ({coder.task} if not kind.tasks else set()):
         raise BadInput(f"method {kind.__name__}: learns classes, and the labels are numbers; choose another method")
     classifier, suits = classifier_of(model, inputs, coder.n_outputs)
-    filled = given.model_copy(update={k: v for k, v in suits.items() if getattr(given, k) is None})
+    suits = {k: v for k, v in suits.items() if getattr(given, k) is None}
+    usual = {} if "batch_norm" in given.model_fields_set else {"batch_norm": kind.batch_norm}
+    filled = given.model_copy(update={**suits, **usual})
     if {"source", "target"} <= kind.needs and filled.batch_norm != "concat":
         classifier.separate_batch_norm(shared=filled.batch_norm == "separate")
     return kind(classifier, **options), filled

@@ -123,6 +123,7 @@ class Snapshots:
         """Take one if it is due."""
         if done in self.steps:
             self.taken[done] = own_copy(method)
+            self.taken[done].after_training()
             finish(spec, self.taken[done].model)
 
 
@@ -189,6 +190,8 @@ def train(
     fabric.barrier()
     if training.patience:
         kept.load_best(method.model)
+    else:
+        method.after_training()
     _end(fabric, spec, method, str(kept))
     return method
 

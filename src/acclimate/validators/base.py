@@ -7,7 +7,9 @@ from typing import ClassVar, NamedTuple
 from acclimate.errors import BadInput
 from acclimate.validators.candidate import Candidate
 
-CONFIDENT = frozenset({"bnm", "deepjdot", "mcc", "mean_teacher", "nrc", "self_training", "shot", "tent", "vada"})
+CONFIDENT = frozenset(
+    {"adamatch", "bnm", "deepjdot", "mcc", "mean_teacher", "nrc", "self_training", "shot", "tent", "vada"}
+)
 """Methods whose loss makes the model confident on the target: by entropy, class confusion, pseudo-labels or pairs."""
 PARTS = {
     "source_features": "features of the source's validation split",

@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 import torch
 from conformance import batches, ready
-from hypothesis import given
-from hypothesis import strategies as st
 
 from acclimate.augment import views
-from acclimate.methods.align.self_training import SelfTraining, aligned, warm_up
+from acclimate.methods.align.self_training import SelfTraining
 from acclimate.nn import Classifier
 from acclimate.types import Labeled, Unlabeled
 
@@ -61,18 +59,6 @@ def test_below_the_threshold_nothing_is_taught():
     losses = still(threshold=1e3)(*batches(), 1.0)
     assert losses["pseudo-labels"] == 0
     assert losses["class"] > 0
-
-
-def test_pseudo_labels_open_in_the_first_half_and_stay():
-    assert [round(warm_up(p), 4) for p in (0, 0.125, 0.25, 0.5, 0.75, 1)] == [0, 0.1464, 0.5, 1, 1, 1]
-
-
-@given(st.integers(1, 9), st.integers(2, 5), st.integers(0, 999))
-def test_aligned_predictions_are_predictions(n, k, seed):
-    g = torch.Generator().manual_seed(seed)
-    source, target = torch.randn(n + 3, k, generator=g).softmax(1), torch.randn(n, k, generator=g).softmax(1)
-    torch.testing.assert_close(aligned(target, source).sum(1), torch.ones(n))
-    torch.testing.assert_close(aligned(target, target), target)
 
 
 def test_pseudo_labels_send_no_gradient_to_the_weak_view():

@@ -1,15 +1,13 @@
 """Self-training: confident predictions on weak views are labels for strong views."""
 
-import math
 from functools import partial
 from typing import ClassVar
 
-from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from acclimate.augment import views
 from acclimate.methods.base import Method
-from acclimate.nn import Classifier, keeping_statistics
+from acclimate.nn import Classifier, aligned, keeping_statistics, warm_up
 from acclimate.nn.replicas import current_replica, gather
 from acclimate.types import Labeled, Losses, Unlabeled
 
@@ -89,16 +87,3 @@ class SelfTraining(Method):
             "strong views": cross_entropy(hard_source.logits, source.labels),
             "pseudo-labels": self.weight * warm_up(progress) * (each * taught).mean(),
         }
-
-
-def aligned(p_target: Tensor, p_source: Tensor) -> Tensor:
-    """The target's probabilities ``(n_t, k)``, reweighted to the class proportions of ``p_source (n_s, k)``."""
-    p = p_target * (p_source.mean(0) / p_target.mean(0).clamp(min=1e-6))
-    return p / p.sum(1, keepdim=True)
-
-
-def warm_up(progress: float | Tensor) -> float | Tensor:
-    """From 0 to 1 in the first half of training."""
-    if isinstance(progress, Tensor):  # several trainings as one
-        return (1 - (math.pi * (2 * progress).clamp(max=1.0)).cos()) / 2
-    return (1 - math.cos(math.pi * min(1.0, 2 * progress))) / 2

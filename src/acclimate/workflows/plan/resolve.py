@@ -208,6 +208,8 @@ def of_method(method: str, request: Request) -> tuple[Settings, Options, Trainin
         if settings.train.get("batch_norm", "concat") != "concat":
             raise BadInput(f"train.batch_norm: has no effect with {method}, which learns from one domain; remove it")
         settings.train["batch_norm"] = "concat"
+    else:
+        settings.train.setdefault("batch_norm", methods.get(method).batch_norm)
     training = check_training({**{k: v for k, v in given.items() if v is not None}, **settings.train})
     return settings, options, training
 
