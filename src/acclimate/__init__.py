@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from acclimate.training.fit import Fitted, fit, fit_many
     from acclimate.types import Labeled, Outputs, Unlabeled
     from acclimate.workflows.adapt import adapt
+    from acclimate.workflows.advise import advise
     from acclimate.workflows.compare.workflow import compare
     from acclimate.workflows.diagnose import diagnose
     from acclimate.workflows.label_curves import labels
@@ -42,6 +43,7 @@ __all__ = [
     "Unlabeled",
     "__version__",
     "adapt",
+    "advise",
     "compare",
     "diagnose",
     "fit",
@@ -65,6 +67,7 @@ _MODULES = {
     "Training": "acclimate.recipe",
     "Unlabeled": "acclimate.types",
     "adapt": "acclimate.workflows.adapt",
+    "advise": "acclimate.workflows.advise",
     "compare": "acclimate.workflows.compare.workflow",
     "diagnose": "acclimate.workflows.diagnose",
     "fit": "acclimate.training.fit",

@@ -6,9 +6,12 @@ from typing import Any
 from typer.core import TyperCommand
 
 GROUPS: Mapping[str, Sequence[str]] = {
-    "Data": ("label", "text", "image", "drop", "max_bad", "strict", "task", "target_labels", "fractions", "per_class"),
+    "Data": (
+        "label", "text", "image", "drop", "max_bad", "strict", "task", "target_labels", "labels_per_class", "fractions",
+        "per_class",
+    ),
     "Method": (
-        "method", "methods", "pretrain", "finetune", "strategies", "backbone", "weights", "settings", "set_",
+        "method", "methods", "pretrain", "finetune", "strategies", "backbone", "backbones", "weights", "settings", "set_",
         "label_shift", "test_time", "model", "run", "modules",
     ),
     "Training": (
@@ -36,6 +39,10 @@ EXAMPLES: Mapping[str, tuple[str, str]] = {
     "adapt": (
         "acclimate adapt studio/ phone/ -o run --score phone_labelled/",
         "acclimate adapt shop.csv#site=a shop.csv#site=b -o run --label sold --method coral --seeds 3",
+    ),
+    "advise": (
+        "acclimate advise studio/ phone/ --labels-per-class 10",
+        "acclimate advise shop.csv#site=a shop.csv#site=b --label sold -o advice.html",
     ),
     "audit": (
         "acclimate audit run phone/ --ask 40 -o to_label.csv",

@@ -1,0 +1,73 @@
+"""``acclimate advise``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from acclimate.cli import options
+from acclimate.cli.output import columns, import_modules, log_to_stderr, print_result
+from acclimate.cli.predict import check_output, check_overwrites
+from acclimate.data import require_path
+from acclimate.errors import BadInput
+from acclimate.files import expand
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(advise)
+
+
+def advise(
+    source: Annotated[str, typer.Argument(help="Labelled domain, PATH or PATH#part, or a finished Run.")],
+    target: Annotated[str, typer.Argument(help="Domain where a model must work; its labels, if any, are ignored.")],
+    labels_per_class: Annotated[
+        float | None,
+        typer.Option(help="Labelled target examples per class that you have or would buy.", show_default=False),
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option("--model", help="Run of the source, for the shares of the classes.")
+    ] = None,
+    target_labels: Annotated[str | None, typer.Option(help="Labelled examples of the target.")] = None,
+    backbones: Annotated[
+        str | None, typer.Option(help="Backbones to compare before any training, separated by commas.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="Column of a table with the labels.")] = None,
+    text: Annotated[str | None, typer.Option(help="Column with the text; several separated by commas.")] = None,
+    image: Annotated[str | None, typer.Option(help="Column with the paths of images.")] = None,
+    drop: Annotated[str | None, typer.Option(help="Columns to leave out, separated by commas.")] = None,
+    output: Annotated[str | None, typer.Option("--output", "-o", help="File for the page, .html.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file -o if it exists.")] = False,
+    modules: options.Import = None,
+    json: options.Json = False,
+) -> None:
+    """Say what to do about the difference between two domains, and why.
+
+    Prints the way through a decision tree, the commands, the second choice and what would change the advice.
+    """
+    log_to_stderr()
+    import_modules(modules)
+    page = _check((source, target, run, target_labels), output, overwrite=overwrite)
+    from acclimate.workflows.advise import advise as advise_
+
+    found = advise_(
+        source, target, labels_per_class=labels_per_class, model=run, target_labels=target_labels,
+        named=columns(backbones), label=label, text=text, image=image, drop=columns(drop), page=page,
+    )  # fmt: skip
+    written = f"\nPage: {page}" if page else ""
+    print_result(f"{found}{written}", {**found.to_dict(), "page": str(page) if page else None}, as_json=json)
+
+
+def _check(given: tuple[str | None, ...], output: str | None, *, overwrite: bool) -> Path | None:
+    """Check all paths before anything that takes time to import, and return that of the page."""
+    paths = [path for path in given if path is not None]
+    for path in paths:
+        require_path(path)
+    if output is None:
+        if overwrite:
+            raise BadInput("--overwrite: has no effect without -o, which writes a file; omit it")
+        return None
+    page = check_output(expand(output), endings=(".html",))
+    for path in paths:
+        check_overwrites(page, expand(path), path, overwrite=overwrite)
+    return page

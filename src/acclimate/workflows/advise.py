@@ -1,0 +1,272 @@
+"""Advise: facts about two domains, and what to do about them."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from acclimate import advisor, backbones
+from acclimate.advice import Advice, Facts, Given, LabelShift, Look
+from acclimate.data import Domain, preprocess
+from acclimate.data.labels import choose_task
+from acclimate.data.source import Source, as_domain
+from acclimate.data.tables import Columns
+from acclimate.errors import BadInput
+from acclimate.shift.diagnosis import drawn
+from acclimate.shift.findings import Findings
+from acclimate.workflows.diagnose import diagnose
+from acclimate.workflows.early import is_run
+
+if TYPE_CHECKING:
+    from acclimate.runs.run import Run
+
+Features = NDArray[np.floating]
+
+MOST_RANKED = 400
+"""Most examples of a domain on which backbones are compared."""
+CLEARLY = 1.1
+"""How many times the default's PAS that of a better backbone is at least."""
+SMALL = 64
+"""Pixels a side up to which images are unlike those that backbones are pretrained on."""
+GREY = 16
+"""Images of a domain that are looked at for colours."""
+FREQUENT = 50
+"""Most frequent words of a language; two texts of one language share most of them."""
+SHARED = 0.3
+"""Share of them that texts of one language have in common at least."""
+
+
+class Read(NamedTuple):
+    """The domains, as they are read."""
+
+    source: Domain
+    target: Domain
+    labelled: Domain | None
+
+
+def advise(
+    source: "Source | Run",
+    target: Source,
+    *,
+    labels_per_class: float | None = None,
+    model: "str | Path | Run | None" = None,
+    target_labels: Source | None = None,
+    named: Sequence[str] = (),
+    label: str | None = None,
+    text: str | None = None,
+    image: str | None = None,
+    drop: Sequence[str] = (),
+    page: str | Path | None = None,
+) -> Advice:
+    """Say what to do about the difference between two domains.
+
+    Nothing is trained beyond what `acclimate.diagnose` fits.
+
+    Args:
+        source: The labelled domain that a model learns from, or a finished Run in its place.
+        target: The domain where it must work; its labels, if any, are set aside unread.
+        labels_per_class: Labelled target examples per class that there are, or that you would buy; by default those of
+            ``target_labels``.
+        model: A finished Run of the source, for the shares of the classes.
+        target_labels: Labelled examples of the target.
+        named: Backbones to compare with the default by PAS, before any training.
+        label: Column of a table with the labels.
+        text: Column with the text.
+        image: Column with the paths of images.
+        drop: Columns to leave out.
+        page: File to write as an HTML page.
+
+    Raises:
+        BadInput: A domain or the Run cannot be read, or they do not fit together.
+    """
+    if labels_per_class is not None and not 0 <= labels_per_class < np.inf:
+        raise BadInput(f"--labels-per-class: {labels_per_class:g} is not a number of labels; give 0 or more")
+    columns = Columns(label, text, image, tuple(drop))
+    run = _as_run(source)
+    if run is not None:
+        found, facts = _without_source(run, target)
+        given = Given(target=_path(target, "TARGET"), model=str(run.path))
+    else:
+        found, facts = _with_source(source, target, target_labels, model, columns, named)
+        given = _given(source, target, target_labels, columns)
+    if labels_per_class is not None:
+        facts = replace(facts, labels_per_class=labels_per_class)
+    advice = advisor.advise(facts, given, first=_first(found, facts))
+    if page is not None:
+        from acclimate.report.advised import write_page
+
+        write_page(Path(page), advice, found)
+    return advice
+
+
+def _as_run(source: "Source | Run") -> "Run | None":
+    """The Run that stands in the place of the source, if one does."""
+    from acclimate.run_folder import RunFolder
+
+    if not isinstance(source, RunFolder) and not (isinstance(source, str | Path) and is_run(source)):
+        return None
+    from acclimate.runs.run import Run
+
+    return source if isinstance(source, Run) else Run.open(source.path if isinstance(source, RunFolder) else source)
+
+
+def _path(given: object, role: str) -> str:
+    return str(given) if isinstance(given, str | Path) else role
+
+
+def _given(source: object, target: object, labels: object, columns: Columns) -> Given:
+    """What the commands name: paths as they were given, roles for what is in memory."""
+    flags = (("--label", columns.label), ("--text", columns.text), ("--image", columns.image))
+    named = [word for flag, value in flags if value is not None for word in (flag, value)]
+    named += ["--drop", ",".join(columns.drop)] if columns.drop else []
+    return Given(_path(source, "SOURCE"), _path(target, "TARGET"), _path(labels, "TARGET_LABELS"), tuple(named))
+
+
+def _without_source(run: "Run", target: Source) -> tuple[Findings | None, Facts]:
+    """Facts where a Run is in the place of the source."""
+    domain = run.domain(target, read_labels=False)
+    classes = len(run.recipe.classes)
+    return None, Facts(domain.kind, _look(domain, domain), 0, len(domain), classes, source="a Run")
+
+
+def _with_source(
+    source: Source, target: Source, labels: Source | None, model: "str | Path | Run | None", columns: Columns,
+    named: Sequence[str],
+) -> tuple[Findings, Facts]:  # fmt: skip
+    """What a diagnosis finds, and the facts."""
+    read = _read(source, target, labels, columns)
+    task = choose_task(read.source, "auto")
+    read.source.require_source(task)
+    known = read.labelled.classes if read.labelled else ()
+    same = task == "regression" or set(known) <= set(read.source.classes)
+    found = diagnose(
+        read.source if model is None else source,
+        read.target if model is None else target,
+        model=model,
+        target_labels=labels if same and task == "classification" else None,
+        **({} if model is not None else {"label": columns.label, "text": columns.text, "image": columns.image}),
+        drop=() if model is not None else columns.drop,
+    )
+    classes = len(known if not same else read.source.classes) if task == "classification" else 0
+    whole = max(found.of("domains"), key=lambda one: (one.level, one.effect), default=None)
+    return found, Facts(
+        read.source.kind,
+        _look(read.source, read.target),
+        len(read.source),
+        len(read.target),
+        classes,
+        round(len(read.labelled) / max(classes, 1), 1) if read.labelled else 0,
+        whole.verdict if whole else "unknown",
+        round(2 * float(norm.cdf(-abs(whole.effect) / 2)), 3) if whole else None,
+        label_shift_of(found),
+        same_classes=same,
+        same_language=_same_language(read.source, read.target),
+        **_backbones(read, named),
+    )
+
+
+def _read(source: Source, target: Source, labels: Source | None, columns: Columns) -> Read:
+    with_labels = columns._replace(must_have_label=columns.label is not None)
+
+    def domain(given: Source, name: str, columns: Columns) -> Domain:
+        return as_domain(given, name=name, **columns._asdict())
+
+    labelled = None if labels is None else domain(labels, "target labels", with_labels)
+    if labelled is not None and labelled.labels is None:
+        raise BadInput(f"{labelled.name}: has no labels; give class folders, `y`, or --label COLUMN")
+    unread = columns._replace(read_labels=False)
+    return Read(domain(source, "source", with_labels), domain(target, "target", unread), labelled)
+
+
+def label_shift_of(found: Findings) -> LabelShift:
+    """Whether class shares moved, and whether they explain the whole difference, as far as a diagnosis tells."""
+    of_label = {one.name: one for one in found.of("label")}
+    rest = of_label.pop("beyond class shares", None)
+    if rest is None:
+        return "unknown"
+    if rest.level:
+        return "not alone"
+    return "alone" if any(one.level for one in of_label.values()) else "none"
+
+
+def _look(source: Domain, target: Domain) -> Look:
+    """What the default backbone learns from."""
+    if source.kind == "image and text":
+        return "pretrained"
+    if source.kind != "images":
+        return {"table": "table", "text": "text"}.get(source.kind, "vectors")
+    small = preprocess.usual_size(source, target) <= SMALL
+    return "fresh" if small or _is_grey(source) or _is_grey(target) else "pretrained"
+
+
+def _is_grey(domain: Domain) -> bool:
+    """Whether images have no colours, by a few of them."""
+    some = (domain.images.read(int(i)) for i in drawn(domain, GREY))
+    return all(image.shape[-1] == 1 or not np.ptp(image.astype(int), axis=-1).any() for image in some)
+
+
+def _same_language(source: Domain, target: Domain) -> bool:
+    """Whether texts share their most frequent words."""
+    if source.kind != "text":
+        return True
+    words = [_frequent(domain) for domain in (source, target)]
+    return len(words[0] & words[1]) >= SHARED * min(map(len, words))
+
+
+def _frequent(domain: Domain) -> set[str]:
+    counts = Counter(word for i in drawn(domain, MOST_RANKED) for word in re.findall(r"\w+", domain.texts[i].lower()))
+    return {word for word, _ in counts.most_common(FREQUENT)}
+
+
+def _first(found: Findings | None, facts: Facts) -> tuple[str, ...]:
+    """What to do before anything else: mend faults."""
+    faults = tuple(f"mend a likely fault: {one.text}" for one in found.faults) if found else ()
+    return faults
+
+
+def _backbones(read: Read, named: Sequence[str]) -> dict[str, str]:
+    """The default backbone, and a better one among those that are named."""
+    if read.source.kind not in ("images", "text"):
+        if named:
+            raise BadInput("--backbones: images and texts alone have pretrained backbones to compare; omit it")
+        return {}
+    size = preprocess.usual_size(read.source, read.target) if read.source.kind == "images" else 0
+    default = backbones.auto(read.source.kind, size)
+    if not named:
+        return {"backbone": default}
+    scores = rank(read, [*({default} & {"efficientnet_lite0"}), *named])
+    best = max(scores, key=lambda name: scores[name])
+    better = best not in (default, "") and scores[best] >= CLEARLY * scores.get(default, 0)
+    return {"backbone": default, "better": best if better else ""}
+
+
+def rank(read: Read, names: Sequence[str]) -> dict[str, float]:
+    """The PAS of backbones: how clearly target examples belong to one class of the source in their features."""
+    from acclimate.validators.pas import centroid_margin
+
+    source, target = (domain.take(drawn(domain, MOST_RANKED)) for domain in (read.source, read.target))
+    codes, found = source.codes(source.classes), {}
+    for name in names:
+        of_source, of_target = _features(name, source, target)
+        found[name] = round(centroid_margin(of_source, codes, of_target), 4)
+    return found
+
+
+def _features(name: str, source: Domain, target: Domain) -> tuple[Features, Features]:
+    """What a frozen backbone makes of both."""
+    from acclimate.nn.cut import cut_at_features
+    from acclimate.runs.models import shape_of
+    from acclimate.training.features import features
+
+    wants = backbones.input_spec(name, source.kind, {})
+    fitted = preprocess.fit(
+        source, target, size=wants.size, interpolation=wants.interpolation, encoder=wants.encoder, length=wants.length
+    )
+    below = cut_at_features(backbones.build(name, shape_of(fitted), 2, {}).classifier).below
+    return features(below, fitted.inputs(source), source.name), features(below, fitted.inputs(target), target.name)
