@@ -11,7 +11,7 @@ Shift = Literal["unknown", "no difference found", "different, but small", "diffe
 LabelShift = Literal["unknown", "none", "alone", "not alone"]
 """Whether the shares of the classes moved, and whether they explain the whole difference."""
 Look = Literal["pretrained", "fresh", "table", "text", "vectors"]
-"""What the default backbone learns from: images like those it was pretrained on, other images, columns, words, vectors."""
+"""What the default backbone learns from; images are ``pretrained`` if they are like those it was pretrained on."""
 
 
 @dataclass(frozen=True)

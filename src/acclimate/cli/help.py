@@ -11,8 +11,8 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "per_class",
     ),
     "Method": (
-        "method", "methods", "pretrain", "finetune", "strategies", "backbone", "backbones", "weights", "settings", "set_",
-        "label_shift", "test_time", "model", "run", "modules",
+        "method", "methods", "pretrain", "finetune", "strategies", "backbone", "backbones", "weights", "settings",
+        "set_", "label_shift", "test_time", "model", "run", "modules",
     ),
     "Training": (
         "steps", "seeds", "budget", "no_guard", "image_size", "augment", "precision", "devices", "workers", "on",

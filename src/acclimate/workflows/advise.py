@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,6 +18,7 @@ from acclimate.data.labels import choose_task
 from acclimate.data.source import Source, as_domain
 from acclimate.data.tables import Columns
 from acclimate.errors import BadInput
+from acclimate.run_folder import RunFolder
 from acclimate.shift.diagnosis import drawn
 from acclimate.shift.findings import Findings
 from acclimate.workflows.diagnose import diagnose
@@ -88,27 +89,35 @@ def advise(
     if labels_per_class is not None and not 0 <= labels_per_class < np.inf:
         raise BadInput(f"--labels-per-class: {labels_per_class:g} is not a number of labels; give 0 or more")
     columns = Columns(label, text, image, tuple(drop))
-    run = _as_run(source)
-    if run is not None:
-        found, facts = _without_source(run, target)
-        given = Given(target=_path(target, "TARGET"), model=str(run.path))
-    else:
-        found, facts = _with_source(source, target, target_labels, model, columns, named)
-        given = _given(source, target, target_labels, columns)
-    if labels_per_class is not None:
-        facts = replace(facts, labels_per_class=labels_per_class)
-    advice = advisor.advise(facts, given, first=_first(found, facts))
-    if page is not None:
-        from acclimate.report.advised import write_page
+    if (run := _as_run(source)) is not None:
+        return _told(
+            _of_run(run, target), Given(target=_path(target, "TARGET"), model=str(run.path)), labels_per_class, page
+        )
+    assert not isinstance(source, RunFolder)
+    known = _known(source, target, target_labels, model, columns, named)
+    return _told(known, _given(source, target, target_labels, columns), labels_per_class, page)
 
-        write_page(Path(page), advice, found)
+
+class Known(NamedTuple):
+    """What there is to know: a diagnosis, the facts, and the scores of backbones."""
+
+    found: Findings | None
+    facts: Facts
+    scores: Mapping[str, float]
+
+
+def _told(known: Known, given: Given, labels: float | None, page: str | Path | None) -> Advice:
+    facts = known.facts if labels is None else replace(known.facts, labels_per_class=labels)
+    advice = advisor.advise(facts, given, first=_first(known.found, known.scores))
+    if page is not None:
+        from acclimate.report.advice import write_page
+
+        write_page(Path(page), advice, known.found)
     return advice
 
 
 def _as_run(source: "Source | Run") -> "Run | None":
     """The Run that stands in the place of the source, if one does."""
-    from acclimate.run_folder import RunFolder
-
     if not isinstance(source, RunFolder) and not (isinstance(source, str | Path) and is_run(source)):
         return None
     from acclimate.runs.run import Run
@@ -128,46 +137,54 @@ def _given(source: object, target: object, labels: object, columns: Columns) -> 
     return Given(_path(source, "SOURCE"), _path(target, "TARGET"), _path(labels, "TARGET_LABELS"), tuple(named))
 
 
-def _without_source(run: "Run", target: Source) -> tuple[Findings | None, Facts]:
-    """Facts where a Run is in the place of the source."""
+def _of_run(run: "Run", target: Source) -> Known:
+    """What is known where a Run is in the place of the source."""
     domain = run.domain(target, read_labels=False)
     classes = len(run.recipe.classes)
-    return None, Facts(domain.kind, _look(domain, domain), 0, len(domain), classes, source="a Run")
+    return Known(None, Facts(domain.kind, _look(domain, domain), 0, len(domain), classes, source="a Run"), {})
 
 
-def _with_source(
+def _known(
     source: Source, target: Source, labels: Source | None, model: "str | Path | Run | None", columns: Columns,
     named: Sequence[str],
-) -> tuple[Findings, Facts]:  # fmt: skip
-    """What a diagnosis finds, and the facts."""
+) -> Known:  # fmt: skip
+    """A diagnosis and what the domains themselves tell."""
     read = _read(source, target, labels, columns)
     task = choose_task(read.source, "auto")
     read.source.require_source(task)
     known = read.labelled.classes if read.labelled else ()
     same = task == "regression" or set(known) <= set(read.source.classes)
+    classes = len(read.source.classes if same else known) if task == "classification" else 0
+    given = columns._asdict() if model is None else {}
     found = diagnose(
-        read.source if model is None else source,
-        read.target if model is None else target,
-        model=model,
-        target_labels=labels if same and task == "classification" else None,
-        **({} if model is not None else {"label": columns.label, "text": columns.text, "image": columns.image}),
-        drop=() if model is not None else columns.drop,
-    )
-    classes = len(known if not same else read.source.classes) if task == "classification" else 0
-    whole = max(found.of("domains"), key=lambda one: (one.level, one.effect), default=None)
-    return found, Facts(
-        read.source.kind,
-        _look(read.source, read.target),
-        len(read.source),
-        len(read.target),
-        classes,
-        round(len(read.labelled) / max(classes, 1), 1) if read.labelled else 0,
-        whole.verdict if whole else "unknown",
-        round(2 * float(norm.cdf(-abs(whole.effect) / 2)), 3) if whole else None,
-        label_shift_of(found),
+        source, target, model=model, target_labels=labels if same and classes else None,
+        **{key: given[key] for key in given.keys() & {"label", "text", "image", "drop"}},
+    )  # fmt: skip
+    facts = replace(
+        _facts(read, found),
+        classes=classes,
+        labels_per_class=round(len(read.labelled) / max(classes, 1), 1) if read.labelled else 0,
         same_classes=same,
-        same_language=_same_language(read.source, read.target),
-        **_backbones(read, named),
+    )
+    scores = _scores(read, facts, named)
+    return Known(found, replace(facts, better=_better(facts, scores)), scores)
+
+
+def _facts(read: Read, found: Findings) -> Facts:
+    """What a diagnosis and the examples tell, without labels."""
+    source, target = read.source, read.target
+    whole = max(found.of("domains"), key=lambda one: (one.level, one.effect), default=None)
+    size = preprocess.usual_size(source, target) if source.kind == "images" else 0
+    return Facts(
+        source.kind,
+        _look(source, target),
+        len(source),
+        len(target),
+        shift=whole.verdict if whole else "unknown",
+        overlap=round(2 * float(norm.cdf(-abs(whole.effect) / 2)), 3) if whole else None,
+        label_shift=label_shift_of(found),
+        same_language=_same_language(source, target),
+        backbone=backbones.auto(source.kind, size),
     )
 
 
@@ -200,7 +217,7 @@ def _look(source: Domain, target: Domain) -> Look:
     if source.kind == "image and text":
         return "pretrained"
     if source.kind != "images":
-        return {"table": "table", "text": "text"}.get(source.kind, "vectors")
+        return source.kind
     small = preprocess.usual_size(source, target) <= SMALL
     return "fresh" if small or _is_grey(source) or _is_grey(target) else "pretrained"
 
@@ -224,36 +241,46 @@ def _frequent(domain: Domain) -> set[str]:
     return {word for word, _ in counts.most_common(FREQUENT)}
 
 
-def _first(found: Findings | None, facts: Facts) -> tuple[str, ...]:
-    """What to do before anything else: mend faults."""
+def _first(found: Findings | None, scores: Mapping[str, float]) -> tuple[str, ...]:
+    """What to do and to know before anything else: likely faults, and how the backbones compare."""
     faults = tuple(f"mend a likely fault: {one.text}" for one in found.faults) if found else ()
-    return faults
+    ranked = ", ".join(f"{name} {score:.3f}" for name, score in sorted(scores.items(), key=lambda one: -one[1]))
+    return (*faults, *([f"the backbones by PAS, from 0 to 1: {ranked}"] if ranked else []))
 
 
-def _backbones(read: Read, named: Sequence[str]) -> dict[str, str]:
-    """The default backbone, and a better one among those that are named."""
-    if read.source.kind not in ("images", "text"):
-        if named:
-            raise BadInput("--backbones: images and texts alone have pretrained backbones to compare; omit it")
-        return {}
-    size = preprocess.usual_size(read.source, read.target) if read.source.kind == "images" else 0
-    default = backbones.auto(read.source.kind, size)
+def _better(facts: Facts, scores: Mapping[str, float]) -> str:
+    """The backbone whose score is clearly above the default's; empty if there is none."""
+    best = max(scores, key=lambda name: scores[name], default="")
+    clearly = best != facts.backbone and scores.get(best, 0) >= CLEARLY * scores.get(facts.backbone, 0)
+    return best if clearly else ""
+
+
+def _scores(read: Read, facts: Facts, named: Sequence[str]) -> dict[str, float]:
+    """The PAS of the backbones that are named, and of the default if it is pretrained; nothing if none is named."""
     if not named:
-        return {"backbone": default}
-    scores = rank(read, [*({default} & {"efficientnet_lite0"}), *named])
-    best = max(scores, key=lambda name: scores[name])
-    better = best not in (default, "") and scores[best] >= CLEARLY * scores.get(default, 0)
-    return {"backbone": default, "better": best if better else ""}
+        return {}
+    if facts.kind not in ("images", "text"):
+        raise BadInput("--backbones: only images and texts have pretrained backbones to compare; omit it")
+    for name in named:
+        backbones.check_name(name)
+    default = [facts.backbone] if facts.backbone not in named and backbones.pretrained(facts.backbone, {}) else []
+    return rank(read.source, read.target, [*default, *named])
 
 
-def rank(read: Read, names: Sequence[str]) -> dict[str, float]:
-    """The PAS of backbones: how clearly target examples belong to one class of the source in their features."""
+def rank(source: Domain, target: Domain, names: Sequence[str]) -> dict[str, float]:
+    """The PAS of backbones: how clearly target examples belong to one class of the source in their features.
+
+    Args:
+        source: The labelled domain.
+        target: The other.
+        names: The backbones, as ``--backbone`` takes them.
+    """
     from acclimate.validators.pas import centroid_margin
 
-    source, target = (domain.take(drawn(domain, MOST_RANKED)) for domain in (read.source, read.target))
+    source, target = (domain.take(drawn(domain, MOST_RANKED)) for domain in (source, target))
     codes, found = source.codes(source.classes), {}
     for name in names:
-        of_source, of_target = _features(name, source, target)
+        of_source, of_target = (one.astype(np.float64) for one in _features(name, source, target))
         found[name] = round(centroid_margin(of_source, codes, of_target), 4)
     return found
 
