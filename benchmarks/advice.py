@@ -93,11 +93,12 @@ def new_model(draw: Draw) -> Classifier:
 
 def fit(draw: Draw, method: str, *, start: Fitted | None = None, training: Training = TRAINING) -> Fitted:
     """One training, with the labelled target examples where the method can learn from them."""
+    alone = method == "supervised"  # in memory it takes the labelled target in the place of the source
     options = WIDTHS if method in {"dann", "cdan"} else {"label_smoothing": 0.1} if method == "source_only" else {}
     [fitted] = acclimate.fit_many(
-        method, tuple(draw.source), draw.target, seeds=[draw.seed], settings=[options],
+        method, tuple(draw.labels if alone and draw.labels else draw.source), draw.target, seeds=[draw.seed], settings=[options],
         model=start.model if start else new_model(draw), training=training,
-        target_labels=tuple(draw.labels) if draw.labels and method not in {"shot", "nrc"} else None,
+        target_labels=tuple(draw.labels) if draw.labels and method not in {"shot", "nrc", "supervised"} else None,
     )  # fmt: skip
     return fitted
 
@@ -150,6 +151,7 @@ def strategies(draw: Draw, kept: dict[str, list[Numbers]]) -> dict[str, Numbers]
         "both": probabilities(both, draw), "both, shot": probabilities(shot, draw),
         "both, shot+nrc": (probabilities(shot, draw) + probabilities(nrc, draw)) / 2,
         "dann": probabilities(fit(draw, "dann"), draw), "mcc": probabilities(fit(draw, "mcc"), draw),
+        "both, slow": probabilities(fit(draw, "source_only", start=start, training=SLOW), draw),
         "fine-tune": probabilities(fit(draw, "supervised", start=start, training=SLOW), draw),
         "supervised": probabilities(fit(draw, "supervised"), draw),
     }  # fmt: skip
