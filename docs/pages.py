@@ -1,4 +1,4 @@
-"""Writes the pages that come from the code: methods/*.md, finetune.md, settings.md and cli.md.
+"""Writes the pages that come from the code: methods/*.md, finetune.md, settings.md, cli.md and the tree in advise.md.
 
 make docs
 
@@ -25,7 +25,7 @@ from unittest import mock
 
 from pydantic import BaseModel
 
-from acclimate import backbones, cli, finetune, methods
+from acclimate import advisor, backbones, cli, finetune, methods
 from acclimate.methods import selfsup, shallow, testtime
 from acclimate.recipe import LINEAR, Augmentation, Training
 from acclimate.shift import label_shift
@@ -439,10 +439,27 @@ def printed(*words: str) -> str:
     return f"```text\n{out.getvalue().strip()}\n```"
 
 
+def advice() -> str:
+    """The page of the advice: what stands in it already, with the tree and its leaves as they are now."""
+    before, start, rest = (DOCS / "advise.md").read_text("utf-8").partition("<!-- tree -->\n")
+    rows = [
+        f"| {leaf.name} | {leaf.does.format(better='that you named')}. {leaf.why}. | {leaf.gain} ({benchmark(leaf.page)}) |"
+        for leaf in advisor.leaves()
+    ]
+    table = "\n".join(["| leaf | what and why | expected |", "|---|---|---|", *rows])
+    return f"{before}{start}\n{advisor.as_text()}\n\n{table}\n\n<!-- end -->{rest.partition('<!-- end -->')[2]}"
+
+
+def benchmark(page: str) -> str:
+    """Links to the pages that an expectation comes from."""
+    return ", ".join(f"[{Path(one).stem}](../{one})" for one in page.split(", "))
+
+
 def files() -> dict[str, str]:
     """The text of every generated file by its path in docs/."""
     of_methods = {f"methods/{name}": text for name, text in pages().items()}
-    return of_methods | {"finetune.md": strategies(), "settings.md": settings(), "cli.md": commands()}
+    generated = {"finetune.md": strategies(), "settings.md": settings(), "cli.md": commands(), "advise.md": advice()}
+    return of_methods | generated
 
 
 def main() -> None:

@@ -68,6 +68,7 @@ class Leaf:
             replaced.
         gain: What to expect.
         page: The benchmark that says so.
+        with_run: The templates where there is a finished Run, ``{model}``; empty if they are the same.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Leaf:
     commands: tuple[str, ...]
     gain: str
     page: str
+    with_run: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ ADAPT = "adapt {source} {target} {columns} -o {run}"
 WITH_LABELS = f"{ADAPT} --target-labels {{labels}}"
 ON_LABELS = "adapt {labels} {target} {columns} -o {run} --method source_only"
 ASK = "audit {run} {target} --ask 50 -o to_label.csv"
+ASK_RUN = "audit {model} {target} --ask 50 -o to_label.csv"
+PREDICT = "predict {model} {target} -o predictions.csv"
 
 SOURCE_FREE = Leaf(
     "source-free adaptation",
@@ -139,6 +141,7 @@ NOTHING = Leaf(
     (f"{ADAPT} --method source_only",),
     "the source's accuracy",
     "benchmarks/auto.md",
+    (PREDICT,),
 )
 PRIORS = Leaf(
     "correct the class shares",
@@ -148,14 +151,16 @@ PRIORS = Leaf(
     (f"{ADAPT} --method source_only", "predict {run} {target} -o predictions.csv --label-shift em"),
     "1 to 8 points on MNIST, the more the shares differ",
     "benchmarks/label_shift.md",
+    (f"{PREDICT} --label-shift em",),
 )
 BUY = Leaf(
     "buy 50 labels",
     "Label 50 examples of the target first",
     "Nothing can be known without them",
     (f"{ADAPT} --method source_only", ASK),
-    "an interval of 10 points or so on each side of the accuracy",
-    "benchmarks/estimate.md",
+    "the accuracy to about 10 points on each side",
+    "docs/predicting.md",
+    (ASK_RUN,),
 )
 NEW_CLASSES = Leaf(
     "buy labels",
@@ -391,7 +396,8 @@ def leaves(node: Node = TREE) -> list[Leaf]:
 
 def commands(leaf: Leaf, facts: Facts, given: Given) -> tuple[str, ...]:
     """The commands of a leaf as a shell takes them."""
-    return tuple(_command(template, facts, given) for template in leaf.commands)
+    templates = leaf.with_run if given.model and leaf.with_run else leaf.commands
+    return tuple(_command(template, facts, given) for template in templates)
 
 
 def _command(template: str, facts: Facts, given: Given) -> str:

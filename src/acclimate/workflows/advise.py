@@ -21,7 +21,7 @@ from acclimate.errors import BadInput
 from acclimate.run_folder import RunFolder
 from acclimate.shift.diagnosis import drawn
 from acclimate.shift.findings import Findings
-from acclimate.workflows.diagnose import diagnose
+from acclimate.workflows.diagnose import checked, diagnose
 from acclimate.workflows.early import is_run
 
 if TYPE_CHECKING:
@@ -89,13 +89,18 @@ def advise(
     if labels_per_class is not None and not 0 <= labels_per_class < np.inf:
         raise BadInput(f"--labels-per-class: {labels_per_class:g} is not a number of labels; give 0 or more")
     columns = Columns(label, text, image, tuple(drop))
-    if (run := _as_run(source)) is not None:
-        return _told(
-            _of_run(run, target), Given(target=_path(target, "TARGET"), model=str(run.path)), labels_per_class, page
-        )
-    assert not isinstance(source, RunFolder)
-    known = _known(source, target, target_labels, model, columns, named)
-    return _told(known, _given(source, target, target_labels, columns), labels_per_class, page)
+    if isinstance(source, RunFolder) or (isinstance(source, str | Path) and is_run(source)):
+        if model is not None:
+            raise BadInput("--model: the source is a Run already; omit it")
+        run = _opened(source)
+        known = _of_run(run, target, target_labels)
+        given = Given(target=_path(target, "TARGET"), labels=_path(target_labels, "TARGET_LABELS"), model=str(run.path))
+    else:
+        opened = None if model is None else _opened(model)
+        read = _read(source, target, target_labels, columns, opened)
+        known = _known(read, opened, named)
+        given = _given(source, target, target_labels, columns, opened)
+    return _told(known, given, labels_per_class, page)
 
 
 class Known(NamedTuple):
@@ -116,50 +121,51 @@ def _told(known: Known, given: Given, labels: float | None, page: str | Path | N
     return advice
 
 
-def _as_run(source: "Source | Run") -> "Run | None":
-    """The Run that stands in the place of the source, if one does."""
-    if not isinstance(source, RunFolder) and not (isinstance(source, str | Path) and is_run(source)):
-        return None
+def _opened(given: "str | Path | RunFolder") -> "Run":
     from acclimate.runs.run import Run
 
-    return source if isinstance(source, Run) else Run.open(source.path if isinstance(source, RunFolder) else source)
+    return given if isinstance(given, Run) else Run.open(given.path if isinstance(given, RunFolder) else given)
 
 
 def _path(given: object, role: str) -> str:
     return str(given) if isinstance(given, str | Path) else role
 
 
-def _given(source: object, target: object, labels: object, columns: Columns) -> Given:
+def _given(source: object, target: object, labels: object, columns: Columns, run: "Run | None") -> Given:
     """What the commands name: paths as they were given, roles for what is in memory."""
+    if run is not None:
+        of = run.recipe.source
+        columns = Columns(of.label, of.text, of.image, tuple(of.drop))
     flags = (("--label", columns.label), ("--text", columns.text), ("--image", columns.image))
     named = [word for flag, value in flags if value is not None for word in (flag, value)]
     named += ["--drop", ",".join(columns.drop)] if columns.drop else []
-    return Given(_path(source, "SOURCE"), _path(target, "TARGET"), _path(labels, "TARGET_LABELS"), tuple(named))
+    return Given(
+        _path(source, "SOURCE"),
+        _path(target, "TARGET"),
+        _path(labels, "TARGET_LABELS"),
+        tuple(named),
+        model="" if run is None else str(run.path),
+    )
 
 
-def _of_run(run: "Run", target: Source) -> Known:
+def _of_run(run: "Run", target: Source, labels: Source | None) -> Known:
     """What is known where a Run is in the place of the source."""
-    domain = run.domain(target, read_labels=False)
-    classes = len(run.recipe.classes)
-    return Known(None, Facts(domain.kind, _look(domain, domain), 0, len(domain), classes, source="a Run"), {})
+    domain, classes = run.domain(target, read_labels=False), run.recipe.classes
+    n = 0 if labels is None else len(run.domain(labels, read_labels=True))
+    each = round(n / max(len(classes), 1), 1)
+    return Known(
+        None, Facts(domain.kind, _look(domain, domain), 0, len(domain), len(classes), each, source="a Run"), {}
+    )
 
 
-def _known(
-    source: Source, target: Source, labels: Source | None, model: "str | Path | Run | None", columns: Columns,
-    named: Sequence[str],
-) -> Known:  # fmt: skip
-    """A diagnosis and what the domains themselves tell."""
-    read = _read(source, target, labels, columns)
-    task = choose_task(read.source, "auto")
+def _known(read: Read, run: "Run | None", named: Sequence[str]) -> Known:
+    """A diagnosis, and what the domains themselves tell."""
+    task = choose_task(read.source, "auto") if run is None else run.recipe.task
     read.source.require_source(task)
     known = read.labelled.classes if read.labelled else ()
     same = task == "regression" or set(known) <= set(read.source.classes)
     classes = len(read.source.classes if same else known) if task == "classification" else 0
-    given = columns._asdict() if model is None else {}
-    found = diagnose(
-        source, target, model=model, target_labels=labels if same and classes else None,
-        **{key: given[key] for key in given.keys() & {"label", "text", "image", "drop"}},
-    )  # fmt: skip
+    found = diagnose(read.source, read.target, model=run, target_labels=read.labelled if same and classes else None)
     facts = replace(
         _facts(read, found),
         classes=classes,
@@ -188,17 +194,21 @@ def _facts(read: Read, found: Findings) -> Facts:
     )
 
 
-def _read(source: Source, target: Source, labels: Source | None, columns: Columns) -> Read:
+def _read(source: Source, target: Source, labels: Source | None, columns: Columns, run: "Run | None") -> Read:
+    """The domains, read as the Run's were if there is one."""
     with_labels = columns._replace(must_have_label=columns.label is not None)
 
-    def domain(given: Source, name: str, columns: Columns) -> Domain:
-        return as_domain(given, name=name, **columns._asdict())
+    def domain(given: Source, name: str, *, read_labels: bool = True) -> Domain:
+        if run is not None:
+            found = run.domain(given, read_labels=read_labels)
+            return checked(found if isinstance(given, str | Path | Domain) else replace(found, name=name))
+        own = with_labels if read_labels else columns._replace(read_labels=False)
+        return checked(as_domain(given, name=name, **own._asdict()))
 
-    labelled = None if labels is None else domain(labels, "target labels", with_labels)
+    labelled = None if labels is None else domain(labels, "target labels")
     if labelled is not None and labelled.labels is None:
         raise BadInput(f"{labelled.name}: has no labels; give class folders, `y`, or --label COLUMN")
-    unread = columns._replace(read_labels=False)
-    return Read(domain(source, "source", with_labels), domain(target, "target", unread), labelled)
+    return Read(domain(source, "source"), domain(target, "target", read_labels=False), labelled)
 
 
 def label_shift_of(found: Findings) -> LabelShift:

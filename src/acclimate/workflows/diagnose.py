@@ -130,7 +130,7 @@ def _read(source: Source, target: Source, labelled: Source | None, columns: Colu
 
 
 def _domain(given: Source, name: str, columns: Columns) -> Domain:
-    return _checked(as_domain(given, name=name, **columns._asdict()))
+    return checked(as_domain(given, name=name, **columns._asdict()))
 
 
 def _of_run(run: "Run", source: Source, target: Source, labelled: Source | None) -> Domains:
@@ -138,7 +138,7 @@ def _of_run(run: "Run", source: Source, target: Source, labelled: Source | None)
 
     def domain(given: Source, name: str, *, read_labels: bool = False) -> Domain:
         found = run.domain(given, read_labels=read_labels)
-        return _checked(found if isinstance(given, str | Path | Domain) else replace(found, name=name))
+        return checked(found if isinstance(given, str | Path | Domain) else replace(found, name=name))
 
     return Domains(
         domain(source, "source"),
@@ -147,7 +147,12 @@ def _of_run(run: "Run", source: Source, target: Source, labelled: Source | None)
     )
 
 
-def _checked(domain: Domain) -> Domain:
+def checked(domain: Domain) -> Domain:
+    """The domain without its broken images, if they are few.
+
+    Raises:
+        BadInput: Too many are broken, or a file that a table lists is missing.
+    """
     listed.require_files(domain)
     return readable(domain, MAX_BAD)
 
