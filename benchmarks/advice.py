@@ -2,46 +2,71 @@
 
     make bench-advice ARGS="--data FOLDER"
 
-A task is a pair of domains of tasks.py and a number of labelled target examples per class: 0, 3, 10, 50 or 200. The
-labels are drawn from a half of the target, anew for each of 3 seeds; accuracy is of the other half. All of the target
-is seen without labels. Digits are images of 16 x 16 pixels and the small network for images; all else is vectors with
-one hidden layer of 100 (photographs are kept features of EfficientNet-Lite0, sentences of MiniLM). Trainings have 300
-steps of 64 examples per domain.
+A task is a pair of domains of tasks.py and a number of labelled target examples per class: 0, 3, 10 or 50. The labels
+are drawn from a half of the target, anew for each of 3 seeds; the other half is scored. Methods see all of the target
+without labels. Digits are images of 16 x 16 pixels before a small network for images, all else is vectors before one
+hidden layer of 100: photographs as kept features of EfficientNet-Lite0, sentences as those of MiniLM. Trainings have
+300 steps, all settings are the same for all.
 
-The advice is that of `acclimate.advise` for these domains, which knows the number of labels and no label of the target.
-Fixed choices get the same labels: *DANN* in each batch, *fine-tune* by continuing from the source's model on the
-target's labels at a tenth of the rate, *linear probe* by logistic regression on frozen features (the source's network;
-kept features where there are some) of the target's labels, and *probe of both* of source and target together, each half
-of the weight. *Regret* is the distance to the best of all strategies by the labels of the target.
+The advice is `acclimate.advise`'s for these domains and so many labels; it sees no label of the target. `auto` is the
+mean of its methods, which its student equals (auto.md). Fixed choices get the same labels: *DANN* in each batch;
+*fine-tune*, which continues from the source's model on them at a tenth of the rate; *linear probe*, a logistic
+regression on frozen features (the kept ones, else those of the source's network) of the target's labels; and *probe of
+both*, of the labels of both domains, each with half of the weight. *Regret* is the distance in points to the best of
+all strategies on the task, by the labels of the target.
 """
 
 import argparse
 import json
-import os
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from auto import rotated
 from numpy.typing import NDArray
 from PIL import Image
 from pools import read_lines
-from sklearn.linear_model import LogisticRegression
-from tasks import LARGEST, Rows, Task, tasks
+from sklearn.linear_model import LogisticRegressionCV
+from tasks import LARGEST, TABLES, Rows, Task, tasks
 
 import acclimate
-from acclimate import Training, backbones
+from acclimate import Training, advisor, backbones
+from acclimate.advice import Facts
 from acclimate.nn import Classifier
 from acclimate.training.fit import Fitted
 
-SEEDS, STEPS, HIDDEN = int(os.environ.get('S', 3)), 300, 100
+SEEDS, STEPS, HIDDEN = 3, 300, 100
 BUDGETS = (0, 3, 10, 50)
 WIDTHS = {"widths": (256, 256)}
 KEPT = ("pacs", "sentences", "words")
 """Families whose vectors are features of a frozen network, or words."""
+CHOSEN_ON = (
+    "red to white", "time 1 to time 3", "hungarian to cleveland", "mnist_m to usps", "movie_review to nyt_editorial",
+    "imdb to books",
+)  # fmt: skip
+"""Pairs that were looked at when the branch for few labels was written."""
+OTHERS = (
+    "photo to art_painting", "cleveland to hungarian", "books to dvd", "white to red", "product_review to tweet",
+    "books to dvd (words)", "cartoon to photo", "va to cleveland", "usps to mnist", "time 3 to time 6",
+    "photo to cartoon", "cleveland to va", "tweet to movie_review", "art_painting to cartoon", "mnist to usps",
+    "dvd to books (words)",
+)  # fmt: skip
+LOOKS: Mapping[str, Mapping[str, str]] = {
+    "pacs": {"kind": "images", "look": "pretrained"}, "digits": {"kind": "images", "look": "fresh"},
+    **{family: {"kind": "table", "look": "table"} for family in TABLES},
+}  # fmt: skip
+"""What the advice is told of families that are vectors for the benchmark alone."""
+FIXED = ("source-only", "DANN", "fine-tune", "linear probe", "probe of both")
+DONE = {
+    advisor.UNSUPERVISED: "auto", advisor.CHECKED: "auto", advisor.NOTHING: "source-only", advisor.BOTH: "both",
+    advisor.FEW_MCC: "MCC", advisor.LABELS_FREE: "both, then SHOT and NRC", advisor.FEW_DANN: "DANN",
+}  # fmt: skip
+"""The strategy that each leaf advises."""
 TRAINING = Training(steps=STEPS, optimizer="adamw", lr=1e-3, schedule="cosine", weight_decay=1e-2)
 SLOW = Training(steps=STEPS, optimizer="adamw", lr=1e-4, schedule="cosine", weight_decay=1e-2)
 
@@ -86,19 +111,23 @@ def new_model(draw: Draw) -> Classifier:
     if draw.task.family == "digits":
         pixels = np.concatenate([draw.source.x, draw.target]).reshape(-1, 3)
         shape = backbones.Shape(images=True, size=16, mean=pixels.mean(0).tolist(), std=pixels.std(0).tolist())
-        return backbones.build("cnn", shape, draw.task.classes, {}).classifier
+        return backbones.build("cnn", shape, draw.task.classes, {"width": 12, "d": 64}).classifier
     shape = backbones.Shape(images=False, n_features=draw.source.x.shape[1])
     return backbones.build("mlp", shape, draw.task.classes, {"hidden": HIDDEN}).classifier
 
 
 def fit(draw: Draw, method: str, *, start: Fitted | None = None, training: Training = TRAINING) -> Fitted:
     """One training, with the labelled target examples where the method can learn from them."""
-    alone = method == "supervised"  # in memory it takes the labelled target in the place of the source
+    labels, beside = draw.labels, None
+    source = draw.source
+    if labels is not None and method == "supervised":  # in memory it takes them in the place of the source
+        source = labels
+    elif labels is not None and method not in {"shot", "nrc"}:
+        beside = labels.x, labels.y
     options = WIDTHS if method in {"dann", "cdan"} else {"label_smoothing": 0.1} if method == "source_only" else {}
     [fitted] = acclimate.fit_many(
-        method, tuple(draw.labels if alone and draw.labels else draw.source), draw.target, seeds=[draw.seed], settings=[options],
-        model=start.model if start else new_model(draw), training=training,
-        target_labels=tuple(draw.labels) if draw.labels and method not in {"shot", "nrc", "supervised"} else None,
+        method, (source.x, source.y), draw.target, seeds=[draw.seed], settings=[options],
+        model=start.model if start else new_model(draw), training=training, target_labels=beside,
     )  # fmt: skip
     return fitted
 
@@ -115,23 +144,27 @@ def unsupervised(draw: Draw, start: Fitted) -> list[Numbers]:
 
 
 def probe(draw: Draw, start: Fitted, *, both: bool) -> Numbers:
-    """A logistic regression on frozen features: of the target's labels, or of both domains, each half of the weight."""
+    """A logistic regression on frozen features: of the target's labels, or of both domains, each half of the weight.
+
+    The strength of its penalty is chosen by cross-validation on its labels.
+    """
     parts = [draw.source] * (both or draw.labels is None) + ([draw.labels] if draw.labels else [])
     y = np.concatenate([part.y for part in parts])
     weights = np.concatenate([np.full(len(part.y), len(y) / len(part.y)) for part in parts])
     x = np.concatenate([frozen(draw, start, part.x) for part in parts])
-    mean, sd = x.mean(0), x.std(0) + 1e-6
-    model = LogisticRegression(C=0.1, max_iter=300).fit((x - mean) / sd, y, weights / weights.mean())
+    mean, scale = x.mean(0), np.sqrt(x.var(0).mean())
+    model = LogisticRegressionCV(Cs=[0.01, 0.1, 1], cv=3, scoring="neg_log_loss", max_iter=200)
+    model.fit((x - mean) / scale, y, weights / weights.mean())
     found = np.zeros((len(draw.target), draw.task.classes))
-    found[:, model.classes_] = model.predict_proba((frozen(draw, start, draw.target) - mean) / sd)
+    found[:, model.classes_] = model.predict_proba((frozen(draw, start, draw.target) - mean) / scale)
     return found
 
 
 def frozen(draw: Draw, start: Fitted, x: Any) -> Numbers:
-    return x if draw.task.family in KEPT else start.outputs(x).features
+    return np.asarray(x if draw.task.family in KEPT else start.outputs(x).features, dtype=np.float64)
 
 
-def strategies(draw: Draw, kept: dict[str, list[Numbers]]) -> dict[str, Numbers]:
+def strategies(draw: Draw, kept: dict[str, Any]) -> dict[str, Numbers]:
     """The probabilities of each strategy ``(n, k)``; those without labels are kept for other budgets."""
     bare = draw._replace(labels=None)
     if not kept:
@@ -140,39 +173,47 @@ def strategies(draw: Draw, kept: dict[str, list[Numbers]]) -> dict[str, Numbers]
         kept["unsupervised"] = unsupervised(bare, start)
         kept["dann"] = [probabilities(fit(bare, "dann"), bare)]
     [start], members = kept["start"], kept["unsupervised"]
-    found = {"source_only": probabilities(start, draw), "auto": np.mean(members, axis=0)}
-    found["probe"], found["probe of both"] = (probe(draw, start, both=both) for both in (False, True))
+    found = {"source-only": probabilities(start, draw), "auto": np.mean(members, axis=0)}
+    found["linear probe"], found["probe of both"] = (probe(draw, start, both=both) for both in (False, True))
     if draw.labels is None:
-        return found | {"dann": kept["dann"][0], "fine-tune": found["source_only"]}
+        return found | {"DANN": kept["dann"][0], "fine-tune": found["source-only"]}
     both = fit(draw, "source_only")
-    shot = fit(bare, "shot", start=both)
-    nrc = fit(bare, "nrc", start=both)
-    found |= {
-        "both": probabilities(both, draw), "both, shot": probabilities(shot, draw),
-        "both, shot+nrc": (probabilities(shot, draw) + probabilities(nrc, draw)) / 2,
-        "dann": probabilities(fit(draw, "dann"), draw), "mcc": probabilities(fit(draw, "mcc"), draw),
-        "both, slow": probabilities(fit(draw, "source_only", start=start, training=SLOW), draw),
+    after = [probabilities(fit(bare, name, start=both), draw) for name in ("shot", "nrc")]
+    return found | {
+        "both": probabilities(both, draw), "both, then SHOT and NRC": np.mean(after, axis=0),
+        "DANN": probabilities(fit(draw, "dann"), draw), "MCC": probabilities(fit(draw, "mcc"), draw),
         "fine-tune": probabilities(fit(draw, "supervised", start=start, training=SLOW), draw),
-        "supervised": probabilities(fit(draw, "supervised"), draw),
     }  # fmt: skip
-    return found
 
 
 def measured(task: Task) -> Iterator[Line]:
     """The accuracy of each strategy at each budget, by seed, in percent."""
-    kept: list[dict[str, Any]] = [{} for _ in range(SEEDS)]
+    began, kept = time.perf_counter(), [dict[str, Any]() for _ in range(SEEDS)]
+    facts = known(task)
     for budget in BUDGETS:
-        began, accuracy = time.perf_counter(), {}
+        accuracy: dict[str, list[float]] = {}
         for seed in range(SEEDS):
             if (draw := drawn(task, budget, seed)) is None:
                 return
             for name, p in strategies(draw, kept[seed]).items():
                 right = (p.argmax(1) == task.target.y)[draw.scored].mean()
                 accuracy.setdefault(name, []).append(round(100 * float(right), 2))
+        seconds, began = round(time.perf_counter() - began, 1), time.perf_counter()
         yield {
-            "family": task.family, "pair": task.pair, "budget": budget, "accuracy": accuracy,
-            "seconds": round(time.perf_counter() - began, 1),
+            "family": task.family, "pair": task.pair, "budget": budget, "facts": facts, "accuracy": accuracy,
+            "seconds": seconds,
         }  # fmt: skip
+
+
+def known(task: Task) -> Line:
+    """The facts of the advice."""
+    flat = [part.x.reshape(len(part.x), -1).astype(np.float32) for part in (task.source, task.target)]
+    return {**asdict(acclimate.advise((flat[0], task.source.y), flat[1]).facts), **LOOKS.get(task.family, {})}
+
+
+def advised(line: Line) -> str:
+    """The strategy that the tree advises."""
+    return DONE[advisor.leaf_of(advisor.TREE, Facts(**{**line["facts"], "labels_per_class": line["budget"]}))]
 
 
 def images(folder: Path, name: str) -> Rows:
@@ -185,32 +226,103 @@ def images(folder: Path, name: str) -> Rows:
     return Rows(np.stack([np.asarray(image) for image in small]), y.astype(np.int64))
 
 
-def every(folder: Path, families: Sequence[str] | None) -> Iterator[Task]:
-    for task in tasks(folder, families):
-        if task.variant == "plain":
-            if task.family == "digits":
-                source, target = (images(folder, name) for name in task.pair.split(" to "))
-                task = task._replace(source=source, target=target)
-            yield task
+def every(folder: Path) -> Iterator[Task]:
+    """The plain task of each pair, those first on which nothing was chosen."""
+    found = {task.pair: task for task in tasks(folder) if task.variant == "plain"}
+    for pair in (*OTHERS, *CHOSEN_ON):
+        task = rotated(found[pair])
+        if task.family == "digits":
+            source, target = (images(folder, name) for name in pair.split(" to "))
+            task = task._replace(source=source, target=target)
+        yield task
+
+
+def regrets(line: Line) -> dict[str, float]:
+    """How far each strategy, and the advice, is from the best one."""
+    means = {name: float(np.mean(values)) for name, values in line["accuracy"].items()}
+    best = max(means.values())
+    return {name: best - mean for name, mean in means.items()} | {"advice": best - means[advised(line)]}
+
+
+def summary(lines: Sequence[Line]) -> str:
+    """Mean regret at each budget, the largest, and the mean accuracy."""
+    budgets = sorted({line["budget"] for line in lines})
+    rows = []
+    for name in ("advice", *FIXED, *sorted(set(DONE.values()) - set(FIXED))):
+        of_all = [found[name] for line in lines if name in (found := regrets(line))]
+        of_budget = [[regrets(line).get(name, np.nan) for line in lines if line["budget"] == k] for k in budgets]
+        each = [f"{np.mean(some):.1f}" if np.isfinite(some).all() else "–" for some in of_budget]
+        alone = len(of_all) == len(lines)
+        rows.append([name, *each, *([f"{np.mean(of_all):.2f}", f"{max(of_all):.1f}"] if alone else ["–", "–"])])
+    head = ["regret, points", *(f"{k} per class" for k in budgets), "all", "largest"]
+    return markdown([head, ["---"] * len(head), *rows])
+
+
+def verdict(lines: Sequence[Line]) -> str:
+    """The advice beside the best fixed choice."""
+    means = {name: np.mean([regrets(line)[name] for line in lines]) for name in ("advice", *FIXED)}
+    best = min(FIXED, key=lambda name: means[name])
+    ratio = means["advice"] / means[best]
+    return (
+        f"The advice loses {means['advice']:.2f} points on average, the best fixed choice, {best}, {means[best]:.2f}: "
+        f"{ratio:.2f} times as much{', at most half' if ratio <= 0.5 else ', more than the half that was the aim'}."
+    )
+
+
+def by_task(lines: Sequence[Line]) -> str:
+    names = list(dict.fromkeys(name for line in lines for name in line["accuracy"]))
+    rows = []
+    for line in lines:
+        means = {name: float(np.mean(values)) for name, values in line["accuracy"].items()}
+        shown = [f"{means[name]:.1f}" if name in means else "–" for name in names]
+        rows.append([line["pair"], f"{line['budget']}", advised(line), f"{regrets(line)['advice']:.1f}", *shown])
+    head = ["task", "labels per class", "advice", "regret", *names]
+    return markdown([head, ["---"] * len(head), *rows])
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def page(lines: Sequence[Line], seen: str) -> str:
+    first, _, *told = (__doc__ or "").strip().split("\n\n")
+    took = (
+        f"{len(lines)} tasks took {sum(line['seconds'] for line in lines) / 60:.0f} minutes on one of two busy cores."
+    )
+    head = [f"# The advice\n\n{first}", '`make bench-advice ARGS="--data FOLDER"`', *told, took, seen.strip()]
+    others = [line for line in lines if line["pair"] in OTHERS]
+    looked = [line for line in lines if line["pair"] in CHOSEN_ON]
+    parts = [
+        f"## {len(some)} tasks on {what}, {SEEDS} seeds\n\n{verdict(some)}\n\n{summary(some)}"
+        for some, what in ((others, "pairs on which nothing was chosen"), (looked, "pairs that were looked at"))
+        if some
+    ]
+    return "\n\n".join([*filter(None, head), *parts, "## By task", by_task(lines)]) + "\n"
+
+
+def write_page(lines: Sequence[Line]) -> None:
+    """Write the page, with what was seen in the one before."""
+    out = Path(__file__).with_suffix(".md")
+    before = out.read_text("utf-8") if out.exists() else ""
+    seen = "".join(before.partition("**Seen**")[1:]).partition("\n## ")[0]
+    out.write_text(page(lines, seen), "utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with a folder for each data set")
     parser.add_argument("--keep", type=Path, default=Path(__file__).with_suffix(".jsonl"))
-    parser.add_argument("--families", nargs="*", help="only these data sets")
-    parser.add_argument("--pairs", nargs="*", help="only these pairs")
+    parser.add_argument("--page", action="store_true", help="train nothing, write the page")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
-    known = {(line["family"], line["pair"]) for line in read_lines(args.keep)}
-    for task in every(args.data, args.families):
-        if (task.family, task.pair) in known or (args.pairs and task.pair not in args.pairs):
-            continue
-        for line in measured(task):
+    done = {line["pair"] for line in read_lines(args.keep)}
+    for task in () if args.page else every(args.data):
+        for line in measured(task) if task.pair not in done else ():
             with args.keep.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
             means = {name: round(float(np.mean(values)), 1) for name, values in line["accuracy"].items()}
-            print(line["pair"], line["budget"], means, line["seconds"], flush=True)
+            print(line["pair"], line["budget"], advised(line), means, line["seconds"], flush=True)
+    write_page(list(read_lines(args.keep)))
 
 
 if __name__ == "__main__":

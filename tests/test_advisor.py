@@ -1,13 +1,18 @@
 """Advice: every leaf of the tree, the textbook's cases, and what is read from the tree."""
 
+import json
 import shlex
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from acclimate import advisor
 from acclimate.advice import VERDICTS, Facts, Given
 from acclimate.shift import effects
 
+ROOT = Path(__file__).parents[1]
 FAR = {"shift": "very different"}
 LEAVES = {
     advisor.SOURCE_FREE: Facts(source="a Run"),
@@ -20,7 +25,8 @@ LEAVES = {
     advisor.FULL: Facts(look="pretrained", labels_per_class=1000),
     advisor.TOP_LAYERS: Facts(look="pretrained", labels_per_class=100),
     advisor.FEW_MCC: Facts(look="pretrained", labels_per_class=5),
-    advisor.FEW_DANN: Facts(look="fresh", labels_per_class=5, **FAR),
+    advisor.LABELS_FREE: Facts(look="fresh", labels_per_class=5, n_target=900, **FAR),
+    advisor.FEW_DANN: Facts(look="fresh", labels_per_class=5, n_target=60, **FAR),
     advisor.BOTH: Facts(look="table", labels_per_class=5),
     advisor.ENCODER_LABELS: Facts(look="text", labels_per_class=5),
     advisor.MULTILINGUAL: Facts(look="text", labels_per_class=5, same_language=False),
@@ -52,13 +58,20 @@ def textbook(kind, look, labels, classes, **more):
         (textbook("images", "fresh", 300, 4, same_classes=False), advisor.NEW_HEAD),
         (textbook("images", "pretrained", 3000, 10, same_classes=False), advisor.NEW_TOP),
         (textbook("text", "text", 12_000, 2, same_language=False), advisor.MULTILINGUAL),
-        (textbook("images", "fresh", 120, 2), advisor.FEW_DANN),
+        (textbook("images", "fresh", 120, 2), advisor.LABELS_FREE),
         (textbook("images", "pretrained", 0, 7), advisor.UNSUPERVISED),
     ],
     ids=["product photos", "X-rays", "satellite", "French", "hospital scans", "paintings"],
 )
 def test_the_textbooks_cases(facts, leaf):
     assert advisor.leaf_of(advisor.TREE, facts) == leaf
+
+
+def test_where_our_benchmarks_contradict_the_textbook_the_advice_says_so():
+    scans = advisor.advise(replace(textbook("images", "fresh", 120, 2), n_target=130))
+    assert "The textbook aligns very different domains with DANN or CORAL" in scans.why
+    assert "textbook" in advisor.FEW_MCC.why
+    assert scans.runner_up.startswith("DANN with the labels: ")
 
 
 @pytest.mark.parametrize(("labels", "leaf"), [(99, advisor.FEW_MCC), (100, advisor.TOP_LAYERS), (1000, advisor.FULL)])
@@ -113,6 +126,29 @@ def test_advice_shows_in_a_notebook_and_becomes_json():
     assert "a &lt; b" in advice._repr_html_()
     assert advice.to_dict()["facts"]["shift"] == "very different"
     assert str(advice).splitlines()[0] == advice.does
+
+
+def gains(*families):
+    """The gains of the default over source-only on the tasks of some data sets."""
+    lines = [json.loads(line) for line in (ROOT / "benchmarks/auto.jsonl").read_text("utf-8").splitlines()]
+    of = [one for one in lines if one["family"] in families]
+    return np.array([np.mean(one["kept"]) - np.mean(one["accuracy"]["source_only"]) for one in of])
+
+
+def test_the_gains_that_are_told_are_those_of_the_benchmark():
+    tables, others = gains("heart", "wine", "electricity"), gains("pacs", "digits", "sentences", "words")
+    means = [round(gains(name).mean()) for name in ("pacs", "digits", "sentences")]
+    harmed = f"it harmed on {(others < -1).sum()} of {len(others)} such tasks"
+    assert advisor.UNSUPERVISED.gain.startswith(
+        "{} points on photographs, paintings and cartoons, {} on".format(*means)
+    )
+    assert f"{means[2]} on sentences; {harmed}" in advisor.UNSUPERVISED.gain
+    told = f"{tables.mean():.1f} points on average; it harmed on {(tables < -1).sum()} of {len(tables)} tasks"
+    assert advisor.CHECKED.gain == told
+
+
+def test_every_page_that_is_named_exists():
+    assert all((ROOT / page).is_file() for leaf in advisor.leaves() for page in leaf.page.split(", "))
 
 
 def test_verdicts_are_those_of_a_diagnosis():
