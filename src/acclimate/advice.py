@@ -91,9 +91,10 @@ class Question:
         no: What follows if not.
         least: The bound of a number.
         among: The values that count as yes.
-        if_yes: The condition under which the answer would be yes, for what would change the advice.
+        if_yes: The condition under which the answer would be yes, for what would change the advice; empty if nothing
+            can make it so.
         if_no: The condition under which it would be no.
-        open: Whether better facts or more labels could change the answer.
+        far: Where there is no number: how far the other answer is, for the second choice.
     """
 
     asks: str
@@ -104,19 +105,21 @@ class Question:
     among: tuple[object, ...] = ()
     if_yes: str = ""
     if_no: str = ""
-    open: bool = True
+    far: float = 1.0
 
     def answer(self, facts: Facts) -> bool:
         """Whether the facts answer it with yes."""
         value = getattr(facts, self.fact)
         return value >= self.least if self.least is not None else value in self.among
 
+    def otherwise(self, facts: Facts) -> str:
+        """The condition under which the answer would be the other; empty if there is none."""
+        return self.if_no if self.answer(facts) else self.if_yes
+
     def doubt(self, facts: Facts) -> float:
-        """How far the fact is from the other answer: the logarithm of the ratio to the bound, 1 for anything else."""
-        if not self.open:
-            return math.inf
+        """How far the fact is from the other answer: the logarithm of the ratio to the bound, if it is a number."""
         value = getattr(facts, self.fact)
-        return 1.0 if self.least is None else abs(math.log((value + 1) / (self.least + 1)))
+        return self.far if self.least is None else abs(math.log((value + 1) / (self.least + 1)))
 
 
 Node: TypeAlias = Leaf | Question

@@ -292,10 +292,10 @@ OTHER_CLASSES = Question(
     no=NEW_CLASSES,
 )  # fmt: skip
 FEW = Question(
-    "Are they images like those that backbones are pretrained on?", "look", among=("pretrained",), open=False,
+    "Are they images like those that backbones are pretrained on?", "look", among=("pretrained",),
     yes=FEW_MCC,
     no=Question(
-        "Are they rows of a table?", "look", among=("table",), open=False,
+        "Are they rows of a table?", "look", among=("table",),
         yes=BOTH,
         no=Question(
             "Are the domains very different?", "shift", among=("very different",),
@@ -318,7 +318,7 @@ ENOUGH = Question(
         "Are there 100 or more per class?", "labels_per_class", least=100,
         if_yes="with 100 labels per class", if_no="with fewer labels",
         yes=Question(
-            "Are they images like those that backbones are pretrained on?", "look", among=("pretrained",), open=False,
+            "Are they images like those that backbones are pretrained on?", "look", among=("pretrained",),
             yes=TOP_LAYERS,
             no=BOTH,
         ),
@@ -326,16 +326,16 @@ ENOUGH = Question(
     ),
 )  # fmt: skip
 WITH_LABELLED = Question(
-    "Are they texts?", "look", among=("text",), open=False,
+    "Are they texts?", "look", among=("text",),
     yes=Question(
-        "Are both domains in one language?", "same_language", among=(True,), open=False,
+        "Are both domains in one language?", "same_language", among=(True,),
         yes=ENCODER_LABELS,
         no=MULTILINGUAL,
     ),
     no=ENOUGH,
 )  # fmt: skip
 WITHOUT_LABELS = Question(
-    "Can the domains be compared?", "shift", among=VERDICTS, open=False,
+    "Can the domains be compared?", "shift", among=VERDICTS,
     no=BUY,
     yes=Question(
         "Are they different by more than a little?", "shift", among=("different", "very different"),
@@ -347,17 +347,17 @@ WITHOUT_LABELS = Question(
             if_no="if more than the class shares changed",
             yes=PRIORS,
             no=Question(
-                "Are they texts?", "look", among=("text",), open=False,
+                "Are they texts?", "look", among=("text",), far=0.5, if_no="without the minutes for an encoder",
                 yes=Question(
-                    "Are both domains in one language?", "same_language", among=(True,), open=False,
+                    "Are both domains in one language?", "same_language", among=(True,),
                     yes=ENCODER,
                     no=OTHER_ENCODER,
                 ),
                 no=Question(
-                    "Does PAS prefer a backbone that you named to the default?", "prefers", among=(True,), open=False,
+                    "Does PAS prefer a backbone that you named to the default?", "prefers", among=(True,),
                     yes=BACKBONE,
                     no=Question(
-                        "Are they rows of a table?", "look", among=("table",), open=False,
+                        "Are they rows of a table?", "look", among=("table",),
                         yes=CHECKED,
                         no=UNSUPERVISED,
                     ),
@@ -378,13 +378,13 @@ OF_NUMBERS = Question(
     ),
 )  # fmt: skip
 TREE = Question(
-    "Are examples of the source at hand?", "source", among=("examples",), open=False,
+    "Are examples of the source at hand?", "source", among=("examples",),
     no=WITHOUT_SOURCE,
     yes=Question(
-        "Does the target have the source's classes?", "same_classes", among=(True,), open=False,
+        "Does the target have the source's classes?", "same_classes", among=(True,),
         no=OTHER_CLASSES,
         yes=Question(
-            "Are the labels classes?", "classes", least=1, open=False,
+            "Are the labels classes?", "classes", least=1,
             no=OF_NUMBERS,
             yes=Question(
                 "Are there labelled target examples?", "labels_per_class", least=1,
@@ -412,7 +412,7 @@ def advise(facts: Facts, given: Given | None = None, *, first: tuple[str, ...] =
     """
     way = list(walk(TREE, facts))
     leaf, named = leaf_of(TREE, facts), given or Given()
-    others = [(question, other_leaf(question, facts)) for question, _ in way if question.open]
+    others = [(question, other_leaf(question, facts)) for question, _ in way if question.otherwise(facts)]
     different = [(question, other) for question, other in others if other != leaf]
     possible = [one for one in different if facts.labels_per_class or not needs_labels(one[1])]
     second = min(possible, key=lambda one: one[0].doubt(facts), default=None)
@@ -425,7 +425,7 @@ def advise(facts: Facts, given: Given | None = None, *, first: tuple[str, ...] =
         leaf.gain,
         leaf.page,
         f"{second[1].name}: {' && '.join(commands(second[1], facts, named))}" if second else "",
-        tuple(f"{_condition(question, facts)}: {other.name}" for question, other in different),
+        tuple(f"{question.otherwise(facts)}: {other.name}" for question, other in different),
         facts,
         first,
     )
@@ -482,10 +482,6 @@ def _said(question: Question, facts: Facts, yes: bool) -> str:
     shown = question.fact in ("shift", "label_shift", "better")
     told = f"{value:,.6g}" if question.least is not None else value if shown else ""
     return ("Yes" if yes else "No") + (f": {told}" if told else "")
-
-
-def _condition(question: Question, facts: Facts) -> str:
-    return question.if_no if question.answer(facts) else question.if_yes
 
 
 def as_text(node: Node = TREE, indent: str = "") -> str:
