@@ -13,14 +13,15 @@ from acclimate.advice import VERDICTS, Facts, Given
 from acclimate.shift import effects
 
 ROOT = Path(__file__).parents[1]
+NET = {"backbone": "efficientnet_lite0"}
 FAR = {"shift": "very different"}
 LEAVES = {
     advisor.SOURCE_FREE: Facts(source="a Run"),
     advisor.TARGET_ALONE: Facts(source="a Run", labels_per_class=150),
     advisor.NEW_CLASSES: Facts(same_classes=False),
-    advisor.NEW_HEAD: Facts(same_classes=False, labels_per_class=50),
-    advisor.NEW_TOP: Facts(same_classes=False, labels_per_class=300),
-    advisor.NEW_FULL: Facts(same_classes=False, labels_per_class=2000),
+    advisor.NEW_HEAD: Facts(same_classes=False, **NET, labels_per_class=50),
+    advisor.NEW_TOP: Facts(same_classes=False, **NET, labels_per_class=300),
+    advisor.NEW_FULL: Facts(same_classes=False, **NET, labels_per_class=2000),
     advisor.NUMBERS: Facts(classes=0, **FAR),
     advisor.FULL: Facts(look="pretrained", labels_per_class=1000),
     advisor.TOP_LAYERS: Facts(look="pretrained", labels_per_class=100),
@@ -48,7 +49,7 @@ def test_facts_lead_to_every_leaf(leaf):
 
 
 def textbook(kind, look, labels, classes, **more):
-    return Facts(kind, look, 5000, 5000, classes, labels / classes, "very different", **more)
+    return Facts(kind, look, 5000, 5000, classes, labels / classes, "very different", **{**NET, **more})
 
 
 @pytest.mark.parametrize(
@@ -77,6 +78,11 @@ def test_where_our_benchmarks_contradict_the_textbook_the_advice_says_so():
 @pytest.mark.parametrize(("labels", "leaf"), [(99, advisor.FEW_MCC), (100, advisor.TOP_LAYERS), (1000, advisor.FULL)])
 def test_the_bounds_belong_to_the_upper_branch(labels, leaf):
     assert advisor.leaf_of(advisor.TREE, Facts(look="pretrained", labels_per_class=labels)) == leaf
+
+
+def test_features_that_are_not_pretrained_are_not_frozen():
+    table = Facts(look="table", same_classes=False, labels_per_class=20, backbone="mlp")
+    assert advisor.leaf_of(advisor.TREE, table) == advisor.TARGET_ALONE
 
 
 def test_a_small_difference_needs_no_adaptation_and_a_shift_of_shares_no_other():
