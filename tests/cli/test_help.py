@@ -67,7 +67,7 @@ def test_the_version_is_that_of_the_package(acclimate):
 @pytest.mark.parametrize(
     ("typed", "completed"),
     [
-        ("acclimate ad", "adapt"),
+        ("acclimate ada", "adapt"),
         ("acclimate adapt --back", "--backbone"),
         ("acclimate adapt --method deep_c", "deep_coral"),
         ("acclimate adapt --finetune ll", "llrd"),

@@ -125,6 +125,15 @@ def test_the_printed_command_trains(tmp_path, monkeypatch):
     assert run.recipe.target_labels.n == 8
 
 
+def test_a_run_that_learnt_from_labels_of_the_target_is_adapted_without_them(tmp_path):
+    few, target = samples.shifted(20, shift=3, seed=2), samples.shifted(60, shift=3, seed=1)[0]
+    acclimate.adapt(
+        samples.shifted(60), target, tmp_path / "labelled", method="source_only", target_labels=few, steps=2
+    )
+    run = acclimate.adapt(tmp_path / "labelled", target, tmp_path / "run", method="shot", steps=2)
+    assert run.recipe.target_labels is None
+
+
 @pytest.mark.parametrize(
     ("given", "says"), [({"labels_per_class": -1}, "labels_per_class: -1"), ({"named": ["x"]}, "backbones: ")]
 )

@@ -290,6 +290,7 @@ def _from_run(origin: Run, given_target: Source, request: Request, like: Plan | 
             "augment": augmentation_of(settings, request, shape_of(fitted), {"source": False, "target": True}),
             "seeds": seeds_of(origin, request.seeds),
             "origin": str(origin.path),
+            "target_labels": None,
             "digests": {"target": digest(target)},
             "score": on,
             "plugins": plugins.origins(method, before.backbone),
