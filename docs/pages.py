@@ -443,7 +443,8 @@ def advice() -> str:
     """The page of the advice: what stands in it already, with the tree and its leaves as they are now."""
     before, start, rest = (DOCS / "advise.md").read_text("utf-8").partition("<!-- tree -->\n")
     rows = [
-        f"| {leaf.name} | {leaf.does.format(better='that you named')}. {leaf.why}. | {leaf.gain} ({benchmark(leaf.page)}) |"
+        f"| {leaf.name} | {leaf.does.format(better='that you named')}. {leaf.why}. | {leaf.gain} "
+        f"({benchmark(leaf.page)}) |"
         for leaf in advisor.leaves()
     ]
     table = "\n".join(["| leaf | what and why | expected |", "|---|---|---|", *rows])
