@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from acclimate.workflows.compare.workflow import compare
     from acclimate.workflows.diagnose import diagnose
     from acclimate.workflows.label_curves import labels
+    from acclimate.workflows.monitor import monitor
 
     __version__: str
 
@@ -51,6 +52,7 @@ __all__ = [
     "labels",
     "list_methods",
     "load",
+    "monitor",
 ]
 
 let_threads_sleep()  # before torch is imported
@@ -75,6 +77,7 @@ _MODULES = {
     "labels": "acclimate.workflows.label_curves",
     "list_methods": "acclimate.methods",
     "load": "acclimate.data",
+    "monitor": "acclimate.workflows.monitor",
 }
 
 

@@ -377,7 +377,7 @@ _FOLDERS = re.compile(
 )
 _FILES = re.compile(
     rf"({_TRIAL}/)?(recipe\.yaml|losses\.jsonl)|{_CELL}/(cell\.json|run\.lock)|trials/failed/[0-9a-f]{{16}}\.json"
-    r"|environment\.json|scores\.json|data\.json|audit\.json|report\.html|run\.lock"
+    r"|environment\.json|scores\.json|data\.json|audit\.json|report\.html|run\.lock|reference\.npz|current\.json"
     r"|model\.(safetensors|skops)"
     rf"|({_TRIAL}/)?(models|checkpoints)/(source_only|pretrained|adapted|teacher)-\d+\.(safetensors|skops|ckpt|stack)"
     rf"|({_TRIAL}/)?outputs/(source_val|target|scored|scored_tta)-(source_only|adapted)-\d+\.parquet"

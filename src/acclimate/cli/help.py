@@ -8,17 +8,18 @@ from typer.core import TyperCommand
 GROUPS: Mapping[str, Sequence[str]] = {
     "Data": (
         "label", "text", "image", "drop", "max_bad", "strict", "task", "target_labels", "labels_per_class", "fractions",
-        "per_class",
+        "per_class", "reference", "every", "follow",
     ),
     "Method": (
         "method", "methods", "pretrain", "finetune", "strategies", "backbone", "backbones", "weights", "settings",
-        "set_", "label_shift", "test_time", "model", "run", "modules",
+        "set_", "label_shift", "test_time", "model", "run", "modules", "tolerance", "detector", "on_alarm", "recent",
+        "rollback",
     ),
     "Training": (
         "steps", "seeds", "budget", "no_guard", "image_size", "augment", "precision", "devices", "workers", "on",
     ),
     "Scoring": ("score", "audit", "held_out", "ask", "seed", "positive", "tta"),
-    "Output": ("output", "overwrite", "resume", "folder", "clear", "json", "help"),
+    "Output": ("output", "overwrite", "resume", "folder", "clear", "state", "json", "help"),
 }  # fmt: skip
 """Options by what they are about, in the order of the help."""
 
@@ -67,6 +68,10 @@ EXAMPLES: Mapping[str, tuple[str, str]] = {
         "acclimate labels studio/ phone_labelled/ -o curves --per-class 1,5,20 --strategies mcc,supervised+lora",
     ),
     "methods": ("acclimate methods", "acclimate methods --json"),
+    "monitor": (
+        "acclimate monitor run stream.csv --state monitor.npz -o monitor.html",
+        "acclimate monitor run - --label sold --json < stream.jsonl",
+    ),
     "predict": (
         "acclimate predict run new_photos/ -o predictions.csv",
         "acclimate predict run stream.parquet -o predictions.parquet --label-shift em",

@@ -65,14 +65,14 @@ def _unpacked(path: Path) -> Path | bytes:
 
 
 def _read_csv(plain: Path | bytes, path: Path) -> pl.DataFrame:
-    separator = _separator(plain)
+    separator = separator_of(plain)
     frame = pl.read_csv(plain, separator=separator, infer_schema_length=None, try_parse_dates=True)
     if any("\0" in column for column in frame.columns):
         raise BadInput(f"{path}: not a CSV file in UTF-8 (contains zero bytes); save it as UTF-8 text")
-    return frame if separator == "," else frame.with_columns(map(_with_decimal_points, frame.iter_columns()))
+    return frame if separator == "," else frame.with_columns(map(with_decimal_points, frame.iter_columns()))
 
 
-def _separator(plain: Path | bytes) -> str:
+def separator_of(plain: Path | bytes) -> str:
     """Return what separates the columns: commas, unless they don't fit and something else does."""
     if isinstance(plain, Path):
         with plain.open("rb") as file:
@@ -95,7 +95,7 @@ def _widths(text: str, separator: str, *, whole: bool) -> Sequence[int]:
     return rows if whole or len(rows) < 2 else rows[:-1]
 
 
-def _with_decimal_points(column: pl.Series) -> pl.Series:
+def with_decimal_points(column: pl.Series) -> pl.Series:
     """Return numbers for a column of texts that are numbers with decimal commas; any other column as it is."""
     if column.dtype != pl.String or not column.str.contains(",", literal=True).any():
         return column

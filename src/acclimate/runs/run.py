@@ -18,6 +18,7 @@ from acclimate.data.inputs import Inputs, ReadableInputs
 from acclimate.data.labels import truth
 from acclimate.data.preprocess import Preprocess
 from acclimate.data.source import Source, as_domain
+from acclimate.data.tables import Columns
 from acclimate.errors import BadInput, damaged
 from acclimate.methods import testtime
 from acclimate.metrics import check_positive
@@ -316,18 +317,19 @@ class Run(RunFolder):
 
     def domain(self, examples: Given, *, read_labels: bool = True) -> Domain:
         """Examples, read the way the Run's target was; their labels only with ``read_labels``."""
-        spec = self.recipe.source
-        parts = [path.partition("#")[2].partition("=") for path in self.recipe.source_paths]
-        drop = (*spec.drop, *(column for column, selects, _ in parts if selects))  # they select rows, so no features
         return as_domain(
             as_examples(examples, self.preprocess.kind),
             name="examples",
-            label=spec.label,
-            text=spec.text,
-            image=spec.image,
-            drop=drop,
-            read_labels=read_labels,
+            **self.columns._replace(read_labels=read_labels)._asdict(),
         )
+
+    @property
+    def columns(self) -> Columns:
+        """What the columns of a table are for; those that select rows of its domains are no features."""
+        spec = self.recipe.source
+        parts = [path.partition("#")[2].partition("=") for path in self.recipe.source_paths]
+        drop = (*spec.drop, *(column for column, selects, _ in parts if selects))
+        return Columns(spec.label, spec.text, spec.image, drop)
 
     def _inputs(self, domain: Domain) -> Inputs:
         return self.preprocess.inputs(domain, cache_bytes=self.recipe.train.cache_mb * 2**20)

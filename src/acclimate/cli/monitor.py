@@ -1,0 +1,84 @@
+"""``acclimate monitor``."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from acclimate.cli import options
+from acclimate.cli.output import import_modules, log_to_stderr, print_result
+from acclimate.cli.predict import check_output, check_overwrites
+from acclimate.data import require_path
+from acclimate.errors import BadInput, printable
+from acclimate.files import expand
+
+if TYPE_CHECKING:
+    from acclimate.shift.stream.alarms import Alarm
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(monitor)
+
+
+def monitor(
+    run: Annotated[str, typer.Argument(help="A finished Run.")],
+    stream: Annotated[
+        str, typer.Argument(help="A table, folder or array file, which may grow; - for JSON lines on stdin.")
+    ],
+    label: Annotated[str | None, typer.Option(help="Column with labels that come late; it may be empty.")] = None,
+    reference: Annotated[str | None, typer.Option(help="Examples that count as usual.")] = None,
+    every: Annotated[int, typer.Option(help="Rows of a window.")] = 500,
+    tolerance: Annotated[float, typer.Option(help="Effect that is no alarm, in standard deviations.")] = 0.2,
+    detector: Annotated[
+        str, typer.Option(help="What watches errors: adwin, ddm, hddm_a, hddm_w or page_hinkley.")
+    ] = "adwin",
+    state: Annotated[str | None, typer.Option(help="File to continue from, and to keep the state in.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Wait for more of a file or folder until Ctrl-C.")] = False,
+    output: Annotated[str | None, typer.Option("--output", "-o", help="File for the page, .html.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file -o if it exists.")] = False,
+    modules: options.Import = None,
+    json: options.Json = False,
+) -> None:
+    """Watch a stream, and raise an alarm where it moves away from what a Run was adapted to.
+
+    Exits with 1 if there is an alarm.
+    """
+    log_to_stderr()
+    import_modules(modules)
+    page = _check(run, stream, output, overwrite=overwrite)
+    if reference is not None:
+        require_path(reference)
+    from acclimate.workflows.monitor import monitor as monitor_
+
+    found = monitor_(
+        run, sys.stdin if stream == "-" else stream, every=every, label=label, detector=detector, tolerance=tolerance,
+        reference=reference, state=expand(state) if state else None, page=page, follow=follow,
+        tell=None if json else _tell,
+    )  # fmt: skip
+    told = [f"Adapt: {found.command}"] * bool(found.command) + [found.summary] + [f"Page: {page}"] * bool(page)
+    print_result("\n".join(told), {**found.to_dict(), "page": str(page) if page else None}, as_json=json)
+    if found.alarms:
+        raise typer.Exit(1)
+
+
+def _tell(alarm: "Alarm") -> None:
+    sys.stdout.write(f"{printable(str(alarm))}\n")
+    sys.stdout.flush()
+
+
+def _check(run: str, stream: str, output: str | None, *, overwrite: bool) -> Path | None:
+    """Check all paths before anything that takes time to import, and return that of the page."""
+    from acclimate.run_folder import RunFolder
+
+    RunFolder.open(run)
+    if stream != "-":
+        require_path(stream)
+    if output is None:
+        if overwrite:
+            raise BadInput("--overwrite: has no effect without -o, which writes a file; omit it")
+        return None
+    page = check_output(expand(output), endings=(".html",))
+    check_overwrites(page, expand(run), run if stream == "-" else stream, overwrite=overwrite)
+    return page

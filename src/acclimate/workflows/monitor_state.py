@@ -1,0 +1,84 @@
+"""Where a monitor stands, in one file that is whole or not there, so that a killed process loses no alarm."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from acclimate.data.streams import Position
+from acclimate.errors import BadInput
+from acclimate.files import explain_disk_errors, write_atomically
+from acclimate.shift.stream.alarms import Alarm
+from acclimate.shift.stream.monitor import State
+from acclimate.shift.stream.reference import as_bytes
+
+FORMAT = 1
+
+
+@dataclass
+class Log:
+    """What a monitor keeps beside arrays.
+
+    Attributes:
+        every: Rows of a window.
+        tolerance: Effect that is no alarm.
+        detector: Of errors; empty without labels.
+        reference: Examples of the reference.
+        position: How far the stream was read.
+        alarms: All alarms so far.
+        labelled: Rows with a label.
+        wrong: Rows of these on which the model was wrong.
+    """
+
+    every: int
+    tolerance: float
+    detector: str
+    reference: int
+    position: Position = 0
+    alarms: list[Alarm] = field(default_factory=list)
+    labelled: int = 0
+    wrong: int = 0
+
+
+class Saved(NamedTuple):
+    """What the file holds."""
+
+    log: Log
+    arrays: State
+
+
+def save_state(path: Path, saved: Saved) -> None:
+    """Write the file at a temporary name, then rename it.
+
+    Raises:
+        BadInput: It cannot be written.
+    """
+
+    def write(place: Path) -> None:
+        with place.open("wb") as file:
+            np.savez(file, log=as_bytes({"format": FORMAT, **asdict(saved.log)}), **saved.arrays)
+
+    with explain_disk_errors(path):
+        write_atomically(path, write)
+
+
+def load_state(path: Path) -> Saved:
+    """Read what `save_state` wrote.
+
+    Raises:
+        BadInput: It is not such a file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        text = json.loads(arrays.pop("log").tobytes())
+        if text.pop("format") != FORMAT:
+            raise ValueError("its format is another version's")
+        return Saved(TypeAdapter(Log).validate_python(text), arrays)
+    except BadInput:
+        raise
+    except Exception as error:  # damaged files fail in many ways
+        raise BadInput(f"{path}: not the state of a monitor ({type(error).__name__}); give another --state") from error
