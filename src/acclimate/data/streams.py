@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, NamedTuple, Protocol, TypeAlias
+from typing import IO, NamedTuple, Protocol, TypeAlias, cast
 
 import numpy as np
 import polars as pl
@@ -39,8 +39,9 @@ class Chunk(NamedTuple):
 class Stream(Protocol):
     """Examples that come in an order."""
 
-    can_grow: bool
-    """Whether more may come later."""
+    @property
+    def can_grow(self) -> bool:
+        """Whether more may come later."""
 
     def chunks(self, position: Position, *, whole: bool) -> Iterator[Chunk]:
         """Yield what is there after a position.
@@ -89,7 +90,7 @@ class CsvStream:
     def _open(self) -> IO[bytes]:
         with self.path.open("rb") as file:
             zipped = file.read(2) == b"\x1f\x8b"
-        return gzip.open(self.path) if zipped else self.path.open("rb")
+        return cast("IO[bytes]", gzip.open(self.path)) if zipped else self.path.open("rb")
 
     def _frame(self, header: bytes, block: bytes, separator: str, truths: Sequence[str]) -> pl.DataFrame:
         names = pl.read_csv(header, separator=separator, infer_schema=False).columns

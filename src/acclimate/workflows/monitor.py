@@ -3,9 +3,9 @@
 import logging
 import shlex
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple, cast
 
 import numpy as np
 import polars as pl
@@ -49,7 +49,6 @@ class Watched:
             a large error.
         alarms: All alarms, the first one first.
         command: The command that adapts to what moved; empty without an alarm.
-        timeline: Effects by window, for the page.
     """
 
     run: Path
@@ -61,7 +60,6 @@ class Watched:
     accuracy: float | None
     alarms: tuple[Alarm, ...]
     command: str
-    timeline: Any = field(default=None, repr=False)
 
     def __str__(self) -> str:
         """A line for each alarm, and a summary."""
@@ -78,9 +76,8 @@ class Watched:
         return f"{found} in {self.rows:,} rows, {self.windows:,} windows, compared with {self.reference}{right}"
 
     def to_dict(self) -> dict[str, object]:
-        """Everything as JSON can hold it, without the timeline."""
-        value = {name: one for name, one in vars(self).items() if name != "timeline"}
-        return {**value, "run": str(self.run), "alarms": [asdict(one) for one in self.alarms]}
+        """Everything as JSON can hold it."""
+        return {**asdict(self), "run": str(self.run)}
 
 
 Tell = Callable[[Alarm], None]
@@ -138,9 +135,10 @@ def monitor(
         stream if isinstance(stream, str | Path) else "-" if hasattr(stream, "readline") else "data"
     )
     if page is not None:
-        from acclimate.report.monitoring import write_page
+        from acclimate.report.monitoring import Timeline, write_page
 
-        write_page(Path(page), result)
+        shown = Timeline(str(result.run), result.stream, result.summary, result.command, result.alarms, watcher.monitor)
+        write_page(Path(page), shown)
     return result
 
 
@@ -169,7 +167,7 @@ class _Watcher:
     def __init__(self, run: Run, reference: Reference, every: int, label: str | None, detector: str, tolerance: float):
         self.run, self.label = run, label
         self.monitor = Monitor(reference, every=every, tolerance=tolerance)
-        self.errors = ErrorDrift(detector) if label else None
+        self.errors = ErrorDrift(detector, lasting=every) if label else None
         self.log = Log(every=every, tolerance=tolerance, detector=detector if label else "", reference=reference.n)
 
     def take(self, examples: pl.DataFrame | Domain) -> list[Alarm]:
@@ -271,7 +269,7 @@ class _Watcher:
             run=self.run.path, stream=str(stream), reference=monitor.reference.source, rows=monitor.rows,
             windows=monitor.windows, labelled=own.labelled,
             accuracy=1 - own.wrong / own.labelled if own.labelled else None, alarms=tuple(own.alarms),
-            command=shlex.join(words) if own.alarms else "", timeline=monitor,
+            command=shlex.join(words) if own.alarms else "",
         )  # fmt: skip
 
 
@@ -300,7 +298,7 @@ def _stream(run: Run, given: "Source | IO[str]", size: int, label: str | None) -
         else {}
     )
     if hasattr(given, "readline"):
-        return LineStream(given, types, size)
+        return LineStream(cast("IO[str]", given), types, size)
     path = file_of(str(given)) if isinstance(given, str | Path) else None
     if path is not None and path.is_file() and "#" not in str(given):
         name = path.name.lower()
@@ -308,4 +306,5 @@ def _stream(run: Run, given: "Source | IO[str]", size: int, label: str | None) -
             return CsvStream(path, types)
         if name.endswith(".parquet"):
             return ParquetStream(path)
-    return ListedStream(lambda: run.domain(given, read_labels=bool(label)), can_grow=path is not None and path.is_dir())
+    is_folder = path is not None and path.is_dir()
+    return ListedStream(lambda: run.domain(given, read_labels=bool(label)), can_grow=is_folder)

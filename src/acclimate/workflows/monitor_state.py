@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -59,7 +59,8 @@ def save_state(path: Path, saved: Saved) -> None:
 
     def write(place: Path) -> None:
         with place.open("wb") as file:
-            np.savez(file, log=as_bytes({"format": FORMAT, **asdict(saved.log)}), **saved.arrays)
+            arrays: dict[str, Any] = {"log": as_bytes({"format": FORMAT, **asdict(saved.log)}), **saved.arrays}
+            np.savez(file, **arrays)
 
     with explain_disk_errors(path):
         write_atomically(path, write)

@@ -17,8 +17,8 @@ class Alarm:
         since: The row from which it has most likely been so, counted from 0.
         effect: How far it moved, in standard deviations; see `acclimate.shift.effects`. Of errors, the rise of the
             error rate.
-        p: The p-value of a move within the tolerance, corrected over all columns and the whole stream; of errors 0, as
-            their detectors give none.
+        p: The p-value of a move within the tolerance, corrected over all columns and the whole stream; of errors, that
+            of a rise by less than two points after the detector found one.
         text: A sentence in a person's terms.
     """
 

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from acclimate.errors import BadInput, did_you_mean
 from acclimate.shift.stream.alarms import Alarm
+from acclimate.shift.stream.tolerance import p_of_rise
 
 LEAST_RISE = 0.02
 """Rise of the error rate below which no alarm is raised."""
+SURE = 0.001
+"""Largest p-value of a rise within `LEAST_RISE`, in the second half of the labels after which it must last."""
 FEWEST = 30
 """Fewest labels before a rise."""
-LASTING = 100
-"""Labels after a detected rise for which it must last; streams in time have short bursts of errors."""
 MOST = 1_000_000
 """Labels after which a detector starts anew, so that its past can be kept."""
 DETECTORS: dict[str, tuple[str, str]] = {
@@ -55,11 +56,12 @@ class ErrorDrift:
 
     Args:
         name: Which; see `DETECTORS`.
+        lasting: Labels for which a detected rise must last; streams in time have short bursts of errors.
     """
 
-    def __init__(self, name: str = DEFAULT):
+    def __init__(self, name: str = DEFAULT, *, lasting: int = 500):
         check_detector(name)
-        self.name = name
+        self.name, self.lasting = name, lasting
         self.detector = _made(name)
         self.errors: list[bool] = []
         self.rows: list[int] = []
@@ -71,7 +73,7 @@ class ErrorDrift:
         for one, row in zip(wrong.tolist(), rows.tolist(), strict=True):
             self.rows.append(row)
             self._step(one)
-            if self.suspect is not None and len(self.errors) - self.suspect >= LASTING:
+            if self.suspect is not None and len(self.errors) - self.suspect >= self.lasting:
                 if alarm := self._confirmed(self.suspect):
                     alarms.append(alarm)
                 self._restart()
@@ -90,11 +92,16 @@ class ErrorDrift:
         """The alarm, if the error rate stayed higher for a while."""
         errors = np.array(self.errors)
         before, after = float(errors[:at].mean()), float(errors[at:].mean())
-        return self._alarm(at, before, after) if at >= FEWEST and after - before >= LEAST_RISE else None
+        if at < FEWEST:
+            return None
+        later = errors[at + self.lasting // 2 :]
+        x, n, y, m = (np.array([float(one)]) for one in (later.sum(), len(later), errors[:at].sum(), at))
+        [p] = p_of_rise(x, n, y, m, LEAST_RISE).tolist()
+        return self._alarm(at, before, after, p) if p <= SURE else None
 
-    def _alarm(self, at: int, before: float, after: float) -> Alarm:
+    def _alarm(self, at: int, before: float, after: float, p: float) -> Alarm:
         text = f"the model errs on {after:.1%} of labelled rows, before on {before:.1%}"
-        return Alarm("error", self.name, self.rows[-1] + 1, self.rows[at], round(after - before, 4), 0.0, text)
+        return Alarm("error", self.name, self.rows[-1] + 1, self.rows[at], round(after - before, 4), p, text)
 
     def _restart(self) -> None:
         self.detector, self.errors, self.rows, self.suspect = _made(self.name), [], [], None

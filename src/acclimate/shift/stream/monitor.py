@@ -57,7 +57,7 @@ class _Sets(NamedTuple):
     def sums(self, counts: Counts) -> Numbers:
         """Examples of each channel in each set ``(channels, s)``."""
         cumulative = np.concatenate([np.zeros((len(counts), 1)), np.cumsum(counts[:, :-1], axis=1)], axis=1)
-        return cumulative[:, self.last] - cumulative[:, self.first]
+        return np.asarray(cumulative[:, self.last] - cumulative[:, self.first], dtype=np.float64)
 
 
 class _Largest(NamedTuple):
@@ -131,7 +131,7 @@ class Monitor:
         self._note(largest[0])
         best = np.argmin([of_scale.p for of_scale in largest], axis=0)
         p = np.min([of_scale.p for of_scale in largest], axis=0) * len(SCALES)
-        corrected = effects.holm(p.ravel(), np.tile(self.weights, 2)).reshape(p.shape)
+        corrected = effects.holm(p.ravel(), np.tile(self.weights, 2).tolist()).reshape(p.shape)
         found = corrected * self.windows * (self.windows + 1) <= ALPHA
         new = found & ~self.alarmed
         self.alarmed = found | (self.alarmed & (largest[0].rise > self.distance))
@@ -151,7 +151,7 @@ class Monitor:
         values = self._of_sets(self.sets.sums(counts), n, self.sets.sums(self.usual), m, self.sets.tested)
         lost, usual = counts[:, -1:], self.usual[:, -1:]
         can_lack = np.array([[channel.where == "column"] for channel in self.reference.channels])
-        missing = self._of_sets(lost * 1.0, n + lost, usual * 1.0, m + usual, can_lack)
+        missing = self._of_sets(lost.astype(np.float64), n + lost, usual.astype(np.float64), m + usual, can_lack)
         return _Largest(*(np.stack(both) for both in zip(values, missing, strict=True)))
 
     def _of_sets(
@@ -192,7 +192,7 @@ class Monitor:
         )
 
     def _start(self, i: int, first: int, last: int) -> int:
-        """The window from which the share has most likely been beyond the tolerance: where the likelihood gains most."""
+        """The window from which the share has most likely been beyond the tolerance."""
         q = min(max(self._share(self.usual, i, first, last), 1e-9), 1 - 1e-9)
         gains = []
         for start in range(len(self.last)):
@@ -220,8 +220,8 @@ class Monitor:
             ValueError: It is of another reference.
         """
         for name in STATE:
-            usual = np.asarray(getattr(self, name))
-            if state[name].shape[usual.ndim and -1 :] != usual.shape[usual.ndim and -1 :]:
+            usual, grows = np.asarray(getattr(self, name)), name in GROWING
+            if state[name].ndim != usual.ndim or state[name].shape[grows:] != usual.shape[grows:]:
                 raise ValueError(f"{name} has another shape")
             setattr(self, name, int(state[name]) if not usual.ndim else state[name].astype(usual.dtype))
 
@@ -234,3 +234,5 @@ def _variance(x: Numbers, n: Counts) -> Numbers:
 
 STATE = ("rows", "windows", "pending", "usual", "current", "last", "sizes", "alarmed", "effects")
 """The attributes of a monitor that change."""
+GROWING = ("last", "sizes", "effects")
+"""Those whose first dimension does."""

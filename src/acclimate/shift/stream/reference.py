@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple, TypedDict
+from typing import Literal, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from typing_extensions import TypedDict
 
 from acclimate import typed_json
 
@@ -119,7 +120,7 @@ class Reference:
     @cached_property
     def width(self) -> int:
         """Most bins of a channel, without that of missing values."""
-        return self.counts.shape[1] - 1
+        return int(self.counts.shape[1]) - 1
 
     def count(self, values: Mapping[str, Values], windows: Counts) -> Counts:
         """Count examples by window, channel and bin ``(windows, channels, bins + 1)``.
