@@ -16,6 +16,7 @@ from samples import images, picture
 
 import acclimate
 from acclimate.errors import BadInput
+from acclimate.workflows.keep_up import Adapting, current, rollback
 
 
 def rows(n, shift=0.0, seed=0):
@@ -53,7 +54,7 @@ def test_a_stream_like_the_target_raises_no_alarm(run, tmp_path):
 
 def test_a_column_that_moves_is_named_with_its_row(run, stream):
     found = acclimate.monitor(run, stream, every=250)
-    first = [alarm for alarm in found.alarms if alarm.name == "price"][0]
+    first = next(alarm for alarm in found.alarms if alarm.name == "price")
     assert (first.row, first.since) == (2250, 2000)
     assert found.command == f"acclimate monitor {run.path} {stream} --on-alarm adapt"
 
@@ -142,3 +143,24 @@ def test_the_page_shows_the_alarms(run, stream, tmp_path):
     text = (tmp_path / "page.html").read_text("utf-8")
     assert f"{len(found.alarms)} alarms" in text
     assert text.count("<polyline") >= 4
+
+
+@pytest.mark.slow
+def test_an_alarm_makes_a_run_that_takes_over_and_can_be_rolled_back(tmp_path):
+    rows(300).write_csv(tmp_path / "source.csv")
+    rows(600, seed=1).drop("sold").write_csv(tmp_path / "target.csv")
+    options = {"label": "sold", "method": "source_only", "steps": 60}
+    first = acclimate.adapt(tmp_path / "source.csv", tmp_path / "target.csv", tmp_path / "run", **options)
+    moved = pl.concat([rows(1200, seed=2), rows(1600, shift=3.0, seed=3)])
+    moved.write_csv(tmp_path / "stream.csv")
+    how = Adapting(recent=600, replay=100)
+    found = acclimate.monitor(first, tmp_path / "stream.csv", label="sold", every=200, on_alarm=how)
+    [attempt, *_] = found.attempts
+    assert attempt.taken
+    assert attempt.after["recent"] > attempt.before["recent"] + 0.1
+    assert {"source_val", "recent", "earlier"} <= attempt.after.keys()
+    assert str(current(first.path)) == found.attempts[-1].run
+    while current(first.path) != first.path:
+        rollback(first.path)
+    with pytest.raises(BadInput, match="nothing to roll back"):
+        rollback(first.path)

@@ -13,7 +13,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "Method": (
         "method", "methods", "pretrain", "finetune", "strategies", "backbone", "backbones", "weights", "settings",
         "set_", "label_shift", "test_time", "model", "run", "modules", "tolerance", "detector", "on_alarm", "recent",
-        "rollback", "current",
+        "replay", "rollback", "current",
     ),
     "Training": (
         "steps", "seeds", "budget", "no_guard", "image_size", "augment", "precision", "devices", "workers", "on",

@@ -15,6 +15,8 @@ from acclimate.files import expand
 
 if TYPE_CHECKING:
     from acclimate.shift.stream.alarms import Alarm
+    from acclimate.workflows.keep_up import Adapting, Attempt
+    from acclimate.workflows.options import AdaptKeywords
 
 
 def register(app: typer.Typer) -> None:
@@ -25,8 +27,8 @@ def register(app: typer.Typer) -> None:
 def monitor(
     run: Annotated[str, typer.Argument(help="A finished Run.")],
     stream: Annotated[
-        str, typer.Argument(help="A table, folder or array file, which may grow; - for JSON lines on stdin.")
-    ],
+        str | None, typer.Argument(help="A table, folder or array file, which may grow; - for JSON lines on stdin.")
+    ] = None,
     label: Annotated[str | None, typer.Option(help="Column with labels that come late; it may be empty.")] = None,
     reference: Annotated[str | None, typer.Option(help="Examples that count as usual.")] = None,
     every: Annotated[int, typer.Option(help="Rows of a window.")] = 500,
@@ -36,6 +38,17 @@ def monitor(
     ] = "adwin",
     state: Annotated[str | None, typer.Option(help="File to continue from, and to keep the state in.")] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Wait for more of a file or folder until Ctrl-C.")] = False,
+    on_alarm: Annotated[
+        str | None, typer.Option(help="adapt: make a new Run beside this one, and use it if the guard finds it better.")
+    ] = None,
+    recent: Annotated[int, typer.Option(help="Rows from which --on-alarm adapt makes the new Run.")] = 1000,
+    replay: Annotated[int, typer.Option(help="Labelled rows from before the alarm that it learns from, too.")] = 0,
+    method: Annotated[str | None, typer.Option(help="Its method; the Run's own by default.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Its optimizer steps; as many as the Run's by default.")] = None,
+    current: Annotated[bool, typer.Option("--current", help="Only print the Run that is in use now.")] = False,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Return to the Run that was in use before, and print it.")
+    ] = False,
     output: Annotated[str | None, typer.Option("--output", "-o", help="File for the page, .html.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file -o if it exists.")] = False,
     modules: options.Import = None,
@@ -47,6 +60,11 @@ def monitor(
     """
     log_to_stderr()
     import_modules(modules)
+    if current or rollback:
+        _print_run(run, back=rollback, as_json=json)
+        return
+    if stream is None:
+        raise BadInput("STREAM: is missing; give a file or folder, or - for JSON lines on stdin")
     page = _check(run, stream, output, overwrite=overwrite)
     if reference is not None:
         require_path(reference)
@@ -55,7 +73,7 @@ def monitor(
     found = monitor_(
         run, sys.stdin if stream == "-" else stream, every=every, label=label, detector=detector, tolerance=tolerance,
         reference=reference, state=expand(state) if state else None, page=page, follow=follow,
-        tell=None if json else _tell,
+        on_alarm=_adapting(on_alarm, recent, replay, _training(method, steps)), tell=None if json else _tell,
     )  # fmt: skip
     told = [f"Adapt: {found.command}"] * bool(found.command) + [found.summary] + [f"Page: {page}"] * bool(page)
     print_result("\n".join(told), {**found.to_dict(), "page": str(page) if page else None}, as_json=json)
@@ -63,8 +81,41 @@ def monitor(
         raise typer.Exit(1)
 
 
-def _tell(alarm: "Alarm") -> None:
-    sys.stdout.write(f"{printable(str(alarm))}\n")
+def _training(method: str | None, steps: int | None) -> "AdaptKeywords":
+    """The options of a new Run that are given."""
+    given: AdaptKeywords = {}
+    if method is not None:
+        given["method"] = method
+    if steps is not None:
+        given["steps"] = steps
+    return given
+
+
+def _adapting(on_alarm: str | None, recent: int, replay: int, given: "AdaptKeywords") -> "Adapting | None":
+    from acclimate.workflows.keep_up import Adapting
+
+    if on_alarm is None:
+        if given:
+            raise BadInput(f"--{next(iter(given))}: has no effect without --on-alarm adapt; omit it")
+        return None
+    if on_alarm != "adapt":
+        raise BadInput(f"--on-alarm {on_alarm}: unknown; the only choice is adapt")
+    return Adapting(recent, replay, given)
+
+
+def _print_run(run: str, *, back: bool, as_json: bool) -> None:
+    """Print the Run that is in use, after a step back if wanted."""
+    from acclimate.run_folder import RunFolder
+
+    RunFolder.open(run)
+    from acclimate.workflows.keep_up import current, rollback
+
+    found = str(rollback(run) if back else current(run))
+    print_result(found, {"run": found}, as_json=as_json)
+
+
+def _tell(told: "Alarm | Attempt") -> None:
+    sys.stdout.write(f"{printable(str(told))}\n")
     sys.stdout.flush()
 
 

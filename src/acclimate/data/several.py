@@ -97,7 +97,7 @@ def pool(domains: Sequence[Domain]) -> Domain:
     return Domain(
         ",".join(domain.name for domain in domains),
         first.kind,
-        _pooled(domains),
+        pooled_examples(domains),
         _names(domains),
         np.concatenate(labels),
         _label_type(domains),
@@ -106,7 +106,8 @@ def pool(domains: Sequence[Domain]) -> Domain:
     )
 
 
-def _pooled(domains: Sequence[Domain]) -> Examples:
+def pooled_examples(domains: Sequence[Domain]) -> Examples:
+    """Return the examples of domains of one kind, one domain after the other."""
     kind = domains[0].kind
     if kind == "table":
         return pooled_tables(domains)

@@ -2,7 +2,7 @@
 
 import logging
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, NamedTuple, cast
@@ -18,6 +18,7 @@ from acclimate.data.source import Source
 from acclimate.data.streams import CsvStream, LineStream, ListedStream, ParquetStream, Stream, followed
 from acclimate.data.tables import from_frame
 from acclimate.errors import BadInput, did_you_mean
+from acclimate.run_folder import RunFolder
 from acclimate.runs.outputs import ClassOutputs, NumberOutputs, read_file
 from acclimate.runs.run import Run
 from acclimate.shift.effects import SMALL
@@ -25,6 +26,7 @@ from acclimate.shift.stream.alarms import Alarm
 from acclimate.shift.stream.error_drift import DEFAULT, ErrorDrift
 from acclimate.shift.stream.monitor import EVERY, Monitor
 from acclimate.shift.stream.reference import LABELS, Reference
+from acclimate.workflows.keep_up import Adapting, Attempt, Keeper, current
 from acclimate.workflows.monitor_state import Log, Saved, load_state, save_state
 from acclimate.workflows.usual import seen_by, slices, usual
 
@@ -48,6 +50,7 @@ class Watched:
         accuracy: Share of these on which the model was right; None without labels. Of a regression, the share without
             a large error.
         alarms: All alarms, the first one first.
+        attempts: The adaptations, taken or not.
         command: The command that adapts to what moved; empty without an alarm.
     """
 
@@ -59,11 +62,13 @@ class Watched:
     labelled: int
     accuracy: float | None
     alarms: tuple[Alarm, ...]
+    attempts: tuple[Attempt, ...]
     command: str
 
     def __str__(self) -> str:
-        """A line for each alarm, and a summary."""
-        return "\n".join([*map(str, self.alarms), *([f"Adapt: {self.command}"] if self.command else []), self.summary])
+        """A line for each alarm and each adaptation, and a summary."""
+        told = [*map(str, self.alarms), *map(str, self.attempts)]
+        return "\n".join([*told, *([f"Adapt: {self.command}"] if self.command else []), self.summary])
 
     @property
     def summary(self) -> str:
@@ -80,13 +85,15 @@ class Watched:
         return {**asdict(self), "run": str(self.run)}
 
 
-Tell = Callable[[Alarm], None]
+Tell = Callable[[Alarm | Attempt], None]
 
 
 class _Options(NamedTuple):
-    label: str | None
+    """How the stream is watched, beside what is watched for."""
+
     follow: bool
     state: Path | None
+    tell: Tell
 
 
 def monitor(
@@ -101,6 +108,7 @@ def monitor(
     state: str | Path | None = None,
     page: str | Path | None = None,
     follow: bool = False,
+    on_alarm: Adapting | None = None,
     tell: Tell | None = None,
 ) -> Watched:
     """Compare a stream with what is usual for a Run, and raise alarms where it moved.
@@ -117,23 +125,26 @@ def monitor(
         state: File from which to continue, and in which to keep where the monitor stands.
         page: File to write as an HTML page.
         follow: Wait for more of a file or folder until interrupted.
-        tell: Called with each alarm as it is raised.
+        on_alarm: Make a new Run beside this one from the rows since the move, and use it from then on if the guard
+            finds it better; by default only raise the alarm.
+        tell: Called with each alarm and each adaptation as it comes.
 
     Raises:
         BadInput: The Run, the stream or the state cannot be read, or they do not fit together.
     """
-    opened = run if isinstance(run, Run) else Run.open(run)
+    base = RunFolder.open(run.path if isinstance(run, Run) else run)
+    opened = Run.open(current(base.path))
     if every < 1:
         raise BadInput("--every: must be at least 1; give the rows of a window")
     watcher = _Watcher(opened, usual(opened, reference), every, label, detector, tolerance)
+    if on_alarm:
+        watcher.keeper = Keeper(base, on_alarm)
     place = Path(state) if state is not None else None
     if place is not None and place.exists():
         watcher.restore(load_state(place))
     found = _stream(opened, stream, watcher.pending_rows, label)
-    _watch(watcher, found, _Options(label, follow, place), tell or (lambda alarm: None))
-    result = watcher.result(
-        stream if isinstance(stream, str | Path) else "-" if hasattr(stream, "readline") else "data"
-    )
+    _watch(watcher, found, _Options(follow, place, tell or (lambda told: None)))
+    result = watcher.result(base.path, stream if isinstance(stream, str | Path) else "-")
     if page is not None:
         from acclimate.report.monitoring import Timeline, write_page
 
@@ -142,23 +153,38 @@ def monitor(
     return result
 
 
-def _watch(watcher: "_Watcher", stream: Stream, options: _Options, tell: Tell) -> None:
-    """Take all chunks; after each keep the state, then tell its alarms."""
-    whole = options.state is None
+def _watch(watcher: "_Watcher", stream: Stream, options: _Options) -> None:
+    """Take all chunks; keep the state after each, or after each window where an alarm adapts."""
+    whole, own = options.state is None, watcher.log
     try:
-        for chunk in followed(stream, watcher.log.position, follow=options.follow, whole=whole):
-            alarms = watcher.take(chunk.examples)
-            watcher.log.position = chunk.position
-            if options.state is not None:
-                save_state(options.state, watcher.saved())
-            for alarm in alarms:
-                tell(alarm)
+        for chunk in followed(stream, own.position, follow=options.follow, whole=whole):
+            for part in parts_of(chunk.examples, watcher.at_once, own.skip):
+                told = watcher.take(part)
+                own.skip += len(part)
+                _keep(watcher, options, told)
+            own.position, own.skip = chunk.position, 0
+            _keep(watcher, options, [])
     except KeyboardInterrupt:
         if not options.follow:
             raise
     if whole:
-        for alarm in watcher.finish():
-            tell(alarm)
+        _keep(watcher, options, watcher.finish())
+
+
+def _keep(watcher: "_Watcher", options: _Options, told: Sequence[Alarm | Attempt]) -> None:
+    if options.state is not None:
+        save_state(options.state, watcher.saved())
+    for one in told:
+        options.tell(one)
+
+
+def parts_of(examples: pl.DataFrame | Domain, size: int, skip: int) -> Iterator[pl.DataFrame | Domain]:
+    """Yield examples in parts, without the first ``skip``."""
+    for start in range(skip, len(examples), size):
+        if isinstance(examples, Domain):
+            yield examples.take(np.arange(start, min(start + size, len(examples))))
+        else:
+            yield examples[start : start + size]
 
 
 class _Watcher:
@@ -166,13 +192,40 @@ class _Watcher:
 
     def __init__(self, run: Run, reference: Reference, every: int, label: str | None, detector: str, tolerance: float):
         self.run, self.label = run, label
+        self.keeper: Keeper | None = None
         self.monitor = Monitor(reference, every=every, tolerance=tolerance)
         self.errors = ErrorDrift(detector, lasting=every) if label else None
         self.log = Log(every=every, tolerance=tolerance, detector=detector if label else "", reference=reference.n)
 
-    def take(self, examples: pl.DataFrame | Domain) -> list[Alarm]:
-        """Take the next examples, and return their alarms."""
+    @property
+    def at_once(self) -> int:
+        """Examples that are taken at once: where an alarm adapts, no more than a window."""
+        return self.monitor.every if self.keeper else 2**30
+
+    def take(self, examples: pl.DataFrame | Domain) -> list[Alarm | Attempt]:
+        """Take the next examples; return their alarms, and what became of an adaptation that was due."""
         domain, labels = self._read(examples)
+        alarms = self._alarms(domain, labels)
+        if self.keeper is None:
+            return [*alarms]
+        self.keeper.take(domain, labels, alarms)
+        return [*alarms, *self._adapted(last=False)]
+
+    def _adapted(self, *, last: bool) -> list[Attempt]:
+        """Adapt if it is due; the new Run is watched from then on, if it is taken."""
+        assert self.keeper
+        if not self.keeper.due(self.monitor.rows, last=last):
+            return []
+        attempt = self.keeper.attempt(self.run, self.monitor.rows)
+        self.log.attempts.append(attempt)
+        if attempt.taken:
+            self.run, before = Run.open(attempt.run), self.monitor
+            self.monitor = Monitor(usual(self.run), every=before.every, tolerance=before.tolerance)
+            self.monitor.rows, self.monitor.windows = before.rows, before.windows
+            self.errors = ErrorDrift(self.errors.name, lasting=self.errors.lasting) if self.errors else None
+        return [attempt]
+
+    def _alarms(self, domain: Domain, labels: pl.Series | None) -> list[Alarm]:
         alarms: list[Alarm] = []
         for part, own in zip(slices(domain), _split(labels, len(domain)), strict=True):
             seen = seen_by(self.run, part)
@@ -188,11 +241,14 @@ class _Watcher:
         self.log.alarms += alarms
         return alarms
 
-    def finish(self) -> list[Alarm]:
-        """Test what is left of a window."""
+    def finish(self) -> list[Alarm | Attempt]:
+        """Test what is left of a window, and adapt if an alarm waits for rows that do not come."""
         alarms = self.monitor.close()
         self.log.alarms += alarms
-        return alarms
+        if self.keeper is None:
+            return [*alarms]
+        self.keeper.note(alarms)
+        return [*alarms, *self._adapted(last=True)]
 
     def _of_errors(self, outputs: ClassOutputs | NumberOutputs, labels: pl.Series, first: int) -> list[Alarm]:
         assert self.errors is not None
@@ -260,16 +316,17 @@ class _Watcher:
         """Rows that the window still lacks."""
         return self.monitor.every - self.monitor.pending
 
-    def result(self, stream: str | Path) -> Watched:
+    def result(self, base: Path, stream: str | Path) -> Watched:
         """What was found so far."""
         own, monitor = self.log, self.monitor
-        words = ["acclimate", "monitor", str(self.run.path), str(stream), "--on-alarm", "adapt"]
+        words = ["acclimate", "monitor", str(base), str(stream), "--on-alarm", "adapt"]
         words += ["--label", self.label] if self.label else []
         return Watched(
             run=self.run.path, stream=str(stream), reference=monitor.reference.source, rows=monitor.rows,
             windows=monitor.windows, labelled=own.labelled,
             accuracy=1 - own.wrong / own.labelled if own.labelled else None, alarms=tuple(own.alarms),
-            command=shlex.join(words) if own.alarms else "",
+            attempts=tuple(own.attempts),
+            command=shlex.join(words) if own.alarms and not self.keeper else "",
         )  # fmt: skip
 
 

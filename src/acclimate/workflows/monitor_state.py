@@ -14,6 +14,7 @@ from acclimate.files import explain_disk_errors, write_atomically
 from acclimate.shift.stream.alarms import Alarm
 from acclimate.shift.stream.monitor import State
 from acclimate.shift.stream.reference import as_bytes
+from acclimate.workflows.keep_up import Attempt
 
 FORMAT = 1
 
@@ -31,6 +32,8 @@ class Log:
         alarms: All alarms so far.
         labelled: Rows with a label.
         wrong: Rows of these on which the model was wrong.
+        skip: Rows after the position that were taken already.
+        attempts: All adaptations so far.
     """
 
     every: int
@@ -41,6 +44,8 @@ class Log:
     alarms: list[Alarm] = field(default_factory=list)
     labelled: int = 0
     wrong: int = 0
+    skip: int = 0
+    attempts: list[Attempt] = field(default_factory=list)
 
 
 class Saved(NamedTuple):

@@ -47,6 +47,11 @@ def _saved(candidate: Candidate) -> Saved:
     return Saved(source.probabilities, source.labels, target.probabilities, source.features, target.features)
 
 
+def cues_of(before: Candidate, after: Candidate, *, seed: int) -> dict[str, Pair]:
+    """Return the cues of one model before, and one after, that can be computed."""
+    return _cues(_saved(before), _saved(after), seed)
+
+
 def _cues(before: Saved, after: Saved, seed: int) -> dict[str, Pair]:
     """The cues of one seed that can be computed."""
     found: dict[str, Pair] = {}
