@@ -52,7 +52,18 @@ def test_bad_input_is_one_line(folder, monkeypatch, capsys):
         ("no.csv",),
         (folder / "moved.csv", "--detector", "no", "--label", "y"),
         (folder / "moved.csv", "--every", 0),
+        (folder / "moved.csv", "--on-alarm", "no"),
+        (folder / "moved.csv", "--steps", 5),
+        (),
+        ("--rollback",),
     ):
         code, printed = call(monkeypatch, capsys, folder / "run", *words)
         assert (code, printed.out) == (2, "")
         assert printed.err.strip().splitlines()[-1].startswith("acclimate: ")
+
+
+def test_the_run_in_use_is_printed(folder, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["acclimate", "monitor", str(folder / "run"), "--current"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert (stopped.value.code, capsys.readouterr().out) == (0, f"{folder / 'run'}\n")

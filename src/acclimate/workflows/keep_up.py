@@ -20,6 +20,7 @@ from acclimate.runs.outputs import ClassOutputs, read_file
 from acclimate.runs.run import Run
 from acclimate.shift.stream.alarms import Alarm
 from acclimate.validators.candidate import Candidate
+from acclimate.validators.gates import LEAVE_SOURCE
 from acclimate.validators.guard import Labels, Verdict, guard
 from acclimate.workflows.adapt import adapt
 from acclimate.workflows.compare.caution import cues_of
@@ -32,6 +33,8 @@ FILE = "current.json"
 """Names, in the Run that was watched first, the one that is in use now."""
 RECENT = 1000
 """Rows from which a new Run is made, by default."""
+SOURCE_FREE = "shot"
+"""The method for a Run whose source is gone, unless its own needs none."""
 FEWEST = 20
 """Fewest labelled rows that are learnt from, or that decide."""
 HELD = 1 / 3
@@ -156,8 +159,10 @@ def keep_up(base: RunFolder, old: Run, recent: Recent, *, row: int, options: Ada
     held = known[len(known) - round(HELD * len(known)) :] if len(known) >= 3 * FEWEST else known[:0]
     learnt = np.setdiff1d(known, held)
     labelled = _labelled(recent, learnt, old) if len(learnt) >= FEWEST else None
-    given: AdaptKeywords = {**_options(old, labelled), **options}
-    new = adapt(_source(old), recent["rows"], _next(base), **given)
+    source = _source(old)
+    own = _source_free(old) if isinstance(source, Run) else _options(old, labelled)
+    given: AdaptKeywords = {**own, **options}
+    new = adapt(source, recent["rows"], _next(base), **given)
     usual(new, recent["rows"])
     before, after = _accuracies(old, recent, held), _accuracies(new, recent, held)
     verdict = _judged(old, new, recent, held)
@@ -177,6 +182,12 @@ def _source(old: Run) -> str | Run:
         log.warning("%s: the source of this Run is gone; adapting without it", paths[0])
         return old
     return ",".join(paths)
+
+
+def _source_free(old: Run) -> AdaptKeywords:
+    """Options of a training that starts from a Run: by its own method if that needs no source."""
+    own = old.recipe.method
+    return {"method": own if own in LEAVE_SOURCE else SOURCE_FREE, "steps": old.recipe.train.steps}
 
 
 def _options(old: Run, labelled: Domain | None) -> AdaptKeywords:
@@ -291,7 +302,7 @@ class Keeper:
         self.note(alarms)
 
     def note(self, alarms: Sequence[Alarm]) -> None:
-        """Note since when something has moved that does harm: where labels come, errors tell, else every alarm counts."""
+        """Note since when something has moved: where labels come, an alarm of errors counts, else every alarm."""
         labelled = any((labels != "").any() for _, labels in self.parts)
         told = [alarm.since for alarm in alarms if alarm.where == "error" or not labelled]
         if told and self.since is None:

@@ -136,7 +136,7 @@ def monitor(
     opened = Run.open(current(base.path))
     if every < 1:
         raise BadInput("--every: must be at least 1; give the rows of a window")
-    watcher = _Watcher(opened, usual(opened, reference), every, label, detector, tolerance)
+    watcher = Watcher(opened, usual(opened, reference), every, label, detector, tolerance)
     if on_alarm:
         watcher.keeper = Keeper(base, on_alarm)
     place = Path(state) if state is not None else None
@@ -153,7 +153,7 @@ def monitor(
     return result
 
 
-def _watch(watcher: "_Watcher", stream: Stream, options: _Options) -> None:
+def _watch(watcher: "Watcher", stream: Stream, options: _Options) -> None:
     """Take all chunks; keep the state after each, or after each window where an alarm adapts."""
     whole, own = options.state is None, watcher.log
     try:
@@ -171,7 +171,7 @@ def _watch(watcher: "_Watcher", stream: Stream, options: _Options) -> None:
         _keep(watcher, options, watcher.finish())
 
 
-def _keep(watcher: "_Watcher", options: _Options, told: Sequence[Alarm | Attempt]) -> None:
+def _keep(watcher: "Watcher", options: _Options, told: Sequence[Alarm | Attempt]) -> None:
     if options.state is not None:
         save_state(options.state, watcher.saved())
     for one in told:
@@ -187,7 +187,7 @@ def parts_of(examples: pl.DataFrame | Domain, size: int, skip: int) -> Iterator[
             yield examples[start : start + size]
 
 
-class _Watcher:
+class Watcher:
     """A monitor of one Run's stream: columns, predictions and features, and errors where labels come."""
 
     def __init__(self, run: Run, reference: Reference, every: int, label: str | None, detector: str, tolerance: float):
