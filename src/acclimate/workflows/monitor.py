@@ -32,6 +32,8 @@ from acclimate.workflows.usual import seen_by, slices, usual
 
 log = logging.getLogger("acclimate")
 
+AT_ONCE = 2**14
+"""Examples that go through the model at once."""
 LARGE_ERROR = 0.9
 """Quantile of the errors on the held-out source from which a regression counts as wrong."""
 
@@ -200,7 +202,7 @@ class Watcher:
     @property
     def at_once(self) -> int:
         """Examples that are taken at once: where an alarm adapts, no more than a window."""
-        return self.monitor.every if self.keeper else 2**30
+        return self.monitor.every if self.keeper else AT_ONCE
 
     def take(self, examples: pl.DataFrame | Domain) -> list[Alarm | Attempt]:
         """Take the next examples; return their alarms, and what became of an adaptation that was due."""

@@ -127,6 +127,8 @@ def _of_domain(run: Run, domain: Domain, source: str) -> Reference:
 
 def slices(domain: Domain, size: int = 2**14) -> list[Domain]:
     """Return a domain in parts that a model sees at once."""
+    if len(domain) <= size:
+        return [domain]
     return [domain.take(np.arange(i, min(i + size, len(domain)))) for i in range(0, len(domain), size)]
 
 
