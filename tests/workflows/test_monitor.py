@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from samples import images, picture
+from samples import images, picture, prices, reviews
 
 import acclimate
 from acclimate.errors import BadInput
@@ -114,6 +114,18 @@ def test_a_folder_of_images_is_watched_as_it_grows(tmp_path):
     for i in range(5):
         picture(i).save(new / f"later{i}.png")
     assert acclimate.monitor(tmp_path / "run", new, **state).rows == 30
+
+
+def test_numbers_and_texts_are_watched(tmp_path):
+    given = {"method": "source_only", "steps": 30}
+    a, b = prices(tmp_path / "a.csv", n=200), prices(tmp_path / "b.csv", n=400, seed=1)
+    acclimate.adapt(a, b, tmp_path / "numbers", label="price", **given)
+    moved = prices(tmp_path / "c.csv", n=1000, shift=3, seed=2)
+    found = acclimate.monitor(tmp_path / "numbers", moved, label="price", every=200)
+    assert {"area", "predicted number"} <= {alarm.name for alarm in found.alarms}
+    a, b = reviews(tmp_path / "books.csv"), reviews(tmp_path / "films.csv", n=300, thing="film")
+    acclimate.adapt(a, b, tmp_path / "texts", label="mood", text="text", **given)
+    assert not acclimate.monitor(tmp_path / "texts", b, label="mood", every=100).alarms
 
 
 @pytest.mark.slow

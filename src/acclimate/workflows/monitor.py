@@ -4,6 +4,7 @@ import logging
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
@@ -267,7 +268,7 @@ class Watcher:
         numbers = labels.cast(pl.Float64, strict=False).to_numpy()
         return np.asarray(np.abs(outputs.predicted - numbers) > self._large_error)
 
-    @property
+    @cached_property
     def _large_error(self) -> float:
         held = read_file(self.run, self.run.recipe.seeds[0], self.run.kept, "source_val")
         assert isinstance(held, NumberOutputs)
