@@ -1,6 +1,9 @@
 """Where a monitor stands, in one file that is whole or not there, so that a killed process loses no alarm."""
 
+import glob
 import json
+import os
+import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,11 +75,12 @@ def save_state(path: Path, saved: Saved) -> None:
 
 
 def load_state(path: Path) -> Saved:
-    """Read what `save_state` wrote.
+    """Read what `save_state` wrote, and remove what killed processes left half-written beside it.
 
     Raises:
         BadInput: It is not such a file.
     """
+    _sweep(path)
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
@@ -88,3 +92,23 @@ def load_state(path: Path) -> Saved:
         raise
     except Exception as error:  # damaged files fail in many ways
         raise BadInput(f"{path}: not the state of a monitor ({type(error).__name__}); give another --state") from error
+
+
+def _sweep(path: Path) -> None:
+    """Remove temporary files of processes that are gone."""
+    for partial in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        number = partial.name.split(".")[-2]
+        if number.isdecimal() and not _lives(int(number)):
+            partial.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    if sys.platform == "win32":
+        return True  # there a signal of 0 ends a process
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
