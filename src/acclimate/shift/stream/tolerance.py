@@ -27,8 +27,8 @@ def p_of_rise(x: Numbers, n: Numbers, y: Numbers, m: Numbers, tolerance: float) 
         tolerance: The rise :math:`\delta` that is no alarm.
 
     Example:
-        >>> p_of_rise(np.array([300.0, 500.0]), np.array([1000.0]), np.array([200.0]), np.array([1000.0]), 0.1).round(3)
-        array([0.5, 0. ])
+        >>> p_of_rise(np.array([320.0, 500.0]), np.array([1000.0]), np.array([200.0]), np.array([1000.0]), 0.1).round(3)
+        array([0.152, 0.   ])
     """
     p, q = x / n, y / m
     low, high = np.zeros(p.shape), np.full(p.shape, 1.0 - tolerance)
