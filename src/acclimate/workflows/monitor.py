@@ -81,7 +81,8 @@ class Watched:
         right = (
             f"; right on {self.accuracy:.1%} of {self.labelled:,} labelled rows" if self.accuracy is not None else ""
         )
-        return f"{found} in {self.rows:,} rows, {self.windows:,} windows, compared with {self.reference}{right}"
+        windows = "1 window" if self.windows == 1 else f"{self.windows:,} windows"
+        return f"{found} in {self.rows:,} rows, {windows}, compared with {self.reference}{right}"
 
     def to_dict(self) -> dict[str, object]:
         """Everything as JSON can hold it."""
