@@ -9,7 +9,7 @@ import samples
 import acclimate
 from acclimate.errors import BadInput
 from acclimate.shift.outputs import rest_test, with_shares
-from acclimate.workflows import diagnose as workflow
+from acclimate.workflows import diagnosed_features
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_without_labels_label_shift_is_unknown():
 
 
 def test_images_are_compared_by_features(monkeypatch, tmp_path):
-    monkeypatch.setattr(workflow, "_by_backbone", lambda a, b: tuple(_means(domain) for domain in (a, b)))
+    monkeypatch.setattr(diagnosed_features, "_by_backbone", lambda a, b: tuple(_means(domain) for domain in (a, b)))
     dark, bright = (samples.images(tmp_path / name, each=8, seed=i) for i, name in enumerate(("a", "b")))
     found = acclimate.diagnose(dark, bright, page=tmp_path / "page.html")
     assert found.kind == "images"

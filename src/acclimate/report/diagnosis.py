@@ -64,7 +64,7 @@ def _row(one: Finding) -> dict[str, object]:
         "name": one.name,
         "verdict": one.verdict,
         "colour": COLOURS.get(one.verdict, "quiet"),
-        "text": one.text if one.where == "column" else one.text[:1].upper() + one.text[1:],
+        "text": one.text if one.where == "column" else one.sentence[:1].upper() + one.sentence[1:],
         "test": one.test,
         "p": format_p(one.p),
         "effect": f"{abs(one.effect):.2g}",

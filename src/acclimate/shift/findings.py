@@ -5,18 +5,21 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeAlias
 
-from acclimate.shift.effects import VERDICTS, Verdict
+from acclimate.shift.effects import SMALL, VERDICTS, Verdict
 
-Where = Literal["domains", "column", "outputs", "label"]
-"""What a test looks at: whole examples, one column or word, a model's outputs, the shares of the classes."""
+Where = Literal["harm", "concept", "domains", "column", "outputs", "label"]
+"""What a test looks at: harm to a model, the classes of like examples, whole examples, one column or word, a model's
+outputs, the shares of the classes."""
 FaultKind = Literal[
     "missing column", "type", "empty column", "unseen values", "spelling", "units", "stand-in", "repeated", "size",
     "colour", "class names",
 ]  # fmt: skip
 Typical: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 """Rows of the source and of the target."""
-ORDER: tuple[Where, ...] = ("domains", "outputs", "label", "column")
+ORDER: tuple[Where, ...] = ("harm", "concept", "domains", "outputs", "label", "column")
 """In which findings of one verdict are told."""
+HARM = ("is unlikely to harm {}", "is unlikely to harm {} much", "may harm {}", "likely harms {}")
+"""What is said of harm, by its level."""
 SHOWN = 12
 """Most columns or words that are printed."""
 
@@ -67,9 +70,26 @@ class Finding:
         """The place of the verdict, from 0, no difference found, to 3, very different."""
         return VERDICTS.index(self.verdict)
 
+    @property
+    def sentence(self) -> str:
+        """What was found, without numbers of the test."""
+        if self.where == "harm":
+            return f"{self._harm}: {self.text}"
+        if self.where == "concept":
+            found = "Concept drift" if self.level else "No concept drift found"
+            return f"{found}{', but small' * (self.level == 1)}: {self.text}"
+        return self.text
+
+    @property
+    def _harm(self) -> str:
+        if not self.level and abs(self.effect) >= SMALL:
+            return f"These examples cannot tell whether the shift harms {self.name}"
+        return f"The shift {HARM[self.level].format(self.name)}"
+
     def __str__(self) -> str:
         """One line."""
-        return f"{self.verdict}: {self.text} ({self.test}, p {format_p(self.p)})"
+        verdict = "" if self.where in ("harm", "concept") else f"{self.verdict}: "
+        return f"{verdict}{self.sentence} ({self.test}, p {format_p(self.p)})"
 
 
 @dataclass(frozen=True)
@@ -155,14 +175,21 @@ class Findings:
     def lines(self) -> list[str]:
         """The findings in plain sentences: faults first, then differences, the largest first."""
         faults = [f"Likely fault: {one.text}" for one in self.faults]
-        found = [one for one in self.tests if one.level and one.where != "column"]
+        first = [*self.of("harm"), *self.of("concept")]
+        found = [one for one in self.tests if one.level and one.where not in ("column", "harm", "concept")]
         columns = [one for one in self.of("column") if one.level]
-        none = [one for one in self.tests if not one.level and one.where != "column"]
+        none = [one for one in self.tests if not one.level and one.where not in ("column", "harm", "concept")]
         more = [f"… and {len(columns) - SHOWN} smaller differences between columns"] * (len(columns) > SHOWN)
         quiet = sum(not one.level for one in self.of("column"))
         same = [f"No difference found in {quiet} test{'s' * (quiet > 1)} of columns"] * bool(quiet)
         worst = sorted([*found, *columns[:SHOWN]], key=lambda one: (-one.level, ORDER.index(one.where)))
-        parts = [*faults, *(_capital(str(one)) for one in worst), *more, *(_capital(str(one)) for one in none), *same]
+        parts = [
+            *faults,
+            *(_capital(str(one)) for one in [*first, *worst]),
+            *more,
+            *(_capital(str(one)) for one in none),
+            *same,
+        ]
         rest = [*self.label_shift, *([self.bound.text] if self.bound else []), *([self.accuracy] * bool(self.accuracy))]
         return [*parts, *rest, *(f"Unknown: {text}" for text in self.unknown)]
 

@@ -105,7 +105,7 @@ def permuted(kernel: NDArray[np.float64], n: int, permutations: int, rng: np.ran
     observed, null = float(estimates[0]), estimates[1:]
     exceed = int((null >= observed - 1e-12).sum())
     p = (exceed + 1) / (permutations + 1)
-    return observed, p if exceed else min(p, _tail(observed, null))
+    return observed, p if exceed else min(p, tail(observed, null))
 
 
 def _estimates(kernel: NDArray[np.float64], chosen: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -117,7 +117,8 @@ def _estimates(kernel: NDArray[np.float64], chosen: NDArray[np.float64]) -> NDAr
     return np.asarray(within / (n * (n - 1)) + others / (m * (m - 1)) - 2 * between / (n * m))
 
 
-def _tail(observed: float, null: NDArray[np.float64]) -> float:
+def tail(observed: float, null: NDArray[np.float64]) -> float:
+    """Return the p-value of an estimate under a Pearson III distribution with the moments of ``null``."""
     deviations = (null - null.mean()) / max(null.std(), 1e-300)
     skew = float(np.mean(deviations**3))
     return float(pearson3.sf((observed - null.mean()) / max(null.std(), 1e-300), skew))

@@ -42,6 +42,16 @@ def standardised(source: NDArray[np.floating], target: NDArray[np.floating]) -> 
     return a, b
 
 
+def reduced(*parts: Rows, directions: int) -> list[Rows]:
+    """Return rows ``(n_i, d)`` in their principal directions, all together, if they have more columns than that."""
+    if parts[0].shape[1] <= directions:
+        return list(parts)
+    from sklearn.decomposition import PCA
+
+    model = PCA(directions, svd_solver="randomized", random_state=0).fit(np.concatenate(parts))
+    return [model.transform(part) for part in parts]
+
+
 def _of_tables(source: pl.DataFrame, target: pl.DataFrame) -> tuple[Rows, Rows]:
     columns = [
         part for name in source.columns if name in target.columns for part in _column(source[name], target[name])

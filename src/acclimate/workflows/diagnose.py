@@ -13,31 +13,32 @@ from acclimate.data.broken import readable
 from acclimate.data.source import Source, as_domain
 from acclimate.data.tables import Columns
 from acclimate.errors import BadInput
-from acclimate.shift import outputs, rows
-from acclimate.shift.columns import percent
-from acclimate.shift.diagnosis import Part, check_alike, compare, drawn
+from acclimate.shift import concept, harm, outputs, rows
+from acclimate.shift.columns import Tested, percent
+from acclimate.shift.diagnosis import Part, check_alike, compare
 from acclimate.shift.faults import class_faults
-from acclimate.shift.findings import Finding, Findings
+from acclimate.shift.findings import Finding, Findings, Where
+from acclimate.shift.label_shift import label_shift
 from acclimate.shift.two_sample import FEWEST
+from acclimate.workflows.diagnosed_features import Seen, features_of, seen_by
 
 if TYPE_CHECKING:  # torch is needed for images and Runs alone
     from acclimate.runs.outputs import ClassOutputs
     from acclimate.runs.run import Run
     from acclimate.shift.label_shift import ClassShare
 
-Features = NDArray[np.floating]
-
-MOST_SEEN = 1000
-"""Most images or texts of a domain that go through a network, drawn at random."""
-MOST_ROWS = 20_000
-"""Most rows of tables and vectors that do."""
-SMALLEST = 96
-"""Pixels a side to which small images are enlarged for a pretrained backbone."""
 SHOWN = 10
 """Most classes whose shares are told one by one."""
 MAX_BAD = 0.01
 """Share of broken images that are left out."""
 NO_LABELS = "label shift: it takes a Run (--model) or labels of the target (--target-labels)"
+NO_MODEL = "harm to a model: it takes a Run (--model) or labels of the source"
+FEW_FOR_HARM = "harm to a model: there are too few held-out examples, or too few or too many classes"
+NO_HELD_OUT = (
+    "a shift of the outputs: the Run has no held-out examples of its source",
+    "harm to the model: the Run has no held-out examples of its source",
+)
+FEW_FOR_CONCEPT = "concept drift: too few labelled examples of the target are like ones of the source"
 NO_CONCEPT = "concept drift: whether like examples have other classes now takes labels of the target"
 
 
@@ -50,13 +51,6 @@ class Domains(NamedTuple):
     source: Domain
     target: Domain
     labelled: Domain | None
-
-
-class Seen(NamedTuple):
-    """Features ``(n, d)`` of some rows of both domains."""
-
-    features: tuple[Features, Features]
-    places: tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 class Of(NamedTuple):
@@ -163,120 +157,119 @@ def _compared(domains: Domains, run: "Run | None") -> Findings:
         raise BadInput(f"{labelled.name}: has no labels; give class folders, `y`, or --label COLUMN")
     if min(len(source), len(target)) < FEWEST:
         return compare(source, target)
-    seen = _seen(run, source, target)
-    of = _from_run(run, target, labelled) if run else _from_labels(source, labelled, seen)
+    seen = seen_by(run, source, target)
+    of = _from_run(run, seen, labelled) if run else _from_labels(source, labelled, seen)
     found = compare(
         source, target, features=seen.features, places=seen.places, more=of.tests, source_error=of.source_error
     )
     spelt = tuple(class_faults(run.recipe.classes if run else source.classes, labelled.classes if labelled else ()))
-    unknown = (*of.unknown, NO_CONCEPT, *found.unknown)
+    unknown = (*of.unknown, *found.unknown)
     said = (*of.label_shift, *_verdict_on_shares(found))
     return replace(found, faults=(*spelt, *found.faults), label_shift=said, unknown=unknown, accuracy=of.accuracy)
 
 
-def _seen(run: "Run | None", source: Domain, target: Domain) -> Seen:
-    """Features of some rows of both: of the Run's model, of a pretrained backbone for images, else the columns."""
-    if run is not None:
-        return _by_run(run, source, target)
-    if source.kind in ("images", "image and text"):
-        places = drawn(source, MOST_SEEN), drawn(target, MOST_SEEN)
-        return Seen(_by_backbone(*(d.take(p) for d, p in zip((source, target), places, strict=True))), places)
-    places = drawn(source), drawn(target)
-    return Seen(rows.rows_of(source.take(places[0]), target.take(places[1])), places)
+def _from_labels(source: Domain, target_labels: Domain | None, seen: Seen) -> Of:
+    """What labelled examples of the source, and of the target if there are any, say."""
+    if source.labels is None:
+        return Of(unknown=(NO_LABELS, NO_MODEL, NO_CONCEPT))
+    codes = source.take(seen.places[0]).codes(source.classes)
+    a, b = rows.standardised(*seen.features)
+    tested = _part("harm", harm.of_labels(a, codes, b))
+    unknown = () if tested else (FEW_FOR_HARM,)
+    if target_labels is None:
+        return Of(tested, unknown=(*unknown, NO_LABELS, NO_CONCEPT))
+    known = _known(target_labels, source.classes)
+    shares = outputs.shares_of(known.codes(source.classes), len(source.classes))
+    assert target_labels.labels is not None
+    tested += (Part("label", outputs.true_shares(source.labels.tolist(), target_labels.labels.tolist())),)
+    tested += _part("label", outputs.rest_test(a, codes, shares, b))
+    both = rows.standardised(*features_of(source.take(seen.places[0]), known))
+    drift = _part("concept", concept.concept_drift(both[0], codes, both[1], known.codes(source.classes)))
+    said = _counted(known.codes(source.classes), source.classes)
+    return Of((*tested, *drift), said, (*unknown, *(() if drift else (FEW_FOR_CONCEPT,))))
 
 
-def _by_run(run: "Run", source: Domain, target: Domain) -> Seen:
-    from acclimate.training.inference import predict
-
-    most = MOST_ROWS if source.kind in ("table", "vectors") else MOST_SEEN
-    places = drawn(source, most), drawn(target, most)
-    model = run.model(run.kept)
-    found = [
-        predict(model, run.preprocess.inputs(domain.take(place)), name).features
-        for domain, place, name in ((source, places[0], "source"), (target, places[1], "target"))
-    ]
-    return Seen((found[0], found[1]), places)
+def _part(where: Where, tested: Tested | None) -> tuple[Part, ...]:
+    return () if tested is None else (Part(where, tested),)
 
 
-def _by_backbone(source: Domain, target: Domain) -> tuple[Features, Features]:
-    """Features of a frozen pretrained backbone; those of the same images are kept in the cache."""
-    from acclimate import backbones
-    from acclimate.data import preprocess
-    from acclimate.data.domain import parted
-    from acclimate.nn.cut import cut_at_features
-    from acclimate.training.features import features
-
-    if source.kind == "image and text":
-        source, target = parted(source)[0], parted(target)[0]
-    size = max(SMALLEST, preprocess.usual_size(source, target))
-    fitted = preprocess.fit(source, target, size=size)
-    assert isinstance(fitted, preprocess.ImagePreprocess)
-    shape = backbones.Shape(images=True, size=size, mean=fitted.mean, std=fitted.std)
-    below = cut_at_features(backbones.build("efficientnet_lite0", shape, 2, {}).classifier).below
-    return features(below, fitted.inputs(source), source.name), features(below, fitted.inputs(target), target.name)
-
-
-def _from_labels(source: Domain, labelled: Domain | None, seen: Seen) -> Of:
-    """What labelled examples of the target say of the shares of its classes."""
-    if labelled is None or source.labels is None:
-        return Of(unknown=(NO_LABELS,))
+def _known(labelled: Domain, classes: Sequence[str]) -> Domain:
+    """The examples whose class the source has."""
     assert labelled.labels is not None
-    tested = [outputs.true_shares(source.labels.tolist(), labelled.labels.tolist())]
-    classes = source.classes
-    of_target = np.array([classes.index(name) for name in labelled.labels.tolist() if name in classes], dtype=np.int64)
-    if not len(of_target):
+    kept = np.flatnonzero([name in classes for name in labelled.labels.tolist()])
+    if not len(kept):
         raise BadInput(f"{labelled.name}: has no class of the source; write the classes the same way in both")
-    shares = outputs.shares_of(of_target, len(classes))
-    codes = source.take(seen.places[0]).codes(classes)
-    if rest := outputs.rest_test(*_apart(seen.features, codes, shares)):
-        tested.append(rest)
-    return Of(tuple(Part("label", one) for one in tested), _counted(of_target, classes))
+    return labelled.take(kept)
 
 
-def _apart(
-    features: tuple[Features, Features], codes: NDArray[np.int64], shares: NDArray[np.float64]
-) -> tuple[rows.Rows, NDArray[np.int64], NDArray[np.float64], rows.Rows]:
-    a, b = rows.standardised(*features)
-    return a, codes, shares, b
-
-
-def _from_run(run: "Run", target: Domain, labelled: Domain | None) -> Of:
+def _from_run(run: "Run", seen: Seen, target_labels: Domain | None) -> Of:
     """What a Run's held-out source examples and its predictions say."""
     from acclimate.runs.outputs import ClassOutputs, read_file
 
     accuracy = _accuracy(run)
     if not run.outputs(run.recipe.seeds[0], run.kept, "source_val").is_file():
-        return Of(
-            unknown=("a shift of the outputs: the Run has no held-out examples of its source",), accuracy=accuracy
-        )
+        return Of(unknown=(*NO_HELD_OUT, NO_CONCEPT), accuracy=accuracy)
     held = read_file(run, run.recipe.seeds[0], run.kept, "source_val", features=True)
     if not isinstance(held, ClassOutputs):
-        return Of(unknown=("label shift: the Run predicts numbers",), accuracy=accuracy)
-    some = target.take(drawn(target, MOST_ROWS if target.kind in ("table", "vectors") else MOST_SEEN))
+        return Of(unknown=("label shift: the Run predicts numbers", NO_CONCEPT), accuracy=accuracy)
     scored = run.scores["source_val"]
     error = 1 - scored["accuracy"] if scored and "accuracy" in scored else None
-    tests, said = _of_outputs(run, held, some, labelled)
-    return Of(tests, said, (), accuracy, error)
+    harmed = _harm_to(held, seen)
+    unknown = () if harmed else (FEW_FOR_HARM,)
+    if target_labels is None:
+        tests, said = _of_outputs(run, held, seen, None)
+        return Of((*harmed, *tests), said, (*unknown, NO_CONCEPT), accuracy, error)
+    known = _known(target_labels, run.recipe.classes)
+    tests, said = _of_outputs(run, held, seen, known)
+    drift, measured = _of_labelled(run, held, known)
+    unknown = (*unknown, *(() if drift else (FEW_FOR_CONCEPT,)))
+    told = ". ".join(filter(None, (measured, accuracy)))
+    return Of((*harmed, *drift, *tests), said, unknown, told, error)
+
+
+def _harm_to(held: "ClassOutputs", seen: Seen) -> tuple[Part, ...]:
+    """The test whether the shift harms the Run's model."""
+    (source, target), (p, q) = seen.features, seen.probabilities
+    together, target = rows.standardised(np.concatenate([source, held.features]), target)
+    judged = (
+        harm.Judged(together[: len(source)], p),
+        harm.Judged(together[len(source) :], held.probabilities[held.rows]),
+        harm.Judged(target, q),
+    )
+    return _part("harm", harm.of_model(*judged, model="the Run's model"))
+
+
+def _of_labelled(run: "Run", held: "ClassOutputs", known: Domain) -> tuple[tuple[Part, ...], str]:
+    """The test of concept drift, and how often the model is right on labelled examples of the target."""
+    from acclimate.training.inference import predict
+
+    found, codes = predict(run.model(run.kept), run.preprocess.inputs(known), "target"), known.codes(run.recipe.classes)
+    both = rows.standardised(held.features, found.features)
+    drift = _part("concept", concept.concept_drift(both[0], held.true[held.rows], both[1], codes))
+    right, held_right = found.probabilities.argmax(1) == codes, held.predicted == held.true
+    low, high = _interval(int(right.sum()), len(right))
+    return drift, (
+        f"The Run's model is right on {percent(right.mean())} ({percent(low)} to {percent(high)}) of the target's "
+        f"labelled examples, and on {percent(held_right.mean())} of held-out source examples"
+    )
 
 
 def _of_outputs(
-    run: "Run", held: "ClassOutputs", target: Domain, labelled: Domain | None
+    run: "Run", held: "ClassOutputs", seen: Seen, labelled: Domain | None
 ) -> tuple[tuple[Part, ...], tuple[str, ...]]:
-    from acclimate.training.inference import predict
-
-    classes, predicted = run.recipe.classes, predict(run.model(run.kept), run.preprocess.inputs(target), "target")
-    p = predicted.probabilities
+    classes, p = run.recipe.classes, seen.probabilities[1]
     found = [Part("outputs", one) for one in outputs.output_tests(held.probabilities, p, classes)]
     found.append(Part("label", outputs.predicted_shares(held.probabilities, p, classes)))
     if labelled is None:
-        shift = run.label_shift(run.predict(target, model=run.kept), "em", model=run.kept)
+        shift = label_shift("em", held.probabilities, held.true, p)
         shares, said = shift.shares, tuple(_told(**_by_name(one)) for one in shift.by_class(classes)[:SHOWN])
     else:
         codes, known = labelled.codes(classes), np.array(classes)[held.true].tolist()
         found.append(Part("label", outputs.true_shares(known, np.array(classes)[codes].tolist())))
         shares, said = outputs.shares_of(codes, len(classes)), _counted(codes, classes)
-    rest = outputs.rest_test(*_apart((held.features, predicted.features), held.true[held.rows], shares))
-    return (*found, *([Part("label", rest)] if rest else [])), said
+    a, b = rows.standardised(held.features, seen.features[1])
+    rest = outputs.rest_test(a, held.true[held.rows], shares, b)
+    return (*found, *_part("label", rest)), said
 
 
 def _by_name(one: "ClassShare") -> dict[str, Any]:
@@ -285,14 +278,22 @@ def _by_name(one: "ClassShare") -> dict[str, Any]:
 
 def _counted(codes: NDArray[np.int64], classes: Sequence[str]) -> tuple[str, ...]:
     """The share of each class among labelled examples, with its 95 % interval."""
-    from scipy.stats import binomtest
-
     told = []
     for code, name in list(enumerate(classes))[:SHOWN]:
-        share = binomtest(int((codes == code).sum()), len(codes))
-        low, high = share.proportion_ci(method="wilson")
-        told.append(f"{name} has {percent(share.statistic)} ({percent(low)} to {percent(high)}) of the target's labels")
+        count = int((codes == code).sum())
+        low, high = _interval(count, len(codes))
+        told.append(
+            f"{name} has {percent(count / len(codes))} ({percent(low)} to {percent(high)}) of the target's labels"
+        )
     return tuple(told)
+
+
+def _interval(count: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share."""
+    from scipy.stats import binomtest
+
+    low, high = binomtest(count, n).proportion_ci(method="wilson")
+    return float(low), float(high)
 
 
 def _told(name: str, source: float, share: float, low: float, high: float) -> str:
