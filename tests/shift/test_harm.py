@@ -16,20 +16,26 @@ def judged(n, seed=0, shift=(0, 0, 0)):
 
 
 def test_a_shift_to_where_the_source_says_nothing_harms():
-    found = harm_test(judged(300), judged(200, 1), judged(50, 2, (0, 6, 0)))
+    found = harm_test(judged(300), judged(200, 1), judged(50, 2, (1.5, 6, 0)))
     assert found.p < 0.001
-    assert found.rate > 0.5 > 0.2 > found.usual
+    assert found.rate > 2 * found.usual
 
 
-def test_a_shift_to_where_the_model_is_sure_does_not_harm():
-    found = harm_test(judged(300), judged(200, 1), judged(50, 2, (3, 0, 0)))
-    assert found.p > 0.5
-    assert found.rate <= found.usual
+@pytest.mark.parametrize("shift", [(3, 0, 0), (0, 6, 0)], ids=["where the model is sure", "along what it ignores"])
+def test_other_shifts_do_not(shift):
+    found = harm_test(judged(300), judged(200, 1), judged(50, 2, shift))
+    assert found.p > 0.05
+
+
+def test_other_class_shares_alone_do_not():
+    target = judged(200, 2)
+    rare = np.concatenate([np.flatnonzero(target.x[:, 0] < 0)[:4], np.flatnonzero(target.x[:, 0] > 0)[:46]])
+    assert harm_test(judged(300), judged(200, 1), target.take(rare)).p > 0.05
 
 
 def test_no_shift_raises_few_alarms():
-    p = [harm_test(judged(100, i), judged(60, 100 + i), judged(30, 200 + i)).p for i in range(20)]
-    assert np.mean(np.array(p) < 0.05) <= 0.15
+    p = [harm_test(judged(100, i), judged(60, 100 + i), judged(30, 200 + i)).p for i in range(12)]
+    assert np.mean(np.array(p) < 0.05) <= 0.2
     assert 0.3 < np.mean(p) < 0.7
 
 

@@ -103,7 +103,7 @@ def harm_test(learnt: Judged, held: Judged, target: Judged, *, seed: int = 0) ->
     drawn = counts / of_held.clip(1)
     wider = np.sqrt((counts * (1 + drawn)).sum() / (counts * (1 - drawn)).sum())
     scores, usual = null.T
-    p = tail(score, scores.mean() + wider * (scores - scores.mean()))
+    p = max(1e-300, tail(score, scores.mean() + wider * (scores - scores.mean())))
     return HarmTest(score, rate, float(usual.mean()), int(counts.sum()), p)
 
 
