@@ -1,5 +1,6 @@
 """Compares two domains: faults in the data, then tests of covariate shift, with one correction for all of them."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from acclimate.shift.columns import Tested, percent
 from acclimate.shift.faults import faults
 from acclimate.shift.findings import Bound, Finding, Findings, Typical, Where, by_size
 from acclimate.shift.kernel import kernel_test
+from acclimate.shift.outputs import BEYOND_SHARES
 from acclimate.shift.proxy_distance import proxy_a_distance
 from acclimate.shift.two_sample import FEWEST, ClassifierTest, classifier_test
 
@@ -122,8 +124,8 @@ def compare(
     parts, bound = list(more), None
     typical: Typical = ((), ())
     if a.shape[1]:
-        classified = classifier_test(a, b)
-        parts += [Part("domains", _of_classifier(classified)), Part("domains", _of_kernel(a, b))]
+        classified, of_whole = of_domains(a, b)
+        parts += of_whole
         bound = bound_of(proxy_a_distance(a, b), source_error)
         typical = _typical(classified, places or (np.arange(len(a)), np.arange(len(b))))
     parts += [Part("column", one) for one in _single(of_source, of_target)]
@@ -132,21 +134,33 @@ def compare(
     return Findings(*about, tuple(found), _some(tests), bound, (), limits, typical=typical)
 
 
+def of_domains(source: rows.Rows, target: rows.Rows) -> tuple[ClassifierTest, list[Part]]:
+    """Return the tests of whole examples on standardised features, the classifier's by itself, too."""
+    classified = classifier_test(source, target)
+    return classified, [Part("domains", _of_classifier(classified)), Part("domains", _of_kernel(source, target))]
+
+
 def drawn(domain: Domain, most: int = MOST_ROWS) -> NDArray[np.int64]:
     """Return the rows of a domain that are compared: all, or as many at random."""
     return np.sort(np.random.default_rng(0).permutation(len(domain))[:most])
 
 
 def corrected(parts: Sequence[Part]) -> list[Finding]:
-    """Return the findings with corrected p-values; columns share half of the error probability, the others the rest.
+    """Return the findings with corrected p-values; each kind of test has the same share of the error probability.
 
-    A table may have a thousand columns: they would otherwise leave next to nothing to the tests of whole examples.
+    A table may have a thousand columns, a model a hundred classes: they would otherwise leave next to nothing to the
+    other tests. What is left beyond the class shares is asked only if something was found.
     """
-    of_columns = sum(part.where == "column" for part in parts)
-    others = len(parts) - of_columns
-    weights = [0.5 / of_columns if part.where == "column" else 0.5 / others for part in parts]
-    p = effects.holm([part.test.p for part in parts], weights if of_columns and others else None)
-    return [_finding(part, float(value)) for part, value in zip(parts, p, strict=True)]
+    gated = [part.test.name == BEYOND_SHARES for part in parts]
+    counted = [part for part, late in zip(parts, gated, strict=True) if not late]
+    often = Counter(part.where for part in counted)
+    p = iter(effects.holm([part.test.p for part in counted], [1 / often[part.where] for part in counted]))
+    values = [None if late else float(next(p)) for late in gated]
+    least = min((value for value in values if value is not None), default=0.0)
+    return [
+        _finding(part, max(part.test.p, least) if value is None else value)
+        for part, value in zip(parts, values, strict=True)
+    ]
 
 
 def _finding(part: Part, p: float) -> Finding:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.stats import f as f_distribution
 
 from acclimate.shift import effects
 from acclimate.shift.columns import Tested, category_test, number_test, percent
@@ -13,9 +14,11 @@ from acclimate.shift.two_sample import Rows, classifier_test
 Probabilities = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
+BEYOND_SHARES = "beyond class shares"
+"""Names the test of what class shares do not explain."""
 SHOWN = 4
 """Most classes whose shares a sentence tells, those that changed most."""
-FEWEST = 30
+FEWEST = 20
 """Examples that can be drawn with the target's shares, below which nothing is compared with them."""
 
 
@@ -39,7 +42,28 @@ def predicted_shares(source: Probabilities, target: Probabilities, classes: Sequ
         Lipton et al., Detecting and Correcting for Label Shift with Black Box Predictors, ICML 2018. arXiv:1802.03916
     """
     names = np.array(classes)
-    return _shares("predicted classes", names[source.argmax(1)].tolist(), names[target.argmax(1)].tolist())
+    found = _shares("predicted classes", names[source.argmax(1)].tolist(), names[target.argmax(1)].tolist())
+    statistic, p = mean_test(source, target)
+    return found._replace(test="Hotelling's T² of the probabilities", statistic=statistic, p=p)
+
+
+def mean_test(source: Probabilities, target: Probabilities) -> tuple[float, float]:
+    r"""Return :math:`T^2` of Hotelling and its p-value that mean probabilities ``(k,)`` are the same.
+
+    It finds smaller changes of the shares than a test of predicted classes, which knows nothing of their probabilities.
+
+    Example:
+        >>> a, b = (np.column_stack([p, 1 - p]) for p in (np.array([0.1, 0.4, 0.3]), np.array([0.7, 0.6, 0.9])))
+        >>> [round(value, 4) for value in mean_test(a, b)]
+        [14.2857, 0.0194]
+    """
+    a, b = source[:, 1:], target[:, 1:]
+    (n, k), m = a.shape, len(b)
+    within = (n - 1) * np.cov(a, rowvar=False) + (m - 1) * np.cov(b, rowvar=False)
+    inverse = np.linalg.pinv(within.reshape(k, k) / (n + m - 2))
+    difference = b.mean(0) - a.mean(0)
+    t2, rest = n * m / (n + m) * float(difference @ inverse @ difference), n + m - k - 1
+    return t2, float(f_distribution.sf(t2 * rest / (k * (n + m - 2)), k, rest)) if rest > 0 else 1.0
 
 
 def true_shares(source: Sequence[str], target: Sequence[str]) -> Tested:
@@ -82,7 +106,7 @@ def rest_test(
         f"{percent(found.accuracy)} of the examples; 50% is chance"
     )
     effect = effects.effect_of_auc(found.auc)
-    return Tested("beyond class shares", "classifier two-sample test", found.auc, found.p, effect, text, None)
+    return Tested(BEYOND_SHARES, "classifier two-sample test", found.auc, found.p, effect, text, None)
 
 
 def shares_of(labels: Codes, k: int) -> NDArray[np.float64]:

@@ -164,7 +164,7 @@ def _compared(domains: Domains, run: "Run | None") -> Findings:
     )
     spelt = tuple(class_faults(run.recipe.classes if run else source.classes, labelled.classes if labelled else ()))
     unknown = (*of.unknown, *found.unknown)
-    said = (*of.label_shift, *_verdict_on_shares(found))
+    said = (*of.label_shift, *verdict_on_shares(found))
     return replace(found, faults=(*spelt, *found.faults), label_shift=said, unknown=unknown, accuracy=of.accuracy)
 
 
@@ -304,11 +304,11 @@ def _told(name: str, source: float, share: float, low: float, high: float) -> st
     )
 
 
-def _verdict_on_shares(found: Findings) -> Iterator[str]:
+def verdict_on_shares(found: Findings) -> Iterator[str]:
     """Whether the shares of the classes explain the difference, as far as the tests tell."""
     of_label: dict[str, Finding] = {one.name: one for one in found.of("label")}
-    rest = of_label.get("beyond class shares")
-    moved = any(one.level for name, one in of_label.items() if name != "beyond class shares")
+    rest = of_label.get(outputs.BEYOND_SHARES)
+    moved = any(one.level for name, one in of_label.items() if name != outputs.BEYOND_SHARES)
     if rest is None:
         if of_label:
             yield TOO_FEW
