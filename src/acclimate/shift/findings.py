@@ -76,9 +76,15 @@ class Finding:
         if self.where == "harm":
             return f"{self._harm}: {self.text}"
         if self.where == "concept":
-            found = "Concept drift" if self.level else "No concept drift found"
-            return f"{found}{', but small' * (self.level == 1)}: {self.text}"
+            return f"{self._drift}: {self.text}"
         return self.text
+
+    @property
+    def _drift(self) -> str:
+        if self.level:
+            return f"Concept drift{', but small' * (self.level == 1)}"
+        unclear = abs(self.effect) >= SMALL
+        return "Concept drift cannot be told from other shifts" if unclear else "No concept drift found"
 
     @property
     def _harm(self) -> str:

@@ -16,6 +16,7 @@ Codes = NDArray[np.int64]
 
 BEYOND_SHARES = "beyond class shares"
 """Names the test of what class shares do not explain."""
+SURENESS = "the highest probability"
 SHOWN = 4
 """Most classes whose shares a sentence tells, those that changed most."""
 FEWEST = 20
@@ -83,15 +84,25 @@ def _shares(name: str, source: Sequence[str], target: Sequence[str]) -> Tested:
 
 
 def rest_test(
-    source: Rows, labels: Codes, shares: NDArray[np.float64], target: Rows, *, seed: int = 0
+    source: Rows,
+    labels: Codes,
+    shares: NDArray[np.float64],
+    target: Rows,
+    *,
+    probabilities: tuple[Probabilities, Probabilities] | None = None,
+    seed: int = 0,
 ) -> Tested | None:
     """Test whether the domains still differ once the source's classes have the target's shares.
+
+    Either a classifier finds it or, with a model's probabilities, how sure the model is: other class shares alone do
+    not make it less sure of examples of a class. The p-value is twice the smaller of the two.
 
     Args:
         source: Features of labelled source examples ``(n, d)``.
         labels: Their classes ``(n,)``.
         shares: The target's shares of the classes ``(k,)``.
         target: Features of the target ``(m, d)``.
+        probabilities: A model's of both ``(n, k)`` and ``(m, k)``.
         seed: Seed of the draw.
 
     Returns:
@@ -106,7 +117,15 @@ def rest_test(
         f"{percent(found.accuracy)} of the examples; 50% is chance"
     )
     effect = effects.effect_of_auc(found.auc)
-    return Tested(BEYOND_SHARES, "classifier two-sample test", found.auc, found.p, effect, text, None)
+    whole = Tested(BEYOND_SHARES, "classifier two-sample test", found.auc, found.p, effect, text, None)
+    if probabilities is None:
+        return whole
+    sure = number_test(SURENESS, probabilities[0][rows].max(1), probabilities[1].max(1))
+    sure = sure._replace(
+        name=BEYOND_SHARES, text=f"with the target's class shares in the source, {sure.text}", bars=None
+    )
+    least = min(whole, sure, key=lambda one: one.p)
+    return least._replace(p=min(1.0, 2 * least.p))
 
 
 def shares_of(labels: Codes, k: int) -> NDArray[np.float64]:

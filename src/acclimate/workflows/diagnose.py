@@ -268,7 +268,8 @@ def _of_outputs(
         found.append(Part("label", outputs.true_shares(known, np.array(classes)[codes].tolist())))
         shares, said = outputs.shares_of(codes, len(classes)), _counted(codes, classes)
     a, b = rows.standardised(held.features, seen.features[1])
-    rest = outputs.rest_test(a, held.true[held.rows], shares, b)
+    of_rows = held.probabilities[held.rows], p
+    rest = outputs.rest_test(a, held.true[held.rows], shares, b, probabilities=of_rows)
     return (*found, *_part("label", rest)), said
 
 
