@@ -21,6 +21,8 @@ USPS, MNIST, paintings, VA (of Cleveland and Hungary), white wine, or dvd.
 import argparse
 import json
 import multiprocessing
+import os
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -33,6 +35,7 @@ import shift_harm
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from pools import read_lines
+from shift_harm import table
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
@@ -336,7 +339,7 @@ def other_part(job: tuple[Path, str]) -> list[Line]:
 def write(lines: Sequence[Line], path: Path) -> None:
     """Write the page."""
     power_of = [line for line in lines if "shift" in line]
-    head, _, text = (__doc__ or "").split("\n\n", 2)
+    *_, text = (__doc__ or "").split("\n\n", 2)
     shown = [
         f'# What shifts are found\n\n`make bench-shift ARGS="--data FOLDER"`\n\n{text.strip()}',
         false_alarms(power_of),
@@ -348,8 +351,8 @@ def write(lines: Sequence[Line], path: Path) -> None:
 
 
 CALLED = (
-    "The share of draws in which label shift is called the explanation: rightly for class shares, wrongly for all other "
-    "shifts. With 100 of each domain."
+    "The share of draws in which label shift is called the explanation: rightly for class shares, wrongly for all "
+    "other shifts. With 100 of each domain."
 )
 
 
@@ -380,7 +383,7 @@ def found(lines: Sequence[Line], shift: str, value: str = "found") -> str:
     return table(("data", *map(str, SIZES)), body)
 
 
-def percent(share: float | None) -> str:
+def percent(share: Any) -> str:
     return "" if share is None else f"{share:.0%}"
 
 

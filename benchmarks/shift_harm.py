@@ -84,7 +84,7 @@ def harm_of_tasks(folder: Path) -> Iterator[Line]:
             last = task.family
 
 
-def _judged(family: str, name: str, source: Any, target: Matrix, truth: Codes) -> Line:
+def _judged(family: str, name: str, source: Any, target: NDArray[np.floating], truth: Codes) -> Line:
     a, b = rows.reduced(source.x.astype(float), target.astype(float), directions=32)
     order = np.random.default_rng(0).permutation(len(a))
     learnt, held = np.array_split(order, 2)
@@ -205,9 +205,9 @@ def sections(lines: Sequence[Line]) -> Iterator[str]:
             for one, published in zip(of["hospitals"], (0.91, 0.98, 1.0), strict=True)]  # fmt: skip
     yield (
         "## Harm: hospitals\n\nPatients of Switzerland and VA against held-out ones of Cleveland and Hungary, whose "
-        f"labels a logistic regression has learnt. {SEEDS} seeds for the AUC of the disagreement, {TESTED} for the test "
-        "with p below 0.05, which compares samples of the same predicted classes. Published: Detectron with XGBoost, by "
-        "secondary sources.\n\n" + table(("n", "AUC", "published AUC", "found", "false alarms"), body)
+        f"labels a logistic regression has learnt. {SEEDS} seeds for the AUC of the disagreement, {TESTED} for the "
+        "test with p below 0.05, which compares samples of the same predicted classes. Published: Detectron with "
+        "XGBoost, by secondary sources.\n\n" + table(("n", "AUC", "published AUC", "found", "false alarms"), body)
     )
     yield _of_tasks(of["tasks"])
     kinds = list(dict.fromkeys(one["kind"] for one in of["concept"]))
@@ -237,22 +237,9 @@ def _of_tasks(lines: Sequence[Line]) -> str:
     for said in (*SAID.values(), "unknown"):
         changes = np.array([one["change"] for one in lines if one["said"] == said])
         if len(changes):
-            body.append(
-                (
-                    said,
-                    len(changes),
-                    f"{changes.mean():+.1f}",
-                    f"{(changes <= -5).mean():.0%}",
-                    f"{(changes > -1).mean():.0%}",
-                )
-            )
-    head = (
-        "said of harm",
-        "tasks",
-        "mean change of accuracy",
-        "falls by 5 points or more",
-        "falls by less than 1 point",
-    )
+            shares = (f"{share:.0%}" for share in ((changes <= -5).mean(), (changes > -1).mean()))
+            body.append((said, len(changes), f"{changes.mean():+.1f}", *shares))
+    head = ("said of harm", "tasks", "mean change", "falls by 5 points or more", "falls by less than 1 point")
     return (
         "## Harm: what happens to the accuracy\n\nA logistic regression of one domain, applied to another, to other "
         "class shares, to noise, or (once for each of six data sets) to more of the same. Change in points.\n\n"
