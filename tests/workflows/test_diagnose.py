@@ -117,3 +117,36 @@ def test_what_is_left_after_the_shares_is_tested():
 
 def test_a_class_of_no_example_leaves_none():
     assert len(with_shares(np.zeros(9, int), np.array([0.5, 0.5]))) == 0
+
+
+def test_harm_to_the_model_of_a_run_comes_first(run):
+    x, _ = samples.shifted(200, seed=1)
+    far = acclimate.diagnose(samples.shifted(400, seed=7), x[x[:, 0] > 0] + np.float32([0, 9, 0, 0]), model=run)
+    assert [one.name for one in far.of("harm")] == ["the Run's model"]
+    assert "the Run's model" in far.lines()[len(far.faults)]
+    assert far.lines()[len(far.faults) + 1].startswith("The Run ")
+
+
+def test_labels_of_the_source_stand_in_for_a_model():
+    [harm] = acclimate.diagnose(samples.shifted(200), samples.shifted(200, seed=4)[0]).of("harm")
+    assert "a linear model of the source's labels (accuracy" in harm.sentence
+
+
+def test_without_labels_or_a_run_harm_is_unknown():
+    found = acclimate.diagnose(samples.shifted(60)[0], samples.shifted(60, seed=1)[0])
+    assert any(text.startswith("harm to a model: it takes a Run") for text in found.unknown)
+
+
+def test_turned_labels_of_the_target_are_concept_drift(run):
+    x, y = samples.shifted(300, seed=3)
+    turned = np.where(x[:, 2] > x[:, 2].mean(), 1 - y, y)
+    found = acclimate.diagnose(samples.shifted(400, seed=7), x, model=run, target_labels=(x, turned))
+    [drift] = found.of("concept")
+    assert drift.sentence.startswith("Concept drift: ")
+    assert "is right on" in found.accuracy
+
+
+def test_the_same_labels_are_no_concept_drift():
+    labelled = samples.shifted(300, seed=5)
+    [drift] = acclimate.diagnose(samples.shifted(300), labelled[0], target_labels=labelled).of("concept")
+    assert not drift.level

@@ -25,7 +25,7 @@ def diagnose(
         str | None, typer.Option("--model", help="Run whose features and outputs are compared.", show_default=False)
     ] = None,
     target_labels: Annotated[
-        str | None, typer.Option(help="Labelled examples of the target, for the shares of its classes.")
+        str | None, typer.Option(help="Labelled examples of the target, for its class shares and concept drift.")
     ] = None,
     label: Annotated[str | None, typer.Option(help="Column of a table with the labels.")] = None,
     text: Annotated[str | None, typer.Option(help="Column with the text; several separated by commas.")] = None,

@@ -178,10 +178,14 @@ class Findings:
         """The tests of one part, the largest difference first."""
         return [one for one in self.tests if one.where == where]
 
+    @property
+    def of_model(self) -> list[str]:
+        """What the shift means for a model, in sentences: harm, the accuracy that a Run estimates, concept drift."""
+        return [*map(str, self.of("harm")), *([self.accuracy] * bool(self.accuracy)), *map(str, self.of("concept"))]
+
     def lines(self) -> list[str]:
-        """The findings in plain sentences: faults first, then differences, the largest first."""
+        """The findings in plain sentences: faults, what they mean for a model, and differences, the largest first."""
         faults = [f"Likely fault: {one.text}" for one in self.faults]
-        first = [*self.of("harm"), *self.of("concept")]
         found = [one for one in self.tests if one.level and one.where not in ("column", "harm", "concept")]
         columns = [one for one in self.of("column") if one.level]
         none = [one for one in self.tests if not one.level and one.where not in ("column", "harm", "concept")]
@@ -191,12 +195,13 @@ class Findings:
         worst = sorted([*found, *columns[:SHOWN]], key=lambda one: (-one.level, ORDER.index(one.where)))
         parts = [
             *faults,
-            *(_capital(str(one)) for one in [*first, *worst]),
+            *self.of_model,
+            *(_capital(str(one)) for one in worst),
             *more,
             *(_capital(str(one)) for one in none),
             *same,
         ]
-        rest = [*self.label_shift, *([self.bound.text] if self.bound else []), *([self.accuracy] * bool(self.accuracy))]
+        rest = [*self.label_shift, *([self.bound.text] if self.bound else [])]
         return [*parts, *rest, *(f"Unknown: {text}" for text in self.unknown)]
 
     def __str__(self) -> str:

@@ -38,6 +38,7 @@ NO_HELD_OUT = (
     "a shift of the outputs: the Run has no held-out examples of its source",
     "harm to the model: the Run has no held-out examples of its source",
 )
+OF_NUMBERS = ("label shift: the Run predicts numbers", "harm to the model: the Run predicts numbers")
 FEW_FOR_CONCEPT = "concept drift: too few labelled examples of the target are like ones of the source"
 NO_CONCEPT = "concept drift: whether like examples have other classes now takes labels of the target"
 
@@ -83,8 +84,9 @@ def diagnose(
     Args:
         source: The domain a model learns from; see `acclimate.data.source.Source`.
         target: The domain where it must work.
-        model: A finished Run: its features are compared, its outputs tested, and the class shares estimated.
-        target_labels: Labelled examples of the target, for the shares of its classes.
+        model: A finished Run: its features are compared, its outputs tested, the class shares estimated, and harm is
+            tested to its model rather than to a linear one of the source's labels.
+        target_labels: Labelled examples of the target, for the shares of its classes and concept drift.
         label: Column of a table with the labels; by default the Run's.
         text: Column with the text.
         image: Column with the paths of images.
@@ -211,7 +213,7 @@ def _from_run(run: "Run", seen: Seen, target_labels: Domain | None) -> Of:
         return Of(unknown=(*NO_HELD_OUT, NO_CONCEPT), accuracy=accuracy)
     held = read_file(run, run.recipe.seeds[0], run.kept, "source_val", features=True)
     if not isinstance(held, ClassOutputs):
-        return Of(unknown=("label shift: the Run predicts numbers", NO_CONCEPT), accuracy=accuracy)
+        return Of(unknown=(*OF_NUMBERS, NO_CONCEPT), accuracy=accuracy)
     scored = run.scores["source_val"]
     error = 1 - scored["accuracy"] if scored and "accuracy" in scored else None
     harmed = _harm_to(held, seen)
