@@ -14,8 +14,8 @@ EfficientNet-Lite0's features, words of Amazon those of tf-idf. `noise` adds nor
 deviation of 0.2, to columns and words with half of theirs. `blur` has a radius of 1 pixel of the 16 (3 of a
 photograph's 160), `rotation` is by 30 degrees. `class shares` keeps a tenth of the second half of the classes, `milder
 shares` a quarter. `adversarial` is one step against the model (FGSM) of 0.25 standard deviations of each feature.
-`another domain` is USPS, MNIST, paintings, VA (of Cleveland and Hungary), white wine, or dvd. A cell is blank where there
-are too few examples, or where it has not been run.
+`another domain` is USPS, MNIST, paintings, VA (of Cleveland and Hungary), white wine, or dvd. A cell is blank where
+there are too few examples, or where it has not been run.
 """
 
 import argparse
