@@ -65,3 +65,4 @@ def test_too_few_examples_or_classes_are_no_test():
     few = judged(8)
     assert harm_test(judged(100), judged(100, 1), few) is None
     assert of_labels(judged(100).x, np.zeros(100, int), judged(100).x) is None
+    assert of_labels(judged(100).x, np.arange(100) // 2, judged(100).x) is None  # rather numbers

@@ -9,6 +9,7 @@ from scipy.special import expit
 
 from acclimate.shift.columns import Tested, percent
 from acclimate.shift.effects import effect_of_distance
+from acclimate.shift.harm import EACH
 from acclimate.shift.outputs import shares_of, with_shares
 from acclimate.shift.rows import reduced
 from acclimate.shift.two_sample import MOST_TREED, Codes, Rows, cross_fitted
@@ -158,6 +159,8 @@ def concept_drift(source: Rows, labels: Codes, target: Rows, target_labels: Code
     rng = np.random.default_rng(seed)
     some, others = (rng.permutation(len(x))[:MOST] for x in (a, b))
     a, y, b, z = a[some], labels[some], b[others], target_labels[others]
+    if len(np.unique(y)) > len(y) // EACH:
+        return None
     shared = with_shares(y, shares_of(z, int(max(y.max(), z.max())) + 1), seed=seed) if len(y) and len(z) else some[:0]
     if min(len(shared), len(b)) < FEWEST:
         return None

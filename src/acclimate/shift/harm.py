@@ -22,6 +22,8 @@ SAMPLES = 49
 """Samples of held-out source examples that say how much disagreement is usual."""
 DIRECTIONS = 32
 """Principal directions that the features are reduced to."""
+EACH = 5
+"""Examples of a class, on average, below which labels are rather numbers."""
 CLASSES = 50
 """Most classes of labels from which a model is fitted."""
 
@@ -154,7 +156,8 @@ def of_labels(source: Rows, labels: Codes, target: Rows, *, seed: int = 0) -> Te
     a, b = reduced(source, target, directions=DIRECTIONS)
     order = np.random.default_rng(seed).permutation(len(a))
     some, others = order[: len(a) // 2][:MOST_LEARNT], order[len(a) // 2 :]
-    if not 2 <= len(np.unique(labels[some])) <= CLASSES or len(others) < 2 * FEWEST:
+    n_classes = len(np.unique(labels[some]))
+    if not 2 <= n_classes <= min(CLASSES, len(some) // EACH) or len(others) < 2 * FEWEST:
         return None
     model = LogisticRegression(max_iter=200).fit(a[some], labels[some])
     right = float(np.mean(model.predict(a[others]) == labels[others]))
