@@ -17,10 +17,11 @@ shares` a quarter. `adversarial` is one step against the model (FGSM) of 0.25 st
 `another domain` is USPS, MNIST, paintings, VA (of Cleveland and Hungary), white wine, or dvd. A cell is blank where
 there are too few examples, or where it has not been run.
 
-The correction, the test of class shares and the strength of `class shares` were chosen on these data sets, after a test
-of predicted classes called `milder shares` label shift too rarely; with a quarter kept, the goal of 80 % is still missed
-on five of the six. The results are from several interrupted runs. What is called label shift under noise, blur, rotation
-and another domain was partly computed before the test of how sure the model is joined what is left beyond class shares.
+The correction, the test of class shares and the strength of `class shares` were chosen on these data sets, after a
+test of predicted classes called `milder shares` label shift too rarely; with a quarter kept, the goal of 80 % is
+still missed on five of the six. The results are from several interrupted runs. What is called label shift under
+noise, blur, rotation and another domain was partly computed before the test of how sure the model is joined what is
+left beyond class shares.
 """
 
 import argparse
