@@ -33,6 +33,7 @@ def test_other_class_shares_alone_do_not():
     assert harm_test(judged(300), judged(200, 1), target.take(rare)).p > 0.05
 
 
+@pytest.mark.slow
 def test_no_shift_raises_few_alarms():
     p = [harm_test(judged(100, i), judged(60, 100 + i), judged(30, 200 + i)).p for i in range(12)]
     assert np.mean(np.array(p) < 0.05) <= 0.2

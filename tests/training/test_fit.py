@@ -132,6 +132,7 @@ def test_images_get_a_net_that_suits_them():
     assert accuracy(fitted, x, np.arange(24) // 12) == 1
 
 
+@pytest.mark.slow
 def test_a_training_continues_from_its_checkpoint_to_the_same_weights(tmp_path, monkeypatch):
     from acclimate.training.fit import History
 

@@ -27,6 +27,7 @@ def test_the_same_distribution_needs_no_adaptation():
     assert advice.name == "don't adapt"
 
 
+@pytest.mark.slow
 def test_labels_of_the_target_are_counted_per_class():
     few = tuple(part[:10] for part in samples.shifted(200, shift=3, seed=2))
     target = samples.shifted(200, shift=3, seed=1)[0]

@@ -42,6 +42,7 @@ def test_more_than_class_shares_is_called_so(run):
     assert found.label_shift[-1].startswith("More than the class shares changed")
 
 
+@pytest.mark.slow
 def test_the_shares_are_told_with_intervals(run):
     found = acclimate.diagnose(samples.shifted(400, seed=7)[0], with_rare_class(share=0.1)[0], model=run)
     [low, high] = re.search(r"of 1 went from 50% to \d+% \((\d+)% to (\d+)%\)", found.label_shift[1]).groups()
@@ -56,6 +57,7 @@ def test_labels_of_the_target_tell_its_shares():
     assert "1 50% → 10%" in shares.text
 
 
+@pytest.mark.slow
 def test_labels_replace_the_estimate_of_a_run(run):
     x, y = with_rare_class()
     found = acclimate.diagnose(samples.shifted(400, seed=7)[0], x, model=run, target_labels=(x, y))
@@ -146,6 +148,7 @@ def test_turned_labels_of_the_target_are_concept_drift(run):
     assert "is right on" in found.accuracy
 
 
+@pytest.mark.slow
 def test_the_same_labels_are_no_concept_drift():
     labelled = samples.shifted(300, seed=5)
     [drift] = acclimate.diagnose(samples.shifted(300), labelled[0], target_labels=labelled).of("concept")

@@ -45,6 +45,7 @@ def test_every_strategy_has_a_point_at_each_budget_and_seed(tmp_path):
     assert {p.name for p in (tmp_path / "labels").iterdir()} == {"labels.json", "labels.html"}
 
 
+@pytest.mark.slow
 def test_a_point_is_what_adapt_gives_for_the_same_labels(tmp_path):
     x, y = shifted(shift=2, seed=1)
     curves = asked(tmp_path / "labels", strategies=["mcc"], score=shifted(shift=2, seed=2), per_class=[5])

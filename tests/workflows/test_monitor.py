@@ -79,6 +79,7 @@ def test_late_labels_show_that_errors_rise(run, tmp_path):
     assert [alarm.where for alarm in found.alarms] == ["error"]
 
 
+@pytest.mark.slow
 def test_a_growing_file_continues_where_it_stopped(run, stream, tmp_path):
     whole = acclimate.monitor(run, stream, state=tmp_path / "whole.npz", label="sold", every=250)
     lines, part = stream.read_bytes().splitlines(keepends=True), tmp_path / "part.csv"

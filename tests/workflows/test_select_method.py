@@ -165,6 +165,7 @@ def test_a_run_of_one_method_does_not_resume_as_the_default(tmp_path):
         adapt(*given, resume=True, **SMALL)
 
 
+@pytest.mark.slow
 def test_without_the_guard_a_student_that_a_gate_rejects_is_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(select_method, "_why_not", lambda store, one, reference: "bad" * (one.method == "student"))
     given = shifted(), shifted(shift=2, seed=1)[0]

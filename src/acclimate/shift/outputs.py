@@ -56,7 +56,7 @@ def mean_test(source: Probabilities, target: Probabilities) -> tuple[float, floa
     Example:
         >>> a, b = (np.column_stack([p, 1 - p]) for p in (np.array([0.1, 0.4, 0.3]), np.array([0.7, 0.6, 0.9])))
         >>> [round(value, 4) for value in mean_test(a, b)]
-        [14.2857, 0.0194]
+        [14.0, 0.0201]
     """
     a, b = source[:, 1:], target[:, 1:]
     (n, k), m = a.shape, len(b)

@@ -1,5 +1,6 @@
 import numpy as np
 import polars as pl
+import pytest
 from scipy.stats import norm
 
 from acclimate.shift.stream.monitor import ALPHA, Monitor
@@ -26,6 +27,7 @@ def test_a_move_is_found_soon_and_dated():
     assert 0.8 < alarm.effect < 1.3
 
 
+@pytest.mark.slow
 def test_a_small_reference_raises_no_alarm_however_long_the_stream():
     alarms = [
         Monitor(reference(100, 1, seed), every=1000).update(stream(100_000, 1, seed=seed + 1), 100_000)
