@@ -15,8 +15,13 @@ EVERY = [(methods, name, task) for name in methods.names() for task in sorted(me
 EVERY += [(selfsup, name, FEATURES) for name in selfsup.names()]
 
 
+WIDE = {"vicreg"}
+"""Methods with layers so wide that they take seconds."""
+MARKED = [pytest.param(*one, marks=[pytest.mark.slow] * (one[1] in WIDE), id=f"{one[1]}-{one[2]}") for one in EVERY]
+
+
 @pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize(("kind", "name", "task"), EVERY, ids=[f"{name}-{task}" for _, name, task in EVERY])
+@pytest.mark.parametrize(("kind", "name", "task"), MARKED)
 def test_every_method(kind, name, task, check):
     CHECKS[check](kind.get(name), task)
 
