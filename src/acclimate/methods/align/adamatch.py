@@ -47,7 +47,8 @@ class AdaMatch(Method):
     Args:
         weight: Final value of :math:`\mu`.
         threshold: Confidence that a target prediction needs, relative to the mean confidence on the source.
-        decay: How slowly the average follows the weights; 0 predicts with the weights themselves.
+        decay: How slowly the average follows the weights; 0 predicts with the weights themselves. The paper has 0.999
+            for hundreds of thousands of steps; of a few hundred, that would leave the initial weights in place.
         weak: Strength of the weak views; 0 leaves the examples unchanged.
         strong: Strength of the strong views.
         flip: Whether views may mirror images left to right; not for digits or text.
@@ -66,7 +67,7 @@ class AdaMatch(Method):
         *,
         weight: float = 1.0,
         threshold: float = 0.9,
-        decay: Share = 0.999,
+        decay: Share = 0.99,
         weak: float = 1.0,
         strong: float = 1.0,
         flip: bool = False,
