@@ -180,7 +180,8 @@ passes over MNIST.
   .66 (700), mean_teacher .38 (700), nrc .63 (400), shot .65 (400); with DANN and images normalised by themselves .88
   (3 000), before the longer run.
 - MNIST → USPS: mean_teacher .86 (500), .95 (2 000); nrc .83 (500); vada .80 (500); shot at the full rate .39.
-- MNIST → MNIST-M: adamatch .76 (3 000, one seed, its average at a decay of .999, now .99; its 17 minutes are beside much other work).
+- MNIST → MNIST-M: adamatch .76 (3 000, one seed, its average at a decay of .999, now .99; its 17 minutes are beside
+  much other work).
 - They changed two defaults, both after MNIST → USPS: source-free methods got a tenth of the rate, as in fine-tuning
   (shot then .917 ± .011, three seeds); their source-only model got the paper's label smoothing (.954 on the first
   seed). The others changed none.
