@@ -30,6 +30,17 @@ def test_fabric_is_imported_where_training_starts_and_nowhere_else():
     assert importing == {"training"}
 
 
+def test_a_module_binds_each_constant_once():
+    for path in SOURCE.rglob("*.py"):
+        bound = [
+            target.id
+            for node in ast.parse(path.read_text("utf-8")).body
+            for target in getattr(node, "targets", [])
+            if isinstance(target, ast.Name)
+        ]
+        assert len(bound) == len(set(bound)), path
+
+
 def test_no_room_is_called_utils():
     names = {path.stem for path in SOURCE.rglob("*.py")}
     assert not names & {"utils", "common", "helpers", "helper", "misc"}

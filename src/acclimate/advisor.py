@@ -131,57 +131,6 @@ FEW_DANN = Leaf(
     "benchmarks/digits.md",
 )
 ENCODER = Leaf(
-    "change the backbone first",
-    "Use a multilingual encoder before any adaptation",
-    "The domains are in different languages, which no method bridges on words of one language",
-    (f"{ADAPT} --backbone encoder:MULTILINGUAL_ENCODER",),
-    "no pair of ours has two languages; label 50 examples to see what it gives",
-    "benchmarks/text.md",
-)
-FULL = Leaf(
-    "full fine-tuning",
-    "Fine-tune all layers on the target's labels at a small rate, a tenth of the head's",
-    "With a thousand labels per class nothing has to stay frozen, and the source adds nothing",
-    (f"{WITH_LABELS} --method supervised --finetune full",),
-    "texts gain 11 to 13 points over frozen features",
-    "benchmarks/text.md",
-)
-TOP_LAYERS = Leaf(
-    "top layers",
-    "Fine-tune the top layers on source and target labels, and keep the bottom ones frozen",
-    "There are enough labels to move the top layers, not all of them",
-    (f"{WITH_LABELS} --method source_only --finetune partial",),
-    "27 points over the source alone on PACS with 100 to 200 labels per class",
-    "benchmarks/pacs.md",
-)
-BOTH = Leaf(
-    "source and target labels",
-    "Train on the labels of both domains, the target's in half of each batch",
-    "There is no pretrained backbone to protect, so all weights move",
-    (f"{WITH_LABELS} --method source_only",),
-    "27 points over the source alone on PACS with 100 to 200 labels per class",
-    "benchmarks/pacs.md",
-)
-FEW_MCC = Leaf(
-    "frozen features, few labels, MCC",
-    "Freeze the backbone and train on source and target labels together with MCC on the unlabelled target",
-    "The textbook has a linear head for similar domains and DANN for different ones; on PACS MCC is above both at 1, 5 "
-    "and 10 labels per class",
-    (f"{WITH_LABELS} --method mcc --finetune feature_extraction",),
-    "on PACS 76 % with 5 labels per class and 78 % with 10; 57 % for the source alone, 69 % and 73 % for labels "
-    "without MCC, 69 % and 72 % with DANN",
-    "benchmarks/pacs.md",
-)
-FEW_DANN = Leaf(
-    "DANN with the labels",
-    "Align the domains with DANN, with the labelled target examples in each batch",
-    "The images are small or grey, unlike what backbones are pretrained on, and the domains are very different: the "
-    "features have to become alike, and then the labels count for both",
-    (f"{WITH_LABELS} --method dann",),
-    "20 to 51 points over the source alone on three pairs of digits, even without labels",
-    "benchmarks/digits.md",
-)
-ENCODER = Leaf(
     "change the backbone first: a text encoder",
     "Train a text encoder with all layers on the source, in the place of counted words",
     "The textbook adapts; between books and films an encoder that moves gives more than any method on counted words or "

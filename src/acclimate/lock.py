@@ -1,4 +1,4 @@
-"""One process at a time in a folder: a lock that the system releases when its process ends, however it ends."""
+"""One process at a time works in a folder or with a file: a lock that the system releases when its process ends."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ LOCK = "run.lock"
 
 
 class Locked(BadInput):
-    """Another process works in the folder."""
+    """Another process works in the folder, or with the file."""
 
 
 @contextmanager
@@ -31,9 +31,30 @@ def locked(folder: Path) -> Iterator[None]:
         Locked: Another process holds it; the message says which, and since when.
         BadInput: The file cannot be written.
     """
-    path = folder / LOCK
+    with _held(folder / LOCK, folder, "another -o"):
+        yield
+
+
+@contextmanager
+def locked_file(path: Path, instead: str) -> Iterator[None]:
+    """Hold the lock of a file, which is a hidden file beside it.
+
+    Args:
+        path: The file, which need not be there.
+        instead: What to choose where it is in use.
+
+    Raises:
+        Locked: Another process holds it; the message says which, and since when.
+        BadInput: The lock cannot be written.
+    """
+    with _held(path.with_name(f".{path.name}.lock"), path, instead):
+        yield
+
+
+@contextmanager
+def _held(path: Path, what: Path, instead: str) -> Iterator[None]:
     with explain_disk_errors(path):
-        file = _acquired(path)
+        file = _acquired(path, what, instead)
     try:
         yield
     finally:
@@ -42,11 +63,11 @@ def locked(folder: Path) -> Iterator[None]:
         file.close()
 
 
-def _acquired(path: Path) -> IO[str]:
+def _acquired(path: Path, what: Path, instead: str) -> IO[str]:
     while True:
         file = path.open("a+", encoding="utf-8")
         try:
-            _lock(file)
+            _lock(file, what, instead)
             if _is_at(file, path):
                 file.truncate(0)
                 since = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -59,7 +80,7 @@ def _acquired(path: Path) -> IO[str]:
         file.close()  # its last holder removed it while this process opened it
 
 
-def _lock(file: IO[str]) -> None:
+def _lock(file: IO[str], what: Path, instead: str) -> None:
     if sys.platform == "win32":
         return  # it has no flock: the file names the process, but nothing keeps a second one out
     import fcntl
@@ -68,8 +89,8 @@ def _lock(file: IO[str]) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.seek(0)
-        holder, path = file.read(200) or "another process", Path(file.name)
-        raise Locked(f"{path.parent}: in use by {holder}; wait until it ends, or choose another -o") from None
+        holder = file.read(200) or "another process"
+        raise Locked(f"{what}: in use by {holder}; wait until it ends, or choose {instead}") from None
     except OSError as error:
         log.warning("%s: this file system has no locks (%s); start no second process here", file.name, error.strerror)
 

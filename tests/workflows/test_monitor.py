@@ -16,6 +16,7 @@ from samples import images, picture, prices, reviews
 
 import acclimate
 from acclimate.errors import BadInput
+from acclimate.lock import Locked, locked_file
 from acclimate.workflows.keep_up import Adapting, current, rollback
 
 
@@ -149,6 +150,12 @@ def test_the_same_alarms_after_kill_9(run, stream, tmp_path):
     assert found.rows == 4000
     assert found.alarms == whole
     assert not list(Path(tmp_path).glob(".*.partial"))
+
+
+def test_a_state_in_use_is_refused(run, stream, tmp_path):
+    with locked_file(tmp_path / "state.npz", "another"), pytest.raises(Locked, match="choose another state"):
+        acclimate.monitor(run, stream, state=tmp_path / "state.npz")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_page_shows_the_alarms(run, stream, tmp_path):

@@ -7,10 +7,9 @@ import typer
 
 from acclimate.cli import options
 from acclimate.cli.output import columns, import_modules, log_to_stderr, print_result
-from acclimate.cli.predict import check_output, check_overwrites
+from acclimate.cli.predict import check_page
 from acclimate.data import require_path
 from acclimate.errors import BadInput
-from acclimate.files import expand
 
 
 def register(app: typer.Typer) -> None:
@@ -27,12 +26,12 @@ def diagnose(
     target_labels: Annotated[
         str | None, typer.Option(help="Labelled examples of the target, for its class shares and concept drift.")
     ] = None,
-    label: Annotated[str | None, typer.Option(help="Column of a table with the labels.")] = None,
-    text: Annotated[str | None, typer.Option(help="Column with the text; several separated by commas.")] = None,
-    image: Annotated[str | None, typer.Option(help="Column with the paths of images.")] = None,
-    drop: Annotated[str | None, typer.Option(help="Columns to leave out, separated by commas.")] = None,
-    output: Annotated[str | None, typer.Option("--output", "-o", help="File for the page, .html.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file -o if it exists.")] = False,
+    label: options.Label = None,
+    text: options.Text = None,
+    image: options.Image = None,
+    drop: options.Drop = None,
+    output: options.Page = None,
+    overwrite: options.Overwrite = False,
     modules: options.Import = None,
     json: options.Json = False,
 ) -> None:
@@ -64,14 +63,7 @@ def _check(
         from acclimate.run_folder import RunFolder
 
         RunFolder.open(run)
-    if output is None:
-        if overwrite:
-            raise BadInput("--overwrite: has no effect without -o, which writes a file; omit it")
-        return None
-    page = check_output(expand(output), endings=(".html",))
-    for given in (source, target):
-        check_overwrites(page, expand(run or given), given, overwrite=overwrite)
-    return page
+    return check_page(output, (source, target), run=run, overwrite=overwrite)
 
 
 def _check_columns(run: str | None, given: dict[str, str | None]) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from acclimate.cli import options
 from acclimate.cli.output import import_modules, log_to_stderr, print_result
-from acclimate.cli.predict import check_output, check_overwrites
+from acclimate.cli.predict import check_page
 from acclimate.data import require_path
 from acclimate.errors import BadInput, printable
 from acclimate.files import expand
@@ -49,8 +49,8 @@ def monitor(
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Return to the Run that was in use before, and print it.")
     ] = False,
-    output: Annotated[str | None, typer.Option("--output", "-o", help="File for the page, .html.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file -o if it exists.")] = False,
+    output: options.Page = None,
+    overwrite: options.Overwrite = False,
     modules: options.Import = None,
     json: options.Json = False,
 ) -> None:
@@ -126,10 +126,4 @@ def _check(run: str, stream: str, output: str | None, *, overwrite: bool) -> Pat
     RunFolder.open(run)
     if stream != "-":
         require_path(stream)
-    if output is None:
-        if overwrite:
-            raise BadInput("--overwrite: has no effect without -o, which writes a file; omit it")
-        return None
-    page = check_output(expand(output), endings=(".html",))
-    check_overwrites(page, expand(run), run if stream == "-" else stream, overwrite=overwrite)
-    return page
+    return check_page(output, [run if stream == "-" else stream], run=run, overwrite=overwrite)

@@ -37,6 +37,13 @@ Import = Annotated[
     typer.Option("--import", help="Import a Python module or FILE.py first, for methods and backbones of your own."),
 ]
 
+Label = Annotated[str | None, typer.Option(help="Column of a table with the labels.")]
+Text = Annotated[str | None, typer.Option(help="Column with the text; several separated by commas.")]
+Image = Annotated[str | None, typer.Option(help="Column with the paths of images.")]
+Drop = Annotated[str | None, typer.Option(help="Columns to leave out, separated by commas.")]
+Page = Annotated[str | None, typer.Option("--output", "-o", help="File for the page, .html.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file -o if it exists.")]
+
 COMPLETED = ("method", "pretrain", "finetune", "backbone", "label_shift", "test_time")
 """Options whose values the shell completes."""
 LISTS: Mapping[str, type[float]] = {"fractions": float, "per_class": int}

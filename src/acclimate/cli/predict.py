@@ -32,7 +32,7 @@ def predict(
     output: Annotated[str, typer.Option("--output", "-o", help="File for the predictions, .csv or .parquet.")],
     *,
     options: "PredictKeywords",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file -o if it exists.")] = False,
+    overwrite: shared.Overwrite = False,
     modules: shared.Import = None,
     json: shared.Json = False,
 ) -> None:
@@ -113,6 +113,18 @@ def check_output(output: Path, *, endings: Sequence[str] = (".csv", ".parquet"))
     if output.is_dir():
         raise BadInput(f"{output}: is a folder; choose another -o")
     return output
+
+
+def check_page(output: str | None, given: Sequence[str], *, run: str | None = None, overwrite: bool) -> Path | None:
+    """Check that a page can be written to ``output``, if there is one, beside the input that is ``given``."""
+    if output is None:
+        if overwrite:
+            raise BadInput("--overwrite: has no effect without -o, which writes a file; omit it")
+        return None
+    page = check_output(expand(output), endings=(".html",))
+    for path in given:
+        check_overwrites(page, expand(run or path), path, overwrite=overwrite)
+    return page
 
 
 def check_overwrites(output: Path, run: Path, examples: str, *, overwrite: bool) -> None:

@@ -3,6 +3,7 @@
 import logging
 import shlex
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from acclimate.data.source import Source
 from acclimate.data.streams import CsvStream, LineStream, ListedStream, ParquetStream, Stream, followed
 from acclimate.data.tables import from_frame
 from acclimate.errors import BadInput, did_you_mean
+from acclimate.lock import locked_file
 from acclimate.run_folder import RunFolder
 from acclimate.runs.outputs import ClassOutputs, NumberOutputs, read_file
 from acclimate.runs.run import Run
@@ -144,10 +146,11 @@ def monitor(
     if on_alarm:
         watcher.keeper = Keeper(base, on_alarm)
     place = Path(state) if state is not None else None
-    if place is not None and place.exists():
-        watcher.restore(load_state(place))
-    found = _stream(opened, stream, watcher.pending_rows, label)
-    _watch(watcher, found, _Options(follow, place, tell or (lambda told: None)))
+    with nullcontext() if place is None else locked_file(place, "another --state"):
+        if place is not None and place.exists():
+            watcher.restore(load_state(place))
+        found = _stream(opened, stream, watcher.pending_rows, label)
+        _watch(watcher, found, _Options(follow, place, tell or (lambda told: None)))
     result = watcher.result(base.path, stream if isinstance(stream, str | Path) else "-")
     if page is not None:
         from acclimate.report.monitoring import Timeline, write_page

@@ -2,8 +2,6 @@
 
 import glob
 import json
-import os
-import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -77,6 +75,8 @@ def save_state(path: Path, saved: Saved) -> None:
 def load_state(path: Path) -> Saved:
     """Read what `save_state` wrote, and remove what killed processes left half-written beside it.
 
+    The caller holds the lock of the file (`acclimate.lock.locked_file`).
+
     Raises:
         BadInput: It is not such a file.
     """
@@ -95,20 +95,7 @@ def load_state(path: Path) -> Saved:
 
 
 def _sweep(path: Path) -> None:
-    """Remove temporary files of processes that are gone."""
+    """Remove the temporary files of earlier monitors, which are gone, as the lock of the state tells."""
     for partial in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-        number = partial.name.split(".")[-2]
-        if number.isdecimal() and not _lives(int(number)):
+        if partial.name.split(".")[-2].isdecimal():
             partial.unlink(missing_ok=True)
-
-
-def _lives(process: int) -> bool:
-    if sys.platform == "win32":
-        return True  # there a signal of 0 ends a process
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
