@@ -155,7 +155,8 @@ def test_the_same_alarms_after_kill_9(run, stream, tmp_path):
 def test_a_state_in_use_is_refused(run, stream, tmp_path):
     with locked_file(tmp_path / "state.npz", "another"), pytest.raises(Locked, match="choose another state"):
         acclimate.monitor(run, stream, state=tmp_path / "state.npz")
-    assert not list(tmp_path.iterdir())
+    assert not (tmp_path / "state.npz").exists()
+    assert not list(tmp_path.glob(".*.lock"))
 
 
 def test_the_page_shows_the_alarms(run, stream, tmp_path):
